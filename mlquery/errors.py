@@ -1,0 +1,126 @@
+"""Errors and diagnostics: what a query or a call did wrong, where, and how to fix it.
+
+Nothing here decides anything. `QueryError` is about the text of a query, `StoreError` about data (no such run, over
+a limit), and carries MLflow's own error code and wording.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+Code = Literal["syntax", "unknown-field", "wrong-type", "unsupported", "bad-page-token"]
+Severity = Literal["error", "warning"]
+
+INVALID_PARAMETER_VALUE = "INVALID_PARAMETER_VALUE"
+RESOURCE_DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
+RESOURCE_ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
+INVALID_STATE = "INVALID_STATE"
+INTERNAL_ERROR = "INTERNAL_ERROR"
+BAD_REQUEST = "BAD_REQUEST"
+
+
+@attrs.frozen
+class Span:
+    """A half-open range of code points inside one argument."""
+
+    start: int
+    stop: int
+
+
+@attrs.frozen
+class Diagnostic:
+    """One finding about a query: an error, or a warning about a query that runs.
+
+    `argument` names where the text came from ("filter_string", "order_by[1]"), `source` is that text and `span` lies
+    inside it. `feature` is the line of the support matrix that decided, `suggestion` what to write instead.
+    `service_message` is what the emulated service answers; `verbatim` says whether that wording was observed.
+    """
+
+    code: Code
+    message: str
+    argument: str = "filter_string"
+    source: str = ""
+    span: Span = Span(0, 0)
+    severity: Severity = "error"
+    dialect: str | None = None
+    feature: str | None = None
+    suggestion: str | None = None
+    error_code: str = INVALID_PARAMETER_VALUE
+    service_message: str | None = None
+    verbatim: bool = False
+
+    def __str__(self) -> str:
+        """Render the finding with the text it is about underlined."""
+        feature = f"  [{self.feature}]" if self.feature else ""
+        lines = [f"{self.argument}: {self.message}{feature}", *_underlined(self.source, self.span)]
+        if self.suggestion:
+            lines.append(f"  instead: {self.suggestion}")
+        return "\n".join(lines)
+
+
+def _underlined(source: str, span: Span, width: int = 100) -> list[str]:
+    """Return the part of `source` around `span` and a line of carets below it, on one screen line."""
+    if not source:
+        return []
+    first = max(0, span.start - width // 2)
+    window = source[first : first + width]
+    stop = min(span.stop, first + len(window))
+    shown = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in window)
+    lead, tail = "…" if first else "", "…" if first + width < len(source) else ""
+    carets = "^" * max(1, stop - span.start)
+    return [f"    {lead}{shown}{tail}", f"    {' ' * (len(lead) + span.start - first)}{carets}"]
+
+
+class QueryError(ValueError):
+    """A query that this dialect refuses; `diagnostics` holds every problem found, the first one first."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = diagnostics
+
+    def __str__(self) -> str:
+        """Render all problems, one block each."""
+        return "\n".join(str(d) for d in self.diagnostics)
+
+    @property
+    def code(self) -> Code:
+        """Return the code of the first problem."""
+        return self.diagnostics[0].code
+
+    @property
+    def error_code(self) -> str:
+        """Return the MLflow error code that a server would answer with."""
+        return self.diagnostics[0].error_code
+
+    @property
+    def message(self) -> str:
+        """Return the rendered text, under the name that `MlflowException` uses."""
+        return str(self)
+
+
+class QueryWarning(UserWarning):
+    """A query that runs although no source says it does, or that probably means something else."""
+
+
+class StoreError(Exception):
+    """A call the store refuses, with MLflow's error code and wording.
+
+    Source: `mlflow.exceptions.MlflowException`, whose `message` and `error_code` attributes have the same names.
+    """
+
+    def __init__(self, message: str, error_code: str = INTERNAL_ERROR, feature: str | None = None) -> None:
+        super().__init__(message, error_code, feature)
+        self.message = message
+        self.error_code = error_code
+        self.feature = feature
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return self.message
+
+
+def invalid_parameter(message: str, **details: Any) -> StoreError:
+    """Return the error MLflow raises for a bad argument."""
+    return StoreError(message, INVALID_PARAMETER_VALUE, **details)

@@ -1,0 +1,108 @@
+"""The plan: a query with every decision taken. It has no text and no dialect left, and running it cannot fail."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import attrs
+
+
+class Kind(Enum):
+    """What a field belongs to."""
+
+    METRIC = "metric"
+    PARAM = "param"
+    TAG = "tag"
+    ATTRIBUTE = "attribute"
+    DATASET = "dataset"
+
+
+class Op(Enum):
+    """What a predicate asks."""
+
+    EQ = "="
+    NE = "!="
+    GT = ">"
+    GE = ">="
+    LT = "<"
+    LE = "<="
+    LIKE = "LIKE"
+    ILIKE = "ILIKE"
+    RLIKE = "RLIKE"
+    IN = "IN"
+    NOT_IN = "NOT IN"
+    IS_NULL = "IS NULL"
+    IS_NOT_NULL = "IS NOT NULL"
+
+
+class Entity(Enum):
+    """What is searched."""
+
+    RUN = "run"
+    EXPERIMENT = "experiment"
+
+
+Value = str | float | int | tuple[str, ...] | tuple[float, ...] | None
+
+
+@attrs.frozen
+class FieldRef:
+    """A field under its canonical name; the id of a row is the attribute `run_id` or `experiment_id`."""
+
+    kind: Kind
+    key: str
+
+
+@attrs.frozen
+class Predicate:
+    """One test of one field. Times are integer milliseconds since the Unix epoch, UTC."""
+
+    field: FieldRef
+    op: Op
+    value: Value
+
+
+@attrs.frozen
+class All:
+    """Every part holds; no parts accept everything."""
+
+    parts: tuple[Where, ...] = ()
+
+
+@attrs.frozen
+class AnyOf:
+    """At least one part holds."""
+
+    parts: tuple[Where, ...]
+
+
+@attrs.frozen
+class Negation:
+    """The part does not hold (two-valued: what is not true is false)."""
+
+    part: Where
+
+
+Where = Predicate | All | AnyOf | Negation
+
+
+@attrs.frozen
+class SortKey:
+    """One key of the order. Numbers come first, then NaN, then missing values, in both directions."""
+
+    field: FieldRef
+    descending: bool = False
+
+
+@attrs.frozen
+class Plan:
+    """A resolved search: which rows (`where`, `experiment_ids`, `stages`) in which total `order`.
+
+    `experiment_ids` is None for searches over experiments. `stages` holds lifecycle stages ("active", "deleted").
+    """
+
+    entity: Entity
+    where: Where = All()
+    order: tuple[SortKey, ...] = ()
+    stages: frozenset[str] = frozenset({"active"})
+    experiment_ids: frozenset[str] | None = None
