@@ -1,0 +1,367 @@
+"""What a store hands out: experiments, runs and their parts, as values with MLflow's names and shapes.
+
+Nothing here decides anything or knows where a value is kept. Times are integer milliseconds since the Unix epoch, UTC.
+Every entity is a snapshot: a later write to the store does not show through.
+
+**Source** of names, constructor arguments, `to_dictionary()` and `repr()`: `mlflow.entities` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pprint import pformat
+from typing import Any, Final, Protocol, Self, TypeVar
+
+import attrs
+
+from mlquery.errors import invalid_parameter
+
+T = TypeVar("T")
+
+
+class _KeyValue(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> Any: ...
+
+
+def _as_dict(items: Mapping[str, Any] | Iterable[_KeyValue] | None) -> dict[str, Any]:
+    """Return a dictionary; MLflow's constructors take lists of key-value objects, its attributes are dictionaries."""
+    if type(items) is dict:
+        return items
+    if isinstance(items, Mapping):
+        return dict(items)
+    return {item.key: item.value for item in items or ()}
+
+
+def _as_list(items: Iterable[T] | None) -> list[T]:
+    return items if type(items) is list else list(items or ())
+
+
+class _Fields:
+    """Gives an entity MLflow's iteration over (name, value) pairs, its `repr()` and `from_dictionary()`."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter([(name, getattr(self, name)) for name in self._properties()])
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={_shown(value)}" for name, value in self)
+        return f"<{type(self).__name__}: {fields}>"
+
+    @classmethod
+    def _properties(cls) -> list[str]:
+        return sorted(field.name for field in attrs.fields(cls))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dictionary(cls, the_dict: Mapping[str, Any]) -> Self:
+        """Build the entity from a dictionary, leaving out the keys it has no field for."""
+        names = cls._properties()
+        return cls(**{key: value for key, value in the_dict.items() if key in names})
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, _Fields) else pformat(value)
+
+
+class ViewType:
+    """Which lifecycle stages a search looks at."""
+
+    ACTIVE_ONLY: Final = 1
+    DELETED_ONLY: Final = 2
+    ALL: Final = 3
+
+    _NAMES: Final = {1: "active_only", 2: "deleted_only", 3: "all"}
+
+    @classmethod
+    def from_string(cls, view_str: str) -> int:
+        """Return the view type of a name such as "active_only"; raise ValueError for any other text."""
+        for view_type, name in cls._NAMES.items():
+            if name == view_str:
+                return view_type
+        raise ValueError(
+            f"Could not get valid view type corresponding to string {view_str}. "
+            f"Valid view types are {list(cls._NAMES.values())}"
+        )
+
+    @classmethod
+    def to_string(cls, view_type: int) -> str:
+        """Return the name of a view type; raise ValueError for any other number."""
+        if view_type not in cls._NAMES:
+            raise ValueError(
+                f"Could not get valid view type corresponding to string {view_type}. "
+                f"Valid view types are {list(cls._NAMES)}"
+            )
+        return cls._NAMES[view_type]
+
+
+class LifecycleStage:
+    """Whether an experiment or a run is in use or deleted (archived)."""
+
+    ACTIVE: Final = "active"
+    DELETED: Final = "deleted"
+
+    @classmethod
+    def view_type_to_stages(cls, view_type: int = ViewType.ALL) -> list[str]:
+        """Return the stages that a view type shows; an unknown view type shows none."""
+        stages = []
+        if view_type in (ViewType.ACTIVE_ONLY, ViewType.ALL):
+            stages.append(cls.ACTIVE)
+        if view_type in (ViewType.DELETED_ONLY, ViewType.ALL):
+            stages.append(cls.DELETED)
+        return stages
+
+    @classmethod
+    def is_valid(cls, lifecycle_stage: str) -> bool:
+        """Return whether the text names a stage."""
+        return lifecycle_stage in (cls.ACTIVE, cls.DELETED)
+
+    @classmethod
+    def matches_view_type(cls, view_type: int, lifecycle_stage: str) -> bool:
+        """Return whether a view type shows entities of a stage."""
+        return lifecycle_stage in cls.view_type_to_stages(view_type)
+
+
+class RunStatus:
+    """The status of a run. Entities carry the name ("RUNNING"), calls that update a run take the number."""
+
+    RUNNING: Final = 1
+    SCHEDULED: Final = 2
+    FINISHED: Final = 3
+    FAILED: Final = 4
+    KILLED: Final = 5
+
+    _NAMES: Final = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+    _NUMBERS: Final = {name: number for number, name in _NAMES.items()}
+
+    @staticmethod
+    def from_string(status_str: str) -> int:
+        """Return the number of a status name; raise ValueError for any other text."""
+        if status_str not in RunStatus._NUMBERS:
+            raise ValueError(
+                f"Could not get run status corresponding to string {status_str}. Valid run "
+                f"status strings: {list(RunStatus._NUMBERS)}"
+            )
+        return RunStatus._NUMBERS[status_str]
+
+    @staticmethod
+    def to_string(status: int) -> str:
+        """Return the name of a status number; raise ValueError for any other number."""
+        if status not in RunStatus._NAMES:
+            raise ValueError(
+                f"Could not get string corresponding to run status {status}. Valid run "
+                f"statuses: {list(RunStatus._NAMES)}"
+            )
+        return RunStatus._NAMES[status]
+
+    @staticmethod
+    def is_terminated(status: int) -> bool:
+        """Return whether a run of this status has ended."""
+        return status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
+
+    @staticmethod
+    def all_status() -> list[int]:
+        """Return all status numbers."""
+        return list(RunStatus._NAMES)
+
+
+@attrs.frozen(repr=False)
+class ExperimentTag(_Fields):
+    """A tag of an experiment."""
+
+    key: str
+    value: str
+
+
+@attrs.frozen(repr=False)
+class RunTag(_Fields):
+    """A tag of a run."""
+
+    key: str
+    value: str
+
+
+@attrs.frozen(repr=False)
+class InputTag(_Fields):
+    """A tag of a dataset input."""
+
+    key: str
+    value: str
+
+
+@attrs.frozen(repr=False)
+class Param(_Fields):
+    """A parameter of a run."""
+
+    key: str
+    value: str
+
+
+@attrs.frozen(repr=False)
+class Metric(_Fields):
+    """One logged point of a metric. Raises INVALID_PARAMETER_VALUE if only one of the dataset fields is given."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+    run_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.dataset_name is None) != (self.dataset_digest is None):
+            raise invalid_parameter("Both dataset_name and dataset_digest must be provided if one is provided")
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self, recurse=False)
+
+    @classmethod
+    def from_dictionary(cls, the_dict: Mapping[str, Any]) -> Metric:
+        """Build a metric; raise INVALID_PARAMETER_VALUE if key, value, timestamp or step is missing."""
+        missing = [name for name in ("key", "value", "timestamp", "step") if name not in the_dict]
+        if missing:
+            raise invalid_parameter(f"Missing required keys {missing} in metric dictionary")
+        return cls(**the_dict)
+
+
+@attrs.frozen(repr=False)
+class Dataset(_Fields):
+    """A dataset: what was read, from where, in which version (`digest`)."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self, recurse=False)
+
+
+@attrs.frozen(repr=False)
+class DatasetInput(_Fields):
+    """A dataset that a run read, with the tags of that use (`mlflow.data.context`)."""
+
+    dataset: Dataset
+    tags: list[InputTag] = attrs.field(default=None, converter=_as_list)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return the dataset and the tags as dictionaries."""
+        return {"dataset": self.dataset.to_dictionary(), "tags": _as_dict(self.tags)}
+
+
+@attrs.frozen(repr=False)
+class RunInputs(_Fields):
+    """What a run read."""
+
+    dataset_inputs: list[DatasetInput] = attrs.field(converter=_as_list)
+    model_inputs: list[Any] = attrs.field(default=None, converter=_as_list)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return the inputs as dictionaries."""
+        datasets = [dataset_input.to_dictionary() for dataset_input in self.dataset_inputs]
+        return {"model_inputs": self.model_inputs, "dataset_inputs": datasets}
+
+
+@attrs.frozen(repr=False)
+class RunOutputs(_Fields):
+    """The models that a run wrote; this store keeps none."""
+
+    model_outputs: list[Any] = attrs.field(default=None, converter=_as_list)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return the outputs as dictionaries."""
+        return {"model_outputs": [output.to_dictionary() for output in self.model_outputs]}
+
+
+@attrs.frozen(repr=False)
+class RunInfo(_Fields):
+    """What is known of every run. `start_time` and `end_time` in ms UTC."""
+
+    run_id: str
+    experiment_id: str
+    user_id: str
+    status: str
+    start_time: int
+    end_time: int | None
+    lifecycle_stage: str
+    artifact_uri: str | None = None
+    run_name: str | None = None
+
+
+@attrs.frozen(repr=False)
+class RunData(_Fields):
+    """Latest metric values, params and tags; the constructor takes dictionaries or lists of MLflow's objects."""
+
+    metrics: dict[str, float] = attrs.field(default=None, converter=_as_dict)
+    params: dict[str, str] = attrs.field(default=None, converter=_as_dict)
+    tags: dict[str, str] = attrs.field(default=None, converter=_as_dict)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return metrics, params and tags as dictionaries."""
+        return {"metrics": self.metrics, "params": self.params, "tags": self.tags}
+
+
+@attrs.frozen(repr=False)
+class Run(_Fields):
+    """A run as it was when it was read."""
+
+    info: RunInfo = attrs.field(alias="run_info")
+    data: RunData = attrs.field(alias="run_data")
+    inputs: RunInputs | None = attrs.field(default=None, alias="run_inputs")
+    outputs: RunOutputs | None = attrs.field(default=None, alias="run_outputs")
+
+    def __hash__(self) -> int:
+        return hash(self.info)
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all parts that are present as dictionaries."""
+        parts = {"data": self.data, "inputs": self.inputs, "outputs": self.outputs}
+        shown = {name: part.to_dictionary() for name, part in parts.items() if part}
+        return {"info": dict(self.info), **shown}
+
+
+@attrs.frozen(repr=False)
+class Experiment(_Fields):
+    """An experiment as it was when it was read. `creation_time` and `last_update_time` in ms UTC."""
+
+    DEFAULT_EXPERIMENT_NAME = "Default"
+
+    experiment_id: str
+    name: str
+    artifact_location: str
+    lifecycle_stage: str
+    tags: dict[str, str] = attrs.field(default=None, converter=_as_dict)
+    creation_time: int | None = None
+    last_update_time: int | None = None
+    workspace: str = "default"
+    trace_location: None = None
+    effective_trace_archival_retention: None = None
+
+
+@attrs.frozen(repr=False)
+class FileInfo(_Fields):
+    """An artifact: a file with its size in bytes, or a directory with `file_size` None."""
+
+    path: str
+    is_dir: bool
+    file_size: int | None
+
+
+class PagedList(list[T]):
+    """A list with the `token` of the next page, None on the last page."""
+
+    def __init__(self, items: Iterable[T], token: str | None) -> None:
+        super().__init__(items)
+        self.token = token
+
+    def to_list(self) -> list[T]:
+        """Return the items as an ordinary list."""
+        return list(self)
