@@ -1,0 +1,284 @@
+"""The house plan, checked on the source: who may import whom, how large things may get, what stays light."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "mlquery"
+MODULES = {
+    ".".join(("mlquery", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# Rooms from the ground up. A module imports only from rooms with a smaller number, or from its own package inside a
+# room (`engine.reference` and `engine.columnar` are two packages of one room, so neither imports the other).
+ROOMS = {
+    "mlquery.errors": 0,
+    "mlquery.entities": 1,
+    "mlquery.language.syntax": 1,
+    "mlquery.language.plan": 1,
+    "mlquery.language.parser": 2,
+    "mlquery.language.matrix": 2,
+    "mlquery.language.semantics": 2,
+    "mlquery.language.resolve": 3,
+    "mlquery.store": 3,
+    "mlquery.engine.reference": 4,
+    "mlquery.engine.columnar": 4,
+    "mlquery.search": 5,
+    "mlquery.pages": 5,
+    "mlquery.frame": 5,
+    "mlquery.client": 6,
+    "mlquery.fluent": 6,
+    "mlquery.resources": 7,
+    "mlquery.load": 7,
+    "mlquery.conformance": 7,
+    "mlquery.demo": 7,
+    "mlquery.cli": 8,
+    "mlquery.__main__": 9,
+}
+# The three facades: they re-export what is below them (`mlquery` lazily), so they may name every room of theirs.
+FACADES = {"mlquery", "mlquery.language", "mlquery.engine"}
+
+# Rooms of single files, each read from the back to the front: a file may import those before it.
+IN_ORDER = ["mlquery.pages", "mlquery.search", "mlquery.frame", "mlquery.client", "mlquery.fluent"]
+
+
+def room_of(module: str) -> str:
+    """Return the longest entry of ROOMS that `module` is or lies in; `_private` files belong to their neighbour."""
+    plain = module.replace("._", ".")
+    for name in (module, plain):
+        while name:
+            if name in ROOMS:
+                return name
+            name = name.rpartition(".")[0]
+    raise AssertionError(f"{module} is in no room of the house plan; give it one in ROOMS")
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imported_names(node: ast.AST) -> list[str]:
+    """Return the dotted names an import statement binds, `from a import b` as both `a` and `a.b`."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        assert node.module is not None
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def imports(module: str) -> set[str]:
+    return {name for node in ast.walk(tree_of(module)) for name in imported_names(node)}
+
+
+def imports_at_import_time(module: str) -> set[str]:
+    """Return what importing `module` imports: nothing inside functions or under TYPE_CHECKING."""
+
+    def walk(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            yield child
+            yield from walk(child)
+
+    return {name for node in walk(tree_of(module)) for name in imported_names(node)}
+
+
+def uses_package(names: set[str], package: str) -> bool:
+    return any(name == package or name.startswith(package + ".") for name in names)
+
+
+def test_imports_between_rooms_go_only_downwards() -> None:
+    upwards = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if module not in FACADES
+        for name in imports(module)
+        if name in MODULES and name not in FACADES and not allowed(room_of(module), room_of(name))
+    ]
+
+    assert [] == upwards
+
+
+def allowed(importer: str, imported: str) -> bool:
+    if importer == imported or ROOMS[imported] < ROOMS[importer]:
+        return True
+    in_order = importer in IN_ORDER and imported in IN_ORDER
+    return in_order and IN_ORDER.index(imported) < IN_ORDER.index(importer)
+
+
+def test_nothing_inside_the_package_imports_the_facade_that_reexports_it() -> None:
+    inside = [m for m in MODULES if m not in FACADES and ROOMS[room_of(m)] < ROOMS["mlquery.resources"]]
+
+    assert [] == [m for m in inside if "mlquery" in direct_modules(m)]
+
+
+def direct_modules(module: str) -> set[str]:
+    nodes = list(ast.walk(tree_of(module)))
+    named = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}
+    return named | {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("pyparsing", {"mlquery.language.parser"}),
+        ("pandas", {"mlquery.frame"}),
+        ("numpy", {"mlquery.store", "mlquery.engine.columnar", "mlquery.search", "mlquery.frame", "mlquery.load"}),
+        ("sqlite3", {"mlquery.load"}),
+        ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
+        ("mlflow", set()),
+        ("pyarrow", set()),
+    ],
+)
+def test_a_library_is_imported_only_in_its_rooms(package: str, rooms: set[str]) -> None:
+    elsewhere = [m for m in MODULES if uses_package(imports(m), package) and (m in FACADES or room_of(m) not in rooms)]
+
+    assert [] == elsewhere
+
+
+def test_pandas_is_loaded_at_the_first_data_frame_and_not_before() -> None:
+    eager = [m for m in MODULES if m != "mlquery.frame" and uses_package(imports_at_import_time(m), "mlquery.frame")]
+    assert "mlquery.frame" in MODULES
+
+    assert [] == eager
+
+
+def test_importing_mlquery_loads_no_heavy_package() -> None:
+    heavy = {"pandas", "numpy", "pyarrow", "mlflow", "pyparsing", "sqlite3", "sklearn"}
+    code = "import sys, mlquery; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert set() == heavy & {name.partition(".")[0] for name in loaded}
+
+
+def test_a_search_that_makes_no_data_frame_loads_no_pandas() -> None:
+    code = (
+        "import sys, mlquery; c = mlquery.Client(); e = c.create_experiment('a'); r = c.create_run(e);"
+        "c.log_metric(r.info.run_id, 'm', 1.0); assert len(c.search_runs([e], 'metrics.m > 0')) == 1;"
+        "print('pandas' in sys.modules, 'mlflow' in sys.modules)"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert "False False\n" == shown
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_short_enough_to_read_in_one_sitting(module: str) -> None:
+    lines = MODULES[module].read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) <= 380
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_function_fits_on_a_screen(module: str) -> None:
+    long = [
+        f"{node.name}: {body_lines(node)} lines"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > 40
+    ]
+
+    assert [] == long
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the number of lines below the signature and the docstring."""
+    has_docstring = ast.get_docstring(node) is not None
+    first = node.body[1] if has_docstring and len(node.body) > 1 else node.body[0]
+    return (node.end_lineno or first.lineno) - first.lineno + 1
+
+
+def test_the_reference_engine_is_read_in_a_minute_and_needs_no_numpy() -> None:
+    lines = MODULES["mlquery.engine.reference"].read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) <= 80
+    assert not uses_package(imports("mlquery.engine.reference"), "numpy")
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m != "mlquery.__main__"])
+def test_a_module_opens_by_saying_what_it_is(module: str) -> None:
+    docstring = ast.get_docstring(tree_of(module)) or ""
+
+    assert len(docstring) > 20
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_function_and_class_has_a_docstring(module: str) -> None:
+    missing = [
+        node.name
+        for node in public_definitions(tree_of(module))
+        if ast.get_docstring(node) is None and not is_overload(node)
+    ]
+
+    assert [] == missing
+
+
+def public_definitions(
+    tree: ast.Module | ast.ClassDef,
+) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node)
+
+
+def is_overload(node: ast.AST) -> bool:
+    return any("overload" in ast.dump(d) for d in getattr(node, "decorator_list", []))
+
+
+# A dialect is a column of matrix.toml. Code may name `oss`, the default of every signature, and nothing else; a
+# docstring may name what it likes, and the demo is about two dialects.
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in {"mlquery.demo", "mlquery.conformance"}])
+def test_no_code_decides_by_the_name_of_a_dialect(module: str) -> None:
+    tree = tree_of(module)
+    defaults = {id(value) for value in default_values(tree)}
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree) if has_docstring(node)}  # type: ignore[attr-defined]
+
+    named = [
+        f"line {node.lineno}: {node.value!r}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in docstrings
+        and (
+            names_dialect(node.value) if id(node) not in defaults else node.value != "oss" and names_dialect(node.value)
+        )
+    ]
+
+    assert [] == named
+
+
+def names_dialect(text: str) -> bool:
+    return re.fullmatch(r"oss|extended|azure(:\w+)?", text) is not None
+
+
+def has_docstring(node: ast.AST) -> bool:
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    return isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None
+
+
+def default_values(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield what a call without the argument gets: parameter defaults, and constants named DEFAULT_something."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arguments):
+            yield from [*node.defaults, *(d for d in node.kw_defaults if d is not None)]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("DEFAULT_"):
+            yield node.value
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield node.value
+        if isinstance(node, ast.keyword) and node.arg == "default":
+            yield node.value
