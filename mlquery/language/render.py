@@ -1,0 +1,85 @@
+"""Write a syntax tree back as text, in one canonical spelling: one blank around operators, AND between clauses.
+
+Parsing the text gives the same tree again. Knows no dialect and no field names.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mlquery.language import tokens as lexical
+from mlquery.language.syntax import (
+    And,
+    Comparison,
+    Expression,
+    Group,
+    Items,
+    Literal,
+    Name,
+    Not,
+    Number,
+    Or,
+    OrderTerm,
+    Range,
+    Text,
+)
+
+_BARE_KEY = re.compile(lexical.DOTTED, re.IGNORECASE)
+_BARE_NAME = re.compile(rf"(?!{lexical.RESERVED}){lexical.SEGMENT}", re.IGNORECASE)
+
+
+def render(node: Expression | OrderTerm | Name | Literal) -> str:
+    """Return the text of a syntax tree.
+
+    Raises:
+        ValueError: no text is sure to have this tree (a key that holds every kind of quote, a text that holds both
+            kinds or ends in a backslash).
+    """
+    match node:
+        case Comparison(name, op, value):
+            return f"{render(name)} {op}" if value is None else f"{render(name)} {op} {render(value)}"
+        case And(operands):
+            return " AND ".join(map(render, operands)) if operands else ""
+        case Or(operands):
+            return " OR ".join(map(render, operands))
+        case Not(operand):
+            return f"NOT {render(operand)}"
+        case Group(operand):
+            return f"({render(operand)})"
+        case OrderTerm(name, descending):
+            return f"{render(name)} DESC" if descending else render(name)
+        case Name():
+            return _name(node)
+        case Text(value):
+            return _between(value, _TEXT_QUOTES)
+        case Number(text):
+            return text
+        case Items(items):
+            return f"({', '.join(map(render, items))})"
+        case Range(low, high):
+            return f"{render(low)} AND {render(high)}"
+    raise TypeError(f"not a syntax tree: {node!r}")
+
+
+_TEXT_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
+_KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_TEXT_QUOTES))
+
+
+def _name(name: Name) -> str:
+    prefix = f"{name.prefix}." if name.prefix is not None else ""
+    if not name.quoted:
+        is_plain = (_BARE_KEY if prefix else _BARE_NAME).fullmatch(name.key)
+        if not is_plain:
+            raise ValueError(f"the key {name.key!r} cannot stand without quotes")
+        return prefix + name.key
+    return prefix + _between(name.key, _KEY_QUOTES if prefix else _KEY_QUOTES[:2])
+
+
+def _between(value: str, quotes: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
+    """Return the value between the first quotes that can hold it; none may follow a backslash."""
+    for quote, whole in quotes:
+        written = f"{quote}{value}{quote}"
+        hides_the_end = value.endswith("\\") and quote != "`"
+        if not hides_the_end and whole.fullmatch(written):
+            return written
+    raise ValueError(f"no quotes can hold {value!r}")

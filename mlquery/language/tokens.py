@@ -1,0 +1,40 @@
+"""The words of the language as regular expressions, all read without regard to case. Knows nothing but text.
+
+They follow what MLflow's tokenizer (sqlparse) reads, as far as it is deliberate; `grammar/mlquery.lark` holds the same
+expressions. Operators carry the blanks around them, everything else carries none.
+"""
+
+from __future__ import annotations
+
+import re
+
+SEGMENT = r"(?:[^\W\d]\w*|(?!0x[\da-f])\d(?!e-?\d)[_a-zà-ü]\w*)"
+DOTTED = rf"{SEGMENT}(?:\.{SEGMENT})*"
+BACKTICKED = r"`(?:``|[^`])*`"
+SINGLE_QUOTED = r"'(?:''|\\'|[^'])*'"
+DOUBLE_QUOTED = r'"(?:""|\\"|[^"])*"'
+TEXT = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
+RESERVED = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN|NULL)(?![\w.])"
+NAME = (
+    rf"(?P<name>(?P<prefix>{SEGMENT})\.(?:(?P<quoted>{BACKTICKED}|{TEXT})|(?P<key>{DOTTED}))"
+    rf"|(?!{RESERVED})(?P<bare>{SEGMENT})|(?P<bare_quoted>{BACKTICKED}|{DOUBLE_QUOTED}))"
+)
+NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
+
+SYMBOL = r"\s*(?P<op>!=|>=|<=|==|<>|=|>|<)(?![<>=~!])\s*"
+LIKE = r"\s*(?<!\w)(?P<op>(?:NOT\s+)?(?:LIKE|ILIKE|RLIKE))(?!\w)\s*"
+IN = r"\s*(?<!\w)(?P<op>(?:NOT\s+)?IN)(?!\w)\s*"
+NULL = r"\s*(?<!\w)(?P<op>IS\s+(?:NOT\s+)?NULL)(?!\w)"
+BETWEEN = r"\s*(?<!\w)(?P<op>BETWEEN)(?!\w)\s*"
+AND = r"(?:\s*(?<!\w)AND(?!\w))+\s*"
+OR = r"\s*(?<!\w)(?P<op>OR)(?!\w)\s*"
+NOT = r"NOT(?!\w)\s*"
+
+GAP = r"[ \t\n\r\f]*"
+ITEM = rf"'[^'\\\n\r\0]*'|\"[^\"\\\n\r\0]*\"|{NUMBER}"
+ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
+
+ORDER_BY = rf"{NAME}(?:\s+(?P<direction>ASC|DESC))?"
+
+PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|\r\n|\s|\w+|[<>=~!]+|.", re.DOTALL)
+"""Any piece of text at all, as large as a tokenizer would take it; for counting and for pointing at mistakes."""
