@@ -1,0 +1,174 @@
+"""The commands: each takes the parsed arguments, prints the answer to standard output and returns an exit code.
+
+What a query means is decided elsewhere. A refusal leaves here as the `QueryError` it is, a request that makes no sense
+as `Misuse`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from mlquery.cli.tables import runs_table
+from mlquery.entities import ViewType
+
+if TYPE_CHECKING:
+    from mlquery.store import Store
+
+ACCEPTED, REFUSED, MISUSE = 0, 1, 2
+DEFAULT_DIALECT = "oss"
+VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
+_PAGE = 1000  # runs per request, as MLflow's client asks
+
+
+class Misuse(Exception):
+    """A request that cannot be carried out; the text is one sentence."""
+
+
+def demo(_: argparse.Namespace) -> int:
+    """Run every query of the documentation page on the example database."""
+    from mlquery.demo import report
+
+    for line in report():
+        print(line)
+    return ACCEPTED
+
+
+def search(options: argparse.Namespace) -> int:
+    """Print the runs that match a filter."""
+    from mlquery.load import load
+
+    text, dialect = _filter(options), _dialect(options.dialect)
+    store = load(options.source)
+    query = {
+        "experiment_ids": _experiment_ids(store, options),
+        "filter_string": text,
+        "run_view_type": VIEWS[options.view],
+        "order_by": options.order_by,
+        "dialect": dialect,
+    }
+    FORMATS[options.format](store, query, options.max_results)
+    return ACCEPTED
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print the verdict of each dialect on a query, and every reason."""
+    from mlquery.search import check as check_query
+
+    text, verdicts = _filter(options), []
+    for dialect in _dialects(options):
+        verdict = check_query(text, options.order_by, dialect=dialect, entity=options.entity)
+        print(f"{dialect}: {'accepted' if verdict.accepted else 'refused'}")
+        for diagnostic in verdict.diagnostics:
+            print(diagnostic)
+        verdicts.append(verdict.accepted)
+    return ACCEPTED if all(verdicts) else REFUSED
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print what a query means under each dialect."""
+    from mlquery.search import explain as explain_query
+
+    text = _filter(options)
+    for number, dialect in enumerate(_dialects(options)):
+        print(end="\n" if number else "")
+        print(explain_query(text, options.order_by, dialect=dialect, entity=options.entity))
+    return ACCEPTED
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Print the support matrix."""
+    from mlquery.language.matrix import MATRIX
+
+    tables = {"md": MATRIX.to_markdown, "csv": MATRIX.to_csv, "json": MATRIX.to_json}
+    print(tables[options.format]().rstrip("\n"))
+    return ACCEPTED
+
+
+def _filter(options: argparse.Namespace) -> str:
+    """Return the filter; from standard input without the line break that ends it, and with any bytes at all."""
+    if options.filter != "-":
+        return str(options.filter)
+    text = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _dialects(options: argparse.Namespace) -> list[str]:
+    return [_dialect(name) for name in options.dialect or [DEFAULT_DIALECT]]
+
+
+def _dialect(name: str) -> str:
+    from mlquery.language.matrix import MATRIX
+
+    if name not in MATRIX.dialects:
+        raise Misuse(f"there is no dialect {name!r}; the dialects are {', '.join(MATRIX.dialects)}")
+    return name
+
+
+def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
+    """Return the chosen experiments, or all of them; deleted runs are looked for in deleted experiments too."""
+    from mlquery.search import search_experiments
+
+    if not options.experiment and not options.experiment_id:
+        view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
+        return [experiment.experiment_id for experiment in _all_pages(search_experiments, store, view_type=view)]
+    known = [store.get_experiment(experiment_id).experiment_id for experiment_id in options.experiment_id]
+    for name in options.experiment:
+        experiment = store.get_experiment_by_name(name)
+        if experiment is None:
+            raise Misuse(f"{options.source} has no experiment named {name!r}")
+        known.append(experiment.experiment_id)
+    return known
+
+
+def _all_pages(search_page: Any, store: Store, limit: int | None = None, **query: Any) -> list[Any]:
+    """Return the items of all pages, at most `limit`."""
+    items: list[Any] = []
+    token = None
+    while limit is None or len(items) < limit:
+        size = _PAGE if limit is None else min(_PAGE, limit - len(items))
+        page = search_page(store, max_results=size, page_token=token, **query)
+        items += page
+        token = page.token
+        if not token:
+            break
+    return items
+
+
+def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None:
+    from mlquery.search import search_runs
+
+    runs = _all_pages(search_runs, store, limit, **query)
+    for line in runs_table(runs, [query["filter_string"], *query["order_by"]]):
+        print(line)
+
+
+def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:
+    """Print what `mlflow.search_runs(...).to_csv(index=False)` gives."""
+    from mlquery.frame import search_frame
+
+    print(search_frame(store, max_results=limit, **query).to_csv(index=False), end="")
+
+
+def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
+    from mlquery.search import search_runs
+
+    runs = _all_pages(search_runs, store, limit, **query)
+    print(json.dumps([_plain(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` for JSON, which has no NaN and no infinity: they become text, as in MLflow's REST answers."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+FORMATS = {"table": _print_table, "csv": _print_csv, "json": _print_json}
