@@ -35,7 +35,7 @@ def _as_dict(items: Mapping[str, Any] | Iterable[_KeyValue] | None) -> dict[str,
     return {item.key: item.value for item in items or ()}
 
 
-def _as_list(items: Iterable[T] | None) -> list[T]:
+def _as_list(items: Iterable[Any] | None) -> list[Any]:
     return items if type(items) is list else list(items or ())
 
 
