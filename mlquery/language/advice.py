@@ -1,4 +1,4 @@
-"""Say what is wrong with text that is not a query, and what to write instead. Decides nothing: the parser has refused."""
+"""Say what is wrong with text that is not a query, and what to write instead; the parser has refused it already."""
 
 from __future__ import annotations
 
@@ -76,16 +76,11 @@ def _clause_start(text: str, position: int) -> int:
         word = piece[0].upper()
         if piece.start() >= position:
             break
-        if word in ("AND", "OR") and not is_between or word == "NOT" and _is_clause_start(text, start, piece.start()):
+        joins = word in ("AND", "OR") and not is_between
+        if joins or (word in ("NOT", "(") and not text[start : piece.start()].strip()):
             start = piece.end()
-        elif word == "(" and _is_clause_start(text, start, piece.start()):
-            start = piece.end()
-        is_between = word == "BETWEEN" or is_between and word != "AND"
+        is_between = word == "BETWEEN" or (is_between and word != "AND")
     return start
-
-
-def _is_clause_start(text: str, start: int, position: int) -> bool:
-    return not text[start:position].strip()
 
 
 def _clause(text: str, before: int) -> _Finding:

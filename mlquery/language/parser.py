@@ -137,11 +137,10 @@ def _build() -> pp.ParserElement:
     text, number = _token(lexical.TEXT, "text", _text), _token(lexical.NUMBER, "number", _number)
     literal = (text | number).set_name("literal")
     conjunction_word = _token(lexical.AND, "AND …", _unchanged).suppress()
-    ends = (literal + conjunction_word + literal).set_name("range").add_parse_action(_range)
-    symbol, like = (
-        _token(lexical.SYMBOL, "= != > >= < <= == <>", _operator),
-        _token(lexical.LIKE, "[NOT] LIKE ILIKE RLIKE", _operator),
-    )
+    between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()
+    ends = (literal + between_and + literal).set_name("range").add_parse_action(_range)
+    symbol = _token(lexical.SYMBOL, "= != > >= < <= == <>", _operator)
+    like = _token(lexical.LIKE, "[NOT] LIKE ILIKE RLIKE", _operator)
     plain = (symbol | like) + literal
     others = (
         _token(lexical.IN, "[NOT] IN", _operator) + _token(lexical.ITEMS, "( literal , … )", _items)
@@ -151,22 +150,19 @@ def _build() -> pp.ParserElement:
     plain_comparison = (name + plain).set_name("plain comparison").add_parse_action(_comparison)
     comparison = (name + (plain | others)).set_name("comparison").add_parse_action(_comparison)
     blanks = pp.Regex(r"\s*").set_name("blanks").suppress()
-    disjunction = pp.Forward().set_name("disjunction")
-    factor = pp.Forward().set_name("factor")
+    disjunction, factor = pp.Forward(), pp.Forward()
+    disjunction.set_name("disjunction")
+    factor.set_name("factor")
     group = _token(r"\(\s*", "(", _unchanged) + disjunction + _token(r"\s*\)", ")", _unchanged)
-    factor <<= (
-        comparison
-        | (_token(lexical.NOT, "NOT", _unchanged) + factor).add_parse_action(_not)
-        | group.add_parse_action(_group)
-    )
+    negation = _token(lexical.NOT, "NOT", _unchanged) + factor
+    factor <<= comparison | negation.add_parse_action(_not) | group.add_parse_action(_group)
     more = conjunction_word + factor | blanks + plain_comparison
     conjunction = (factor + pp.ZeroOrMore(more)).set_name("conjunction").add_parse_action(_and)
-    disjunction <<= (conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)).add_parse_action(
-        _or
-    )
+    alternatives = conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)
+    disjunction <<= alternatives.add_parse_action(_or)
     padding = pp.Opt(conjunction_word) + blanks
-    everything = padding + disjunction + padding
-    grammar = (everything + pp.StringEnd()).set_name("filter").leave_whitespace().parse_with_tabs()
+    grammar: pp.ParserElement = (padding + disjunction + padding + pp.StringEnd()).set_name("filter")
+    grammar.leave_whitespace().parse_with_tabs()
     grammar.streamline()
     return grammar
 

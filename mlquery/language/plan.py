@@ -29,6 +29,9 @@ class Op(Enum):
     LIKE = "LIKE"
     ILIKE = "ILIKE"
     RLIKE = "RLIKE"
+    NOT_LIKE = "NOT LIKE"
+    NOT_ILIKE = "NOT ILIKE"
+    NOT_RLIKE = "NOT RLIKE"
     IN = "IN"
     NOT_IN = "NOT IN"
     IS_NULL = "IS NULL"
@@ -88,10 +91,14 @@ Where = Predicate | All | AnyOf | Negation
 
 @attrs.frozen
 class SortKey:
-    """One key of the order. Numbers come first, then NaN, then missing values, in both directions."""
+    """One key of the order. Numbers come first, then NaN, then missing values, in both directions.
+
+    With `missing_is_least`, missing values come before all others when ascending and behind them when descending.
+    """
 
     field: FieldRef
     descending: bool = False
+    missing_is_least: bool = False
 
 
 @attrs.frozen

@@ -1,0 +1,115 @@
+"""Find the field that a name means (`metrics.loss`, `run.status`, `created`). Knows prefixes and attributes only."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import attrs
+
+from mlquery.language.findings import Findings
+from mlquery.language.matrix import Field, Use
+from mlquery.language.plan import Entity, FieldRef, Kind
+from mlquery.language.syntax import Name
+
+_RUN_PREFIXES = {
+    "metric": Kind.METRIC,
+    "metrics": Kind.METRIC,
+    "param": Kind.PARAM,
+    "params": Kind.PARAM,
+    "parameter": Kind.PARAM,
+    "parameters": Kind.PARAM,
+    "tag": Kind.TAG,
+    "tags": Kind.TAG,
+    "attribute": Kind.ATTRIBUTE,
+    "attributes": Kind.ATTRIBUTE,
+    "attr": Kind.ATTRIBUTE,
+    "run": Kind.ATTRIBUTE,
+    "dataset": Kind.DATASET,
+    "datasets": Kind.DATASET,
+}
+_EXPERIMENT_PREFIXES = {"attribute": Kind.ATTRIBUTE, "tag": Kind.TAG, "tags": Kind.TAG}
+PREFIXES = {Entity.RUN: _RUN_PREFIXES, Entity.EXPERIMENT: _EXPERIMENT_PREFIXES}
+DATASET_KEYS = ("name", "digest", "context")
+_LONG_PREFIX = "info."
+
+
+@attrs.frozen
+class Target:
+    """The field that a name means: how uses call it, where its values are, and how a person writes it."""
+
+    entity: Entity
+    kind: Kind
+    ref: FieldRef
+    type: str
+    key: str | None
+    label: str
+    quoted: bool = False
+    spelling: str | None = None
+
+    def use(self, clause: str, op: str | None = None, value: str | None = None, spelling: str | None = None) -> Use:
+        """Return the use that a clause makes of the field."""
+        return Use(
+            self.entity.value,
+            clause,
+            self.kind.value,
+            op,
+            self.key,
+            self.type,
+            value,
+            self.quoted,
+            spelling or self.spelling,
+        )
+
+
+def find_field(name: Name, clause: str, findings: Findings) -> Target | None:
+    """Return the field that a name means in a clause ("filter" or "order"), noting the problem when there is none."""
+    entity = findings.entity
+    kind = PREFIXES[entity].get(name.prefix) if name.prefix is not None else Kind.ATTRIBUTE
+    if kind is None:
+        return _note_unknown_prefix(name, findings)
+    if kind is Kind.ATTRIBUTE:
+        return _attribute(name, clause, findings)
+    if kind is Kind.DATASET and name.key not in DATASET_KEYS:
+        return _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, findings)
+    type_, key = "number" if kind is Kind.METRIC else "text", name.key if kind is Kind.DATASET else None
+    return Target(entity, kind, FieldRef(kind, name.key), type_, key, _label(name), name.quoted)
+
+
+def _attribute(name: Name, clause: str, findings: Findings) -> Target | None:
+    entity = findings.entity
+    is_long = name.prefix == "run" and name.key.startswith(_LONG_PREFIX)
+    key = name.key.removeprefix(_LONG_PREFIX) if is_long else name.key
+    field = findings.dialect.field(entity.value, clause, key)
+    if field is None:
+        known = [f.key for f in findings.dialect.fields if f.entity == entity.value]
+        return _note_unknown(name, f"{entity.value}s have no attribute {key!r}", known, findings)
+    ref, spelling = _stored(field, clause), "run.info" if is_long else None
+    return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
+
+
+def _stored(field: Field, clause: str) -> FieldRef:
+    if clause == "filter" and field.filters_as:
+        kind, key = field.filters_as
+        return FieldRef(Kind(kind), key)
+    return FieldRef(Kind.ATTRIBUTE, field.stored_as or field.key)
+
+
+def _label(name: Name) -> str:
+    key = f"`{name.key}`" if name.quoted else name.key
+    return f"{name.prefix}.{key}" if name.prefix else key
+
+
+def _note_unknown_prefix(name: Name, findings: Findings) -> None:
+    known = PREFIXES[findings.entity]
+    message = f"{findings.entity.value} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
+    close = difflib.get_close_matches((name.prefix or "").lower(), known, 1)
+    suggestion = f"{close[0]}.{name.key}" if close else None
+    findings.error("unknown-field", message, name.span, suggestion=suggestion)
+
+
+def _note_unknown(name: Name, problem: str, known: Iterable[str], findings: Findings) -> None:
+    names = list(known)
+    close = difflib.get_close_matches(name.key.lower(), names, 1)
+    suggestion = close[0] if close else None
+    findings.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)

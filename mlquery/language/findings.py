@@ -1,0 +1,80 @@
+"""Collect what is wrong with a query while it is resolved, judging its uses by the support matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from mlquery.errors import Code, Diagnostic, Span
+from mlquery.language.matrix import Dialect, Use, Verdict
+from mlquery.language.plan import Entity
+
+TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+
+
+@attrs.define
+class Findings:
+    """The problems and warnings found so far, and the text that is being looked at."""
+
+    dialect: Dialect
+    entity: Entity
+    argument: str = "filter_string"
+    source: str = ""
+    errors: list[Diagnostic] = attrs.field(factory=list)
+    warnings: list[Diagnostic] = attrs.field(factory=list)
+
+    def about(self, argument: str, source: str) -> Findings:
+        """Return findings about another argument that go to the same lists."""
+        return attrs.evolve(self, argument=argument, source=source)
+
+    def error(self, code: Code, message: str, span: Span, **details: Any) -> None:
+        """Note a problem."""
+        self.errors.append(self._diagnostic(code, message, span, details))
+
+    def warn(self, code: Code, message: str, span: Span, **details: Any) -> None:
+        """Note something that the author of a running query should know."""
+        self.warnings.append(self._diagnostic(code, message, span, {**details, "severity": "warning"}))
+
+    def too_many(self, message: str) -> None:
+        """Note that a database would fail on the size of the query."""
+        span = Span(0, len(self.source))
+        self.error("unsupported", message, span, error_code=TEMPORARILY_UNAVAILABLE)
+
+    def judge(self, use: Use, span: Span, label: str = "", **placeholders: str) -> None:
+        """Note what the matrix says against a use; `label` is the field as a person would write it."""
+        verdict = self.dialect.verdict(use)
+        if verdict is None or verdict.state == "yes":
+            return
+        name, title = self.dialect.name, verdict.feature.title
+        details: dict[str, Any] = {
+            "feature": verdict.feature.id,
+            "suggestion": _filled(verdict.feature.instead, label, placeholders),
+        }
+        if verdict.state == "no":
+            details |= {"service_message": self._service_message(verdict, use), "verbatim": verdict.cell.verbatim}
+            self.error("unsupported", f"{name} does not support this: {_lowered(title)}", span, **details)
+        else:
+            self.warn("unsupported", f"no source says whether {name} supports this: {_lowered(title)}", span, **details)
+
+    def _service_message(self, verdict: Verdict, use: Use) -> str | None:
+        template = self.dialect.messages.get(verdict.cell.message or "")
+        kind = {"param": "Parameter"}.get(use.kind or "", (use.kind or "").title())
+        return template.format(op=use.op, kind=kind, text=self.source) if template else None
+
+    def _diagnostic(self, code: Code, message: str, span: Span, details: dict[str, Any]) -> Diagnostic:
+        return Diagnostic(code, message, self.argument, self.source, span, dialect=self.dialect.name, **details)
+
+
+def _lowered(title: str) -> str:
+    return title[0].lower() + title[1:]
+
+
+def _filled(instead: str | None, label: str, placeholders: dict[str, str]) -> str | None:
+    """Return the advice with the field of the query in it."""
+    if instead is None:
+        return None
+    key = label.partition(".")[2] or label
+    for name, value in {"field": label, "key": key, **placeholders}.items():
+        instead = instead.replace(f"<{name}>", value) if value else instead
+    return instead

@@ -1,0 +1,200 @@
+"""Turn one comparison into typed predicates, judging operator and value by type and by the support matrix."""
+
+from __future__ import annotations
+
+import re
+
+from mlquery.errors import INTERNAL_ERROR, Span
+from mlquery.language import tokens as lexical
+from mlquery.language.fields import Target
+from mlquery.language.findings import Findings
+from mlquery.language.plan import All, Entity, Kind, Op, Predicate, Value, Where
+from mlquery.language.syntax import Comparison, Items, Literal, Number, Range, Text
+
+_NULL_OPS = ("IS NULL", "IS NOT NULL")
+_ORDER_OPS = (">", ">=", "<", "<=")
+_EQUAL_OPS = ("=", "!=", "==", "<>")
+_LIST_OPS = ("IN", "NOT IN")
+_PATTERN_OPS = ("LIKE", "ILIKE", "RLIKE", "NOT LIKE", "NOT ILIKE", "NOT RLIKE")
+OPERATORS = {
+    "number": (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *_NULL_OPS),
+    "text": (*_EQUAL_OPS, *_PATTERN_OPS, *_LIST_OPS, *_NULL_OPS),
+}
+_SPELLINGS = {"==": "=", "<>": "!="}
+_NUMBER = re.compile(lexical.NUMBER, re.IGNORECASE)
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
+_FIRST_PLAUSIBLE_TIME = 10**11
+_RISKY_REPEAT = re.compile(r"\)[*+{]")
+_MOST_REPEATS = 3
+
+
+def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where:
+    """Return the test of a clause; where it is wrong, the problem is noted and the result stands for nothing."""
+    if node.op not in OPERATORS[target.type]:
+        listed = ", ".join(OPERATORS[target.type])
+        message = f"{target.label} is a {target.type}, which {node.written} does not compare; these do: {listed}"
+        findings.error("wrong-type", message, node.span)
+        return All()
+    use = target.use("filter", node.op, _shape(node.value), _spelling(node, findings))
+    if not _is_well_typed(node, target, findings):
+        return All()
+    placeholders = _ends(node.value)
+    findings.judge(use, node.span, target.label, **placeholders)
+    _judge_meaning(node, target, findings)
+    return _typed(node, target, findings)
+
+
+def _shape(value: Literal) -> str | None:
+    match value:
+        case Text():
+            return "text"
+        case Number():
+            return "number"
+        case Items(items):
+            return "texts" if any(isinstance(i, Text) for i in items) else "numbers"
+        case Range(low, high):
+            return "texts" if isinstance(low, Text) or isinstance(high, Text) else "range"
+    return None
+
+
+def _ends(value: Literal) -> dict[str, str]:
+    match value:
+        case Range(Number(low), Number(high)):
+            return {"low": low, "high": high}
+        case Text(text):
+            return {"value": text}
+    return {}
+
+
+def _spelling(node: Comparison, findings: Findings) -> str | None:
+    """Return how the operator is written, where that matters: MLflow reads some in upper case only for experiments."""
+    is_lower = findings.entity is Entity.EXPERIMENT and node.written != node.written.upper()
+    return "lower case" if is_lower else None
+
+
+def _parts(value: Literal) -> tuple[Text | Number, ...]:
+    match value:
+        case Items(items):
+            return items
+        case Range(low, high):
+            return (low, high)
+        case Text() | Number():
+            return (value,)
+    return ()
+
+
+def _is_well_typed(node: Comparison, target: Target, findings: Findings) -> bool:
+    """Tell whether every value can be compared with the field, noting those that cannot."""
+    before = len(findings.errors)
+    for part in _parts(node.value):
+        if target.type == "text":
+            _check_text(part, node, target, findings)
+        else:
+            _check_number(part, target, findings)
+    return len(findings.errors) == before
+
+
+def _check_text(part: Text | Number, node: Comparison, target: Target, findings: Findings) -> None:
+    if isinstance(part, Number):
+        message = f"{target.label} is a text, compared with values in quotes"
+        findings.error("wrong-type", message, part.span, suggestion=f"'{part.text}'")
+    elif node.op.endswith("RLIKE"):
+        _check_pattern(part, findings)
+    elif _is_whole_id(target, findings):
+        _check_id(part, findings)
+
+
+def _check_pattern(part: Text, findings: Findings) -> None:
+    """Refuse regular expressions that are broken, and those whose repeats could take for ever."""
+    try:
+        re.compile(part.value)
+    except (re.error, OverflowError, RecursionError) as error:
+        findings.error("wrong-type", f"not a regular expression: {error}", part.span)
+        return
+    repeats = len(re.findall(r"(?<!\\)[*+]|\{\d*,\d*\}", part.value))
+    if _RISKY_REPEAT.search(part.value) or repeats > _MOST_REPEATS:
+        message = f"a regular expression may repeat no groups, and at most {_MOST_REPEATS} single items"
+        findings.error("wrong-type", message, part.span, suggestion="LIKE with % for any text")
+
+
+def _is_whole_id(target: Target, findings: Findings) -> bool:
+    return target.key == "experiment_id" and findings.dialect.behaves("experiment_id.integer")
+
+
+def _check_id(part: Text, findings: Findings) -> None:
+    try:
+        number = int(part.value)
+    except ValueError:
+        findings.error("wrong-type", f"experiment ids are whole numbers, not {part.value!r}", part.span)
+        return
+    if not _LEAST <= number <= _GREATEST:
+        findings.error("wrong-type", "the id does not fit into 64 bits", part.span, error_code=INTERNAL_ERROR)
+
+
+def _check_number(part: Text | Number, target: Target, findings: Findings) -> None:
+    text = part.text if isinstance(part, Number) else part.value
+    if isinstance(part, Text) and (target.kind is Kind.METRIC or not _NUMBER.fullmatch(text)):
+        message = f"{target.label} is a number, compared with numbers"
+        findings.error("wrong-type", message, part.span, suggestion=text if _NUMBER.fullmatch(text) else None)
+    elif target.kind is Kind.ATTRIBUTE:
+        _check_time(text, part.span, target, findings)
+
+
+def _check_time(text: str, span: Span, target: Target, findings: Findings) -> None:
+    is_whole = Number(text).is_integer
+    if not is_whole and findings.entity is Entity.EXPERIMENT:
+        findings.error("wrong-type", f"{target.label} is compared with whole milliseconds", span)
+    elif is_whole and not _LEAST <= int(text) <= _GREATEST:
+        findings.error("wrong-type", "the number does not fit into 64 bits", span, error_code=INTERNAL_ERROR)
+
+
+def _judge_meaning(node: Comparison, target: Target, findings: Findings) -> None:
+    """Warn of values that run but probably mean something else."""
+    dialect = findings.dialect
+    for part in _parts(node.value):
+        text = part.text if isinstance(part, Number) else part.value
+        if target.key == "status" and dialect.behaves("status.job-names"):
+            _judge_status(text, part.span, findings)
+        if target.type == "number" and target.key in _TIMES and dialect.behaves("time.seconds"):
+            _judge_time(text, part.span, findings)
+
+
+_TIMES = ("start_time", "end_time", "creation_time", "last_update_time")
+
+
+def _judge_status(text: str, span: Span, findings: Findings) -> None:
+    job_statuses = {job.lower(): status for job, status in findings.dialect.job_statuses.items()}
+    status = job_statuses.get(text.lower())
+    if status is not None and status.lower() != text.lower():
+        message = f"{text!r} is a status of jobs; runs call it {status!r}"
+        findings.warn("wrong-type", message, span, feature="status.job-names", suggestion=f"'{status}'")
+
+
+def _judge_time(text: str, span: Span, findings: Findings) -> None:
+    if 0 < float(text) < _FIRST_PLAUSIBLE_TIME:
+        message = f"times are in milliseconds, and {text} looks like seconds"
+        suggestion = f"{int(float(text) * 1000)}"
+        findings.warn("wrong-type", message, span, feature="time.seconds", suggestion=suggestion)
+
+
+def _typed(node: Comparison, target: Target, findings: Findings) -> Where:
+    values = [_value(part, target, findings) for part in _parts(node.value)]
+    if node.op == "BETWEEN":
+        low, high = values
+        return All((Predicate(target.ref, Op.GE, low), Predicate(target.ref, Op.LE, high)))
+    op = Op(_SPELLINGS.get(node.op, node.op))
+    if isinstance(node.value, Items):
+        return Predicate(target.ref, op, tuple(values))  # type: ignore[arg-type]
+    return Predicate(target.ref, op, values[0] if values else None)
+
+
+def _value(part: Text | Number, target: Target, findings: Findings) -> Value:
+    text = part.text if isinstance(part, Number) else part.value
+    if target.type == "number":
+        is_whole = target.kind is Kind.ATTRIBUTE and Number(text).is_integer
+        return int(text) if is_whole else float(text)
+    if _is_whole_id(target, findings):
+        return str(int(text))
+    if target.key == "status" and findings.dialect.behaves("status.any-case"):
+        return text.upper()
+    return text

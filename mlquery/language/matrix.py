@@ -1,0 +1,294 @@
+"""The support matrix: read `matrix.toml`, and answer what a dialect does with a use. Knows nothing of text or data.
+
+A `Use` is what one piece of a query or a call does. A `Feature` is a set of patterns over uses with one cell per
+dialect. A use is supported when no feature that matches it says otherwise. All knowledge of dialects is in that file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import resources
+from typing import Any, Literal
+
+import attrs
+
+from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+
+State = Literal["yes", "no", "silent"]
+_STRICTEST = ("no", "silent", "yes")
+
+
+@attrs.frozen
+class Use:
+    """What a piece of a query or a call does; None where that says nothing."""
+
+    entity: str
+    clause: str
+    kind: str | None = None
+    op: str | None = None
+    key: str | None = None
+    type: str | None = None
+    value: str | None = None
+    quoted: bool = False
+    spelling: str | None = None
+
+
+@attrs.frozen
+class Pattern:
+    """A set of uses: every named property has one of the listed values."""
+
+    wanted: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    def matches(self, use: Use) -> bool:
+        """Tell whether the use belongs to the set."""
+        return all(getattr(use, name) in values for name, values in self.wanted)
+
+
+@attrs.frozen
+class Cell:
+    """What one dialect does with one feature, and how that is known.
+
+    `message` is the template of the service's answer and `verbatim` tells whether that wording was observed. The first
+    of the `exceptions` that matches a use decides in place of the cell.
+    """
+
+    state: State
+    source: str
+    date: str
+    confidence: str
+    note: str | None = None
+    message: str | None = None
+    verbatim: bool = False
+    exceptions: tuple[tuple[Pattern, Cell], ...] = ()
+
+    def for_use(self, use: Use) -> Cell:
+        """Return the cell that decides about a use: an exception or the cell itself."""
+        return next((cell for pattern, cell in self.exceptions if pattern.matches(use)), self)
+
+
+@attrs.frozen
+class Feature:
+    """One line of the matrix. `page` is the wording of the Azure page where the line stands there."""
+
+    id: str
+    title: str
+    uses: tuple[Pattern, ...]
+    cells: Mapping[str, Cell]
+    page: str | None = None
+    footnote: int | None = None
+    instead: str | None = None
+    note: str | None = None
+
+    def matches(self, use: Use) -> bool:
+        """Tell whether the feature says anything about a use."""
+        return any(pattern.matches(use) for pattern in self.uses)
+
+    @property
+    def is_behaviour(self) -> bool:
+        """Tell whether the feature changes a meaning and refuses nothing."""
+        return all(("clause", ("behaviour",)) in pattern.wanted for pattern in self.uses)
+
+
+@attrs.frozen
+class Field:
+    """An attribute of runs or experiments: its type, its other names, and where its values are kept."""
+
+    entity: str
+    key: str
+    type: Literal["text", "number"]
+    filter_aliases: tuple[str, ...] = ()
+    order_aliases: tuple[str, ...] = ()
+    filters_as: tuple[str, str] | None = None
+    stored_as: str | None = None
+
+
+@attrs.frozen
+class Verdict:
+    """What a dialect does with a use, and the feature and cell that decided."""
+
+    state: State
+    feature: Feature
+    cell: Cell
+
+
+@attrs.frozen(slots=False)
+class Dialect:
+    """One column of the matrix."""
+
+    name: str
+    title: str
+    summary: str
+    features: tuple[Feature, ...] = attrs.field(repr=False)
+    fields: tuple[Field, ...] = attrs.field(repr=False)
+    query_limits: Mapping[str, int] = attrs.field(factory=dict)
+    write_limits: Mapping[str, int] = attrs.field(factory=dict)
+    messages: Mapping[str, str] = attrs.field(factory=dict)
+    job_statuses: Mapping[str, str] = attrs.field(factory=dict)
+
+    @cached_property
+    def _verdicts(self) -> dict[Use, Verdict | None]:
+        return {}
+
+    def verdict(self, use: Use) -> Verdict | None:
+        """Return the strictest verdict on a use, None when no feature knows it."""
+        if use not in self._verdicts:
+            found = [self._verdict_of(feature, use) for feature in self.features if feature.matches(use)]
+            self._verdicts[use] = min(found, key=lambda v: _STRICTEST.index(v.state), default=None)
+        return self._verdicts[use]
+
+    def _verdict_of(self, feature: Feature, use: Use) -> Verdict:
+        cell = feature.cells[self.name].for_use(use)
+        return Verdict(cell.state, feature, cell)
+
+    @cached_property
+    def _behaviours(self) -> frozenset[str]:
+        return frozenset(f.id for f in self.features if f.is_behaviour and f.cells[self.name].state != "no")
+
+    def behaves(self, feature_id: str) -> bool:
+        """Tell whether the dialect behaves as the title of a behaviour feature says."""
+        return feature_id in self._behaviours
+
+    @cached_property
+    def _fields_by_name(self) -> dict[tuple[str, str, str], Field]:
+        named = {(f.entity, clause, f.key): f for f in self.fields for clause in ("filter", "order")}
+        named |= {(f.entity, "filter", alias): f for f in self.fields for alias in f.filter_aliases}
+        return named | {(f.entity, "order", alias): f for f in self.fields for alias in f.order_aliases}
+
+    def field(self, entity: str, clause: str, key: str) -> Field | None:
+        """Return the attribute that a clause calls `key`, None when there is none."""
+        return self._fields_by_name.get((entity, clause, key))
+
+    def require_call(self, call: str, entity: str = "run") -> Verdict | None:
+        """Return the verdict on a call such as "rename_experiment".
+
+        Raises:
+            StoreError: the dialect does not support the call.
+        """
+        verdict = self.verdict(Use(entity, "call", key=call))
+        if verdict is not None and verdict.state == "no":
+            raise StoreError(self._refusal(call, verdict), INVALID_PARAMETER_VALUE, verdict.feature.id)
+        return verdict
+
+    def _refusal(self, call: str, verdict: Verdict) -> str:
+        instead = f"; instead: {verdict.feature.instead}" if verdict.feature.instead else ""
+        return f"{self.name} does not support {call}  [{verdict.feature.id}]{instead}"
+
+
+@attrs.frozen(slots=False)
+class Matrix:
+    """The whole matrix: features in the order of the file, dialects, and where the knowledge comes from."""
+
+    features: tuple[Feature, ...]
+    dialects: Mapping[str, Dialect]
+    sources: Mapping[str, str]
+
+    def dialect(self, name: str | Dialect) -> Dialect:
+        """Return a dialect by name; a dialect is returned unchanged.
+
+        Raises:
+            ValueError: there is no dialect of that name.
+        """
+        if isinstance(name, Dialect):
+            return name
+        if name not in self.dialects:
+            raise ValueError(f"no dialect is called {name!r}; there are {', '.join(self.dialects)}")
+        return self.dialects[name]
+
+    def feature(self, feature_id: str) -> Feature:
+        """Return a feature by id, raising KeyError when there is none."""
+        return next((f for f in self.features if f.id == feature_id), None) or _no_feature(feature_id)
+
+    def with_cell(self, feature_id: str, dialect: str, cell: Cell) -> Matrix:
+        """Return a copy of the matrix with one cell changed."""
+        changed = tuple(
+            attrs.evolve(f, cells={**f.cells, dialect: cell}) if f.id == feature_id else f for f in self.features
+        )
+        dialects = {name: attrs.evolve(d, features=changed) for name, d in self.dialects.items()}
+        return attrs.evolve(self, features=changed, dialects=dialects)
+
+
+def _no_feature(feature_id: str) -> Feature:
+    raise KeyError(feature_id)
+
+
+def load_matrix(text: str | None = None) -> Matrix:
+    """Return the matrix written in a TOML text, by default the one mlquery ships."""
+    if text is None:
+        text = resources.files(__package__).joinpath("matrix.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    columns: dict[str, dict[str, Any]] = data["dialect"]
+    features = tuple(_feature(row, columns) for row in data["feature"])
+    fields = tuple(_field(row) for row in data["field"])
+    dialects = {name: _dialect(name, columns, features, fields) for name in columns}
+    return Matrix(features, dialects, data["sources"])
+
+
+def _dialect(
+    name: str, columns: dict[str, dict[str, Any]], features: tuple[Feature, ...], fields: tuple[Field, ...]
+) -> Dialect:
+    settings: dict[str, Any] = {}
+    for ancestor in reversed(list(_lineage(name, columns))):
+        settings |= columns[ancestor]
+    settings = {key: value for key, value in settings.items() if key not in ("base", "defaults")}
+    return Dialect(name=name, features=features, fields=fields, **settings)
+
+
+def _lineage(name: str, columns: dict[str, dict[str, Any]]) -> Iterator[str]:
+    current: str | None = name
+    while current:
+        yield current
+        current = columns[current].get("base")
+
+
+def _feature(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> Feature:
+    cells = {name: _inherited_cell(row, name, columns) for name in columns}
+    details = {key: row[key] for key in ("page", "footnote", "instead", "note") if key in row}
+    return Feature(row["id"], row["title"], tuple(map(_pattern, row["uses"])), cells, **details)
+
+
+def _inherited_cell(row: dict[str, Any], name: str, columns: dict[str, dict[str, Any]]) -> Cell:
+    owner = next(ancestor for ancestor in _lineage(name, columns) if ancestor in row)
+    written = row[owner]
+    return _cell({"is": written} if isinstance(written, str) else written, columns[owner]["defaults"])
+
+
+def _cell(written: dict[str, Any], defaults: Mapping[str, str]) -> Cell:
+    settings = {**defaults, **written}
+    exceptions = tuple((_pattern(e), _cell(_cell_part(e), _origin(settings))) for e in written.get("except", ()))
+    details: dict[str, Any] = {key: settings[key] for key in ("note", "message", "verbatim") if key in settings}
+    details |= _origin(settings)
+    return Cell(settings["is"], **details, exceptions=exceptions)
+
+
+def _origin(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {key: settings[key] for key in ("source", "date", "confidence")}
+
+
+_USE_PROPERTIES = frozenset(a.name for a in attrs.fields(Use))
+
+
+def _cell_part(exception: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in exception.items() if key not in _USE_PROPERTIES}
+
+
+def _pattern(written: dict[str, Any]) -> Pattern:
+    wanted = {key: value for key, value in written.items() if key in _USE_PROPERTIES}
+    return Pattern(tuple((key, tuple(v) if isinstance(v, list) else (v,)) for key, v in wanted.items()))
+
+
+def _field(row: dict[str, Any]) -> Field:
+    filters_as = row.get("filters_as")
+    return Field(
+        row["entity"],
+        row["key"],
+        row["type"],
+        tuple(row.get("filter_aliases", ())),
+        tuple(row.get("order_aliases", ())),
+        (filters_as["kind"], filters_as["key"]) if filters_as else None,
+        row.get("stored_as"),
+    )
+
+
+MATRIX = load_matrix()

@@ -1,0 +1,162 @@
+"""Turn a syntax tree and a dialect into a `Plan`, or say everything that is wrong with it. Never sees data.
+
+Every piece of the query becomes a `Use`, which the support matrix judges. What remains is canonical and typed: aliases
+are gone, numbers are numbers, times are integer milliseconds UTC, and the order is total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
+from mlquery.language.fields import Target, find_field
+from mlquery.language.findings import Findings
+from mlquery.language.literals import predicate_for
+from mlquery.language.matrix import Dialect, Use
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Plan, SortKey, Where
+from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
+
+_JOINED_KINDS = (Kind.METRIC, Kind.PARAM, Kind.TAG, Kind.DATASET)
+_NULL_OPS = ("IS NULL", "IS NOT NULL")
+_STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
+
+
+@attrs.frozen
+class Query:
+    """A search as parsed. `order_texts` are the texts of the `order` terms, `view` is the name of a view type."""
+
+    entity: Entity
+    where: Expression
+    filter_text: str = ""
+    order: tuple[OrderTerm, ...] = ()
+    order_texts: tuple[str, ...] = ()
+    view: str = "ACTIVE_ONLY"
+    experiment_ids: frozenset[str] | None = None
+
+
+@attrs.frozen
+class Resolved:
+    """A plan, and what its author should know although it runs."""
+
+    plan: Plan
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def resolve(query: Query, dialect: Dialect) -> Resolved:
+    """Return the plan of a query in a dialect.
+
+    Raises:
+        QueryError: with every problem of the query, those of the filter first.
+    """
+    findings = Findings(dialect, query.entity)
+    in_filter = findings.about("filter_string", query.filter_text)
+    where = _where(query.where, in_filter)
+    _require_few_clauses(query, in_filter)
+    order = _order(query, findings)
+    findings.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
+    if findings.errors:
+        raise QueryError(*findings.errors)
+    plan = Plan(query.entity, where, order, frozenset(_STAGES[query.view]), query.experiment_ids)
+    return Resolved(plan, tuple(findings.warnings))
+
+
+def _where(node: Expression, findings: Findings) -> Where:
+    match node:
+        case Comparison():
+            return _predicate(node, findings)
+        case And(operands):
+            if len(operands) > 1:
+                findings.judge(_join(findings, "AND"), node.span)
+            return All(tuple(_where(o, findings) for o in operands))
+        case Or(operands):
+            for span in node.spans or (node.span,):
+                findings.judge(_join(findings, "OR"), span)
+            return AnyOf(tuple(_where(o, findings) for o in operands))
+        case Not(operand):
+            findings.judge(_join(findings, "NOT"), node.word)
+            return Negation(_where(operand, findings))
+        case Group(operand):
+            findings.judge(_join(findings, "()"), node.span)
+            return _where(operand, findings)
+
+
+def _join(findings: Findings, op: str) -> Use:
+    return Use(findings.entity.value, "join", op=op)
+
+
+def _predicate(node: Comparison, findings: Findings) -> Where:
+    """Return the test of one clause; where it is wrong, the problem is noted and the result stands for nothing."""
+    target = find_field(node.name, "filter", findings)
+    return All() if target is None else predicate_for(node, target, findings)
+
+
+def _require_few_clauses(query: Query, findings: Findings) -> None:
+    """Refuse what the dialect's database refuses: it joins every clause that is not about a column of its own."""
+    limits = findings.dialect.query_limits
+    if not limits:
+        return
+    unheard = Findings(findings.dialect, query.entity)
+    targets = [(node, find_field(node.name, "filter", unheard)) for node in _comparisons(query.where)]
+    joined = sum(_is_joined(target) and node.op not in _NULL_OPS for node, target in targets)
+    joined += sum(_is_joined(find_field(term.name, "order", unheard)) for term in query.order)
+    if joined > limits["joined_clauses"]:
+        message = f"{joined} clauses about metrics, params, tags or datasets; {limits['joined_clauses']} is the most"
+        findings.too_many(message)
+    if len(targets) - joined > limits["attribute_clauses"]:
+        findings.too_many(f"{len(targets)} clauses; {limits['attribute_clauses']} is the most")
+
+
+def _comparisons(node: Expression) -> Iterable[Comparison]:
+    match node:
+        case Comparison():
+            yield node
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from _comparisons(operand)
+        case Not(operand) | Group(operand):
+            yield from _comparisons(operand)
+
+
+def _is_joined(target: Target | None) -> bool:
+    return target is not None and target.ref.kind in _JOINED_KINDS
+
+
+def _order(query: Query, findings: Findings) -> tuple[SortKey, ...]:
+    keys: list[SortKey] = []
+    for index, (term, text) in enumerate(zip(query.order, query.order_texts, strict=True)):
+        about = findings.about(f"order_by[{index}]", text)
+        target = find_field(term.name, "order", about)
+        if target is None:
+            continue
+        about.judge(target.use("order"), term.span, target.label)
+        key = _sort_key(query.entity, target.ref, term.descending)
+        if query.entity is Entity.RUN and any(key.field == k.field for k in keys):
+            about.error("unsupported", f"{text!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
+        keys.append(key)
+    return (*keys, *_tie_breakers(query.entity, keys, findings.dialect))
+
+
+def _sort_key(entity: Entity, field: FieldRef, descending: bool) -> SortKey:
+    return SortKey(field, descending, missing_is_least=entity is Entity.EXPERIMENT)
+
+
+def _tie_breakers(entity: Entity, keys: Sequence[SortKey], dialect: Dialect) -> list[SortKey]:
+    """Return the keys that make the order total.
+
+    Source: MLflow 3.17 `_get_orderby_clauses`, `_get_search_experiments_order_by_clauses`.
+    """
+    ordered = {key.field for key in keys}
+    if entity is Entity.EXPERIMENT:
+        created, identifier = _attribute("creation_time"), _attribute("experiment_id")
+        if not keys:
+            return [_sort_key(entity, created, True), _sort_key(entity, identifier, False)]
+        return [] if identifier in ordered else [_sort_key(entity, identifier, True)]
+    started = SortKey(_attribute("start_time"), dialect.behaves("order.default.newest-first"))
+    last = SortKey(_attribute("run_id"))
+    return [last] if started.field in ordered else [started, last]
+
+
+def _attribute(key: str) -> FieldRef:
+    return FieldRef(Kind.ATTRIBUTE, key)
