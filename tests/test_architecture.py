@@ -24,6 +24,9 @@ STAIRS = (
     {"mlquery.entities", "mlquery.language.syntax", "mlquery.language.plan", "mlquery.language.tokens"},
     {"mlquery.language.render", "mlquery.language.advice"},
     {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},
+    {"mlquery.language.findings"},
+    {"mlquery.language.fields"},
+    {"mlquery.language.literals"},
     {"mlquery.language.resolve", "mlquery.store"},
     {"mlquery.engine.reference", "mlquery.engine.columnar"},
     {"mlquery.pages"},
@@ -87,7 +90,7 @@ def imports_at_import_time(module: str) -> set[str]:
 
 
 def uses_package(names: set[str], package: str) -> bool:
-    return any(name == package or name.startswith(package + ".") for name in names)
+    return any(is_in(name, package) for name in names)
 
 
 def test_imports_between_rooms_go_only_downwards() -> None:
@@ -104,6 +107,39 @@ def test_imports_between_rooms_go_only_downwards() -> None:
 
 def allowed(importer: str, imported: str) -> bool:
     return importer == imported or ROOMS[imported] < ROOMS[importer]
+
+
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        ("mlquery.language", {"mlquery.errors", "mlquery.language"}),  # never sees data
+        ("mlquery.store", {"mlquery.errors", "mlquery.entities", "mlquery.store"}),  # never sees text
+        (
+            "mlquery.engine",  # never sees text or a dialect
+            {
+                "mlquery.engine",
+                "mlquery.entities",
+                "mlquery.store",
+                "mlquery.language.plan",
+                "mlquery.language.semantics",
+            },
+        ),
+    ],
+)
+def test_a_room_knows_only_what_its_work_needs(place: str, known: set[str]) -> None:
+    strangers = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if is_in(module, place)
+        for name in direct_modules(module)
+        if is_in(name, "mlquery") and not any(is_in(name, room) for room in known)
+    ]
+
+    assert [] == strangers
+
+
+def is_in(module: str, place: str) -> bool:
+    return module == place or module.startswith(place + ".")
 
 
 def test_nothing_inside_the_package_imports_the_facade_that_reexports_it() -> None:
@@ -137,7 +173,8 @@ def test_a_library_is_imported_only_in_its_rooms(package: str, rooms: set[str]) 
 
 
 def test_pandas_is_loaded_at_the_first_data_frame_and_not_before() -> None:
-    eager = [m for m in MODULES if m != "mlquery.frame" and uses_package(imports_at_import_time(m), "mlquery.frame")]
+    not_yet = [m for m in MODULES if m not in {"mlquery.frame", "mlquery.demo"}]
+    eager = [m for m in not_yet if uses_package(imports_at_import_time(m), "mlquery.frame")]
     assert "mlquery.frame" in MODULES
 
     assert [] == eager

@@ -26,8 +26,9 @@ def runs_table(runs: Sequence[Run], queries: Sequence[str], width: int | None = 
     columns = [[name, *(row.get(name, "") for row in rows)] for name in names]
     kept = _fitting(columns, width or shutil.get_terminal_size((120, 24)).columns)
     yield from aligned(kept)
-    left_out = f"; {len(columns) - len(kept)} more columns with --format csv" if len(kept) < len(columns) else ""
-    yield f"({len(runs)} run{'s' * (len(runs) != 1)}{left_out})"
+    left_out = len(columns) - len(kept)
+    more = f"; {_counted(left_out, 'more column')} with --format csv" if left_out else ""
+    yield f"({_counted(len(runs), 'run')}{more})"
 
 
 def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -40,6 +41,10 @@ def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
             for cell, width, numeric in zip(row, widths, right, strict=True)
         )
         yield "  ".join(cells).rstrip()
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def _cells(run: Run) -> dict[str, str]:
@@ -57,10 +62,13 @@ def _cells(run: Run) -> dict[str, str]:
 
 
 def _time(milliseconds: int | None) -> str:
-    """Return a time, integer milliseconds UTC, to the second."""
+    """Return a time, integer milliseconds UTC, to the second; as it is where no calendar goes that far."""
     if milliseconds is None:
         return ""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
 
 
 def _one_line(cell: str) -> str:

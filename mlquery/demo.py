@@ -1,0 +1,154 @@
+"""The demonstration: Microsoft's page of query examples, run line by line on the example database in two dialects.
+
+It turns calls, written as on the page with the ids and names of the example, into lines of text: what came back, or the
+refusal with its line of the support matrix. It decides nothing; the calls are made through `mlquery.fluent`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from mlquery import fluent
+from mlquery.client import Client
+from mlquery.entities import Experiment, Metric, Run, ViewType
+from mlquery.errors import QueryError, QueryWarning, StoreError
+from mlquery.frame import DataFrame
+from mlquery.language.matrix import MATRIX
+from mlquery.load import load
+from mlquery.resources import example_database
+
+DEFAULT_DIALECTS = ("oss", "azure")
+
+# The page's examples in its order and under its headings; `run_id` is a run of the sweep that the last section finds.
+QUERIES: dict[str, tuple[str, ...]] = {
+    "Query and search experiments": (
+        "mlflow.search_experiments()",
+        "mlflow.search_experiments(view_type=ViewType.ALL)",
+        "mlflow.get_experiment_by_name('my_experiment')",
+        "mlflow.get_experiment('2')",
+        """mlflow.search_experiments(filter_string="experiment_id IN ('1', '2', '3')")""",
+        'mlflow.search_experiments(filter_string="creation_time > 1655703168")',
+        """mlflow.search_experiments(filter_string="tags.framework = 'torch'")""",
+    ),
+    "Query and search runs": (
+        "mlflow.search_runs(experiment_names=['my_experiment'])",
+        "mlflow.search_runs(experiment_ids=['2'])",
+        """mlflow.search_runs(filter_string="params.num_boost_round='100'", search_all_experiments=True)""",
+    ),
+    "Order runs": (
+        "mlflow.search_runs(experiment_ids=['2'], order_by=['attributes.start_time DESC'])",
+        "mlflow.search_runs(experiment_ids=['2'], max_results=1, order_by=['attributes.start_time DESC'])",
+        "mlflow.search_runs(experiment_ids=['2'], order_by=['attributes.duration DESC'])",
+        "mlflow.search_runs(experiment_ids=['2']).sort_values('metrics.accuracy', ascending=False)",
+    ),
+    "Filter runs": (
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="params.num_boost_round='100'")""",
+        "mlflow.search_runs(experiment_ids=['2'], filter_string='metrics.auc>0.8')",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="tags.framework='torch'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="attributes.user_id = 'John Smith'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="attributes.status = 'Failed'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="attributes.creation_time > '1655703168'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="attributes.duration > '360000'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string=f"attributes.run_id IN ('{run_id}', 'none')")""",
+    ),
+    "Get metrics, parameters and artifacts": (
+        """mlflow.search_runs(['2'], filter_string="params.num_boost_round='100'", output_format='list')""",
+        "mlflow.get_run(run_id).data.params",
+        "mlflow.get_run(run_id).data.metrics",
+        "client.get_metric_history(run_id, 'log_loss')",
+        "client.list_artifacts(run_id)",
+    ),
+    "Get child (nested) runs": (
+        """mlflow.search_runs(['2'], filter_string=f"tags.mlflow.parentRunId='{parent_id}'")""",
+    ),
+    "What the support matrix says no to": (
+        "mlflow.search_runs(experiment_ids=['2'], order_by=['metrics.accuracy DESC'])",
+        "mlflow.search_runs(experiment_ids=['2'], order_by=['params.model'])",
+        "mlflow.search_runs(experiment_ids=['2'], order_by=['tags.framework'])",
+        "mlflow.search_runs(experiment_ids=['2'], filter_string='metrics.`validation_0-logloss` < 0.3')",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="tags.framework != 'torch'")""",
+        """mlflow.search_runs(experiment_ids=['2'], filter_string="tags.framework LIKE 'xg%'")""",
+        "mlflow.search_runs(experiment_ids=['2'], filter_string='metrics.auc > 0.9 OR metrics.loss < 0.1')",
+        "client.rename_experiment('2', 'renamed')",
+    ),
+}
+
+
+def report(dialects: tuple[str, ...] = DEFAULT_DIALECTS) -> Iterator[str]:
+    """Yield the lines of the demonstration: every call, and under it the answer of each dialect."""
+    store = load(example_database())
+    sessions = {dialect: Client(store.clone(), dialect=dialect) for dialect in dialects}
+    runs = sessions[dialects[0]].search_runs(["1", "2", "3"], run_view_type=ViewType.ALL)
+    yield f"Microsoft's query examples on examples/sweep.db ({len(runs)} runs), answered as {' and as '.join(dialects)}"
+    for heading, calls in QUERIES.items():
+        yield from ("", f"# {heading}")
+        for call in calls:
+            yield call
+            yield from _merged([(dialect, list(_answer(call, client))) for dialect, client in sessions.items()])
+
+
+def _merged(answers: list[tuple[str, list[str]]]) -> Iterator[str]:
+    """Yield the answers; dialects that answer alike share one."""
+    for answer in dict.fromkeys(tuple(lines) for _, lines in answers):
+        names = ", ".join(dialect for dialect, lines in answers if tuple(lines) == answer)
+        for number, line in enumerate(answer):
+            yield f"  {names if number == 0 else '':<11}  {line}"
+
+
+def _answer(call: str, client: Client) -> Iterator[str]:
+    """Yield what a call of the page gives, or why it is refused, with its line of the support matrix."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", QueryWarning)
+        try:
+            yield _described(_called(call, client))
+        except QueryError as error:
+            diagnostic = error.diagnostics[0]
+            yield from _refusal(diagnostic.message, diagnostic.feature)
+        except StoreError as error:
+            yield from _refusal(error.message, error.feature)
+    for warning in caught:
+        yield f"warning: {str(warning.message).splitlines()[0]}"
+
+
+def _called(call: str, client: Client) -> Any:
+    """Return the value of a call of the page; the text is one of QUERIES, never input."""
+    parent = client.search_runs(["2"], "attributes.run_name = 'gbm-sweep'")[0].info.run_id
+    child = client.search_runs(["2"], f"tags.mlflow.parentRunId = '{parent}'")[0].info.run_id
+    fluent.use(client)
+    names = {"mlflow": fluent, "client": client, "ViewType": ViewType, "run_id": child, "parent_id": parent}
+    return eval(call, names)
+
+
+def _refusal(message: str, feature: str | None) -> Iterator[str]:
+    yield f"refused: {message}"
+    if feature:
+        yield f"matrix:  {feature} – {MATRIX.feature(feature).title}"
+
+
+def _described(answer: Any) -> str:
+    match answer:
+        case DataFrame():
+            return _listed("run", list(answer.get("tags.mlflow.runName", [])))
+        case Experiment():
+            return f"experiment {answer.name!r}"
+        case dict():
+            return ", ".join(f"{key} = {value}" for key, value in answer.items())
+        case [Run(), *_]:
+            return _listed("run", [run.info.run_name for run in answer])
+        case [Experiment(), *_]:
+            return _listed("experiment", [experiment.name for experiment in answer])
+        case [Metric(), *_]:
+            return _listed("value", [f"{metric.value:.4g} at step {metric.step}" for metric in answer])
+        case []:
+            return "nothing"
+        case None:
+            return "done"
+        case _:
+            return str(answer)
+
+
+def _listed(thing: str, names: list[Any], shown: int = 3) -> str:
+    more = ", …" if len(names) > shown else ""
+    return f"{len(names)} {thing}{'s' * (len(names) != 1)}: {', '.join(map(str, names[:shown]))}{more}"
