@@ -67,11 +67,13 @@ def find_field(name: Name, clause: str, findings: Findings) -> Target | None:
     entity = findings.entity
     kind = PREFIXES[entity].get(name.prefix) if name.prefix is not None else Kind.ATTRIBUTE
     if kind is None:
-        return _note_unknown_prefix(name, findings)
+        _note_unknown_prefix(name, findings)
+        return None
     if kind is Kind.ATTRIBUTE:
         return _attribute(name, clause, findings)
     if kind is Kind.DATASET and name.key not in DATASET_KEYS:
-        return _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, findings)
+        _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, findings)
+        return None
     type_, key = "number" if kind is Kind.METRIC else "text", name.key if kind is Kind.DATASET else None
     return Target(entity, kind, FieldRef(kind, name.key), type_, key, _label(name), name.quoted)
 
@@ -83,7 +85,8 @@ def _attribute(name: Name, clause: str, findings: Findings) -> Target | None:
     field = findings.dialect.field(entity.value, clause, key)
     if field is None:
         known = [f.key for f in findings.dialect.fields if f.entity == entity.value]
-        return _note_unknown(name, f"{entity.value}s have no attribute {key!r}", known, findings)
+        _note_unknown(name, f"{entity.value}s have no attribute {key!r}", known, findings)
+        return None
     ref, spelling = _stored(field, clause), "run.info" if is_long else None
     return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
 

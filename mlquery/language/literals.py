@@ -35,11 +35,13 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
         message = f"{target.label} is a {target.type}, which {node.written} does not compare; these do: {listed}"
         findings.error("wrong-type", message, node.span)
         return All()
-    use = target.use("filter", node.op, _shape(node.value), _spelling(node, findings))
-    if not _is_well_typed(node, target, findings):
+    before = len(findings.errors)
+    _check_values(node, target, findings)
+    if len(findings.errors) == before:
+        use = target.use("filter", node.op, _shape(node.value), _spelling(node, findings))
+        findings.judge(use, node.span, target.label, **_ends(node.value))
+    if len(findings.errors) > before:
         return All()
-    placeholders = _ends(node.value)
-    findings.judge(use, node.span, target.label, **placeholders)
     _judge_meaning(node, target, findings)
     return _typed(node, target, findings)
 
@@ -83,15 +85,13 @@ def _parts(value: Literal) -> tuple[Text | Number, ...]:
     return ()
 
 
-def _is_well_typed(node: Comparison, target: Target, findings: Findings) -> bool:
-    """Tell whether every value can be compared with the field, noting those that cannot."""
-    before = len(findings.errors)
+def _check_values(node: Comparison, target: Target, findings: Findings) -> None:
+    """Note every value that cannot be compared with the field."""
     for part in _parts(node.value):
         if target.type == "text":
             _check_text(part, node, target, findings)
         else:
             _check_number(part, target, findings)
-    return len(findings.errors) == before
 
 
 def _check_text(part: Text | Number, node: Comparison, target: Target, findings: Findings) -> None:

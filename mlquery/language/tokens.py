@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-SEGMENT = r"(?:[^\W\d]\w*|(?!0x[\da-f])\d(?!e-?\d)[_a-zà-ü]\w*)"
+# MLflow's tokenizer takes these words for keywords wherever they stand, even behind a dot.
+NEVER_BARE = r"(?!(?:CASE|IN|VALUES|USING|FROM|AS)\b)"
+SEGMENT = rf"(?:{NEVER_BARE}[^\W\d]\w*|(?!0x[\da-f])\d(?!e-?\d)[_a-zà-ü]\w*)"
 DOTTED = rf"{SEGMENT}(?:\.{SEGMENT})*"
 BACKTICKED = r"`(?:``|[^`])*`"
 SINGLE_QUOTED = r"'(?:''|\\'|[^'])*'"
