@@ -15,6 +15,7 @@ from typing import Any, Literal
 import attrs
 
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+from mlquery.language import tables
 
 State = Literal["yes", "no", "silent"]
 _STRICTEST = ("no", "silent", "yes")
@@ -113,7 +114,7 @@ class Verdict:
     cell: Cell
 
 
-@attrs.frozen(slots=False)
+@attrs.frozen(slots=False, eq=False)
 class Dialect:
     """One column of the matrix."""
 
@@ -199,6 +200,18 @@ class Matrix:
     def feature(self, feature_id: str) -> Feature:
         """Return a feature by id, raising KeyError when there is none."""
         return next((f for f in self.features if f.id == feature_id), None) or _no_feature(feature_id)
+
+    def to_markdown(self) -> str:
+        """Return the matrix as a Markdown table with notes."""
+        return tables.to_markdown(self)
+
+    def to_csv(self) -> str:
+        """Return the matrix as CSV, one line for each feature, dialect and exception."""
+        return tables.to_csv(self)
+
+    def to_json(self) -> str:
+        """Return the matrix as JSON, one record for each feature, dialect and exception."""
+        return tables.to_json(self)
 
     def with_cell(self, feature_id: str, dialect: str, cell: Cell) -> Matrix:
         """Return a copy of the matrix with one cell changed."""

@@ -1,0 +1,178 @@
+"""The engine that runs: the same rows as `reference`, found on columns. Knows neither text nor dialects.
+
+Candidates come in the kept default order (newest first, then run id), so that the tie-breakers of every order are
+already settled and each remaining key is one stable sort. A page in default order is looked for in growing chunks and
+the search ends when it is full; a page in another order sorts only the rows that can be on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.engine.masks import Mask, Test, durations, test_for
+from mlquery.language.plan import Entity, FieldRef, Kind, Plan, SortKey
+from mlquery.language.semantics import id_rank
+from mlquery.store import Store
+from mlquery.store.columns import ABSENT, MISSING
+
+Rows = npt.NDArray[np.int64]
+_LAST = np.iinfo(np.int64).max
+_START_TIME, _RUN_ID = FieldRef(Kind.ATTRIBUTE, "start_time"), FieldRef(Kind.ATTRIBUTE, "run_id")
+
+
+def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
+    """Return the rows that a plan asks for, in its order, as an array (n,); the first `limit` of them."""
+    table = store.runs if plan.entity is Entity.RUN else store.experiments
+    test = _all_of(_tests(plan, table))
+    base = table.default_order()
+    keys = _keys_beyond_default(plan)
+    if not keys:
+        return _first(base, test, limit)
+    found = base if test is None else base[test(slice(None))[base]]
+    return _in_order(found, keys, table, limit)
+
+
+def _tests(plan: Plan, table: Any) -> list[Test]:
+    """Return the tests that a plan makes, without those that every row passes."""
+    tests = []
+    if plan.experiment_ids is not None:
+        tests += _membership(table.texts["experiment_id"], plan.experiment_ids)
+    tests += _membership(table.texts["lifecycle_stage"], plan.stages)
+    if getattr(plan.where, "parts", True):
+        tests.append(test_for(plan.where, table))
+    return tests
+
+
+def _membership(column: Any, wanted: frozenset[str]) -> list[Test]:
+    codes = column.codes
+    is_wanted = np.array([text in wanted for text in column.table] + [False])
+    if is_wanted[:-1].all():
+        return []
+    if is_wanted.sum() == 1:
+        code = int(is_wanted.argmax())
+        return [lambda rows: codes[rows] == code]
+    return [lambda rows: is_wanted[codes[rows]]]
+
+
+def _all_of(tests: list[Test]) -> Test | None:
+    if len(tests) < 2:
+        return tests[0] if tests else None
+
+    def test(rows: Any) -> Mask:
+        mask = tests[0](rows)
+        for other in tests[1:]:
+            mask = mask & other(rows)
+        return mask
+
+    return test
+
+
+def _keys_beyond_default(plan: Plan) -> list[SortKey]:
+    """Return the keys of the order that the default order of the table does not settle."""
+    keys = list(plan.order)
+    if plan.entity is Entity.RUN and keys and keys[-1] == SortKey(_RUN_ID):
+        keys.pop()
+        if keys and keys[-1] == SortKey(_START_TIME, descending=True):
+            keys.pop()
+    return keys
+
+
+def _first(base: Rows, test: Test | None, limit: int | None) -> Rows:
+    """Return the first `limit` candidates that pass, looking at no more of them than necessary."""
+    if test is None:
+        return base[:limit]
+    if limit is not None and len(base) > 16 * limit:
+        return _first_in_chunks(base, test, limit)
+    return base[test(slice(None))[base]][:limit]
+
+
+def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
+    found: list[Rows] = []
+    count, start, size = 0, 0, 4 * max(limit, 64)
+    while count < limit and start + size < len(base) // 4:
+        chunk = base[start : start + size]
+        found.append(chunk[test(chunk)])
+        count, start, size = count + len(found[-1]), start + size, 2 * size
+    if count < limit:
+        rest = base[start:]
+        found.append(rest[test(slice(None))[rest]])
+    return np.concatenate(found)[:limit]
+
+
+def _in_order(found: Rows, keys: list[SortKey], table: Any, limit: int | None) -> Rows:
+    """Return candidates in the order of the keys, equal ones as they come."""
+    if limit is not None and len(found) > 4 * max(limit, 64):
+        found = _contenders(found, _ranks(keys[0], table), limit)
+    for key in reversed(keys):
+        found = found[np.argsort(_ranks(key, table)[found], kind="stable")]
+        found = _missing_to_their_end(found, key, table)
+    return found[:limit]
+
+
+def _contenders(found: Rows, ranks: npt.NDArray[Any], limit: int) -> Rows:
+    """Return the candidates that can be among the first `limit` by their first key, ties included.
+
+    NaN and missing values rank at infinity; when the limit reaches into them, all stay.
+    """
+    values = ranks[found]
+    bound = np.partition(values, limit - 1)[limit - 1]
+    is_plain = bound < (np.inf if values.dtype.kind == "f" else _LAST)
+    return found[values <= bound] if is_plain else found
+
+
+def _ranks(key: SortKey, table: Any) -> npt.NDArray[Any]:
+    """Return numbers (n,) that sort as the key does; NaN, missing values rank last."""
+    match key.field:
+        case FieldRef(Kind.METRIC, name):
+            return _metric_ranks(table.metrics.get(name), key.descending, table.size)
+        case FieldRef(Kind.PARAM, name):
+            return _text_ranks(table.params.get(name), key, table.size)
+        case FieldRef(Kind.TAG, name):
+            return _text_ranks(table.tags.get(name), key, table.size)
+        case FieldRef(Kind.ATTRIBUTE, "duration"):
+            return _time_ranks(durations(table)[0], key.descending)
+        case FieldRef(Kind.ATTRIBUTE, name) if name in table.times:
+            return _time_ranks(table.times[name].values, key.descending)
+    return _text_ranks(table.texts.get(key.field.key), key, table.size)
+
+
+def _metric_ranks(column: Any, descending: bool, size: int) -> npt.NDArray[Any]:
+    if column is None:
+        return np.full(size, np.inf)
+    values = -column.values if descending else column.values
+    return np.where(np.isnan(values), np.inf, values)
+
+
+def _time_ranks(values: npt.NDArray[np.int64], descending: bool) -> npt.NDArray[Any]:
+    return np.where(values == MISSING, _LAST, -values if descending else values)
+
+
+def _text_ranks(column: Any, key: SortKey, size: int) -> npt.NDArray[Any]:
+    if column is None:
+        return np.full(size, _LAST)
+    rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else None
+    texts = column.table
+    ranks = np.empty(len(texts) + 1, dtype=np.int64)
+    ranks[sorted(range(len(texts)), key=lambda code: rank(texts[code]) if rank else texts[code])] = np.arange(
+        len(texts)
+    )
+    if key.descending:
+        ranks = -ranks
+    ranks[-1] = _LAST
+    spread: npt.NDArray[Any] = ranks[column.codes]
+    return spread
+
+
+def _missing_to_their_end(found: Rows, key: SortKey, table: Any) -> Rows:
+    """Part NaN from missing metrics, and put missing values first where the key says so."""
+    if key.field.kind is Kind.METRIC:
+        column = table.metrics.get(key.field.key)
+        is_absent = column.states[found] == ABSENT if column is not None else np.zeros(len(found), dtype=np.bool_)
+        return np.concatenate([found[~is_absent], found[is_absent]])
+    if key.missing_is_least and not key.descending:
+        is_missing = _ranks(key, table)[found] == _LAST
+        return np.concatenate([found[is_missing], found[~is_missing]])
+    return found

@@ -1,0 +1,195 @@
+"""Turn the condition of a plan into a function from rows to truth values, on columns. Knows no order and no pages.
+
+Texts are compared once per distinct value and looked up by code; metrics are float64 beside a state, so that a missing
+metric and NaN fail every comparison but `!=` by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.language.plan import All, AnyOf, FieldRef, Kind, Negation, Op, Predicate, Where
+from mlquery.language.semantics import COMPARISONS, number_test, text_test
+from mlquery.store.columns import ABSENT, MISSING
+
+Mask = npt.NDArray[np.bool_]
+Rows = Any
+"""What selects rows of a column: `slice(None)` for all, or an array (m,) of row numbers."""
+Test = Callable[[Rows], Mask]
+
+_CONTEXT_TAG = "mlflow.data.context"
+_NEGATIVE = (Op.NE, Op.NOT_IN)
+
+
+def test_for(where: Where, table: Any) -> Test:
+    """Return the function that tells which of the given rows of a table satisfy a condition."""
+    match where:
+        case All(parts):
+            return _all([test_for(part, table) for part in parts], table)
+        case AnyOf(parts):
+            tests = [test_for(part, table) for part in parts]
+            return lambda rows: np.logical_or.reduce([test(rows) for test in tests])
+        case Negation(part):
+            test = test_for(part, table)
+            return lambda rows: ~test(rows)
+        case Predicate():
+            return _predicate(where, table)
+
+
+def _all(tests: list[Test], table: Any) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(rows: Rows) -> Mask:
+        mask = tests[0](rows)
+        for other in tests[1:]:
+            mask = mask & other(rows)
+        return mask
+
+    return test if tests else _constant(True, table)
+
+
+def _constant(value: bool, table: Any) -> Test:
+    return lambda rows: np.full(table.size if isinstance(rows, slice) else len(rows), value)
+
+
+def _predicate(predicate: Predicate, table: Any) -> Test:
+    field, op = predicate.field, predicate.op
+    match field:
+        case FieldRef(Kind.METRIC, key):
+            return _metric(table.metrics.get(key), predicate, table)
+        case FieldRef(Kind.PARAM, key):
+            return _text(table.params.get(key), predicate, table)
+        case FieldRef(Kind.TAG, key):
+            return _text(table.tags.get(key), predicate, table)
+        case FieldRef(Kind.DATASET, key):
+            return _dataset(key, predicate, table)
+        case FieldRef(Kind.ATTRIBUTE, key) if key == table.id_name and op in (Op.EQ, Op.IN):
+            return _ids(predicate, table)
+        case FieldRef(Kind.ATTRIBUTE, "duration"):
+            return _number(*durations(table), predicate)
+        case FieldRef(Kind.ATTRIBUTE, key) if key in table.times:
+            values = table.times[key].values
+            return _number(values, values != MISSING, predicate)
+    return _text(table.texts.get(field.key), predicate, table)
+
+
+def durations(table: Any) -> tuple[npt.NDArray[np.int64], Mask]:
+    """Return end_time - start_time (n,) in milliseconds, and where both are known."""
+    start, end = table.times["start_time"].values, table.times["end_time"].values
+    known = (start != MISSING) & (end != MISSING)
+    return np.where(known, end - start, MISSING), known
+
+
+def _metric(column: Any, predicate: Predicate, table: Any) -> Test:
+    op, value = predicate.op, predicate.value
+    if column is None:
+        return _constant(op is Op.IS_NULL, table)
+    values, states = column.values, column.states
+    if op is Op.IS_NULL:
+        return lambda rows: states[rows] == ABSENT
+    if op is Op.IS_NOT_NULL:
+        return lambda rows: states[rows] != ABSENT
+    if op in (Op.IN, Op.NOT_IN):
+        return _listed(values, lambda rows: states[rows] != ABSENT, predicate)
+    compare = COMPARISONS[op]
+    if op is Op.NE:
+        return lambda rows: (values[rows] != value) & (states[rows] != ABSENT)
+    return lambda rows: compare(values[rows], value)  # type: ignore[arg-type, return-value]
+
+
+def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) -> Test:
+    """Return the test of whole numbers, compared exactly even with a fraction or a number beyond 64 bits."""
+    op, value = predicate.op, predicate.value
+    if op is Op.IS_NULL:
+        return lambda rows: ~known[rows]
+    if op is Op.IS_NOT_NULL:
+        return lambda rows: known[rows]
+    if isinstance(value, float) and not value.is_integer():
+        # Between two whole numbers: only the direction matters, so compare with the one below.
+        return _beside(values, known, op, value)
+    if op in (Op.IN, Op.NOT_IN):
+        return _listed(values, lambda rows: known[rows], predicate)
+    whole = int(value)  # type: ignore[arg-type]
+    if not MISSING < whole < 2**63:
+        passes = number_test(op, float(whole))(0.0)
+        return lambda rows: known[rows] & passes
+    compare = COMPARISONS[op]
+    return lambda rows: compare(values[rows], whole) & known[rows]  # type: ignore[arg-type, return-value]
+
+
+def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) -> Test:
+    if not abs(value) < 2**62:
+        passes = number_test(op, value)(0.0)
+        return lambda rows: known[rows] & passes
+    below = int(np.floor(value))
+    match op:
+        case Op.GT | Op.GE:
+            return lambda rows: (values[rows] > below) & known[rows]
+        case Op.LT | Op.LE:
+            return lambda rows: (values[rows] <= below) & known[rows]
+    return lambda rows: known[rows] & (op is Op.NE)
+
+
+def _listed(values: npt.NDArray[Any], known: Test, predicate: Predicate) -> Test:
+    wanted = [v for v in predicate.value if abs(v) < 2**63 or values.dtype.kind == "f"]  # type: ignore[union-attr, operator, arg-type]
+    listed = np.array(wanted, dtype=values.dtype if values.dtype.kind == "f" else None)
+    if predicate.op is Op.IN:
+        return lambda rows: np.isin(values[rows], listed) & known(rows)
+    return lambda rows: ~np.isin(values[rows], listed) & known(rows)
+
+
+def _text(column: Any, predicate: Predicate, table: Any) -> Test:
+    op, value = predicate.op, predicate.value
+    if column is None:
+        return _constant(op is Op.IS_NULL, table)
+    codes = column.codes
+    if op is Op.IS_NULL:
+        return lambda rows: codes[rows] < 0
+    if op is Op.IS_NOT_NULL:
+        return lambda rows: codes[rows] >= 0
+    if op is Op.EQ:
+        code = column.code(value)
+        return (lambda rows: codes[rows] == code) if code >= 0 else _constant(False, table)
+    if op is Op.NE:
+        code = column.code(value)
+        return lambda rows: (codes[rows] != code) & (codes[rows] >= 0)
+    passing = passing_codes(column.table, predicate)
+    return lambda rows: passing[codes[rows]]
+
+
+def passing_codes(texts: list[str], predicate: Predicate) -> Mask:
+    """Return which texts pass (len(texts) + 1,); the last place is that of the code -1, a missing text."""
+    test = text_test(predicate.op, predicate.value)
+    passing = np.zeros(len(texts) + 1, dtype=np.bool_)
+    passing[:-1] = np.fromiter(map(test, texts), np.bool_, len(texts))
+    return passing
+
+
+def _ids(predicate: Predicate, table: Any) -> Test:
+    """Return the test for one id or a list of ids, by looking them up."""
+    wanted = predicate.value if isinstance(predicate.value, tuple) else (predicate.value,)
+    found = [table.row_of[i] for i in wanted if i in table.row_of]
+    mask = np.zeros(table.size, dtype=np.bool_)
+    mask[found] = True
+    return lambda rows: mask[rows]
+
+
+def _dataset(key: str, predicate: Predicate, table: Any) -> Test:
+    """Return the test of dataset fields: a run passes when one of its inputs does."""
+    mask = np.zeros(table.size, dtype=np.bool_)
+    is_null = predicate.op is Op.IS_NULL
+    passes = (lambda _: True) if is_null or predicate.op is Op.IS_NOT_NULL else text_test(predicate.op, predicate.value)
+    for row, inputs in table.inputs.items():
+        mask[row] = any(passes(text) for dataset_input in inputs for text in _dataset_texts(key, dataset_input))
+    return lambda rows: mask[rows] != is_null
+
+
+def _dataset_texts(key: str, dataset_input: Any) -> list[str]:
+    if key == "context":
+        return [tag.value for tag in dataset_input.tags if tag.key == _CONTEXT_TAG]
+    return [getattr(dataset_input.dataset, key)]

@@ -1,0 +1,80 @@
+"""The specification: run a plan by looking at every entity with plain Python. Written to be read, not to be fast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
+from mlquery.language.semantics import id_rank, number_test, text_test
+from mlquery.store import Store
+
+CONTEXT_TAG = "mlflow.data.context"
+
+
+def rows(store: Store, plan: Plan, limit: int | None = None) -> Sequence[int]:
+    """Return the rows that a plan asks for, in its order; the first `limit` of them."""
+    runs, experiments = store.runs, store.experiments
+    is_run = plan.entity is Entity.RUN
+    table, entity_at = (runs, runs.run_at) if is_run else (experiments, experiments.experiment_at)
+    entities = {row: entity_at(row) for row in range(table.size)}
+    found = [row for row, entity in entities.items() if _is_in_view(entity, plan) and holds(plan.where, entity)]
+    for key in reversed(plan.order):
+        found = _sorted(found, [_values(entities[row], key.field) for row in found], key)
+    return found[:limit]
+
+
+def _is_in_view(entity: Any, plan: Plan) -> bool:
+    info = getattr(entity, "info", entity)
+    is_wanted = plan.experiment_ids is None or info.experiment_id in plan.experiment_ids
+    return is_wanted and info.lifecycle_stage in plan.stages
+
+
+def holds(where: Where, entity: Any) -> bool:
+    """Tell whether an entity satisfies a condition."""
+    match where:
+        case All(parts):
+            return all(holds(part, entity) for part in parts)
+        case AnyOf(parts):
+            return any(holds(part, entity) for part in parts)
+        case Negation(part):
+            return not holds(part, entity)
+        case Predicate(field, op, value):
+            present = _values(entity, field)
+            if op in (Op.IS_NULL, Op.IS_NOT_NULL):
+                return bool(present) is (op is Op.IS_NOT_NULL)
+            return any((text_test if isinstance(v, str) else number_test)(op, value)(v) for v in present)
+
+
+def _values(entity: Any, field: FieldRef) -> list[Any]:
+    """Return what an entity has in a field: nothing, one value, or one for each dataset."""
+    match field:
+        case FieldRef(Kind.METRIC, key):
+            return [entity.data.metrics[key]] if key in entity.data.metrics else []
+        case FieldRef(Kind.PARAM, key):
+            return [entity.data.params[key]] if key in entity.data.params else []
+        case FieldRef(Kind.TAG, key):
+            tags = entity.data.tags if hasattr(entity, "data") else entity.tags
+            return [tags[key]] if key in tags else []
+        case FieldRef(Kind.DATASET, "context"):
+            return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == CONTEXT_TAG]
+        case FieldRef(Kind.DATASET, key):
+            return [getattr(i.dataset, key) for i in entity.inputs.dataset_inputs]
+        case FieldRef(Kind.ATTRIBUTE, "duration"):
+            start, end = entity.info.start_time, entity.info.end_time
+            return [] if start is None or end is None else [end - start]
+    value = getattr(getattr(entity, "info", entity), field.key)
+    return [] if value is None else [value]
+
+
+def _sorted(found: list[int], values: list[list[Any]], key: SortKey) -> list[int]:
+    """Return the rows sorted by one key, equal ones as before: numbers or texts, then NaN, then missing."""
+    rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else lambda value: value
+    pairs = list(zip(found, values, strict=True))
+    missing = [row for row, v in pairs if not v]
+    nan = [row for row, v in pairs if v and v[0] != v[0]]
+    plain = sorted(
+        ((r, v[0]) for r, v in pairs if v and v[0] == v[0]), key=lambda p: rank(p[1]), reverse=key.descending
+    )
+    ordered = [row for row, _ in plain] + nan
+    return missing + ordered if key.missing_is_least and not key.descending else ordered + missing

@@ -1,0 +1,96 @@
+"""Write the support matrix as a table: Markdown for people, CSV and JSON for programs. Decides nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlquery.language.matrix import Cell, Feature, Matrix
+
+_MARKS = {"yes": "✓", "no": "–", "silent": "?"}
+_CONFIDENCE_MARKS = {"inferred": "ⁱ", "observed": "ᵒ"}
+
+
+def to_markdown(matrix: Matrix) -> str:
+    """Return the matrix as a Markdown table with the exceptions of every cell as numbered notes."""
+    notes: list[str] = []
+    lines = [_row("Feature", *matrix.dialects), _row("---", *(":-:" for _ in matrix.dialects))]
+    for feature in matrix.features:
+        cells = (_mark(feature, name, notes) for name in matrix.dialects)
+        lines.append(_row(f"{_escaped(feature.title)} `{feature.id}`", *cells))
+    legend = "✓ yes · – no · ? no source says: accepted with a warning · ᵒ observed · ⁱ inferred"
+    return "\n".join([*lines, "", legend, "", *(f"{i}. {note}" for i, note in enumerate(notes, 1))]) + "\n"
+
+
+def to_csv(matrix: Matrix) -> str:
+    """Return one line for each feature, dialect and exception."""
+    out = io.StringIO()
+    rows = list(_records(matrix))
+    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def to_json(matrix: Matrix) -> str:
+    """Return the dialects, the sources and one record for each feature, dialect and exception."""
+    dialects = {name: {"title": d.title, "summary": d.summary} for name, d in matrix.dialects.items()}
+    data = {"dialects": dialects, "sources": dict(matrix.sources), "cells": list(_records(matrix))}
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:
+    cell = feature.cells[dialect]
+    mark = _MARKS[cell.state] + _CONFIDENCE_MARKS.get(cell.confidence, "")
+    return f"{mark} <sup>{_note(cell, notes)}</sup>" if cell.exceptions else mark
+
+
+def _note(cell: Cell, notes: list[str]) -> int:
+    """Return the number of the note that lists the exceptions of a cell."""
+    text = "; ".join(_exception(pattern.wanted, other) for pattern, other in cell.exceptions)
+    if text not in notes:
+        notes.append(text)
+    return notes.index(text) + 1
+
+
+def _exception(wanted: Iterable[tuple[str, tuple[Any, ...]]], cell: Cell) -> str:
+    uses = ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in wanted)
+    verdict = {"yes": "yes", "no": "no", "silent": "no source says"}[cell.state]
+    return f"{uses}: {verdict} ({cell.confidence}, {cell.source}, {cell.date})"
+
+
+def _records(matrix: Matrix) -> Iterator[dict[str, str]]:
+    for feature in matrix.features:
+        for dialect in matrix.dialects:
+            cell = feature.cells[dialect]
+            yield _record(feature, dialect, "", cell)
+            for pattern, other in cell.exceptions:
+                uses = "; ".join(f"{name}={'|'.join(map(str, values))}" for name, values in pattern.wanted)
+                yield _record(feature, dialect, uses, other)
+
+
+def _record(feature: Feature, dialect: str, exception: str, cell: Cell) -> dict[str, str]:
+    return {
+        "feature": feature.id,
+        "title": feature.title,
+        "page_row": feature.page or "",
+        "dialect": dialect,
+        "exception": exception,
+        "supported": cell.state,
+        "confidence": cell.confidence,
+        "source": cell.source,
+        "date": cell.date,
+        "note": cell.note or feature.note or "",
+    }

@@ -1,0 +1,265 @@
+"""Where strings meet rows: parse, resolve, run and cut into pages. Every search goes through here.
+
+A query that was seen before is neither parsed nor resolved again. Errors are `QueryError` for what is wrong with the
+query and `StoreError` for the other arguments; warnings are `QueryWarning`, raised for the caller outside this package.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from mlquery.engine import columnar
+from mlquery.entities import Experiment, PagedList, Run, ViewType
+from mlquery.errors import Diagnostic, QueryError, QueryWarning, invalid_parameter
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.plan import Entity, Plan
+from mlquery.language.resolve import Query, Resolved, resolve
+from mlquery.language.syntax import And, Expression, OrderTerm
+from mlquery.pages import offset_of, require_max_results, token_for
+from mlquery.store import Store
+
+Engine = Callable[[Store, Plan, int | None], Any]
+
+DEFAULT_MAX_RESULTS = 1000
+_VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
+_CACHED_PLANS = 1024
+
+
+@attrs.frozen
+class Check:
+    """What a dialect says to a query: whether it runs, and every error and warning."""
+
+    accepted: bool
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether the query runs."""
+        return self.accepted
+
+    def __str__(self) -> str:
+        """Render the diagnostics, one block each."""
+        return "\n".join(map(str, self.diagnostics)) or "accepted"
+
+
+def search_runs(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = DEFAULT_MAX_RESULTS,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+) -> PagedList[Run]:
+    """Return one page of the runs that a filter finds, in order.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not one of the dialect.
+        StoreError: `max_results` or an experiment id is impossible.
+
+    Source: MLflow 3.17 `SqlAlchemyStore.search_runs`.
+    """
+    with store.lock:
+        rows, token = search_rows(
+            store,
+            experiment_ids,
+            filter_string,
+            run_view_type,
+            max_results,
+            order_by,
+            page_token,
+            dialect=dialect,
+            engine=engine,
+        )
+        return PagedList(store.runs.runs_at(rows), token)
+
+
+def search_rows(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = DEFAULT_MAX_RESULTS,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+) -> tuple[Sequence[int], str | None]:
+    """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
+    require_max_results(max_results)
+    chosen = MATRIX.dialect(dialect)
+    resolved = _resolved(Entity.RUN, filter_string, order_by, run_view_type, chosen)
+    offset = offset_of(page_token)
+    plan = attrs.evolve(resolved.plan, experiment_ids=_ids(experiment_ids, chosen))
+    _surface(resolved.warnings)
+    return _page(store, plan, offset, max_results, engine)
+
+
+def search_experiments(
+    store: Store,
+    view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = DEFAULT_MAX_RESULTS,
+    filter_string: str | None = None,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+) -> PagedList[Experiment]:
+    """Return one page of the experiments that a filter finds, in order.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not one of the dialect.
+        StoreError: `max_results` is impossible.
+
+    Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
+    """
+    require_max_results(max_results, none_is_all=False)
+    resolved = _resolved(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
+    offset = offset_of(page_token)
+    _surface(resolved.warnings)
+    with store.lock:
+        rows, token = _page(store, resolved.plan, offset, max_results, engine)
+        return PagedList([store.experiments.experiment_at(row) for row in rows], token)
+
+
+def check(
+    filter_string: str | None = "",
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    entity: str = "run",
+    view_type: int = ViewType.ACTIVE_ONLY,
+) -> Check:
+    """Say whether a dialect accepts a query, with every error and warning; never raises for a wrong query."""
+    try:
+        resolved = _resolved(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
+    except QueryError as error:
+        return Check(False, error.diagnostics)
+    return Check(True, resolved.warnings)
+
+
+def plan_of(
+    filter_string: str | None = "",
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    entity: str = "run",
+    view_type: int = ViewType.ACTIVE_ONLY,
+) -> Plan:
+    """Return the plan of a query: which fields are compared with what, in which total order.
+
+    Raises:
+        QueryError: the filter or the order is not one of the dialect.
+    """
+    return _resolved(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect)).plan
+
+
+def _page(
+    store: Store, plan: Plan, offset: int, max_results: int | None, engine: Engine
+) -> tuple[Sequence[int], str | None]:
+    if max_results is None:
+        return engine(store, plan, None)[offset:], None
+    stop = offset + max_results
+    found = engine(store, plan, stop + 1)
+    return found[offset:stop], token_for(stop) if len(found) > stop else None
+
+
+def _resolved(
+    entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, view_type: int, dialect: Dialect
+) -> Resolved:
+    text = _filter_text(filter_string)
+    return _resolve(entity, text, _order_texts(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
+
+
+@lru_cache(_CACHED_PLANS)
+def _resolve(entity: Entity, text: str, order_texts: tuple[str, ...], view: str, dialect: Dialect) -> Resolved:
+    expression, problems = _parsed(parse_filter, text, "filter_string", dialect)
+    terms: list[OrderTerm] = []
+    for index, order_text in enumerate(order_texts):
+        term, found = _parsed(parse_order_by, order_text, f"order_by[{index}]", dialect)
+        problems += found
+        if term is not None:
+            terms.append(term)
+    where: Expression = And(()) if expression is None else expression
+    query = Query(entity, where, text, tuple(terms), order_texts, view)
+    if not problems:
+        return resolve(query, dialect)
+    raise QueryError(*problems, *_further_problems(query, dialect))
+
+
+def _parsed(
+    parse: Callable[[str, str], Any], text: str, argument: str, dialect: Dialect
+) -> tuple[Any, list[Diagnostic]]:
+    """Return the syntax tree of a text, or the problems with it in the words of the dialect."""
+    try:
+        return parse(text, argument), []
+    except QueryError as error:
+        template = dialect.messages.get("syntax")
+        message = template.format(text=text) if template else None
+        return None, [attrs.evolve(d, dialect=dialect.name, service_message=message) for d in error.diagnostics]
+
+
+def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
+    """Return what else is wrong with the parts of a query that could be parsed."""
+    try:
+        resolve(attrs.evolve(query, order=(), order_texts=()), dialect)
+    except QueryError as error:
+        return error.diagnostics
+    return ()
+
+
+def _filter_text(filter_string: str | None) -> str:
+    if filter_string is None or isinstance(filter_string, str):
+        return filter_string or ""
+    raise QueryError(Diagnostic("syntax", f"a filter is a text, not {type(filter_string).__name__}"))
+
+
+def _order_texts(order_by: Sequence[Any] | None) -> tuple[str, ...]:
+    if isinstance(order_by, str):
+        message = "order_by is a list of texts, one for each field"
+        suggestion = f"order_by=[{order_by!r}]"
+        raise QueryError(Diagnostic("syntax", message, "order_by", order_by, suggestion=suggestion))
+    texts = tuple(order_by or ())
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            message = f"an entry of order_by is a text, not {type(text).__name__}"
+            raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]"))
+    return texts
+
+
+def _ids(experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str]:
+    """Return experiment ids as the store writes them.
+
+    Source: MLflow 3.17 `_parse_experiment_ids`: whole numbers, however they are written.
+    """
+    if dialect.behaves("experiment_id.integer"):
+        return frozenset(map(_whole_id, experiment_ids))
+    return frozenset(map(str, experiment_ids))
+
+
+def _whole_id(experiment_id: str | int) -> str:
+    try:
+        return str(int(experiment_id))
+    except (TypeError, ValueError):
+        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
+        raise invalid_parameter(message) from None
+
+
+def _surface(found: Iterable[Diagnostic]) -> None:
+    """Raise warnings at the first caller outside this package."""
+    for diagnostic in found:
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mlquery":
+            level, frame = level + 1, frame.f_back
+        warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
