@@ -1,23 +1,21 @@
-"""Columns: one value per row and key, in typed arrays that are written in place and read as NumPy views without a copy.
+"""Columns: texts, metrics and times of all rows, as the calls write them (`…Cells`) and as an engine sees them.
 
-A key that most rows have is dense, indexed by row and grown by doubling. A key that few rows have is sparse: sorted
-row numbers with the cells beside them; it is spread out when it is read, and the reader decides how many of those to
-keep. This module knows nothing of runs, names or rules. Two tables may share cells (a clone): `owner` says whose they
-are, and only the owner writes to them or moves them.
+What an engine sees are views of NumPy arrays with one value per row. Runs, names of keys and rules about them are not
+known here, save for one: which point of a metric is the latest.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mlquery.store.history import History
+from mlquery.store.cells import Array, Cells
+from mlquery.store.history import History, history_of, latest_of
 
 MISSING: Final = -(2**63)
 """A time that is not known; NumPy reads it as NaT."""
@@ -25,11 +23,6 @@ MISSING: Final = -(2**63)
 ABSENT: Final = 0
 NUMBER: Final = 1
 NAN: Final = 2
-
-_DENSE_FROM: Final = 8  # dense once at least 1/8 of the rows have the key,
-_SPARSE_BELOW: Final = 16  # sparse again when a dense column would have to grow to more than 16 times its cells
-
-Array = npt.NDArray[Any]
 
 
 @attrs.frozen(eq=False)
@@ -63,122 +56,6 @@ class IntColumn:
     values: npt.NDArray[np.int64]
 
 
-class Cells:
-    """The cells of one key. The first of `arrays` marks presence: a row without the key holds its fill there."""
-
-    __slots__ = ("arrays", "count", "owner", "rows", "views")
-
-    typecodes: ClassVar[str]
-    fills: ClassVar[tuple[float, ...]]
-
-    def __init__(self, owner: object) -> None:
-        self.owner = owner
-        self.rows: array[int] | None = array("i")
-        self.arrays: tuple[array[Any], ...] = tuple(array(code) for code in self.typecodes)
-        self.count = 0
-        self.views: tuple[Array, ...] | None = None
-
-    def copy(self, owner: object) -> Self:
-        """Return cells of the same contents that another owner may write to."""
-        new = object.__new__(type(self))
-        new.owner = owner
-        new.rows = None if self.rows is None else self.rows[:]
-        new.arrays = tuple(cells[:] for cells in self.arrays)
-        new.count = self.count
-        new.views = None
-        return new
-
-    def slot(self, row: int) -> int:
-        """Return the place of a row's cell in the arrays, -1 if the row has none."""
-        rows, marks = self.rows, self.arrays[0]
-        if rows is None:
-            return row if row < len(marks) and marks[row] != self.fills[0] else -1
-        place = bisect_left(rows, row)
-        return place if place < len(rows) and rows[place] == row else -1
-
-    def claim(self, row: int, size: int) -> int:
-        """Return the place for a new cell of a row that has none; `size` is the number of rows of the table."""
-        self.count += 1
-        if self.rows is None and row >= len(self.arrays[0]):
-            self.reach(row + 1)
-        if self.rows is not None and self.count * _DENSE_FROM >= size:
-            self._spread(max(row + 1, size))
-        if self.rows is None:
-            return row
-        self.views = None
-        place = bisect_left(self.rows, row)
-        self.rows.insert(place, row)
-        for cells, fill in zip(self.arrays, self.fills, strict=True):
-            cells.insert(place, fill)
-        return place
-
-    def discard(self, place: int) -> None:
-        """Take away the cell at a place."""
-        self.count -= 1
-        if self.rows is not None:
-            self.views = None
-            del self.rows[place]
-            for cells in self.arrays:
-                del cells[place]
-            return
-        for cells, fill in zip(self.arrays, self.fills, strict=True):
-            cells[place] = fill
-
-    def is_short_of(self, size: int) -> bool:
-        """Return whether a reader of `size` rows needs `reach` first."""
-        return self.rows is None and len(self.arrays[0]) < size
-
-    def reach(self, size: int) -> None:
-        """Make dense arrays cover `size` rows, or make the cells sparse if they are few."""
-        self.views = None
-        if self.count * _SPARSE_BELOW < size:
-            self._gather()
-            return
-        extra = _room(size) - len(self.arrays[0])
-        pairs = zip(self.typecodes, self.fills, self.arrays, strict=True)
-        # New arrays, because those that a view looks at cannot be resized.
-        self.arrays = tuple(cells + array(code, [fill]) * extra for code, fill, cells in pairs)
-
-    def dense(self, size: int, arrays: int) -> tuple[Array, ...]:
-        """Return the first `arrays` arrays as NumPy arrays, each (size,); dense ones are views of the cells."""
-        views = self.views
-        if views is None or len(views) < arrays or len(views[0]) < size:
-            views = self.views = self._viewed() if self.rows is None else self._densified(size, arrays)
-        return tuple(view[:size] for view in views[:arrays])
-
-    def _viewed(self) -> tuple[Array, ...]:
-        return tuple(np.frombuffer(cells, cells.typecode) for cells in self.arrays)
-
-    def _densified(self, size: int, arrays: int) -> tuple[Array, ...]:
-        rows = np.frombuffer(self.rows, "i") if self.rows else np.empty(0, "i")
-        spread = []
-        for cells, fill in zip(self.arrays[:arrays], self.fills, strict=False):
-            column = np.full(size, fill, cells.typecode)
-            column[rows] = np.frombuffer(cells, cells.typecode) if cells else ()
-            spread.append(column)
-        return tuple(spread)
-
-    def _spread(self, size: int) -> None:
-        assert self.rows is not None
-        room = _room(size)
-        spread = tuple(array(code, [fill]) * room for code, fill in zip(self.typecodes, self.fills, strict=True))
-        for place, row in enumerate(self.rows):
-            for new, old in zip(spread, self.arrays, strict=True):
-                new[row] = old[place]
-        self.rows, self.arrays, self.views = None, spread, None
-
-    def _gather(self) -> None:
-        marks, fill = self.arrays[0], self.fills[0]
-        rows = [row for row in range(len(marks)) if marks[row] != fill]
-        self.arrays = tuple(array(cells.typecode, [cells[row] for row in rows]) for cells in self.arrays)
-        self.rows = array("i", rows)
-
-
-def _room(size: int) -> int:
-    """Return the capacity for `size` cells: a power of two, so that growing is rare."""
-    return max(8, 1 << (size - 1).bit_length())
-
-
 class TextCells(Cells):
     """Texts as codes into a dictionary of the distinct ones."""
 
@@ -206,6 +83,12 @@ class TextCells(Cells):
             return self.table[code] if code >= 0 else None
         place = self.slot(row)
         return self.table[self.arrays[0][place]] if place >= 0 else None
+
+    def at(self, rows: Sequence[int]) -> list[str | None]:
+        """Return the texts of rows that have one."""
+        if self.rows is not None:
+            return [self.text(row) for row in rows]
+        return list(map(self.table.__getitem__, map(self.arrays[0].__getitem__, rows)))
 
     def put(self, row: int, text: str, size: int) -> bool:
         """Set the text of a row and return whether the row had none before."""
@@ -271,6 +154,12 @@ class MetricCells(Cells):
         value: float = self.arrays[1][row if self.rows is None else self.slot(row)]
         return value
 
+    def at(self, rows: Sequence[int]) -> list[float]:
+        """Return the latest values of rows that have the metric."""
+        if self.rows is not None:
+            return [self.value(row) for row in rows]
+        return list(map(self.arrays[1].__getitem__, rows))
+
     def add(self, row: int, value: float, timestamp: int, step: int, size: int) -> bool:
         """Log a point and return whether the row had none before."""
         place = self.slot(row)
@@ -288,7 +177,7 @@ class MetricCells(Cells):
         elif history.owner is not self.owner:
             history = self.histories[row] = history.copy(self.owner)
         history.add(value, timestamp, step)
-        if (step, timestamp, _ranked(value)) > (old_step, old_timestamp, _ranked(old_value)):
+        if self._is_later(value, timestamp, step, place):
             self.put(place, value, timestamp, step)
         return False
 
@@ -300,10 +189,38 @@ class MetricCells(Cells):
         if self.rows is not None:
             self.views = None
 
-    def points(self, row: int) -> tuple[array[float], array[int], array[int]]:
-        """Return values, timestamps and steps of a row, sorted by (timestamp, step, value), each (points,)."""
+    def load(self, row: int, values: Array, timestamps: Array, steps: Array, size: int) -> bool:
+        """Log points given as arrays (points,), at least one, and return whether the row had none before."""
+        old = self.points(row)
+        given = (values, timestamps, steps)
+        merged = [np.concatenate([np.array(kept), new]) for kept, new in zip(old, given, strict=True)]
+        history = history_of(self.owner, *merged)
+        if len(history) > 1:
+            self.histories[row] = history
+        latest = latest_of(history)
+        value, timestamp, step = history.values[latest], history.timestamps[latest], history.steps[latest]
+        place = self.slot(row)
+        is_new = place < 0
+        if is_new:
+            place = self.claim(row, size)
+        elif not self._is_later(value, timestamp, step, place):
+            return False
+        self.put(place, value, timestamp, step)
+        return is_new
+
+    def _is_later(self, value: float, timestamp: int, step: int, place: int) -> bool:
+        _, values, timestamps, steps = self.arrays
+        return (step, timestamp, _ranked(value)) > (steps[place], timestamps[place], _ranked(values[place]))
+
+    def points(self, row: int, to_keep: bool = False) -> tuple[array[float], array[int], array[int]]:
+        """Return values, timestamps and steps of a row, sorted by (timestamp, step, value).
+
+        With `to_keep` the next write works on a copy.
+        """
         history = self.histories.get(row)
         if history is not None:
+            if to_keep:
+                history.owner = None
             return history.values, history.timestamps, history.steps
         place = self.slot(row)
         stop = place + 1 if place >= 0 else place
@@ -324,14 +241,28 @@ def _ranked(value: float) -> float:
     return value if value == value else 0.0
 
 
-class Times:
-    """One time per row, for times that every row has a place for."""
+class TimeCells(Cells):
+    """Times in ms UTC."""
 
-    __slots__ = ("values",)
+    __slots__ = ()
 
-    def __init__(self, values: array[int] | None = None) -> None:
-        self.values: array[int] = array("q") if values is None else values
+    typecodes = "q"
+    fills = (MISSING,)
+
+    def time(self, row: int) -> int | None:
+        """Return the time of a row, None if it is not known."""
+        place = self.slot(row)
+        return self.arrays[0][place] if place >= 0 else None
+
+    def put(self, row: int, time: int, size: int) -> None:
+        """Set the time of a row."""
+        place = self.slot(row)
+        if place < 0:
+            place = self.claim(row, size)
+        self.arrays[0][place] = time
+        if self.rows is not None:
+            self.views = None
 
     def column(self, size: int) -> IntColumn:
         """Return the column of the first `size` rows."""
-        return IntColumn(np.frombuffer(self.values, np.int64)[:size])
+        return IntColumn(*self.dense(size, 1))

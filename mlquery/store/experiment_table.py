@@ -1,0 +1,73 @@
+"""The table of experiments: names, locations, tags, and experiments as entities.
+
+Nothing is checked here; see `table`.
+"""
+
+from __future__ import annotations
+
+from mlquery.entities import Experiment
+from mlquery.store.columns import TextCells
+from mlquery.store.table import STAGES, Table
+
+
+class ExperimentTable(Table):
+    """Experiments: texts experiment_id, name, lifecycle_stage, artifact_location; times creation, last update."""
+
+    id_name = "experiment_id"
+    order_name = "creation_time"
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("experiment_id", "name", "artifact_location"):
+            self.texts.to_write(name)
+        self.texts.cells["lifecycle_stage"] = TextCells(self.owner, STAGES)
+        for name in ("creation_time", "last_update_time"):
+            self.times.to_write(name)
+        self.row_of_name: dict[str, int] = {}
+
+    def copy(self) -> ExperimentTable:
+        """Return an independent table with the same rows."""
+        new = ExperimentTable()
+        new.share(self)
+        new.row_of_name = self.row_of_name.copy()
+        return new
+
+    def add(self, experiment: Experiment) -> int:
+        """Add an experiment and return its row."""
+        row = self._add_row(experiment.experiment_id, experiment.lifecycle_stage)
+        self.rename(row, experiment.name)
+        self.put_text("artifact_location", row, experiment.artifact_location)
+        if experiment.creation_time is not None:
+            self.put_time("creation_time", row, experiment.creation_time)
+        if experiment.last_update_time is not None:
+            self.put_time("last_update_time", row, experiment.last_update_time)
+        for key, value in experiment.tags.items():
+            self.put_tag(row, key, value)
+        self._place(row, at_once=True)
+        return row
+
+    def rename(self, row: int, name: str) -> None:
+        """Set the name of a row."""
+        old = self.text("name", row)
+        if old is not None:
+            self.row_of_name.pop(old, None)
+        self.row_of_name[name] = row
+        self.put_text("name", row, name)
+
+    def experiment_at(self, row: int) -> Experiment:
+        """Return the experiment of a row, as it is now."""
+        cells, times = self.texts.cells, self.times.cells
+        return Experiment(
+            self.ids[row],
+            cells["name"].text(row),  # type: ignore[arg-type]
+            cells["artifact_location"].text(row),  # type: ignore[arg-type]
+            cells["lifecycle_stage"].text(row),  # type: ignore[arg-type]
+            self.tags_at(row),
+            times["creation_time"].time(row),
+            times["last_update_time"].time(row),
+        )
+
+    def _id_rank(self, row: int) -> tuple[int, str]:
+        # MLflow's database compares ids as numbers; ids of other services are texts.
+        number = self.ids[row]
+        return (int(number), "") if number.isdecimal() else (2**63, number)

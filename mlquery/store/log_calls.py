@@ -1,0 +1,149 @@
+"""The calls that log data of a run: metrics, params, tags, batches of them, and reading a metric's history.
+
+**Source** of order, error codes and wording: `SqlAlchemyStore` of MLflow 3.17 on SQLite. Unlike there, a batch that
+fails leaves nothing behind, whatever it fails on.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.entities import Metric, PagedList, Param, RunTag
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.store.checks import check_batch, check_metric, check_param, check_run_id, check_tag, over_service_limit
+from mlquery.store.history_pages import next_token, offset_of
+from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.run_calls import RunCalls
+from mlquery.store.run_table import RUN_NAME
+
+N = TypeVar("N", np.float64, np.int64)
+
+
+class LogCalls(RunCalls):
+    """Calls that log data of an active run. Those on a deleted or missing run are refused."""
+
+    def log_metric(self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS) -> None:
+        """Log one point of a metric; its timestamp is in ms UTC. A point that is there already is dropped."""
+        key, value, timestamp, step = check_metric(metric, limits)
+        with self.lock:
+            self.runs.add_point(self._active_run_row(run_id), key, value, timestamp, step)
+            self.version += 1
+
+    def log_param(self, run_id: str, param: Param, *, limits: Limits = MLFLOW_LIMITS) -> None:
+        """Log a param; raise INVALID_PARAMETER_VALUE if it has another value already."""
+        key, value = check_param(param, limits)
+        with self.lock:
+            row = self._active_run_row(run_id)
+            old = self.runs.param(row, key)
+            if old == value:
+                return
+            if old is not None:
+                raise invalid_parameter(
+                    f"Changing param values is not allowed. Param with key='{key}' was already logged with "
+                    f"value='{old}' for run ID='{run_id}'. Attempted logging new value '{value}'."
+                )
+            self._check_param_count(row, 1, limits)
+            self.runs.put_param(row, key, value)
+            self.version += 1
+
+    def set_tag(self, run_id: str, tag: RunTag, *, limits: Limits = MLFLOW_LIMITS) -> None:
+        """Set a tag; `mlflow.runName` renames the run, unless it is empty."""
+        key, value = check_tag(tag, limits)
+        with self.lock:
+            self._put_tag(self._active_run_row(run_id), key, value)
+            self.version += 1
+
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Delete a tag, the name tag too (the run keeps its name); raise RESOURCE_DOES_NOT_EXIST if there is none."""
+        with self.lock:
+            if not self.runs.drop_tag(self._active_run_row(run_id), key):
+                raise StoreError(f"No tag with name: {key} in run with id {run_id}", RESOURCE_DOES_NOT_EXIST)
+            self.version += 1
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric],
+        params: Sequence[Param],
+        tags: Sequence[RunTag],
+        *,
+        limits: Limits = MLFLOW_LIMITS,
+    ) -> None:
+        """Log metrics, params and tags together, or nothing if any of them is refused."""
+        check_run_id(run_id)
+        points, new_params, new_tags = check_batch(metrics, params, tags, limits)
+        with self.lock:
+            row = self._active_run_row(run_id)
+            new_params = self._check_params(row, run_id, new_params, limits)
+            for key, value in new_params:
+                self.runs.put_param(row, key, value)
+            self.runs.add_points(row, points)
+            for key, value in new_tags:
+                self._put_tag(row, key, value)
+            self.version += 1
+
+    def get_metric_history(
+        self, run_id: str, metric_key: str, max_results: int | None = None, page_token: str | None = None
+    ) -> PagedList[Metric]:
+        """Return the logged points of a metric by timestamp, step and value; none for an unknown run or key."""
+        offset = offset_of(page_token)
+        with self.lock:
+            values, timestamps, steps = self.runs.points(run_id, metric_key)
+            stop = len(values) if max_results is None else min(len(values), offset + max(0, max_results))
+            part = slice(offset, stop)
+            rows = zip(values[part].tolist(), timestamps[part].tolist(), steps[part].tolist(), strict=True)
+        points = [Metric(metric_key, value, timestamp, step) for value, timestamp, step in rows]
+        return PagedList(points, next_token(stop) if stop < len(values) else None)
+
+    def history(
+        self, run_id: str, key: str
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return values, timestamps (ms UTC) and steps of a metric, each (points,), as snapshots that do not change.
+
+        The order is that of `get_metric_history`; the arrays are empty for an unknown run or key.
+        """
+        with self.lock:
+            values, timestamps, steps = self.runs.points(run_id, key, to_keep=True)
+        return _view(values, np.float64), _view(timestamps, np.int64), _view(steps, np.int64)
+
+    def _put_tag(self, row: int, key: str, value: str) -> None:
+        if key != RUN_NAME:
+            self.runs.put_tag(row, key, value)
+        elif value:
+            self._rename(row, value)
+
+    def _check_params(
+        self, row: int, run_id: str, params: list[tuple[str, str]], limits: Limits
+    ) -> list[tuple[str, str]]:
+        """Return the params that the run does not have; raise if it has one with another value."""
+        new, changed = [], []
+        for key, value in params:
+            old = self.runs.param(row, key)
+            if old is None:
+                new.append((key, value))
+            elif old != value:
+                changed.append({"key": key, "old_value": old, "new_value": value})
+        if changed:
+            raise invalid_parameter(
+                f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run_id}'."
+            )
+        self._check_param_count(row, len(new), limits)
+        return new
+
+    def _check_param_count(self, row: int, added: int, limits: Limits) -> None:
+        if limits.params_per_run is not None and added:
+            size = len(self.runs.param_keys[row]) + added
+            if size > limits.params_per_run:
+                raise over_service_limit("Parameters", limits.params_per_run, size)
+
+
+def _view(points: array[Any], kind: type[N]) -> npt.NDArray[N]:
+    """Return points as a read-only array, without a copy."""
+    view = np.frombuffer(points, kind) if points else np.empty(0, kind)
+    view.flags.writeable = False
+    return view

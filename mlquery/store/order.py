@@ -1,0 +1,73 @@
+"""The default order of rows, newest first, kept while rows are added so that a search never has to sort for it.
+
+Rows and their (time, id) pairs are all that is known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+
+class NewestFirst:
+    """Rows sorted by time descending, then id ascending.
+
+    They are kept the other way round, so that a newer row is appended. An array that was handed out never changes:
+    appending writes behind its end, and anything else works on a copy.
+    """
+
+    __slots__ = ("_handed_out", "_oldest_first", "_size")
+
+    def __init__(self) -> None:
+        self._oldest_first: Rows = np.empty(8, np.int64)
+        self._size = 0
+        self._handed_out = False
+
+    def copy(self) -> NewestFirst:
+        """Return the same order, to be continued on its own."""
+        new = NewestFirst()
+        new._oldest_first, new._size = self._oldest_first.copy(), self._size
+        return new
+
+    def rows(self) -> Rows:
+        """Return the rows, newest first, as a read-only array (n,)."""
+        self._handed_out = True
+        rows = self._oldest_first[: self._size][::-1]
+        rows.flags.writeable = False
+        return rows
+
+    def add(self, row: int, is_older: Callable[[int, int], bool]) -> None:
+        """Put a row in its place; `is_older(a, b)` says whether row `a` belongs behind row `b`."""
+        size, kept = self._size, self._oldest_first
+        if size == len(kept):
+            kept = np.concatenate([kept, np.empty_like(kept)])
+            self._handed_out = False
+        place = size
+        if size and is_older(row, int(kept[size - 1])):
+            place = self._place_of(row, is_older)
+            if self._handed_out:
+                kept = kept.copy()
+                self._handed_out = False
+            kept[place + 1 : size + 1] = kept[place:size]
+        kept[place] = row
+        self._oldest_first, self._size = kept, size + 1
+
+    def replace(self, oldest_first: list[int]) -> None:
+        """Take over a complete order."""
+        self._size = len(oldest_first)
+        self._oldest_first = np.array(oldest_first or [0], np.int64)
+        self._handed_out = False
+
+    def _place_of(self, row: int, is_older: Callable[[int, int], bool]) -> int:
+        low, high = 0, self._size - 1
+        while low < high:
+            middle = (low + high) // 2
+            if is_older(row, int(self._oldest_first[middle])):
+                high = middle
+            else:
+                low = middle + 1
+        return low

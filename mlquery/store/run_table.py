@@ -1,0 +1,198 @@
+"""The table of runs: params, latest metrics with histories, tags, dataset inputs, and runs as entities.
+
+Nothing is checked here; see `table`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from mlquery.entities import Dataset, DatasetInput, Run, RunData, RunInfo, RunInputs, RunOutputs
+from mlquery.store.cells import Cells
+from mlquery.store.checks import Point
+from mlquery.store.columns import MetricCells, TextCells, TextColumn
+from mlquery.store.locations import run_location
+from mlquery.store.table import STAGES, Columns, Table, texts_at
+
+RUN_NAME = "mlflow.runName"
+
+
+class RunTexts(Columns[TextCells, TextColumn]):
+    """The text attributes of runs. Artifact URIs follow from other attributes and are made when they are first read."""
+
+    def __getitem__(self, key: str) -> TextColumn:
+        if key == "artifact_uri":
+            assert isinstance(self._table, RunTable)
+            self._table.fill_artifact_uris()
+        return super().__getitem__(key)
+
+
+class RunTable(Table):
+    """Runs: texts run_id, run_name, status, lifecycle_stage, user_id, artifact_uri, experiment_id; times start, end."""
+
+    id_name = "run_id"
+    order_name = "start_time"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts = RunTexts(self, TextCells, TextCells.column)
+        self._bind_ids()
+        for name in ("run_name", "status", "user_id", "artifact_uri", "experiment_id"):
+            self.texts.to_write(name)
+        self.texts.cells["lifecycle_stage"] = TextCells(self.owner, STAGES)
+        for name in ("start_time", "end_time"):
+            self.times.to_write(name)
+        self.param_keys: list[tuple[str, ...]] = []
+        self.metric_keys: list[tuple[str, ...]] = []
+        self.inputs: dict[int, tuple[DatasetInput, ...]] = {}
+        self.datasets: dict[tuple[str, str, str], Dataset] = {}
+        self.roots: dict[str, str] = {}
+        self.own_artifact_uris: dict[int, str | None] = {}
+        self._uris_made = 0
+
+    def copy(self) -> RunTable:
+        """Return an independent table with the same rows."""
+        new = RunTable()
+        new.share(self)
+        for table in (self, new):
+            table._bind_ids()
+        new.param_keys, new.metric_keys = self.param_keys[:], self.metric_keys[:]
+        new.inputs, new.datasets, new.roots = self.inputs.copy(), self.datasets.copy(), self.roots.copy()
+        new.own_artifact_uris, new._uris_made = self.own_artifact_uris.copy(), self._uris_made
+        return new
+
+    def add(self, info: RunInfo, at_once: bool = True) -> int:
+        """Add a run without data and return its row; `at_once` says whether its place in the order is found now."""
+        row = self._add_row(info.run_id, info.lifecycle_stage)
+        self.param_keys.append(())
+        self.metric_keys.append(())
+        self.put_text("experiment_id", row, info.experiment_id)
+        self.put_text("status", row, info.status)
+        if info.user_id is not None:
+            self.put_text("user_id", row, info.user_id)
+        if info.run_name is not None:
+            self.put_text("run_name", row, info.run_name)
+        if info.start_time is not None:
+            self.put_time("start_time", row, info.start_time)
+        if info.end_time is not None:
+            self.put_time("end_time", row, info.end_time)
+        if info.artifact_uri != self._default_uri(row):
+            self.own_artifact_uris[row] = info.artifact_uri
+        self._place(row, at_once)
+        return row
+
+    def put_param(self, row: int, key: str, value: str) -> None:
+        """Set a param of a row."""
+        if self.params.to_write(key).put(row, value, len(self.ids)):
+            self.param_keys[row] = self.shape((*self.param_keys[row], key))
+
+    def param(self, row: int, key: str) -> str | None:
+        """Return a param of a row, None if it has none of that key."""
+        cells = self.params.cells.get(key)
+        return None if cells is None else cells.text(row)
+
+    def add_point(self, row: int, key: str, value: float, timestamp: int, step: int) -> None:
+        """Log a point of a metric."""
+        if self.metrics.to_write(key).add(row, value, timestamp, step, len(self.ids)):
+            self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
+
+    def add_points(self, row: int, points: Iterable[Point]) -> None:
+        """Log points of any metrics, in order."""
+        for key, value, timestamp, step in points:
+            self.add_point(row, key, value, timestamp, step)
+
+    def points(self, run_id: str, key: str, to_keep: bool = False) -> tuple[array[float], array[int], array[int]]:
+        """Return values, timestamps and steps of a metric of a run; `to_keep` if later writes must not change them."""
+        row, cells = self.row_of.get(run_id), self.metrics.cells.get(key)
+        if row is None or cells is None:
+            return array("d"), array("q"), array("q")
+        return cells.points(row, to_keep)
+
+    def load_points(
+        self, row: int, key: str, values: npt.NDArray[Any], timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]
+    ) -> None:
+        """Log many points at once."""
+        if len(values) and self.metrics.to_write(key).load(row, values, timestamps, steps, len(self.ids)):
+            self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
+
+    def artifact_uri(self, row: int) -> str | None:
+        """Return where a run keeps its artifacts."""
+        if row in self.own_artifact_uris:
+            return self.own_artifact_uris[row]
+        return self._default_uri(row)
+
+    def fill_artifact_uris(self) -> None:
+        """Make the column of artifact URIs cover all rows."""
+        for row in range(self._uris_made, len(self.ids)):
+            uri = self.artifact_uri(row)
+            if uri is not None:
+                self.put_text("artifact_uri", row, uri)
+        self._uris_made = len(self.ids)
+
+    def info_at(self, row: int) -> RunInfo:
+        """Return what is known of every run."""
+        cells, times = self.texts.cells, self.times.cells
+        return RunInfo(
+            self.ids[row],
+            cells["experiment_id"].text(row),  # type: ignore[arg-type]
+            cells["user_id"].text(row),  # type: ignore[arg-type]
+            cells["status"].text(row),  # type: ignore[arg-type]
+            times["start_time"].time(row),  # type: ignore[arg-type]
+            times["end_time"].time(row),
+            cells["lifecycle_stage"].text(row),  # type: ignore[arg-type]
+            self.artifact_uri(row),
+            cells["run_name"].text(row),
+        )
+
+    def run_at(self, row: int) -> Run:
+        """Return the run of a row, as it is now."""
+        metrics = self.metrics.cells
+        values = {key: metrics[key].value(row) for key in self.metric_keys[row]}
+        return self._run(row, RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row)))
+
+    def runs_at(self, rows: Iterable[int]) -> list[Run]:
+        """Return the runs of many rows, quicker than one at a time: rows with the same keys are read at once."""
+        wanted = [int(row) for row in rows]
+        metrics = _dictionaries(self.metrics.cells, self.metric_keys, wanted)
+        params = _dictionaries(self.params.cells, self.param_keys, wanted)
+        tags = _dictionaries(self.tags.cells, self.tag_keys, wanted)
+        return [self._run(row, RunData(metrics[i], params[i], tags[i])) for i, row in enumerate(wanted)]
+
+    def _run(self, row: int, data: RunData) -> Run:
+        # Copies, because MLflow's entities hold lists, which a caller may change.
+        inputs = [DatasetInput(found.dataset, found.tags[:]) for found in self.inputs.get(row, ())]
+        return Run(self.info_at(row), data, RunInputs(inputs), RunOutputs())
+
+    def _default_uri(self, row: int) -> str | None:
+        root = self.roots.get(self.text("experiment_id", row) or "")
+        return None if root is None else run_location(root, self.ids[row])
+
+    def _bind_ids(self) -> None:
+        """Make the column of run ids use the list and the dictionary that the table has anyway."""
+        old = self.texts.cells.get("run_id")
+        cells = TextCells(self.owner) if old is None else Cells.copy(old, self.owner)
+        cells.table, cells.index = self.ids, self.row_of
+        self.texts.cells["run_id"] = cells
+
+
+def _dictionaries(
+    cells: Mapping[str, TextCells] | Mapping[str, MetricCells], keys_of: Sequence[tuple[str, ...]], rows: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return the data of rows as one dictionary each."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        alike[id(keys_of[row])].append(i)
+    found: list[dict[str, Any]] = [{}] * len(rows)
+    for places in alike.values():
+        some = [rows[i] for i in places]
+        keys = keys_of[some[0]]
+        columns = [cells[key].at(some) for key in keys]
+        data = zip(*columns, strict=True) if keys else ((),) * len(some)
+        for i, values in zip(places, data, strict=True):
+            found[i] = dict(zip(keys, values, strict=True))
+    return found
