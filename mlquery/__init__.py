@@ -1,0 +1,118 @@
+"""MLflow experiment and run queries in memory, in the dialect of open-source MLflow or of Azure Machine Learning.
+
+This module names what is public and loads each part at its first use, so that `import mlquery` stays light.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlquery import fluent
+    from mlquery.client import Client
+    from mlquery.entities import (
+        Dataset,
+        DatasetInput,
+        Experiment,
+        ExperimentTag,
+        FileInfo,
+        InputTag,
+        LifecycleStage,
+        Metric,
+        PagedList,
+        Param,
+        Run,
+        RunData,
+        RunInfo,
+        RunInputs,
+        RunStatus,
+        RunTag,
+        ViewType,
+    )
+    from mlquery.errors import Diagnostic, QueryError, QueryWarning, Span, StoreError
+    from mlquery.language.matrix import MATRIX
+    from mlquery.language.parser import parse_filter, parse_order_by
+    from mlquery.load import load
+    from mlquery.search import check, explain
+    from mlquery.store import Store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MATRIX",
+    "Client",
+    "Dataset",
+    "DatasetInput",
+    "Diagnostic",
+    "Experiment",
+    "ExperimentTag",
+    "FileInfo",
+    "InputTag",
+    "LifecycleStage",
+    "Metric",
+    "PagedList",
+    "Param",
+    "QueryError",
+    "QueryWarning",
+    "Run",
+    "RunData",
+    "RunInfo",
+    "RunInputs",
+    "RunStatus",
+    "RunTag",
+    "Span",
+    "Store",
+    "StoreError",
+    "ViewType",
+    "check",
+    "explain",
+    "fluent",
+    "load",
+    "parse_filter",
+    "parse_order_by",
+]
+
+# Where each public name is defined; whatever is not listed is an entity.
+_HOMES = {
+    "MATRIX": "mlquery.language.matrix",
+    "Client": "mlquery.client",
+    "Diagnostic": "mlquery.errors",
+    "QueryError": "mlquery.errors",
+    "QueryWarning": "mlquery.errors",
+    "Span": "mlquery.errors",
+    "Store": "mlquery.store",
+    "StoreError": "mlquery.errors",
+    "check": "mlquery.search",
+    "explain": "mlquery.search",
+    "load": "mlquery.load",
+    "parse_filter": "mlquery.language.parser",
+    "parse_order_by": "mlquery.language.parser",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module at the first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "fluent":
+        return import_module("mlquery.fluent")
+    value = getattr(import_module(_HOMES.get(name, "mlquery.entities")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+class _Facade(ModuleType):
+    """Keeps `mlquery.load` the function: importing the package of that name would put the package in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value.load if name == "load" and isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Facade

@@ -1,0 +1,170 @@
+"""What the active run logs: params, metrics, tags, datasets and artifacts. Where no run is active, one is started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mlquery.client import RunOperations
+from mlquery.client.values import own_dataset
+from mlquery.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlquery.errors import StoreError, invalid_parameter
+from mlquery.fluent.runs import active_or_new_run
+from mlquery.fluent.session import client
+
+_CONTEXT = "mlflow.data.context"
+
+
+def _run_id(run_id: str | None = None) -> str:
+    return run_id or active_or_new_run().info.run_id
+
+
+def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
+    """Log a param as text and return its value; a param that is logged cannot be changed."""
+    return client().log_param(_run_id(), key, value, synchronous)
+
+
+def log_params(
+    params: dict[str, Any], synchronous: bool | None = None, run_id: str | None = None
+) -> RunOperations | None:
+    """Log several params as text."""
+    own_params = [Param(key, str(value)) for key, value in params.items()]
+    return client().log_batch(_run_id(run_id), params=own_params, synchronous=synchronous)
+
+
+def log_metric(
+    key: str,
+    value: float,
+    step: int | None = None,
+    synchronous: bool | None = None,
+    timestamp: int | None = None,
+    run_id: str | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> RunOperations | None:
+    """Log one point of a metric, by default now and at step 0; a dataset becomes an input of the run."""
+    target = _target(run_id, dataset)
+    name, digest = (dataset.name, dataset.digest) if dataset is not None else (None, None)
+    return client().log_metric(target, key, value, timestamp or None, step or 0, synchronous, name, digest, model_id)
+
+
+def log_metrics(
+    metrics: dict[str, float],
+    step: int | None = None,
+    synchronous: bool | None = None,
+    run_id: str | None = None,
+    timestamp: int | None = None,
+    model_id: str | None = None,
+    dataset: Any = None,
+) -> RunOperations | None:
+    """Log one point of several metrics, all at the same time and step."""
+    target = _target(run_id, dataset)
+    name, digest = (dataset.name, dataset.digest) if dataset is not None else (None, None)
+    now = timestamp or client().store.clock()
+    points = [Metric(key, value, now, step or 0, model_id, name, digest, target) for key, value in metrics.items()]
+    return client().log_batch(target, metrics=points, synchronous=synchronous)
+
+
+def _target(run_id: str | None, dataset: Any) -> str:
+    """Return the run to log to, having made the dataset an input of it unless it is one already."""
+    run = active_or_new_run() if run_id is None else client().get_run(run_id)
+    if dataset is not None and (dataset.name, dataset.digest) not in _datasets_of(client().get_run(run.info.run_id)):
+        client().log_inputs(run.info.run_id, [DatasetInput(own_dataset(dataset), [])])
+    return run.info.run_id
+
+
+def _datasets_of(run: Run) -> list[tuple[str, str]]:
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    return [(dataset_input.dataset.name, dataset_input.dataset.digest) for dataset_input in inputs]
+
+
+def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
+    """Set a tag of the active run; the value is stored as text."""
+    return client().set_tag(_run_id(), key, value, synchronous)
+
+
+def set_tags(tags: dict[str, Any], synchronous: bool | None = None) -> RunOperations | None:
+    """Set several tags of the active run."""
+    own_tags = [RunTag(key, str(value)) for key, value in tags.items()]
+    return client().log_batch(_run_id(), tags=own_tags, synchronous=synchronous)
+
+
+def delete_tag(key: str) -> None:
+    """Delete a tag of the active run."""
+    client().delete_tag(_run_id(), key)
+
+
+def log_input(
+    dataset: Any = None, context: str | None = None, tags: dict[str, str] | None = None, model: Any = None
+) -> None:
+    """Log a dataset that the active run reads: a `Dataset`, or what `mlflow.data` makes."""
+    run_id = _run_id()
+    datasets = [_dataset_input(dataset, context, tags)] if dataset else []
+    client().log_inputs(run_id, datasets, [model] if model else None)
+
+
+def log_inputs(
+    datasets: Sequence[Any] | None = None,
+    contexts: Sequence[str | None] | None = None,
+    tags_list: Sequence[dict[str, str] | None] | None = None,
+    models: Sequence[Any] | None = None,
+) -> None:
+    """Log several datasets that the active run reads, each with its context and tags."""
+    run_id = _run_id()
+    datasets, contexts, tags_list = datasets or [], contexts or [], tags_list or []
+    if not len(datasets) == len(contexts) == len(tags_list):
+        raise StoreError(
+            "`mlflow.log_inputs` requires `datasets`, `contexts`, `tags_list` to be non-empty list and have the same "
+            "length."
+        )
+    inputs = [_dataset_input(*each) for each in zip(datasets, contexts, tags_list, strict=True)]
+    client().log_inputs(run_id, inputs, models)
+
+
+def _dataset_input(dataset: Any, context: str | None, tags: dict[str, str] | None) -> DatasetInput:
+    if dataset is None:
+        raise invalid_parameter("`dataset` must be specified if `context` or `tags` is specified.")
+    own_tags = [InputTag(key, value) for key, value in (tags or {}).items()]
+    if context:
+        own_tags.append(InputTag(_CONTEXT, context))
+    return DatasetInput(own_dataset(dataset), own_tags)
+
+
+def log_artifact(
+    local_path: str | os.PathLike[str], artifact_path: str | None = None, run_id: str | None = None
+) -> None:
+    """Store a local file or folder with a run, below the folder `artifact_path`."""
+    client().log_artifact(_run_id(run_id), local_path, artifact_path)
+
+
+def log_artifacts(
+    local_dir: str | os.PathLike[str], artifact_path: str | None = None, run_id: str | None = None
+) -> None:
+    """Store the contents of a local folder with a run, below the folder `artifact_path`."""
+    client().log_artifacts(_run_id(run_id), local_dir, artifact_path)
+
+
+def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
+    """Store a text with a run, in UTF-8."""
+    client().log_text(_run_id(run_id), text, artifact_file)
+
+
+def log_dict(dictionary: dict[str, Any], artifact_file: str, run_id: str | None = None) -> None:
+    """Store a dictionary with a run, as YAML where the file is named so and as JSON elsewhere."""
+    client().log_dict(_run_id(run_id), dictionary, artifact_file)
+
+
+def log_stream(stream: Any, artifact_file: str, run_id: str | None = None) -> None:
+    """Store what a binary stream holds with a run."""
+    client().log_stream(_run_id(run_id), stream, artifact_file)
+
+
+def get_artifact_uri(artifact_path: str | None = None) -> str:
+    """Return the URI of the active run's artifacts, or of one of them; it means something to this store only."""
+    root = client().get_run(_run_id()).info.artifact_uri or ""
+    return root if artifact_path is None else f"{root.rstrip('/')}/{artifact_path}"
+
+
+def flush_async_logging() -> None:
+    """Return at once: calls with `synchronous=False` are done when they return."""
