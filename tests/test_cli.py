@@ -246,9 +246,11 @@ def test_explain_says_what_a_query_means(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_explain_refuses_what_the_dialect_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    code, shown = failed(capsys, "explain", "metrics.auc > 0.8 OR metrics.auc < 0.1")
+    code = main(["explain", "metrics.auc > 0.8 OR metrics.auc < 0.1"])
 
+    shown = capsys.readouterr().out
     assert 1 == code
+    assert "refused" in shown
     assert "OR" in shown
 
 
@@ -323,7 +325,7 @@ def client_with(**tags: str) -> Client:
 def test_columns_that_do_not_fit_are_counted_and_left_out() -> None:
     runs = client_with(long="x" * 30, short="y").search_runs(["0"])
 
-    *lines, footer = runs_table(runs, [""], width=100)
+    *lines, footer = runs_table(runs, (), width=100)
 
     assert all(len(line) <= 100 for line in lines)
     assert "more column" in footer
@@ -344,6 +346,6 @@ def test_a_time_that_no_calendar_holds_is_shown_as_the_number_it_is() -> None:
     client = Client()
     client.create_run("0", start_time=2**62)
 
-    _, row, _ = runs_table(client.search_runs(["0"]), [""], width=200)
+    _, row, _ = runs_table(client.search_runs(["0"]), (), width=200)
 
     assert str(2**62) in row

@@ -12,7 +12,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from mlquery.cli.tables import runs_table
+from mlquery.cli.tables import columns_named, runs_table
 from mlquery.entities import ViewType
 
 if TYPE_CHECKING:
@@ -69,14 +69,16 @@ def check(options: argparse.Namespace) -> int:
 
 
 def explain(options: argparse.Namespace) -> int:
-    """Print what a query means under each dialect."""
-    from mlquery.search import explain as explain_query
+    """Print what a query means under each dialect, or why it is refused."""
+    from mlquery.explain import explain as explain_query
+    from mlquery.search import check as check_query
 
-    text = _filter(options)
+    text, verdicts = _filter(options), []
     for number, dialect in enumerate(_dialects(options)):
         print(end="\n" if number else "")
         print(explain_query(text, options.order_by, dialect=dialect, entity=options.entity))
-    return ACCEPTED
+        verdicts.append(check_query(text, options.order_by, dialect=dialect, entity=options.entity).accepted)
+    return ACCEPTED if all(verdicts) else REFUSED
 
 
 def matrix(options: argparse.Namespace) -> int:
@@ -103,9 +105,10 @@ def _dialects(options: argparse.Namespace) -> list[str]:
 def _dialect(name: str) -> str:
     from mlquery.language.matrix import MATRIX
 
-    if name not in MATRIX.dialects:
-        raise Misuse(f"there is no dialect {name!r}; the dialects are {', '.join(MATRIX.dialects)}")
-    return name
+    try:
+        return MATRIX.dialect(name).name
+    except ValueError as error:
+        raise Misuse(str(error)) from None
 
 
 def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
@@ -139,10 +142,11 @@ def _all_pages(search_page: Any, store: Store, limit: int | None = None, **query
 
 
 def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    from mlquery.search import search_runs
+    from mlquery.search import plan_of, search_runs
 
     runs = _all_pages(search_runs, store, limit, **query)
-    for line in runs_table(runs, [query["filter_string"], *query["order_by"]]):
+    plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
+    for line in runs_table(runs, columns_named(plan)):
         print(line)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from mlquery.language.plan import All, AnyOf, Kind, Negation, Plan, Predicate, Where
 
 if TYPE_CHECKING:
     from mlquery.entities import Run
@@ -13,16 +15,22 @@ if TYPE_CHECKING:
 _WIDEST_CELL = 40
 
 
-def runs_table(runs: Sequence[Run], queries: Sequence[str], width: int | None = None) -> Iterator[str]:
-    """Yield the lines of a table: the run, then the fields that the query names, then as many others as fit.
+def columns_named(plan: Plan) -> set[str]:
+    """Return the columns of the fields that a query compares or orders by."""
+    fields = [predicate.field for predicate in _predicates(plan.where)] + [key.field for key in plan.order]
+    return {field.key if field.kind is Kind.ATTRIBUTE else f"{field.kind.value}s.{field.key}" for field in fields}
+
+
+def runs_table(runs: Sequence[Run], named: Collection[str], width: int | None = None) -> Iterator[str]:
+    """Yield the lines of a table: the run, then the columns that the query names, then as many others as fit.
 
     Args:
         runs: The rows, in their order.
-        queries: The texts of the query; the fields they mention are shown first.
+        named: The columns to show before all others.
         width: Characters per line; the terminal's when None.
     """
     rows = [_cells(run) for run in runs]
-    names = _mentioned_first(dict.fromkeys(name for row in rows for name in row), " ".join(queries))
+    names = _named_first(dict.fromkeys(name for row in rows for name in row), named)
     columns = [[name, *(row.get(name, "") for row in rows)] for name in names]
     kept = _fitting(columns, width or shutil.get_terminal_size((120, 24)).columns)
     yield from aligned(kept)
@@ -47,18 +55,29 @@ def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
 
 
+def _predicates(where: Where) -> Iterator[Predicate]:
+    match where:
+        case Predicate():
+            yield where
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _predicates(part)
+        case Negation(part):
+            yield from _predicates(part)
+
+
 def _cells(run: Run) -> dict[str, str]:
-    """Return what a row shows, fields in the order of MLflow's DataFrame; MLflow's own tags are left out."""
-    info = {
-        "run_id": run.info.run_id,
-        "run_name": run.info.run_name or "",
-        "status": run.info.status,
-        "start_time": _time(run.info.start_time),
-    }
-    metrics = {f"metrics.{key}": f"{value:.6g}" for key, value in sorted(run.data.metrics.items())}
-    params = {f"params.{key}": value for key, value in sorted(run.data.params.items())}
-    tags = {f"tags.{key}": value for key, value in sorted(run.data.tags.items())}
-    return {name: _one_line(cell) for name, cell in (info | metrics | params | tags).items()}
+    """Return what there is to show of a run, by column: what names it, its data, then the rest of its attributes."""
+    info, data = run.info, run.data
+    names = {"run_id": info.run_id, "run_name": info.run_name or "", "status": info.status}
+    cells = names | {"start_time": _time(info.start_time)}
+    cells |= {f"metrics.{key}": f"{value:.6g}" for key, value in sorted(data.metrics.items())}
+    cells |= {f"params.{key}": value for key, value in sorted(data.params.items())}
+    cells |= {f"tags.{key}": value for key, value in sorted(data.tags.items())}
+    cells |= {"end_time": _time(info.end_time), "user_id": info.user_id or "", "experiment_id": info.experiment_id}
+    if info.start_time is not None and info.end_time is not None:
+        cells["duration"] = str(info.end_time - info.start_time)
+    return {name: _one_line(cell) for name, cell in cells.items()}
 
 
 def _time(milliseconds: int | None) -> str:
@@ -76,18 +95,15 @@ def _one_line(cell: str) -> str:
     return shown if len(shown) <= _WIDEST_CELL else shown[: _WIDEST_CELL - 1] + "…"
 
 
-def _mentioned_first(names: Iterable[str], query: str) -> list[str]:
-    """Return the run's own names, then those that the query mentions, then the rest, MLflow's tags last."""
+def _named_first(columns: Iterable[str], named: Collection[str]) -> list[str]:
+    """Return the columns that name the run, those in `named`, then the rest, with MLflow's own tags last."""
 
-    def rank(name: str) -> int:
-        kind, dot, key = name.partition(".")
-        if not dot:
+    def rank(column: str) -> int:
+        if column in ("run_id", "run_name", "status", "start_time"):
             return 0
-        if key in query and kind[:-1] in query:
-            return 1
-        return 3 if key.startswith("mlflow.") else 2
+        return 1 if column in named else 3 if column.startswith("tags.mlflow.") else 2
 
-    return sorted(names, key=rank)
+    return sorted(columns, key=rank)
 
 
 def _fitting(columns: list[list[str]], width: int) -> list[list[str]]:
