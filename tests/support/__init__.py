@@ -1,0 +1,1 @@
+"""What several tests share: random data, random queries, and MLflow beside mlquery."""

@@ -1,0 +1,189 @@
+"""Hypothesis strategies for queries: filters that a dialect can read, orders, and filters with small damages."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.support import random_data as data
+
+
+def _written_key(key: str) -> st.SearchStrategy[str]:
+    quoted = [f"`{key}`", f'"{key}"']
+    is_plain = all(c.isalnum() or c in "._" for c in key)
+    return st.sampled_from([key, key, key, *quoted] if is_plain else quoted)
+
+
+def _field(prefixes: list[str], keys: list[str]) -> st.SearchStrategy[str]:
+    return st.tuples(st.sampled_from(prefixes), st.sampled_from(keys).flatmap(_written_key)).map(".".join)
+
+
+METRICS = _field(["metric", "metrics"], [*data.METRIC_KEYS, "nowhere"])
+PARAMS = _field(["param", "params", "parameter", "parameters"], [*data.PARAM_KEYS, "nowhere"])
+TAGS = _field(["tag", "tags"], [*data.TAG_KEYS, "mlflow.runName", "nowhere"])
+DATASETS = _field(["dataset", "datasets"], ["name", "digest", "context"])
+
+
+def _attribute(keys: list[str]) -> st.SearchStrategy[str]:
+    prefixed = _field(["attribute", "attributes", "attr", "run"], keys)
+    return st.one_of(prefixed, st.sampled_from(keys))
+
+
+TEXT_ATTRIBUTES = _attribute(["run_id", "run_name", "status", "user_id", "artifact_uri"])
+TIME_ATTRIBUTES = _attribute(["start_time", "end_time", "created"])
+
+NUMBER_OPS = st.sampled_from(["=", "!=", ">", ">=", "<", "<="])
+TEXT_OPS = st.sampled_from(["=", "!=", "LIKE", "ILIKE", "like", "ilike"])
+_BLANKS = st.sampled_from(["", " ", "  ", "\t", "\n"])
+_SOME_BLANKS = st.sampled_from([" ", "  ", "\n", " \t"])
+
+_ALL_TEXTS = [
+    *data.TEXTS,
+    *data.STATUSES,
+    *data.USERS,
+    "run",
+    "Run",
+    "%",
+    "_",
+    "%a%",
+    "a%",
+    "%b",
+    "A_B",
+    "x%y",
+    "Ä%",
+    "training",
+    "eval",
+]
+_ALL_TEXTS += [name for pair in data.DATASETS for name in pair]
+
+
+def _quoted(text: str) -> str:
+    quote = '"' if "'" in text else "'"
+    return f"{quote}{text}{quote}"
+
+
+def _can_be_quoted(text: str) -> bool:
+    return not ("'" in text and '"' in text) and not text.endswith("\\")
+
+
+TEXT_VALUES = st.sampled_from([t for t in _ALL_TEXTS if _can_be_quoted(t)]).map(_quoted)
+_NUMBER_SPELLINGS = [
+    "0",
+    "1",
+    "-1",
+    "0.5",
+    ".5",
+    "1.",
+    "-0",
+    "1e300",
+    "1E-3",
+    "1e999",
+    "-1e999",
+    "00",
+    "1.7976931348623157e308",
+]
+NUMBER_VALUES = st.sampled_from(_NUMBER_SPELLINGS)
+TIME_VALUES = st.sampled_from(
+    [*map(str, data.TIMES), "1700000000000.5", "1.7e12", "-5", "0.5", "1e999", "9223372036854775807"]
+)
+ID_VALUES = st.sampled_from(["0", "1", "2", "3", "99", "01"]).map(_quoted)
+
+
+def _comparison(
+    field: st.SearchStrategy[str], op: st.SearchStrategy[str], value: st.SearchStrategy[str]
+) -> st.SearchStrategy[str]:
+    def written(parts: tuple[str, str, str, str, str]) -> str:
+        name, before, operator, after, literal = parts
+        is_word = operator[0].isalpha()
+        return f"{name}{before or ' ' * is_word}{operator}{after or ' ' * is_word}{literal}"
+
+    return st.tuples(field, _BLANKS, op, _BLANKS, value).map(written)
+
+
+def _list_of(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    plain = values.filter(lambda v: "\\" not in v and "\n" not in v)
+    return st.lists(plain, min_size=1, max_size=4).map(lambda items: f"({', '.join(items)})")
+
+
+_IN = st.sampled_from(["IN", "in", "NOT IN", "not  in"])
+_UPPER_IN = st.sampled_from(["IN", "NOT IN"])
+_NULL = st.sampled_from(["IS NULL", "is not null", "IS  NOT NULL"])
+RUN_CLAUSES = st.one_of(
+    _comparison(METRICS, NUMBER_OPS, NUMBER_VALUES),
+    _comparison(PARAMS, TEXT_OPS, TEXT_VALUES),
+    _comparison(TAGS, TEXT_OPS, TEXT_VALUES),
+    _comparison(TEXT_ATTRIBUTES, TEXT_OPS, TEXT_VALUES),
+    _comparison(TIME_ATTRIBUTES, NUMBER_OPS, TIME_VALUES),
+    _comparison(DATASETS, TEXT_OPS, TEXT_VALUES),
+    _comparison(DATASETS, _IN, _list_of(TEXT_VALUES)),
+    _comparison(st.just("attributes.run_id"), _IN, _list_of(TEXT_VALUES)),
+    st.tuples(st.one_of(PARAMS, TAGS), _NULL).map(" ".join),
+)
+"""Clauses about runs that `oss` reads, most of which find something."""
+
+_EXPERIMENT_TAGS = _field(["tag", "tags"], [*data.TAG_KEYS, "nowhere"])
+EXPERIMENT_CLAUSES = st.one_of(
+    _comparison(_EXPERIMENT_TAGS, st.sampled_from(["=", "!=", "LIKE", "ILIKE"]), TEXT_VALUES),
+    _comparison(
+        st.sampled_from(["name", "attribute.name"]),
+        st.sampled_from(["=", "!=", "LIKE", "ILIKE"]),
+        st.sampled_from(["'alpha'", "'%ta'", "'be_ta'", "'BE%'", "'ÜNÏ'", "'100%'", "'Default'"]),
+    ),
+    _comparison(st.sampled_from(["experiment_id", "attribute.experiment_id"]), st.sampled_from(["=", "!="]), ID_VALUES),
+    _comparison(st.just("experiment_id"), _UPPER_IN, _list_of(ID_VALUES)),
+    _comparison(
+        st.sampled_from(["creation_time", "last_update_time"]),
+        NUMBER_OPS,
+        st.sampled_from(["0", "1700000000000", "99999999999999"]),
+    ),
+    st.tuples(_EXPERIMENT_TAGS, _NULL).map(" ".join),
+)
+
+
+def filters(clauses: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str]:
+    """Return filters of a few clauses joined with AND, in any case and spacing."""
+    joint = st.tuples(_SOME_BLANKS, st.sampled_from(["AND", "and", "And"]), _SOME_BLANKS).map("".join)
+    return st.one_of(
+        st.just(""), st.tuples(st.lists(clauses, min_size=1, max_size=most), joint).map(lambda p: p[1].join(p[0]))
+    )
+
+
+_DIRECTIONS = st.sampled_from(["", " ASC", " DESC", " asc", "  Desc"])
+RUN_ORDERS = st.lists(
+    st.tuples(
+        st.one_of(
+            METRICS,
+            PARAMS,
+            TAGS,
+            _attribute(
+                ["start_time", "end_time", "run_id", "run_name", "status", "user_id", "artifact_uri", "Created"]
+            ),
+        ),
+        _DIRECTIONS,
+    ).map("".join),
+    max_size=3,
+)
+EXPERIMENT_ORDERS = st.lists(
+    st.tuples(
+        st.sampled_from(["name", "experiment_id", "creation_time", "attribute.last_update_time"]), _DIRECTIONS
+    ).map("".join),
+    max_size=2,
+)
+
+_NASTY = "'\"`().,;= !<>-_%&|+*/#$@[]{}\\\t\nab1eANDORINé\0"
+
+
+@st.composite
+def damaged(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
+    """Draw a text with one or two characters inserted, deleted, replaced or swapped."""
+    text = draw(texts)
+    for _ in range(draw(st.integers(1, 2))):
+        place = draw(st.integers(0, len(text)))
+        letter = draw(st.sampled_from(_NASTY))
+        changes = [
+            text[:place] + letter + text[place:],
+            text[:place] + text[place + 1 :],
+            text[:place] + letter + text[place + 1 :],
+            text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :],
+        ]
+        text = changes[draw(st.integers(0, 3))]
+    return text
