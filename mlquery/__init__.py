@@ -33,10 +33,11 @@ if TYPE_CHECKING:
         ViewType,
     )
     from mlquery.errors import Diagnostic, QueryError, QueryWarning, Span, StoreError
+    from mlquery.explain import explain
     from mlquery.language.matrix import MATRIX
     from mlquery.language.parser import parse_filter, parse_order_by
     from mlquery.load import load
-    from mlquery.search import check, explain
+    from mlquery.search import check
     from mlquery.store import Store
 
 __version__ = "0.1.0"
@@ -86,7 +87,7 @@ _HOMES = {
     "Store": "mlquery.store",
     "StoreError": "mlquery.errors",
     "check": "mlquery.search",
-    "explain": "mlquery.search",
+    "explain": "mlquery.explain",
     "load": "mlquery.load",
     "parse_filter": "mlquery.language.parser",
     "parse_order_by": "mlquery.language.parser",
@@ -109,10 +110,11 @@ def __dir__() -> list[str]:
 
 
 class _Facade(ModuleType):
-    """Keeps `mlquery.load` the function: importing the package of that name would put the package in its place."""
+    """Keeps `load` and `explain` functions; importing the modules of these names would put modules in their place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value.load if name == "load" and isinstance(value, ModuleType) else value)
+        is_in_the_way = isinstance(value, ModuleType) and name in _HOMES
+        super().__setattr__(name, getattr(value, name) if is_in_the_way else value)
 
 
 sys.modules[__name__].__class__ = _Facade

@@ -86,8 +86,8 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
         text = pd.Series(["a"]).dtype  # what pandas stores text in, under the options of the moment
         frame = {name: _text_array(runs.texts[name].table, runs.texts[name].codes[rows], text) for name in _TEXTS}
         frame |= {name: _time_array(runs.times[name].values[rows]) for name in _TIMES}
-        for key, column in _present(runs.metrics, runs.metric_keys, rows, _states):
-            frame[f"metrics.{key}"] = column.values[rows]
+        for key, metric in _present(runs.metrics, runs.metric_keys, rows, _states):
+            frame[f"metrics.{key}"] = metric.values[rows]
         for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
             for key, column in _present(columns, keys, rows, _codes):
                 frame[f"{prefix}.{key}"] = _text_array(column.table, column.codes[rows], text)
@@ -141,9 +141,9 @@ def _text_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
 
 def _time_array(values: Any) -> Any:
     """Return times in ms UTC as pandas datetimes; the store's marker of a missing time is NumPy's NaT already."""
-    missing = pd.to_datetime(None, unit="ms", utc=True)
+    nothing: Any = None
     times = values.view("M8[ms]")
     if np.isnat(times).all():
-        return [missing] * len(values)
+        return [pd.to_datetime(nothing, unit="ms", utc=True)] * len(values)
     unit = pd.to_datetime(0, unit="ms", utc=True).unit
     return pd.DatetimeIndex(times).as_unit(unit).tz_localize("UTC")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import mlflow
 import mlflow.artifacts
-import mlquery
 import pytest
+
+import mlquery
 from mlquery import Client, fluent
 from mlquery.fluent import artifacts
 
@@ -110,8 +112,8 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         _ = mlquery.nothing  # type: ignore[attr-defined]
 
 
-def test_load_stays_a_function_when_its_package_is_imported() -> None:
-    import mlquery.load  # noqa: F401
+@pytest.mark.parametrize("name", ["load", "explain"])
+def test_a_function_stays_one_when_the_module_of_its_name_is_imported(name: str) -> None:
+    import_module(f"mlquery.{name}")
 
-    assert callable(mlquery.load)
-    assert "function" == type(mlquery.load).__name__
+    assert inspect.isfunction(getattr(mlquery, name))

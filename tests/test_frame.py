@@ -1,4 +1,4 @@
-"""The DataFrame of a search beside that of `mlflow.search_runs` on the same runs: columns, their order, dtypes, values."""
+"""The DataFrame of a search beside that of `mlflow.search_runs`: columns, their order, dtypes and values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.entities import Metric, Param, RunTag
+from pandas.testing import assert_frame_equal
+
 from mlquery import Store, fluent
 from mlquery.frame import runs_frame, search_frame
-from pandas.testing import assert_frame_equal
 
 NAN = math.nan
 
@@ -48,7 +49,9 @@ def write_runs(client: mlflow.MlflowClient) -> dict[str, str]:
     for i in range(12):
         keys = [f"key {(i * 5 + j * 7) % 24}" for j in range(1 + i % 6)]
         run = client.create_run(ids["wide"], 1_500_000_000_000 + i % 4).info.run_id
-        log(client, run, {k: NAN if i % 5 == 0 else float(i) for k in keys}, dict.fromkeys(keys, "v"), {keys[0]: str(i)})
+        log(
+            client, run, {k: NAN if i % 5 == 0 else float(i) for k in keys}, dict.fromkeys(keys, "v"), {keys[0]: str(i)}
+        )
     return ids
 
 
@@ -141,6 +144,7 @@ def test_any_choice_of_runs_gives_mlflows_columns(data: st.DataObject, both: tup
     assert_frame_equal(expected, actual, check_exact=True)
 
 
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
 def test_text_follows_the_option_that_turns_pandas_strings_off(both: tuple[dict[str, str], Store]) -> None:
     ids, store = both
     fluent.use(store)
@@ -175,7 +179,8 @@ def test_a_frame_can_be_changed_without_touching_the_store() -> None:
     run = client.create_run("0", 1).info.run_id
     client.log_metric(run, "m", 1.0, 1)
 
-    fluent.search_runs(["0"]).loc[0, "metrics.m"] = 7.0
+    frame = fluent.search_runs(["0"])
+    frame.loc[0, "metrics.m"] = 7.0
 
     assert {"m": 1.0} == client.get_run(run).data.metrics
 

@@ -7,6 +7,7 @@ import os
 import posixpath
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,7 @@ def _require_plain(path: str | None) -> None:
 def as_text(dictionary: Any, artifact_file: str) -> str:
     """Return a dictionary as YAML where the file is named so (that needs PyYAML), as JSON elsewhere."""
     if os.path.splitext(artifact_file)[1] in (".yml", ".yaml"):
-        import yaml
-
-        return str(yaml.dump(dictionary, indent=2, default_flow_style=False))
+        return str(import_module("yaml").dump(dictionary, indent=2, default_flow_style=False))
     return json.dumps(dictionary, indent=2, default=str)
 
 

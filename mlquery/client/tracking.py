@@ -13,7 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlquery.client import files
-from mlquery.client.values import RunOperations, batches, metric_value, own_dataset_input, own_metric, performed
+from mlquery.client.values import (
+    RunOperations,
+    batches,
+    metric_value,
+    own_dataset_input,
+    own_metric,
+    performed,
+    stored_text,
+)
 from mlquery.entities import (
     DatasetInput,
     Experiment,
@@ -100,8 +108,9 @@ class Client:
         page_token: str | None = None,
     ) -> PagedList[Experiment]:
         """Return one page of the experiments that match a filter."""
+        size: Any = max_results  # None is refused, as by MLflow
         return search_experiments(
-            self.store, view_type, max_results, filter_string, order_by, page_token, dialect=self.dialect
+            self.store, view_type, size, filter_string, order_by, page_token, dialect=self.dialect
         )
 
     def delete_experiment(self, experiment_id: str) -> None:
@@ -136,9 +145,12 @@ class Client:
         tags: dict[str, Any] | None = None,
         run_name: str | None = None,
     ) -> Run:
-        """Create a run that starts now unless `start_time` says otherwise, and return it."""
-        own_tags = [RunTag(key, value) for key, value in (tags or {}).items()]
-        user_id = (tags or {}).get(_USER, "unknown")
+        """Create a run that starts now unless `start_time` says otherwise, and return it.
+
+        A tag whose value is None is left out: MLflow stores it so that no filter finds it.
+        """
+        own_tags = [RunTag(key, stored_text(value)) for key, value in (tags or {}).items() if value is not None]
+        user_id, run_name = stored_text((tags or {}).get(_USER, "unknown")), stored_text(run_name)
         with self.store.lock:
             run = self.store.create_run(
                 experiment_id, user_id, start_time or self.store.clock(), own_tags, run_name, limits=self._limits

@@ -109,6 +109,13 @@ def own_dataset(dataset: Any) -> Dataset:
     return Dataset(dataset.name, dataset.digest, dataset.source_type, dataset.source, dataset.schema, dataset.profile)
 
 
+def stored_text(value: Any) -> Any:
+    """Return what a text column of SQLite makes of a number; anything else is left for the store to check."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
+
+
 Batch = tuple[Sequence[Metric], Sequence[Param], Sequence[RunTag]]
 
 
