@@ -1,0 +1,147 @@
+"""What a dialect changes in the calls of `Client`: ids, the root tag, limits, and the calls it refuses."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from mlquery import Client, Metric, Param, QueryWarning, Store, StoreError
+
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def test_azure_gives_experiments_and_runs_guids() -> None:
+    client = Client(dialect="azure")
+
+    experiment = client.create_experiment("guids")
+    run = client.create_run(experiment)
+
+    assert GUID.fullmatch(experiment)
+    assert GUID.fullmatch(run.info.run_id)
+
+
+def test_open_source_mlflow_counts_experiments_and_gives_runs_plain_ids() -> None:
+    client = Client()
+
+    experiment = client.create_experiment("plain")
+    run = client.create_run(experiment)
+
+    assert "1" == experiment
+    assert re.fullmatch(r"[0-9a-f]{32}", run.info.run_id)
+
+
+def test_azure_tags_every_run_with_the_root_of_its_tree() -> None:
+    client = Client(dialect="azure")
+    experiment = client.create_experiment("tree")
+
+    root = client.create_run(experiment)
+    child = client.create_run(experiment, tags={"mlflow.parentRunId": root.info.run_id})
+    grandchild = client.create_run(experiment, tags={"mlflow.parentRunId": child.info.run_id})
+    orphan = client.create_run(experiment, tags={"mlflow.parentRunId": "unknown"})
+
+    roots = [run.data.tags["mlflow.rootRunId"] for run in (root, child, grandchild, orphan)]
+    assert [root.info.run_id] * 3 + ["unknown"] == roots
+    found = client.search_runs([experiment], f"tags.mlflow.rootRunId = '{root.info.run_id}'")
+    assert {root.info.run_id, child.info.run_id, grandchild.info.run_id} == {run.info.run_id for run in found}
+
+
+def test_open_source_mlflow_writes_no_root_tag() -> None:
+    client = Client()
+
+    assert {"mlflow.runName"} == set(client.create_run("0").data.tags)
+
+
+def log_params(client: Client, count: int) -> None:
+    run_id = client.create_run(client.store.default_experiment_id).info.run_id
+    client.log_batch(run_id, params=[Param(f"p{i}", "1") for i in range(count)])
+
+
+def log_values(client: Client, count: int) -> None:
+    run_id = client.create_run(client.store.default_experiment_id).info.run_id
+    client.log_batch(run_id, metrics=[Metric("m", 1.0, i, i) for i in range(count)])
+
+
+@pytest.mark.parametrize(
+    ("log", "limit", "words"),
+    [
+        (log_params, 200, "FieldName=Parameters, Limit=200, Size=201."),
+        (log_values, 250, "FieldName=MetricV2Dto.Value/Count, Limit=250, Size=251."),
+    ],
+)
+def test_azure_refuses_what_is_over_its_limits(log: Callable[[Client, int], None], limit: int, words: str) -> None:
+    client = Client(dialect="azure")
+
+    log(client, limit)
+    with pytest.raises(StoreError, match=re.escape(words)) as refused:
+        log(client, limit + 1)
+
+    assert "INVALID_PARAMETER_VALUE" == refused.value.error_code
+
+
+@pytest.mark.parametrize("log", [log_params, log_values])
+def test_open_source_mlflow_has_none_of_those_limits(log: Callable[[Client, int], None]) -> None:
+    log(Client(), 900)
+
+
+def test_azure_refuses_to_rename_an_experiment_and_says_which_line_decides() -> None:
+    client = Client(dialect="azure")
+    experiment = client.create_experiment("stays")
+
+    with pytest.raises(StoreError, match="azure does not support rename_experiment") as refused:
+        client.rename_experiment(experiment, "goes")
+
+    assert refused.value.feature is not None
+    assert "stays" == client.get_experiment(experiment).name
+
+
+def test_a_call_that_no_source_speaks_of_is_done_with_a_warning() -> None:
+    client = Client(dialect="azure")
+    experiment = client.create_experiment("back")
+    client.delete_experiment(experiment)
+
+    with pytest.warns(QueryWarning, match="no source says that azure supports restore_experiment") as warned:
+        client.restore_experiment(experiment)
+
+    assert "active" == client.get_experiment(experiment).lifecycle_stage
+    assert __file__ == warned[0].filename
+
+
+def test_a_clock_sets_all_times_that_are_not_given() -> None:
+    client = Client(Store(clock=lambda: 1234))
+
+    run_id = client.create_run("0").info.run_id
+    client.log_metric(run_id, "m", 1.0)
+    client.set_terminated(run_id)
+
+    info = client.get_run(run_id).info
+    assert (1234, 1234, 1234) == (info.start_time, info.end_time, client.get_metric_history(run_id, "m")[0].timestamp)
+
+
+def test_two_clients_of_one_store_see_the_same_runs() -> None:
+    store = Store()
+    run_id = Client(store).create_run("0").info.run_id
+
+    assert run_id == Client(store, "extended").get_run(run_id).info.run_id
+
+
+def test_models_are_refused_as_inputs() -> None:
+    client = Client()
+    run_id = client.create_run("0").info.run_id
+
+    with pytest.raises(StoreError, match="keeps no logged models"):
+        client.log_inputs(run_id, models=[object()])
+
+
+def test_importing_the_package_takes_no_time_worth_mentioning() -> None:
+    code = "import time; t = time.perf_counter(); import mlquery; print(time.perf_counter() - t)"
+
+    shown = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    ]
+
+    assert min(shown) < 0.15
