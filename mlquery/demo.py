@@ -15,7 +15,7 @@ from mlquery.client import Client
 from mlquery.entities import Experiment, Metric, Run, ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
 from mlquery.frame import DataFrame
-from mlquery.language.matrix import MATRIX
+from mlquery.language.matrix import MATRIX, Cell
 from mlquery.load import load
 from mlquery.resources import example_database
 
@@ -79,52 +79,64 @@ QUERIES: dict[str, tuple[str, ...]] = {
 def report(dialects: tuple[str, ...] = DEFAULT_DIALECTS) -> Iterator[str]:
     """Yield the lines of the demonstration: every call, and under it the answer of each dialect."""
     store = load(example_database())
+    names = _names(Client(store))
     sessions = {dialect: Client(store.clone(), dialect=dialect) for dialect in dialects}
-    runs = sessions[dialects[0]].search_runs(["1", "2", "3"], run_view_type=ViewType.ALL)
-    yield f"Microsoft's query examples on examples/sweep.db ({len(runs)} runs), answered as {' and as '.join(dialects)}"
+    yield f"Microsoft's query examples on examples/sweep.db, answered in the dialects {' and '.join(dialects)}"
     for heading, calls in QUERIES.items():
         yield from ("", f"# {heading}")
         for call in calls:
             yield call
-            yield from _merged([(dialect, list(_answer(call, client))) for dialect, client in sessions.items()])
+            yield from _merged({dialect: tuple(_answer(call, client, names)) for dialect, client in sessions.items()})
 
 
-def _merged(answers: list[tuple[str, list[str]]]) -> Iterator[str]:
+def _names(client: Client) -> dict[str, Any]:
+    """Return what the calls may mention: a sweep, one of its child runs, and the enumeration of view types."""
+    parent = client.search_runs(["2"], "attributes.run_name = 'gbm-sweep'")[0].info.run_id
+    child = client.search_runs(["2"], f"tags.mlflow.parentRunId = '{parent}'")[0].info.run_id
+    return {"mlflow": fluent, "ViewType": ViewType, "run_id": child, "parent_id": parent}
+
+
+def _merged(answers: dict[str, tuple[str, ...]]) -> Iterator[str]:
     """Yield the answers; dialects that answer alike share one."""
-    for answer in dict.fromkeys(tuple(lines) for _, lines in answers):
-        names = ", ".join(dialect for dialect, lines in answers if tuple(lines) == answer)
+    for answer in dict.fromkeys(answers.values()):
+        dialects = ", ".join(dialect for dialect, lines in answers.items() if lines == answer)
         for number, line in enumerate(answer):
-            yield f"  {names if number == 0 else '':<11}  {line}"
+            yield f"  {'' if number else dialects:<10}  {line}"
 
 
-def _answer(call: str, client: Client) -> Iterator[str]:
+def _answer(call: str, client: Client, names: dict[str, Any]) -> Iterator[str]:
     """Yield what a call of the page gives, or why it is refused, with its line of the support matrix."""
+    fluent.use(client)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", QueryWarning)
         try:
-            yield _described(_called(call, client))
+            # The text is one of QUERIES, never input.
+            yield _described(eval(call, {**names, "client": client}))
         except QueryError as error:
             diagnostic = error.diagnostics[0]
-            yield from _refusal(diagnostic.message, diagnostic.feature)
+            yield from _refusal(client.dialect, diagnostic.feature, diagnostic.message, diagnostic.suggestion)
         except StoreError as error:
-            yield from _refusal(error.message, error.feature)
+            yield from _refusal(client.dialect, error.feature, error.message)
     for warning in caught:
         yield f"warning: {str(warning.message).splitlines()[0]}"
 
 
-def _called(call: str, client: Client) -> Any:
-    """Return the value of a call of the page; the text is one of QUERIES, never input."""
-    parent = client.search_runs(["2"], "attributes.run_name = 'gbm-sweep'")[0].info.run_id
-    child = client.search_runs(["2"], f"tags.mlflow.parentRunId = '{parent}'")[0].info.run_id
-    fluent.use(client)
-    names = {"mlflow": fluent, "client": client, "ViewType": ViewType, "run_id": child, "parent_id": parent}
-    return eval(call, names)
+def _refusal(dialect: str, feature_id: str | None, message: str, instead: str | None = None) -> Iterator[str]:
+    if feature_id is None:
+        yield f"refused: {message}"
+    else:
+        feature = MATRIX.feature(feature_id)
+        yield f"refused: {feature.title} [{feature_id}]: {_cell_in_words(feature.cells[dialect])}"
+        instead = instead or feature.instead
+    if instead:
+        yield f"instead: {instead}"
 
 
-def _refusal(message: str, feature: str | None) -> Iterator[str]:
-    yield f"refused: {message}"
-    if feature:
-        yield f"matrix:  {feature} – {MATRIX.feature(feature).title}"
+def _cell_in_words(cell: Cell) -> str:
+    refused = [pattern for pattern, other in cell.exceptions if other.state == "no"]
+    uses = [" ".join(str(values[0]) for _, values in pattern.wanted) for pattern in refused]
+    exceptions = f", but not for {' and '.join(uses)}" if uses else ""
+    return f"{cell.state}{exceptions} ({cell.confidence}, {cell.date})"
 
 
 def _described(answer: Any) -> str:
@@ -134,13 +146,13 @@ def _described(answer: Any) -> str:
         case Experiment():
             return f"experiment {answer.name!r}"
         case dict():
-            return ", ".join(f"{key} = {value}" for key, value in answer.items())
+            return ", ".join(f"{key} = {_short(value)}" for key, value in answer.items())
         case [Run(), *_]:
             return _listed("run", [run.info.run_name for run in answer])
         case [Experiment(), *_]:
             return _listed("experiment", [experiment.name for experiment in answer])
         case [Metric(), *_]:
-            return _listed("value", [f"{metric.value:.4g} at step {metric.step}" for metric in answer])
+            return _listed("value", [f"{_short(metric.value)} at step {metric.step}" for metric in answer])
         case []:
             return "nothing"
         case None:
@@ -149,6 +161,11 @@ def _described(answer: Any) -> str:
             return str(answer)
 
 
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _listed(thing: str, names: list[Any], shown: int = 3) -> str:
     more = ", …" if len(names) > shown else ""
-    return f"{len(names)} {thing}{'s' * (len(names) != 1)}: {', '.join(map(str, names[:shown]))}{more}"
+    first = f": {', '.join(map(str, names[:shown]))}" if names else ""
+    return f"{len(names)} {thing}{'s' * (len(names) != 1)}{first}{more}"

@@ -72,7 +72,11 @@ def test_search_prints_the_runs_that_mlflows_own_client_finds(
     assert len(rows) > 3
 
 
-def test_the_table_shows_the_fields_of_the_query_before_all_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_the_fields_of_the_query_before_all_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+
     table = printed(capsys, "search", TUNED, "--from", SWEEP, "--max-results", "2")
 
     header, *rows, footer = table.splitlines()
@@ -133,7 +137,7 @@ def test_a_refused_search_underlines_the_text_and_ends_with_1(capsys: pytest.Cap
     code, shown = failed(capsys, "search", "attributes.duration > 5", "--from", SWEEP)
 
     assert 1 == code
-    assert "    attributes.duration > 5\n    ^^^^^^^^^^^^^^^^^^^\n" in shown
+    assert "    attributes.duration > 5\n    ^^^^^^^^^^^^^^^^^^^" in shown
 
 
 def test_a_warning_goes_to_standard_error_and_the_rows_to_standard_output() -> None:

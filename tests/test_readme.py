@@ -19,6 +19,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from mlquery import fluent
+
 TOP = Path(__file__).resolve().parents[1]
 README = TOP / "README.md"
 REGENERATE = "python tests/test_readme.py"
@@ -60,7 +62,7 @@ def output_of(command: str) -> str:
     """Return what a command prints on both streams, and its exit code where the README shows `echo $?`."""
     python = shlex.quote(sys.executable)
     script = f'mlquery() {{ {python} -m mlquery "$@"; }}\n{command}'
-    environment = os.environ | {"COLUMNS": "100", "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | {"COLUMNS": "120", "PYTHONWARNINGS": "ignore"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         ["bash", "-c", script], cwd=TOP, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
@@ -71,14 +73,15 @@ def output_of(command: str) -> str:
 def run_session(session: str) -> str:
     """Return a `>>>` session as it would look if it were typed now, every statement in one namespace."""
     names: dict[str, object] = {}
-    shown = ""
-    for example in doctest.DocTestParser().get_examples(session):
-        prompt = "".join(
-            f"{'>>>' if number == 0 else '...'} {line}".rstrip() + "\n"
-            for number, line in enumerate(example.source.splitlines())
-        )
-        shown += prompt + typed(example.source, names)
-    return shown
+    examples = doctest.DocTestParser().get_examples(session)
+    return "".join(prompted(example.source) + typed(example.source, names) for example in examples)
+
+
+def prompted(source: str) -> str:
+    """Return a statement as it is typed; an empty line ends one whose last line is indented."""
+    first, *more = source.splitlines()
+    lines = [f">>> {first}", *(f"... {line}".rstrip() for line in more)]
+    return "\n".join([*lines, "..."] if more and more[-1].startswith(" ") else lines) + "\n"
 
 
 def typed(source: str, names: dict[str, object]) -> str:
@@ -97,10 +100,13 @@ def error_name(error: Exception) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def matrix_of(readme: str) -> str:
-    before, _, rest = readme.partition(MATRIX_MARKS[0])
-    assert rest, f"README.md has lost its marker {MATRIX_MARKS[0]!r} after {before[-60:]!r}"
-    return rest.partition(MATRIX_MARKS[1])[0]
+def around_matrix(readme: str) -> tuple[str, str, str]:
+    """Return what stands before, between and after the marks of the generated matrix."""
+    before, opening, rest = readme.partition(MATRIX_MARKS[0])
+    matrix, closing, after = rest.partition(MATRIX_MARKS[1])
+    assert opening, "README.md has lost the mark before the matrix"
+    assert closing, "README.md has lost the mark after the matrix"
+    return before + opening, matrix, closing + after
 
 
 def generated_matrix() -> str:
@@ -113,7 +119,8 @@ def regenerated(readme: str) -> str:
         runner = {"console": run_console, "pycon": run_session}.get(block.language)
         if runner:
             readme = readme[: block.start] + runner(block.text) + readme[block.start + len(block.text) :]
-    return readme.replace(matrix_of(readme), generated_matrix())
+    before, _, after = around_matrix(readme)
+    return before + generated_matrix() + after
 
 
 @pytest.mark.parametrize("console", [block.text for block in blocks_in("console")])
@@ -121,13 +128,22 @@ def test_a_command_prints_what_the_readme_shows(console: str) -> None:
     assert run_console(console) == console
 
 
+@pytest.fixture
+def fresh_session() -> Iterator[None]:
+    """Let the fluent functions start in an empty store, and leave none of the README's behind."""
+    fluent.use()
+    yield
+    fluent.use()
+
+
+@pytest.mark.usefixtures("fresh_session")
 @pytest.mark.parametrize("session", [block.text for block in blocks_in("pycon")])
 def test_a_python_session_shows_what_the_readme_shows(session: str) -> None:
     assert run_session(session) == session
 
 
 def test_the_matrix_in_the_readme_is_the_one_that_decides() -> None:
-    shown = matrix_of(README.read_text(encoding="utf-8"))
+    _, shown, _ = around_matrix(README.read_text(encoding="utf-8"))
 
     assert generated_matrix() == shown, f"run `{REGENERATE}`"
 
@@ -143,6 +159,13 @@ def test_the_continuous_integration_runs_the_set_up_and_tests_of_the_readme_to_t
 
     assert "mlquery demo" in demo  # run by tests/test_wheel.py
     assert tests in (TOP / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    links = set(re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8")))
+
+    assert len(links) > 3
+    assert set() == {link for link in links if not (TOP / link).exists()}
 
 
 def test_the_first_screen_shows_a_command_and_its_output() -> None:
