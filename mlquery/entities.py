@@ -83,7 +83,7 @@ class ViewType:
                 return view_type
         raise ValueError(
             f"Could not get valid view type corresponding to string {view_str}. "
-            f"Valid view types are {list(cls._NAMES)}"
+            f"Valid view types are {list(cls._NAMES.values())}"
         )
 
     @classmethod
