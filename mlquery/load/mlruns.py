@@ -71,7 +71,8 @@ class _Pile:
 
     def points(self) -> Points:
         runs, keys, values, timestamps, steps = (np.array(column, column.typecode) for column in self.columns)
-        return Points(list(self.codes), runs, keys, np.clip(values, -_LARGEST, _LARGEST), timestamps, steps)
+        values = np.clip(values, -_LARGEST, _LARGEST) + 0.0  # SQLite has no -0.0
+        return Points(list(self.codes), runs, keys, values, timestamps, steps)
 
 
 class _Meta:

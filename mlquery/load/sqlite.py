@@ -137,7 +137,8 @@ class _Tables:
     def experiments(self) -> list[Experiment]:
         tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
         for number, key, value in self.rows("experiment_tags", _EXPERIMENT_TAGS):
-            tags[number][key] = value
+            if value is not None:
+                tags[number][key] = value
         return [
             Experiment(str(number), name, location or "", stage or "active", tags[number], created, updated)
             for number, name, location, stage, created, updated in self.rows("experiments", _EXPERIMENTS)
@@ -154,11 +155,15 @@ class _Tables:
         return runs
 
     def texts(self, table: str, columns: list[Column]) -> defaultdict[str, dict[str, str]]:
-        """Return keys and values of params or tags by run; keys are shared, as runs have the same ones."""
+        """Return keys and values of params or tags by run; keys are shared, as runs have the same ones.
+
+        A tag without a value is left out: no filter of MLflow finds it.
+        """
         found: defaultdict[str, dict[str, str]] = defaultdict(dict)
         keys: dict[str, str] = {}
         for run_id, key, value in self.rows(table, columns):
-            found[run_id][keys.setdefault(key, key)] = value
+            if value is not None:
+                found[run_id][keys.setdefault(key, key)] = value
         return found
 
     def inputs(self) -> defaultdict[str, dict[str, DatasetInput]]:
