@@ -134,9 +134,12 @@ def _text_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
     """Return the texts behind `codes`; code -1, a missing text, becomes the dtype's own missing value."""
     if (codes < 0).all():
         return [None] * len(codes)
-    if len(table) < len(codes):
-        return pd.array([*table, None], dtype=dtype).take(codes)  # -1 is the last entry
-    return pd.array([table[code] if code >= 0 else None for code in codes.tolist()], dtype=dtype)
+    if len(table) > 8 * len(codes):  # few rows of many
+        return pd.array([table[code] if code >= 0 else None for code in codes.tolist()], dtype=dtype)
+    texts = np.array([*table, None], dtype=object)  # -1 is the last entry
+    if 4 * len(table) < len(codes):
+        return pd.array(texts, dtype=dtype).take(codes)
+    return pd.array(texts[codes], dtype=dtype)
 
 
 def _time_array(values: Any) -> Any:
