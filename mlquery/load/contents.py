@@ -52,8 +52,8 @@ class Points:
         """Yield the places of the points of each run and metric, each (points of it,)."""
         group = self.runs.astype(np.int64) * max(1, len(self.key_names)) + self.keys
         order = np.argsort(group, kind="stable")
-        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-        stops = np.append(starts[1:], len(order))
+        bounds = np.flatnonzero(np.diff(group[order], prepend=-1, append=-1))
+        starts, stops = bounds[:-1], bounds[1:]
         runs, keys = self.runs[order[starts]].tolist(), self.keys[order[starts]].tolist()
         for run, key, start, stop in zip(runs, keys, starts.tolist(), stops.tolist(), strict=True):
             yield run, self.key_names[key], order[start:stop]

@@ -22,6 +22,9 @@ from urllib.parse import quote
 
 from mlquery.load.errors import SourceError
 
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises: sqlite3 cannot always decode the message of the error it has found."""
+
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
 _WRITE_AHEAD: Final = 2  # the file format version at offset 19 of a file in write-ahead mode
@@ -35,7 +38,7 @@ def opened(path: Path, name: str) -> Iterator[sqlite3.Connection]:
 
     Raises:
         SourceError: the file is empty or no SQLite database.
-        OSError, sqlite3.Error: it cannot be read.
+        OSError, READ_ERRORS: it cannot be read.
     """
     header = _header(path, name)
     with ExitStack() as cleanup:
@@ -45,7 +48,7 @@ def opened(path: Path, name: str) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def explained(error: sqlite3.Error) -> str:
+def explained(error: Exception) -> str:
     """Return what is wrong with a source, as the end of a sentence about it."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
@@ -95,7 +98,7 @@ def _connected(path: Path, options: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+    except READ_ERRORS:
         connection.close()
         raise
     return connection

@@ -20,7 +20,7 @@ import numpy as np
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo
 from mlquery.load.contents import Array, Contents, Latest, LoadedRun, Points
 from mlquery.load.errors import SourceError
-from mlquery.load.readonly import explained, opened
+from mlquery.load.readonly import READ_ERRORS, explained, opened
 
 _CHUNK: Final = 20_000
 _INTEGER: Final = frozenset({int})
@@ -92,7 +92,7 @@ def read_database(path: Path, name: str) -> Contents:
     try:
         with opened(path, name) as connection:
             return _Tables(connection, name).contents()
-    except sqlite3.Error as error:
+    except READ_ERRORS as error:
         raise SourceError(name, explained(error)) from None
 
 
