@@ -22,6 +22,9 @@ import pytest
 
 from mlquery import Client, Store, entities
 
+# One worker runs them all: an MLflow database takes a second to make.
+pytestmark = pytest.mark.xdist_group("client beside mlflow")
+
 NOTHING = "a" * 32
 HINT = "\n\nThe cause of this error"  # what MLflow's client adds to every error of log_param
 

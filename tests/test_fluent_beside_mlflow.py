@@ -19,6 +19,9 @@ from mlflow.tracking import fluent as mlflow_state
 
 from mlquery import Store, entities, fluent
 
+# One worker runs them all: an MLflow database takes a second to make.
+pytestmark = pytest.mark.xdist_group("fluent beside mlflow")
+
 NOTHING = "a" * 32
 
 
@@ -137,7 +140,8 @@ def runs_are_nested(m: Any, note: Notes) -> None:
         pass
     note(m.start_run, parent_run_id=NOTHING)
     note(m.start_run, parent_run_id="no id")
-    note(m.search_runs, filter_string=f"tags.mlflow.parentRunId = '{parent.info.run_id}'", output_format="list")
+    children = f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
+    note(m.search_runs, filter_string=children, order_by=["run_name"], output_format="list")
     m.delete_run(parent.info.run_id)
     note(m.start_run, parent_run_id=parent.info.run_id)
     note(m.restore_run, parent.info.run_id)

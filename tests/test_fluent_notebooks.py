@@ -127,9 +127,7 @@ def test_children_are_found_without_their_parent_oldest_first() -> None:
     assert ["child 0", "child 1", "child 2"] == names_of(children)
     first = ["run_id", "experiment_id", "status", "artifact_uri", "start_time", "end_time"]
     assert [*first, "metrics.auc", "params.max_depth"] == list(children.columns[:8])
-    tags = {
-        f"tags.mlflow.{key}" for key in ("source.type", "parentRunId", "user", "runName", "rootRunId", "source.name")
-    }
+    keys = ("source.type", "parentRunId", "user", "runName", "rootRunId", "source.name")
     assert {f"tags.mlflow.{key}" for key in keys} == set(children.columns[8:])
     assert "UTC" == str(children["start_time"].dt.tz)
     assert [parent.info.run_id] * 3 == children["tags.mlflow.rootRunId"].tolist()

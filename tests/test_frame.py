@@ -21,6 +21,9 @@ from pandas.testing import assert_frame_equal
 from mlquery import Store, fluent
 from mlquery.frame import runs_frame, search_frame
 
+# One worker runs them all: an MLflow database takes a second to make.
+pytestmark = pytest.mark.xdist_group("frame beside mlflow")
+
 NAN = math.nan
 
 
