@@ -130,4 +130,4 @@ def test_damaged_filters_are_never_read_differently_and_seldom_refused_alone(pai
     compare()
 
     assert tally["accepted by MLflow"] > EXAMPLES / 20
-    assert len(refused_alone) <= max(2, tally["accepted by MLflow"] / 100), refused_alone
+    assert len(refused_alone) <= max(1, EXAMPLES / 100), refused_alone

@@ -16,7 +16,7 @@ from mlquery.engine.masks import Mask, Test, durations, test_for
 from mlquery.language.plan import Entity, FieldRef, Kind, Plan, SortKey
 from mlquery.language.semantics import id_rank
 from mlquery.store import Store
-from mlquery.store.columns import ABSENT, MISSING
+from mlquery.store.columns import ABSENT, MISSING, NAN, NUMBER
 
 Rows = npt.NDArray[np.int64]
 _LAST = np.iinfo(np.int64).max
@@ -170,8 +170,10 @@ def _missing_to_their_end(found: Rows, key: SortKey, table: Any) -> Rows:
     """Part NaN from missing metrics, and put missing values first where the key says so."""
     if key.field.kind is Kind.METRIC:
         column = table.metrics.get(key.field.key)
-        is_absent = column.states[found] == ABSENT if column is not None else np.zeros(len(found), dtype=np.bool_)
-        return np.concatenate([found[~is_absent], found[is_absent]])
+        if column is None:
+            return found
+        states = column.states[found]
+        return np.concatenate([found[states == state] for state in (NUMBER, NAN, ABSENT)])
     if key.missing_is_least and not key.descending:
         is_missing = _ranks(key, table)[found] == _LAST
         return np.concatenate([found[is_missing], found[~is_missing]])

@@ -92,3 +92,54 @@ def new_mlflow_store(folder: Path) -> Any:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     return SqlAlchemyStore(f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
+
+
+def new_store(seed: int, runs: int, rare_keys: int = 0) -> Any:
+    """Return a store of mlquery's with random runs; `rare_keys` metrics, params and tags are on few of them each."""
+    from mlquery.store import Store
+
+    rng, store = random.Random(seed), Store(seed=seed)
+    for number, name in enumerate(["Default", *_NAMES]):
+        tags = {key: rng.choice(TEXTS) for key in rng.sample(TAG_KEYS, rng.randrange(3))}
+        times = {"creation_time": rng.choice([None, *TIMES]), "last_update_time": rng.choice([None, *TIMES])}
+        store.load_experiment(str(number), name, tags=tags, lifecycle_stage=_stage(rng), **times)
+    for _ in range(runs):
+        _load_run(store, rng, rare_keys)
+    return store
+
+
+def _stage(rng: random.Random) -> str:
+    return rng.choice(["active", "active", "active", "deleted"])
+
+
+def _load_run(store: Any, rng: random.Random, rare_keys: int) -> None:
+    metrics = {key: (rng.choice(METRIC_VALUES), 0, 0) for key in rng.sample(METRIC_KEYS, rng.randrange(5))}
+    params = {key: rng.choice(TEXTS) for key in rng.sample(PARAM_KEYS, rng.randrange(4))}
+    tags = {key: rng.choice(TEXTS) for key in rng.sample(TAG_KEYS, rng.randrange(4))}
+    if rare_keys:
+        metrics[f"rare{rng.randrange(rare_keys)}"] = (rng.random(), 0, 0)
+        params[f"rare{rng.randrange(rare_keys)}"] = str(rng.randrange(5))
+        params["unique"] = f"{rng.getrandbits(64):x}"
+    store.load_run(
+        f"{rng.getrandbits(128):032x}",
+        str(rng.randrange(7)),
+        user_id=rng.choice([*USERS, None]),
+        status=rng.choice(STATUSES),
+        start_time=rng.choice([None, *TIMES]),
+        end_time=rng.choice([None, *TIMES]),
+        lifecycle_stage=_stage(rng),
+        run_name=rng.choice(["run", "Run", "r%", None]),
+        metrics=metrics,
+        params=params,
+        tags=tags,
+        inputs=[_own_dataset(rng) for _ in range(rng.choice([0, 0, 1, 2]))],
+    )
+
+
+def _own_dataset(rng: random.Random) -> Any:
+    from mlquery.entities import Dataset, DatasetInput, InputTag
+
+    name, digest = rng.choice(DATASETS)
+    context = rng.choice(CONTEXTS)
+    tags = [InputTag("mlflow.data.context", context)] if context else []
+    return DatasetInput(Dataset(name, digest, "local", "{}"), tags)

@@ -36,36 +36,37 @@ TEXT_OPS = st.sampled_from(["=", "!=", "LIKE", "ILIKE", "like", "ilike"])
 _BLANKS = st.sampled_from(["", " ", "  ", "\t", "\n"])
 _SOME_BLANKS = st.sampled_from([" ", "  ", "\n", " \t"])
 
-_ALL_TEXTS = [
-    *data.TEXTS,
-    *data.STATUSES,
-    *data.USERS,
-    "run",
-    "Run",
-    "%",
-    "_",
-    "%a%",
-    "a%",
-    "%b",
-    "A_B",
-    "x%y",
-    "Ä%",
-    "training",
-    "eval",
-]
-_ALL_TEXTS += [name for pair in data.DATASETS for name in pair]
-
 
 def _quoted(text: str) -> str:
     quote = '"' if "'" in text else "'"
     return f"{quote}{text}{quote}"
 
 
+def _texts(*texts: str) -> st.SearchStrategy[str]:
+    """Return texts as literals, each of them, and parts of them as patterns."""
+    patterns = {f"{t[:1]}%" for t in texts} | {f"%{t[-2:]}" for t in texts} | {t.swapcase() for t in texts}
+    wanted = [*texts, *texts, *sorted(patterns), "%", "_", "__", "%a%", ""]
+    return st.sampled_from([_quoted(t) for t in wanted if _can_be_quoted(t)])
+
+
 def _can_be_quoted(text: str) -> bool:
     return not ("'" in text and '"' in text) and not text.endswith("\\")
 
 
-TEXT_VALUES = st.sampled_from([t for t in _ALL_TEXTS if _can_be_quoted(t)]).map(_quoted)
+TEXT_VALUES = _texts(*data.TEXTS, "a%b", "A_B", "x%y", "Ä%")
+TEXT_FIELDS = [
+    (PARAMS, TEXT_VALUES),
+    (TAGS, TEXT_VALUES),
+    (_attribute(["status"]), _texts(*data.STATUSES, "Finished")),
+    (_attribute(["user_id"]), _texts(*data.USERS)),
+    (_attribute(["run_name"]), _texts("run", "Run", "r%")),
+    (_attribute(["run_id"]), st.sampled_from(["'%0%'", "'0%'", "'%A%'", "'nobody'"])),
+    (_attribute(["artifact_uri"]), _texts("artifacts", "%artifacts")),
+    (_field(["dataset", "datasets"], ["name"]), _texts(*(name for name, _ in data.DATASETS))),
+    (_field(["dataset", "datasets"], ["digest"]), _texts("d1", "d2")),
+    (_field(["dataset", "datasets"], ["context"]), _texts("training", "eval")),
+]
+"""Fields of text, each with values that some runs have."""
 _NUMBER_SPELLINGS = [
     "0",
     "1",
@@ -107,14 +108,15 @@ def _list_of(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _IN = st.sampled_from(["IN", "in", "NOT IN", "not  in"])
 _UPPER_IN = st.sampled_from(["IN", "NOT IN"])
 _NULL = st.sampled_from(["IS NULL", "is not null", "IS  NOT NULL"])
+_DATASET_NAMES = _texts(*(text for pair in data.DATASETS for text in pair), "training", "eval")
+NUMBER_CLAUSES = st.one_of(
+    _comparison(METRICS, NUMBER_OPS, NUMBER_VALUES), _comparison(TIME_ATTRIBUTES, NUMBER_OPS, TIME_VALUES)
+)
 RUN_CLAUSES = st.one_of(
-    _comparison(METRICS, NUMBER_OPS, NUMBER_VALUES),
-    _comparison(PARAMS, TEXT_OPS, TEXT_VALUES),
-    _comparison(TAGS, TEXT_OPS, TEXT_VALUES),
-    _comparison(TEXT_ATTRIBUTES, TEXT_OPS, TEXT_VALUES),
-    _comparison(TIME_ATTRIBUTES, NUMBER_OPS, TIME_VALUES),
-    _comparison(DATASETS, TEXT_OPS, TEXT_VALUES),
-    _comparison(DATASETS, _IN, _list_of(TEXT_VALUES)),
+    NUMBER_CLAUSES,
+    NUMBER_CLAUSES,
+    *(_comparison(field, TEXT_OPS, values) for field, values in TEXT_FIELDS),
+    _comparison(DATASETS, _IN, _list_of(_DATASET_NAMES)),
     _comparison(st.just("attributes.run_id"), _IN, _list_of(TEXT_VALUES)),
     st.tuples(st.one_of(PARAMS, TAGS), _NULL).map(" ".join),
 )
@@ -187,3 +189,36 @@ def damaged(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
         ]
         text = changes[draw(st.integers(0, 3))]
     return text
+
+
+def _between(field: st.SearchStrategy[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(field, value, value).map(lambda p: f"{p[0]} BETWEEN {p[1]} AND {p[2]}")
+
+
+_ANY_TEXT_FIELD = st.one_of(PARAMS, TAGS, TEXT_ATTRIBUTES, DATASETS)
+_ANY_NUMBER_FIELD = st.one_of(METRICS, TIME_ATTRIBUTES, st.just("attributes.duration"))
+_OTHER_TEXT_OPS = st.sampled_from(["NOT LIKE", "not ilike", "==", "<>"])
+_PATTERNS = st.sampled_from(["'^a'", "'[aA]b?$'", "'x.y'", "'.'", "''"])
+EXTENDED_CLAUSES = st.one_of(
+    RUN_CLAUSES,
+    _between(METRICS, NUMBER_VALUES),
+    _between(st.one_of(TIME_ATTRIBUTES, st.just("attributes.duration")), TIME_VALUES),
+    *(_comparison(field, _IN, _list_of(values)) for field, values in TEXT_FIELDS),
+    _comparison(METRICS, _IN, _list_of(NUMBER_VALUES)),
+    _comparison(TIME_ATTRIBUTES, _IN, _list_of(TIME_VALUES)),
+    _comparison(_ANY_TEXT_FIELD, st.sampled_from(["RLIKE", "NOT RLIKE"]), _PATTERNS),
+    *(_comparison(field, _OTHER_TEXT_OPS, values) for field, values in TEXT_FIELDS),
+    _comparison(METRICS, st.sampled_from(["==", "<>"]), NUMBER_VALUES),
+    _comparison(st.just("attributes.duration"), NUMBER_OPS, st.sampled_from(["0", "1000", "'1500'", "-1"])),
+    st.tuples(st.one_of(_ANY_TEXT_FIELD, _ANY_NUMBER_FIELD), _NULL).map(" ".join),
+)
+"""Clauses about runs that only `extended` reads, and those of `oss`."""
+
+
+def _joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pair = st.tuples(parts, st.sampled_from([" AND ", " OR "]), parts).map("".join)
+    return st.one_of(pair, parts.map("NOT {}".format), parts.map("({})".format), pair.map("NOT ({})".format))
+
+
+EXTENDED_FILTERS = st.one_of(st.just(""), st.recursive(EXTENDED_CLAUSES, _joined, max_leaves=5))
+EXTENDED_ORDERS = st.one_of(RUN_ORDERS, st.just(["attributes.duration DESC"]), st.just(["attributes.duration"]))
