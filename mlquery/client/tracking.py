@@ -279,7 +279,8 @@ class Client:
         """Log the datasets that a run read; models are not kept here."""
         if models:
             raise invalid_parameter("mlquery keeps no logged models: pass `datasets` only")
-        self.store.log_inputs(run_id, [own_dataset_input(dataset_input) for dataset_input in datasets or ()])
+        inputs = [own_dataset_input(dataset_input) for dataset_input in datasets or ()]
+        self.store.log_inputs(run_id, inputs, limits=self._limits)
 
     def get_metric_history(self, run_id: str, key: str) -> PagedList[Metric]:
         """Return every point that was logged for a metric, an empty list if there is none."""
