@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -236,26 +236,59 @@ TestWritesAndSearches = WritesAndSearches.TestCase
 TestWritesAndSearches.settings = settings(max_examples=60, stateful_step_count=25)
 
 
-@st.composite
-def _simple_plans(draw: st.DrawFn) -> Plan:
-    """Draw the plan of one clause or one order, where a fault has nothing to hide behind."""
-    if draw(st.booleans()):
-        clause = draw(st.one_of(random_queries.NUMBER_CLAUSES, random_queries.EXTENDED_CLAUSES))
-        return plan_of(clause, dialect="extended", view_type=3)
-    return plan_of("", _without_duplicates(draw), dialect="extended", view_type=3)
+NUMBER_FIELDS = [
+    "metrics.acc",
+    "metrics.`val loss`",
+    "metrics.nowhere",
+    "start_time",
+    "end_time",
+    "attributes.duration",
+]
+NUMBER_TESTS = [
+    f"{op} {value}" for op in ("=", "!=", ">", ">=", "<", "<=") for value in ("0", "1", "-1", "0.5", "1700000000000")
+]
+TEXT_FIELDS = [
+    "params.lr",
+    "tags.team",
+    "tags.nowhere",
+    "status",
+    "user_id",
+    "run_name",
+    "dataset.name",
+    "dataset.context",
+]
+TEXT_TESTS = [
+    f"{op} '{value}'"
+    for op in ("=", "!=", "LIKE", "ILIKE", "NOT LIKE")
+    for value in ("a", "Ann", "RUNNING", "%a%", "A_b")
+]
+LIST_TESTS = [f"{op} ('a', 'A', 'training', 'FAILED')" for op in ("IN", "NOT IN")]
+NULL_TESTS = ["IS NULL", "IS NOT NULL"]
+SYSTEMATIC_FILTERS = [
+    *(f"{field} {test}" for field in NUMBER_FIELDS for test in NUMBER_TESTS + NULL_TESTS),
+    *(f"{field} {test}" for field in TEXT_FIELDS for test in TEXT_TESTS + LIST_TESTS + NULL_TESTS),
+    "",
+]
+SORTABLE = [f for f in NUMBER_FIELDS + TEXT_FIELDS if not f.startswith("dataset")]
+SYSTEMATIC_ORDERS = [
+    [],
+    *([f"{field}{way}"] for field in SORTABLE for way in ("", " DESC")),
+    ["tags.team", "metrics.acc DESC"],
+]
 
 
 @lru_cache
 def _answers() -> list[tuple[Store, Plan, int | None, list[int]]]:
-    """Return many fixed queries and what the reference engine finds."""
+    """Return one query for every kind of test and order, and what the reference engine finds."""
+    queries = [(SMALL[-1], f, [], limit) for f in SYSTEMATIC_FILTERS for limit in (None, 3)]
+    queries += [
+        (store, "", o, limit) for o in SYSTEMATIC_ORDERS for store in (SMALL[-1], LARGE[1]) for limit in (None, 5)
+    ]
+    queries += [(LARGE[0], "metrics.acc > 0 AND tags.team != 'a'", [], limit) for limit in (1, 5, 17)]
     answers = []
-
-    @settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate])
-    @given(store=st.sampled_from([*SMALL[2:] * 3, LARGE[1]]), plan=_simple_plans(), limit=LIMITS)
-    def collect(store: Store, plan: Plan, limit: int | None) -> None:
+    for store, filter_string, order_by, limit in queries:
+        plan = plan_of(filter_string, order_by, dialect="extended", view_type=ViewType.ALL)
         answers.append((store, plan, limit, list(reference.rows(store, plan, limit))))
-
-    collect()
     return answers
 
 
