@@ -65,8 +65,8 @@ def _test(predicate: Predicate) -> str:
     if op in (Op.IS_NULL, Op.IS_NOT_NULL):
         return f"{field} is {'missing' if op is Op.IS_NULL else 'there'}"
     shown = f"({', '.join(map(repr, value))})" if isinstance(value, tuple) else repr(value)
-    nan = ", NaN included" if predicate.field.kind is Kind.METRIC and op is Op.NE else ""
-    missing = f" (never where it is missing{nan})" if op in (Op.NE, Op.NOT_IN) else ""
+    nan = "NaN too, " if predicate.field.kind is Kind.METRIC else ""
+    missing = f" ({nan}but not where it is missing)" if op in (Op.NE, Op.NOT_IN) else ""
     return f"{field} {op.value} {shown}{missing}"
 
 

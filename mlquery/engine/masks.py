@@ -96,10 +96,10 @@ def _metric(column: Any, predicate: Predicate, table: Any) -> Test:
         return lambda rows: states[rows] != ABSENT
     if op in (Op.IN, Op.NOT_IN):
         return _listed(values, lambda rows: states[rows] != ABSENT, predicate)
-    compare = COMPARISONS[op]
+    compare: Any = COMPARISONS[op]
     if op is Op.NE:
         return lambda rows: (values[rows] != value) & (states[rows] != ABSENT)
-    return lambda rows: compare(values[rows], value)  # type: ignore[arg-type, return-value]
+    return lambda rows: compare(values[rows], value)
 
 
 def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) -> Test:
@@ -118,8 +118,8 @@ def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) ->
     if not MISSING < whole < 2**63:
         passes = number_test(op, float(whole))(0.0)
         return lambda rows: known[rows] & passes
-    compare = COMPARISONS[op]
-    return lambda rows: compare(values[rows], whole) & known[rows]  # type: ignore[arg-type, return-value]
+    compare: Any = COMPARISONS[op]
+    return lambda rows: compare(values[rows], whole) & known[rows]
 
 
 def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) -> Test:
@@ -136,7 +136,8 @@ def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) ->
 
 
 def _listed(values: npt.NDArray[Any], known: Test, predicate: Predicate) -> Test:
-    wanted = [v for v in predicate.value if abs(v) < 2**63 or values.dtype.kind == "f"]  # type: ignore[union-attr, operator, arg-type]
+    asked: Any = predicate.value
+    wanted = [v for v in asked if abs(v) < 2**63 or values.dtype.kind == "f"]
     listed = np.array(wanted, dtype=values.dtype if values.dtype.kind == "f" else None)
     if predicate.op is Op.IN:
         return lambda rows: np.isin(values[rows], listed) & known(rows)

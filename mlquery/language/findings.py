@@ -46,16 +46,19 @@ class Findings:
         verdict = self.dialect.verdict(use)
         if verdict is None or verdict.state == "yes":
             return
-        name, title = self.dialect.name, verdict.feature.title
+        name, title = self.dialect.name, _lowered(verdict.feature.title)
+        what = (
+            f"this: {title}" if not verdict.is_exception else f"{use.op} on this {use.kind}, an exception to: {title}"
+        )
         details: dict[str, Any] = {
             "feature": verdict.feature.id,
             "suggestion": _filled(verdict.feature.instead, label, placeholders),
         }
         if verdict.state == "no":
             details |= {"service_message": self._service_message(verdict, use), "verbatim": verdict.cell.verbatim}
-            self.error("unsupported", f"{name} does not support this: {_lowered(title)}", span, **details)
+            self.error("unsupported", f"{name} does not support {what}", span, **details)
         else:
-            self.warn("unsupported", f"no source says whether {name} supports this: {_lowered(title)}", span, **details)
+            self.warn("unsupported", f"no source says whether {name} supports {what}", span, **details)
 
     def _service_message(self, verdict: Verdict, use: Use) -> str | None:
         template = self.dialect.messages.get(verdict.cell.message or "")

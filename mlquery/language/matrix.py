@@ -107,11 +107,12 @@ class Field:
 
 @attrs.frozen
 class Verdict:
-    """What a dialect does with a use, and the feature and cell that decided."""
+    """What a dialect does with a use, and the feature and cell that decided: its own or one of its exceptions."""
 
     state: State
     feature: Feature
     cell: Cell
+    is_exception: bool = False
 
 
 @attrs.frozen(slots=False, eq=False)
@@ -140,8 +141,9 @@ class Dialect:
         return self._verdicts[use]
 
     def _verdict_of(self, feature: Feature, use: Use) -> Verdict:
-        cell = feature.cells[self.name].for_use(use)
-        return Verdict(cell.state, feature, cell)
+        line = feature.cells[self.name]
+        cell = line.for_use(use)
+        return Verdict(cell.state, feature, cell, cell is not line)
 
     @cached_property
     def _behaviours(self) -> frozenset[str]:

@@ -22,9 +22,9 @@ from mlquery.load.contents import Array, Contents, Latest, LoadedRun, Points
 from mlquery.load.errors import SourceError
 from mlquery.load.readonly import READ_ERRORS, explained, opened
 
-_CHUNK: Final = 20_000
+_CHUNK: Final = 2_000
 _INTEGER: Final = frozenset({int})
-_NUMBER: Final = frozenset({float, int})
+_NUMBER: Final = frozenset({float})
 _TEXT: Final = frozenset({str})
 _EMPTY: Final = frozenset({type(None)})
 _REQUIRED: Final = ("experiments", "runs", "metrics", "params", "tags")
@@ -63,7 +63,6 @@ _METRICS: Final[list[Column]] = [
     ("value", _NUMBER | _EMPTY, None),
     ("timestamp", _INTEGER, None),
     ("step", _INTEGER, "0"),
-    ("is_nan", _INTEGER, "0"),
 ]
 _DATASETS: Final[list[Column]] = [
     ("dataset_uuid", _TEXT, None),
@@ -123,6 +122,8 @@ class _Tables:
             problem = f"is not an MLflow tracking database: table {table} has no column {', '.join(lacking)}"
             raise SourceError(self.name, problem)
         selected = ", ".join(f'"{name}"' if name in present else str(default) for name, _, default in columns)
+        if "is_nan" in present:  # MLflow stores NaN as a 0 with this mark, because to SQLite NaN is NULL
+            selected = selected.replace('"value"', "CASE WHEN is_nan THEN NULL ELSE value END")
         cursor = self.connection.execute(f"SELECT {selected} FROM {table} ORDER BY rowid")
         while rows := cursor.fetchmany(_CHUNK):
             for (name, types, _), cells in zip(columns, zip(*rows, strict=True), strict=True):
@@ -182,9 +183,8 @@ class _Tables:
         """Return the latest points by run and key as MLflow keeps them; MLflow 1.0 did not yet."""
         found: defaultdict[str, dict[str, Latest]] = defaultdict(dict)
         keys: dict[str, str] = {}
-        for run_id, key, value, timestamp, step, is_nan in self.rows("latest_metrics", _METRICS):
-            number = _NAN if is_nan or value is None else float(value)
-            found[run_id][keys.setdefault(key, key)] = (number, timestamp, step)
+        for run_id, key, value, timestamp, step in self.rows("latest_metrics", _METRICS):
+            found[run_id][keys.setdefault(key, key)] = (_NAN if value is None else value, timestamp, step)
         return found
 
     def points(self, row_of: dict[str, int]) -> Points:
@@ -192,15 +192,11 @@ class _Tables:
         codes: dict[str, int] = {}
         pieces: list[list[Array]] = [[np.empty(0, kind)] for kind in _POINT_KINDS]
         for chunk in self.chunks("metrics", _METRICS):
-            run_ids, keys, values, timestamps, steps, is_nan = zip(*chunk, strict=True)
-            columns = (
-                [row_of.get(run_id, -1) for run_id in run_ids],
-                [codes.setdefault(key, len(codes)) for key in keys],
-                np.where(is_nan, _NAN, np.array(values, np.float64)),
-                timestamps,
-                steps,
-            )
-            arrays = [np.asarray(column, kind) for column, kind in zip(columns, _POINT_KINDS, strict=True)]
+            run_ids, keys, *numbers = zip(*chunk, strict=True)
+            for key in set(keys):
+                codes.setdefault(key, len(codes))
+            columns = ([row_of.get(run_id, -1) for run_id in run_ids], list(map(codes.__getitem__, keys)), *numbers)
+            arrays = [np.array(column, kind) for column, kind in zip(columns, _POINT_KINDS, strict=True)]
             known = arrays[0] >= 0  # points of runs that are gone stay in the table at times
             for piece, array in zip(pieces, arrays, strict=True):
                 piece.append(array[known])

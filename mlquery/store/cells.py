@@ -57,7 +57,9 @@ class Cells:
     def claim(self, row: int, size: int) -> int:
         """Return the place for a new cell of a row that has none; `size` is the number of rows of the table."""
         self.count += 1
-        if self.rows is None and row >= len(self.arrays[0]):
+        if self.rows is None:
+            if row < len(self.arrays[0]):
+                return row
             self.reach(row + 1)
         if self.rows is not None and self.count * _DENSE_FROM >= size:
             self._spread(max(row + 1, size))

@@ -85,6 +85,12 @@ class TextCells(Cells):
         return self.table[self.arrays[0][place]] if place >= 0 else None
 
     def at(self, rows: Sequence[int]) -> list[str | None]:
+        """Return the texts of rows, None for those that have none."""
+        if self.count < len(self.arrays[0]) or self.rows is not None:
+            return [self.text(row) for row in rows]
+        return self.at_present(rows)
+
+    def at_present(self, rows: Sequence[int]) -> list[str | None]:
         """Return the texts of rows that have one."""
         if self.rows is not None:
             return [self.text(row) for row in rows]
@@ -92,17 +98,25 @@ class TextCells(Cells):
 
     def put(self, row: int, text: str, size: int) -> bool:
         """Set the text of a row and return whether the row had none before."""
+        place = self.slot(row)
+        if place < 0:
+            self.add(row, text, size)
+            return True
         code = self.index.get(text)
         if code is None:
             code = self._learn(text)
-        place = self.slot(row)
-        is_new = place < 0
-        if is_new:
-            place = self.claim(row, size)
-        elif self.rows is not None:
+        if self.rows is not None:
             self.views = None
         self.arrays[0][place] = code
-        return is_new
+        return False
+
+    def add(self, row: int, text: str, size: int) -> None:
+        """Set the text of a row that has none."""
+        code = self.index.get(text)
+        if code is None:
+            code = self._learn(text)
+        place = self.claim(row, size)
+        self.arrays[0][place] = code
 
     def column(self, size: int) -> TextColumn:
         """Return the column of the first `size` rows."""
@@ -154,7 +168,7 @@ class MetricCells(Cells):
         value: float = self.arrays[1][row if self.rows is None else self.slot(row)]
         return value
 
-    def at(self, rows: Sequence[int]) -> list[float]:
+    def at_present(self, rows: Sequence[int]) -> list[float]:
         """Return the latest values of rows that have the metric."""
         if self.rows is not None:
             return [self.value(row) for row in rows]
@@ -253,6 +267,15 @@ class TimeCells(Cells):
         """Return the time of a row, None if it is not known."""
         place = self.slot(row)
         return self.arrays[0][place] if place >= 0 else None
+
+    def at(self, rows: Sequence[int]) -> list[int | None]:
+        """Return the times of rows, None for those that have none."""
+        return [self.time(row) for row in rows]
+
+    def add(self, row: int, time: int, size: int) -> None:
+        """Set the time of a row that has none."""
+        place = self.claim(row, size)
+        self.arrays[0][place] = time
 
     def put(self, row: int, time: int, size: int) -> None:
         """Set the time of a row."""

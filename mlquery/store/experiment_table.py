@@ -34,13 +34,14 @@ class ExperimentTable(Table):
 
     def add(self, experiment: Experiment) -> int:
         """Add an experiment and return its row."""
-        row = self._add_row(experiment.experiment_id, experiment.lifecycle_stage)
-        self.rename(row, experiment.name)
-        self.put_text("artifact_location", row, experiment.artifact_location)
-        if experiment.creation_time is not None:
-            self.put_time("creation_time", row, experiment.creation_time)
-        if experiment.last_update_time is not None:
-            self.put_time("last_update_time", row, experiment.last_update_time)
+        texts = {
+            "name": experiment.name,
+            "lifecycle_stage": experiment.lifecycle_stage,
+            "artifact_location": experiment.artifact_location,
+        }
+        times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
+        row = self._add_row(experiment.experiment_id, texts, times)
+        self.row_of_name[experiment.name] = row
         for key, value in experiment.tags.items():
             self.put_tag(row, key, value)
         self._place(row, at_once=True)
@@ -48,9 +49,7 @@ class ExperimentTable(Table):
 
     def rename(self, row: int, name: str) -> None:
         """Set the name of a row."""
-        old = self.text("name", row)
-        if old is not None:
-            self.row_of_name.pop(old, None)
+        self.row_of_name.pop(self.text("name", row) or "", None)
         self.row_of_name[name] = row
         self.put_text("name", row, name)
 

@@ -68,19 +68,16 @@ class RunTable(Table):
 
     def add(self, info: RunInfo, at_once: bool = True) -> int:
         """Add a run without data and return its row; `at_once` says whether its place in the order is found now."""
-        row = self._add_row(info.run_id, info.lifecycle_stage)
+        texts = {
+            "experiment_id": info.experiment_id,
+            "status": info.status,
+            "lifecycle_stage": info.lifecycle_stage,
+            "user_id": info.user_id,
+            "run_name": info.run_name,
+        }
+        row = self._add_row(info.run_id, texts, {"start_time": info.start_time, "end_time": info.end_time})
         self.param_keys.append(())
         self.metric_keys.append(())
-        self.put_text("experiment_id", row, info.experiment_id)
-        self.put_text("status", row, info.status)
-        if info.user_id is not None:
-            self.put_text("user_id", row, info.user_id)
-        if info.run_name is not None:
-            self.put_text("run_name", row, info.run_name)
-        if info.start_time is not None:
-            self.put_time("start_time", row, info.start_time)
-        if info.end_time is not None:
-            self.put_time("end_time", row, info.end_time)
         if info.artifact_uri != self._default_uri(row):
             self.own_artifact_uris[row] = info.artifact_uri
         self._place(row, at_once)
@@ -153,7 +150,8 @@ class RunTable(Table):
         """Return the run of a row, as it is now."""
         metrics = self.metrics.cells
         values = {key: metrics[key].value(row) for key in self.metric_keys[row]}
-        return self._run(row, RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row)))
+        data = RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
+        return Run(self.info_at(row), data, self._inputs_at(row), RunOutputs([]))
 
     def runs_at(self, rows: Iterable[int]) -> list[Run]:
         """Return the runs of many rows, quicker than one at a time: rows with the same keys are read at once."""
@@ -161,12 +159,27 @@ class RunTable(Table):
         metrics = _dictionaries(self.metrics.cells, self.metric_keys, wanted)
         params = _dictionaries(self.params.cells, self.param_keys, wanted)
         tags = _dictionaries(self.tags.cells, self.tag_keys, wanted)
-        return [self._run(row, RunData(metrics[i], params[i], tags[i])) for i, row in enumerate(wanted)]
+        infos = self._infos_at(wanted)
+        return [
+            Run(info, RunData(metrics[i], params[i], tags[i]), self._inputs_at(wanted[i]), RunOutputs([]))
+            for i, info in enumerate(infos)
+        ]
 
-    def _run(self, row: int, data: RunData) -> Run:
+    def _infos_at(self, rows: Sequence[int]) -> list[RunInfo]:
+        texts = {name: cells.at(rows) for name, cells in self.texts.cells.items() if name != "artifact_uri"}
+        times = {name: cells.at(rows) for name, cells in self.times.cells.items()}
+        order = ("experiment_id", "user_id", "status")
+        columns: list[Any] = [
+            *([self.ids[row] for row in rows], *(texts[name] for name in order)),
+            *(times["start_time"], times["end_time"], texts["lifecycle_stage"]),
+            *(list(map(self.artifact_uri, rows)), texts["run_name"]),
+        ]
+        return list(map(RunInfo, *columns))
+
+    def _inputs_at(self, row: int) -> RunInputs:
+        found = self.inputs.get(row)
         # Copies, because MLflow's entities hold lists, which a caller may change.
-        inputs = [DatasetInput(found.dataset, found.tags[:]) for found in self.inputs.get(row, ())]
-        return Run(self.info_at(row), data, RunInputs(inputs), RunOutputs())
+        return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found] if found else [], [])
 
     def _default_uri(self, row: int) -> str | None:
         root = self.roots.get(self.text("experiment_id", row) or "")
@@ -191,7 +204,7 @@ def _dictionaries(
     for places in alike.values():
         some = [rows[i] for i in places]
         keys = keys_of[some[0]]
-        columns = [cells[key].at(some) for key in keys]
+        columns = [cells[key].at_present(some) for key in keys]
         data = zip(*columns, strict=True) if keys else ((),) * len(some)
         for i, values in zip(places, data, strict=True):
             found[i] = dict(zip(keys, values, strict=True))

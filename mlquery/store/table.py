@@ -176,13 +176,19 @@ class Table:
             return self._shapes.get(keys, keys)
         return self._shapes.setdefault(keys, keys)
 
-    def _add_row(self, new_id: str, stage: str) -> int:
+    def _add_row(self, new_id: str, texts: Mapping[str, str | None], times: Mapping[str, int | None]) -> int:
+        """Add a row with its attributes; those that are None are left out."""
         row = len(self.ids)
         self.ids.append(new_id)
         self.row_of[new_id] = row
         self.tag_keys.append(())
-        self.put_text(self.id_name, row, new_id)
-        self.put_text("lifecycle_stage", row, stage)
+        self.texts.to_write(self.id_name).add(row, new_id, row + 1)
+        for name, text in texts.items():
+            if text is not None:
+                self.texts.to_write(name).add(row, text, row + 1)
+        for name, time in times.items():
+            if time is not None:
+                self.times.to_write(name).add(row, time, row + 1)
         return row
 
     def _place(self, row: int, at_once: bool) -> None:
