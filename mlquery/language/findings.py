@@ -47,9 +47,7 @@ class Findings:
         if verdict is None or verdict.state == "yes":
             return
         name, title = self.dialect.name, _lowered(verdict.feature.title)
-        what = (
-            f"this: {title}" if not verdict.is_exception else f"{use.op} on this {use.kind}, an exception to: {title}"
-        )
+        what = f"{use.op} on {use.key or f'{use.kind}s'}" if verdict.is_exception and use.op else f"this: {title}"
         details: dict[str, Any] = {
             "feature": verdict.feature.id,
             "suggestion": _filled(verdict.feature.instead, label, placeholders),
