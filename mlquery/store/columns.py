@@ -86,9 +86,11 @@ class TextCells(Cells):
 
     def at(self, rows: Sequence[int]) -> list[str | None]:
         """Return the texts of rows, None for those that have none."""
-        if self.count < len(self.arrays[0]) or self.rows is not None:
+        if self.rows is not None:
             return [self.text(row) for row in rows]
-        return self.at_present(rows)
+        codes, table = self.arrays[0], self.table
+        known = len(codes)
+        return [table[codes[row]] if row < known and codes[row] >= 0 else None for row in rows]
 
     def at_present(self, rows: Sequence[int]) -> list[str | None]:
         """Return the texts of rows that have one."""
@@ -115,6 +117,11 @@ class TextCells(Cells):
         code = self.index.get(text)
         if code is None:
             code = self._learn(text)
+        codes = self.arrays[0]
+        if self.rows is None and row < len(codes):
+            self.count += 1
+            codes[row] = code
+            return
         place = self.claim(row, size)
         self.arrays[0][place] = code
 
@@ -206,9 +213,10 @@ class MetricCells(Cells):
     def load(self, row: int, values: Array, timestamps: Array, steps: Array, size: int) -> bool:
         """Log points given as arrays (points,), at least one, and return whether the row had none before."""
         old = self.points(row)
-        given = (values, timestamps, steps)
-        merged = [np.concatenate([np.array(kept), new]) for kept, new in zip(old, given, strict=True)]
-        history = history_of(self.owner, *merged)
+        given: tuple[Array, ...] = (values, timestamps, steps)
+        if len(old[0]):
+            given = tuple(np.concatenate([np.array(kept), new]) for kept, new in zip(old, given, strict=True))
+        history = history_of(self.owner, *given)
         if len(history) > 1:
             self.histories[row] = history
         latest = latest_of(history)
@@ -270,7 +278,11 @@ class TimeCells(Cells):
 
     def at(self, rows: Sequence[int]) -> list[int | None]:
         """Return the times of rows, None for those that have none."""
-        return [self.time(row) for row in rows]
+        if self.rows is not None:
+            return [self.time(row) for row in rows]
+        times = self.arrays[0]
+        known = len(times)
+        return [times[row] if row < known and times[row] != MISSING else None for row in rows]
 
     def add(self, row: int, time: int, size: int) -> None:
         """Set the time of a row that has none."""

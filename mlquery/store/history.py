@@ -73,19 +73,34 @@ def history_of(
     owner: object, values: npt.NDArray[Any], timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]
 ) -> History:
     """Return the history of points given as arrays (points,), sorted and without duplicates."""
+    if not _is_in_order(timestamps, steps):
+        order = _order_without_duplicates(values, timestamps, steps)
+        values, timestamps, steps = values[order], timestamps[order], steps[order]
+    history = History(owner)
+    history.values.frombytes(values.astype(np.float64, copy=False).tobytes())
+    history.timestamps.frombytes(timestamps.astype(np.int64, copy=False).tobytes())
+    history.steps.frombytes(steps.astype(np.int64, copy=False).tobytes())
+    return history
+
+
+def _is_in_order(timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]) -> bool:
+    """Return whether points rise by (timestamp, step) as most do, so that no two have to be told apart by value."""
+    is_later = timestamps[1:] > timestamps[:-1]
+    return bool(is_later.all()) or bool(
+        (is_later | ((timestamps[1:] == timestamps[:-1]) & (steps[1:] > steps[:-1]))).all()
+    )
+
+
+def _order_without_duplicates(
+    values: npt.NDArray[Any], timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
     is_nan = np.isnan(values)
     ranked = np.where(is_nan, 0.0, values)
     order = np.lexsort((is_nan, ranked, steps, timestamps))
     keys = (is_nan[order], ranked[order], steps[order], timestamps[order])
     kept = np.ones(len(order), bool)
-    if len(order):
-        kept[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    order = order[kept]
-    history = History(owner)
-    history.values.frombytes(values[order].astype(np.float64).tobytes())
-    history.timestamps.frombytes(timestamps[order].astype(np.int64).tobytes())
-    history.steps.frombytes(steps[order].astype(np.int64).tobytes())
-    return history
+    kept[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return order[kept]
 
 
 def latest_of(history: History) -> int:
@@ -93,6 +108,11 @@ def latest_of(history: History) -> int:
 
     Of a 0 and a NaN at the same step and time the number is taken; which of them was logged first is not recorded.
     """
+    last = len(history) - 1
+    newest = history.timestamps[last], history.steps[last]
+    is_alone = not last or newest != (history.timestamps[last - 1], history.steps[last - 1])
+    if is_alone and newest[1] == max(history.steps):  # no other point is as late in both step and time
+        return last
     values = np.frombuffer(history.values)
     is_nan = np.isnan(values)
     ranked = np.where(is_nan, 0.0, values)

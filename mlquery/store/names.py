@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
-import uuid
 from typing import Final
+
+# A UUID of version 4 is random save for these six bits.
+_VERSION_4: Final = 0x4000_8000_0000_0000_0000
+_FREE_BITS: Final = (1 << 128) - 1 - 0xF000_C000_0000_0000_0000
 
 
 def _words(*lines: str) -> list[str]:
@@ -47,8 +51,11 @@ class Names:
 
     def new_id(self) -> str:
         """Return a fresh id of 32 hexadecimal digits."""
-        made = uuid.UUID(int=self._random.getrandbits(128), version=4) if self._repeats else uuid.uuid4()
-        return str(made) if self._dashed else made.hex
+        bits = self._random.getrandbits(128) if self._repeats else int.from_bytes(os.urandom(16))
+        digits = f"{bits & _FREE_BITS | _VERSION_4:032x}"
+        if not self._dashed:
+            return digits
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
     def new_run_name(self) -> str:
         """Return a name such as "calm-heron-417", at most 20 characters.

@@ -20,17 +20,19 @@ class NewestFirst:
     appending writes behind its end, and anything else works on a copy.
     """
 
-    __slots__ = ("_handed_out", "_oldest_first", "_size")
+    __slots__ = ("_handed_out", "_newest", "_oldest_first", "_size")
 
     def __init__(self) -> None:
         self._oldest_first: Rows = np.empty(8, np.int64)
         self._size = 0
+        self._newest = -1
         self._handed_out = False
 
     def copy(self) -> NewestFirst:
         """Return the same order, to be continued on its own."""
         new = NewestFirst()
         new._oldest_first, new._size = self._oldest_first.copy(), self._size
+        new._newest = self._newest
         return new
 
     def rows(self) -> Rows:
@@ -46,20 +48,22 @@ class NewestFirst:
         if size == len(kept):
             kept = np.concatenate([kept, np.empty_like(kept)])
             self._handed_out = False
-        place = size
-        if size and is_older(row, int(kept[size - 1])):
+        if self._newest < 0 or not is_older(row, self._newest):
+            kept[size] = self._newest = row
+        else:
             place = self._place_of(row, is_older)
             if self._handed_out:
                 kept = kept.copy()
                 self._handed_out = False
             kept[place + 1 : size + 1] = kept[place:size]
-        kept[place] = row
+            kept[place] = row
         self._oldest_first, self._size = kept, size + 1
 
     def replace(self, oldest_first: list[int]) -> None:
         """Take over a complete order."""
         self._size = len(oldest_first)
         self._oldest_first = np.array(oldest_first or [0], np.int64)
+        self._newest = oldest_first[-1] if oldest_first else -1
         self._handed_out = False
 
     def _place_of(self, row: int, is_older: Callable[[int, int], bool]) -> int:

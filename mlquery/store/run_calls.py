@@ -127,7 +127,8 @@ class RunCalls(State):
     def _named(self, tags: Sequence[RunTag], run_name: str | None) -> tuple[str, dict[str, str]]:
         """Return the name of a new run and its tags, the name tag among them."""
         given = [(tag.key, check_text(tag.value, "value")) for tag in tags]
-        tag_name = dict(given).get(RUN_NAME)
+        unique = dict(given)
+        tag_name = unique.get(RUN_NAME)
         if run_name and tag_name and run_name != tag_name:
             raise invalid_parameter(
                 "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with "
@@ -135,8 +136,8 @@ class RunCalls(State):
             )
         name = run_name or tag_name or self._names.new_run_name()
         if not tag_name:
-            given.append((RUN_NAME, check_text(name, "run_name")))
-        unique = dict(given)
+            given.append((RUN_NAME, name))
+            unique[RUN_NAME] = check_text(name, "run_name")
         if len(unique) < len(given):
             raise StoreError("A tag of the run is given twice.", BAD_REQUEST)
         return name, unique
