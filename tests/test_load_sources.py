@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
@@ -405,6 +406,22 @@ def test_a_metric_that_only_the_table_of_latest_ones_knows_is_kept(database: Pat
     ]
     assert ["best_accuracy"] == list(store.get_run(run_id).data.metrics)
     assert 1 == len(store.get_metric_history(run_id, "best_accuracy"))
+
+
+def test_the_garbage_collector_is_left_as_it_was(database: Path, tmp_path: Path) -> None:
+    assert gc.isenabled()
+
+    mlquery.load(database)
+    refusal(tmp_path / "missing.db")
+    refusal(tmp_path)
+    assert gc.isenabled()
+
+    gc.disable()
+    try:
+        mlquery.load(database)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_loaded_store_goes_on_as_a_store_of_its_own(database: Path) -> None:

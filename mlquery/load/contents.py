@@ -48,15 +48,17 @@ class Points:
     timestamps: Array
     steps: Array
 
-    def groups(self) -> Iterator[tuple[int, str, Array]]:
-        """Yield the places of the points of each run and metric, each (points of it,)."""
+    def groups(self) -> Iterator[tuple[int, str, Array, Latest]]:
+        """Yield run, key, the places of its points (points of it,) and the point that was logged last."""
         group = self.runs.astype(np.int64) * max(1, len(self.key_names)) + self.keys
         order = np.argsort(group, kind="stable")
         bounds = np.flatnonzero(np.diff(group[order], prepend=-1, append=-1))
         starts, stops = bounds[:-1], bounds[1:]
-        runs, keys = self.runs[order[starts]].tolist(), self.keys[order[starts]].tolist()
-        for run, key, start, stop in zip(runs, keys, starts.tolist(), stops.tolist(), strict=True):
-            yield run, self.key_names[key], order[start:stop]
+        lasts = order[stops - 1]
+        columns = (self.runs, self.keys, self.values, self.timestamps, self.steps)
+        cells = zip(*(column[lasts].tolist() for column in columns), strict=True)
+        for start, stop, (run, key, *last) in zip(starts.tolist(), stops.tolist(), cells, strict=True):
+            yield run, self.key_names[key], order[start:stop], (last[0], last[1], last[2])
 
 
 @attrs.frozen(eq=False)
@@ -89,15 +91,17 @@ class Contents:
         return store
 
     def _curves(self) -> Iterator[tuple[str, str, Array]]:
-        """Yield what has more than one point; a metric's only point goes to its run instead."""
-        values, timestamps, steps = (
-            column.tolist() for column in (self.points.values, self.points.timestamps, self.points.steps)
-        )
-        for number, key, at in self.points.groups():
+        """Yield what has more than one point; a metric's only point goes to its run instead.
+
+        A run's latest point is left out of `metrics` if the store will find it to be the latest among all: it takes
+        longer to put points together than to take them over.
+        """
+        for number, key, at, last in self.points.groups():
             run = self.runs[number]
-            point = values[at[0]], timestamps[at[0]], steps[at[0]]
-            if len(at) == 1 and run.metrics.setdefault(key, point) == point:
+            if len(at) == 1 and run.metrics.setdefault(key, last) == last:
                 continue
+            if run.metrics.get(key) == last:
+                del run.metrics[key]
             yield run.info.run_id, key, at
 
     def _check_experiments(self) -> None:
