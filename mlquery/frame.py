@@ -18,6 +18,7 @@ from mlquery.store import Store
 
 if TYPE_CHECKING:
     from mlquery.store.columns import MetricColumn, TextColumn
+    from mlquery.store.run_table import RunTable
 
 __all__ = ["DataFrame", "runs_frame", "search_frame"]
 
@@ -38,6 +39,7 @@ def search_frame(
     max_results: int | None = 100_000,
     order_by: list[str] | None = None,
     *,
+    columns: Sequence[str] | None = None,
     dialect: str = "oss",
 ) -> DataFrame:
     """Search runs and return one row per run.
@@ -49,10 +51,12 @@ def search_frame(
         run_view_type: A number of `ViewType`.
         max_results: The most rows to return; None for all of them.
         order_by: Order terms.
+        columns: Names of the columns to return, such as "run_id" and "metrics.auc"; by default all there are.
         dialect: The dialect of filter and order.
 
     Raises:
         QueryError: The dialect refuses the query.
+        ValueError: A name in `columns` can be no column.
 
     **Source**: `mlflow.search_runs(output_format="pandas")` of MLflow 3.17.
     """
@@ -68,7 +72,8 @@ def search_frame(
             wanted = None if wanted is None else wanted - len(rows)
             if token is None:
                 break
-        return runs_frame(store, np.concatenate(pages) if pages else np.empty(0, np.int64))
+        found = np.concatenate(pages) if pages else np.empty(0, np.int64)
+        return runs_frame(store, found) if columns is None else projected_frame(store, found, columns)
 
 
 def runs_frame(store: Store, rows: Any) -> DataFrame:
@@ -92,6 +97,33 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
             for key, column in _present(columns, keys, rows, _codes):
                 frame[f"{prefix}.{key}"] = _text_array(column.table, column.codes[rows], text)
         return DataFrame(frame)
+
+
+def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFrame:
+    """Return the named columns of the runs at `rows`, in the order of the names; nothing else is read.
+
+    A key that none of the runs has gives a column of missing values.
+
+    Raises:
+        ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
+    """
+    with store.lock:
+        text = pd.Series(["a"]).dtype
+        return DataFrame({name: _named_array(store.runs, name, rows, text) for name in columns})
+
+
+def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
+    prefix, _, key = name.partition(".")
+    if name in _TIMES:
+        return _time_array(runs.times[name].values[rows])
+    if name in _TEXTS:
+        return _text_array(runs.texts[name].table, runs.texts[name].codes[rows], text)
+    if prefix == "metrics" and key:
+        return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
+    if prefix not in ("params", "tags") or not key:
+        raise ValueError(f"no column is called {name!r}: {', '.join(_TEXTS + _TIMES)}, metrics.*, params.* or tags.*")
+    found = (runs.params if prefix == "params" else runs.tags).get(key)
+    return [None] * len(rows) if found is None else _text_array(found.table, found.codes[rows], text)
 
 
 def _states(column: MetricColumn, rows: Any) -> Any:

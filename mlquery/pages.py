@@ -6,6 +6,8 @@ import base64
 import binascii
 import json
 
+import attrs
+
 from mlquery.errors import Diagnostic, QueryError, Span, StoreError, invalid_parameter
 
 MAX_RESULTS_LIMIT = 50_000
@@ -35,13 +37,28 @@ def _not_an_integer(max_results: object, prefix: str) -> StoreError:
     return invalid_parameter(f"{prefix} a positive integer, not {type(max_results).__name__}")
 
 
-def token_for(offset: int) -> str:
-    """Return the page token of the page that begins at a row of the result."""
-    return base64.b64encode(json.dumps({"offset": offset}).encode()).decode()
+@attrs.frozen
+class PageToken:
+    """Where a page begins, and which search it continues.
+
+    `size` and `version` are those of the store when the first page was read: later pages leave out what was added since
+    then. Tokens of MLflow have an offset alone.
+    """
+
+    offset: int
+    size: int | None = None
+    version: int | None = None
+
+    def __str__(self) -> str:
+        """Return the token as a text that people pass on unread."""
+        return base64.b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
 
 
-def offset_of(page_token: str | bytes | None) -> int:
-    """Return where the page of a token begins; no token is the first page.
+FIRST_PAGE = PageToken(0)
+
+
+def read_token(page_token: str | bytes | None) -> PageToken:
+    """Return the page that a token stands for; no token is the first page.
 
     Raises:
         QueryError: the text is not a page token (code "bad-page-token").
@@ -49,14 +66,18 @@ def offset_of(page_token: str | bytes | None) -> int:
     Source: MLflow 3.17 `SearchUtils.parse_start_offset_from_page_token`.
     """
     if not page_token:
-        return 0
+        return FIRST_PAGE
     try:
         parsed = json.loads(base64.b64decode(page_token))
-        offset = int(parsed["offset"])
-    except (binascii.Error, ValueError, TypeError, KeyError, RecursionError):
-        offset = 0
-    if offset < 1:
+        found = PageToken(int(parsed["offset"]), _whole(parsed.get("size")), _whole(parsed.get("version")))
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        found = FIRST_PAGE
+    if found.offset < 1:
         text = page_token if isinstance(page_token, str) else repr(page_token)
         message = "not a page token; pass on the token of the page before, unchanged"
         raise QueryError(Diagnostic("bad-page-token", message, "page_token", text, Span(0, len(text))))
-    return offset
+    return found
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None

@@ -22,8 +22,9 @@ from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity, Plan
 from mlquery.language.resolve import Query, Resolved, resolve
 from mlquery.language.syntax import And, Expression, OrderTerm
-from mlquery.pages import offset_of, require_max_results, token_for
+from mlquery.pages import PageToken, read_token, require_max_results
 from mlquery.store import Store
+from mlquery.store.kept import without_newer
 
 Engine = Callable[[Store, Plan, int | None], Any]
 
@@ -99,10 +100,10 @@ def search_rows(
     require_max_results(max_results)
     chosen = MATRIX.dialect(dialect)
     resolved = _resolved(Entity.RUN, filter_string, order_by, run_view_type, chosen)
-    offset = offset_of(page_token)
+    token = read_token(page_token)
     plan = attrs.evolve(resolved.plan, experiment_ids=_ids(experiment_ids, chosen))
     _surface(resolved.warnings)
-    return _page(store, plan, offset, max_results, engine)
+    return _page(store, plan, token, max_results, engine)
 
 
 def search_experiments(
@@ -126,11 +127,31 @@ def search_experiments(
     """
     require_max_results(max_results, none_is_all=False)
     resolved = _resolved(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
-    offset = offset_of(page_token)
+    token = read_token(page_token)
     _surface(resolved.warnings)
     with store.lock:
-        rows, token = _page(store, resolved.plan, offset, max_results, engine)
-        return PagedList([store.experiments.experiment_at(row) for row in rows], token)
+        rows, next_token = _page(store, resolved.plan, token, max_results, engine)
+        return PagedList([store.experiments.experiment_at(row) for row in rows], next_token)
+
+
+def count_runs(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+) -> int:
+    """Return how many runs a filter finds, without building any.
+
+    Raises:
+        QueryError: the filter is not one of the dialect.
+        StoreError: an experiment id is impossible.
+    """
+    with store.lock:
+        rows, _ = search_rows(store, experiment_ids, filter_string, run_view_type, None, dialect=dialect, engine=engine)
+        return len(rows)
 
 
 def check(
@@ -166,13 +187,39 @@ def plan_of(
 
 
 def _page(
-    store: Store, plan: Plan, offset: int, max_results: int | None, engine: Engine
+    store: Store, plan: Plan, token: PageToken, max_results: int | None, engine: Engine
 ) -> tuple[Sequence[int], str | None]:
+    """Return the rows of one page and the token of the next.
+
+    The first page costs no more than it needs. Further pages are cut from one result, which the store keeps, so that
+    reading all pages costs one search, and runs that are added meanwhile neither move nor repeat others.
+    """
     if max_results is None:
-        return engine(store, plan, None)[offset:], None
-    stop = offset + max_results
-    found = engine(store, plan, stop + 1)
-    return found[offset:stop], token_for(stop) if len(found) > stop else None
+        return engine(store, plan, None)[token.offset :], None
+    stop = token.offset + max_results
+    found = engine(store, plan, stop + 1) if token.offset == 0 else _whole_result(store, plan, token, engine)
+    if len(found) <= stop:
+        return found[token.offset : stop], None
+    size, version = (_size(store, plan), store.version) if token.offset == 0 else (token.size, token.version)
+    return found[token.offset : stop], str(PageToken(stop, size, version))
+
+
+def _whole_result(store: Store, plan: Plan, token: PageToken, engine: Engine) -> Sequence[int]:
+    """Return all rows of the search that a token continues, without rows added after its first page."""
+    search = (plan, token.version)
+    kept = None if token.version is None else store.kept_results.get(search)
+    if kept is not None:
+        return kept
+    found: Sequence[int] = engine(store, plan, None)
+    if token.size is not None and token.size < _size(store, plan):
+        found = without_newer(found, token.size)
+    if token.version is not None:
+        store.kept_results.put(search, found)
+    return found
+
+
+def _size(store: Store, plan: Plan) -> int:
+    return (store.runs if plan.entity is Entity.RUN else store.experiments).size
 
 
 def _resolved(

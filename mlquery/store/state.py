@@ -10,6 +10,7 @@ from typing import Any
 from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
+from mlquery.store.kept import KeptResults
 from mlquery.store.names import Names
 from mlquery.store.run_table import RunTable
 
@@ -29,6 +30,7 @@ class State:
         self.experiments = ExperimentTable()
         self.runs = RunTable()
         self.artifacts = Artifacts(self.lock, self._run_row)
+        self.kept_results = KeptResults()
         self.default_experiment_id = "0"
         self._names = names
         self._artifact_root = artifact_root
