@@ -36,6 +36,7 @@ STAIRS = (
     {"mlquery.client"},
     {"mlquery.fluent"},
     {"mlquery.resources", "mlquery.load"},
+    {"mlquery.mlflow_plugin"},
     {"mlquery.conformance", "mlquery.demo"},
     {"mlquery.cli"},
     {"mlquery.__main__"},
@@ -173,7 +174,7 @@ def direct_modules(module: str) -> set[str]:
         ),
         ("sqlite3", {"mlquery.load"}),
         ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
-        ("mlflow", set()),
+        ("mlflow", {"mlquery.mlflow_plugin"}),
         ("pyarrow", set()),
     ],
 )

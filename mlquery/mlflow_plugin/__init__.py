@@ -1,0 +1,47 @@
+"""MLflow's plugin points: what `import mlflow` finds when mlquery is installed.
+
+Each function is the builder behind one entry point and imports the room it builds from when it is first called, so that
+an `import mlflow` that uses another store pays nothing.
+
+**Source** of names and arguments: `mlflow.tracking.registry.StoreRegistry` and
+`mlflow.store.artifact.artifact_repository_registry` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCHEME = "mlquery"
+ARTIFACT_SCHEME = "mlquery-artifacts"
+
+
+def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:
+    """Return the tracking store of a URI such as "mlquery://team"; `artifact_uri` is not needed."""
+    from mlquery.mlflow_plugin.tracking import TrackingStore
+
+    return TrackingStore(store_uri, artifact_uri)
+
+
+def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:
+    """Return the model registry of a URI such as "mlquery://team"."""
+    from mlquery.mlflow_plugin.registry import RegistryStore
+
+    return RegistryStore(store_uri, tracking_uri)
+
+
+def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:
+    """Return the repository of an artifact location such as "mlquery-artifacts:0/<run id>/artifacts"."""
+    from mlquery.mlflow_plugin.artifacts import MemoryArtifacts
+
+    return MemoryArtifacts(artifact_uri, tracking_uri, registry_uri)
+
+
+def register() -> None:
+    """Make MLflow know the schemes where mlquery is used from a checkout, without its entry points; else do nothing."""
+    from mlflow.store.artifact.artifact_repository_registry import _artifact_repository_registry
+    from mlflow.tracking._model_registry.utils import _get_store_registry
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    _tracking_store_registry._registry.setdefault(SCHEME, tracking_store)
+    _get_store_registry()._registry.setdefault(SCHEME, registry_store)
+    _artifact_repository_registry._registry.setdefault(ARTIFACT_SCHEME, artifact_repository)

@@ -1,0 +1,171 @@
+"""Turns tracking URIs into the stores they name. It must not know MLflow: only what the process holds in memory.
+
+- `mlquery://` is the private store of the process, made at first use; `put_private` replaces it for a time (a mock
+  does) and `mlquery://` then means that one, whatever its dialect.
+- `mlquery://NAME` is the store of that name, made at first use and shared by everyone in the process.
+- `?dialect=azure` says how a store that is not there yet shall answer. A name has one store and a store one dialect: a
+  URI without a dialect takes what is there, one that asks for another dialect is refused. Only the private store exists
+  once per dialect.
+
+MLflow keeps a store object per URI for the life of the process, so those objects hold a URI and ask here at each call.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import count
+from threading import RLock
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import attrs
+
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.mlflow_plugin import SCHEME
+from mlquery.mlflow_plugin.faults import Faults
+from mlquery.store import Store
+from mlquery.store.limits import Limits
+
+DEFAULT_DIALECT = "oss"
+_PRIVATE = "private-"
+
+
+@attrs.define(eq=False)
+class State:
+    """All that stands behind a URI.
+
+    Attributes:
+        store: Experiments, runs, artifacts.
+        dialect: The name of the dialect in which it answers.
+        registry: Registered models; made by `mlquery.mlflow_plugin.registry` at first use, None until then.
+        faults: What a test wants to go wrong.
+        column: The dialect itself, a column of the support matrix.
+        limits: What the dialect lets a write hold.
+    """
+
+    store: Store
+    dialect: str = DEFAULT_DIALECT
+    registry: Any = None
+    faults: Faults = attrs.field(factory=Faults)
+    column: Dialect = attrs.field(init=False)
+    limits: Limits = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.column = MATRIX.dialect(self.dialect)
+        self.dialect = self.column.name
+        self.limits = Limits(**self.column.write_limits)
+
+    def clone(self) -> State:
+        """Return an independent copy of store and registry, without faults."""
+        with self.store.lock:
+            registry = None if self.registry is None else self.registry.clone()
+            return State(self.store.clone(), self.dialect, registry)
+
+
+_lock = RLock()
+_states: dict[str, State] = {}  # by name; the private ones by "?" and their dialect
+_by_uri: dict[str, State] = {}  # what a URI was resolved to, to be quick
+_private: State | None = None
+_numbers = count(1)
+
+
+def store_for(uri: str) -> State:
+    """Return what a URI names, made now if it is not there yet.
+
+    Raises:
+        StoreError: INVALID_PARAMETER_VALUE for a URI that is none of ours or that asks for a dialect that the store
+            does not have; RESOURCE_DOES_NOT_EXIST for a private store that is gone.
+    """
+    state = _by_uri.get(uri)
+    if state is None:
+        with _lock:
+            state = _by_uri[uri] = _resolved(*_parts(uri))
+    return state
+
+
+def new_private(dialect: str = DEFAULT_DIALECT, store: Store | None = None, state: State | None = None) -> str:
+    """Register a store that nobody else can name and return its URI; `forget` it when it is done.
+
+    Args:
+        dialect: How it answers.
+        store: What is in it; a new, empty store by default.
+        state: Both and a registry at once, in place of the two.
+    """
+    new = state or new_state(dialect, store)
+    with _lock:
+        name = f"{_PRIVATE}{next(_numbers)}"
+        _states[name] = new
+        _forget_repositories()
+        return f"{SCHEME}://{name}" + ("" if new.dialect == DEFAULT_DIALECT else f"?dialect={quote(new.dialect)}")
+
+
+def new_state(dialect: str = DEFAULT_DIALECT, store: Store | None = None) -> State:
+    """Return a state that no URI names yet, with the ids of its dialect if the store is new."""
+    column = MATRIX.dialect(dialect)
+    return State(Store(guid_ids=column.behaves("id.guid")) if store is None else store, column.name)
+
+
+def put_private(state: State | None) -> State | None:
+    """Make `mlquery://` mean this state, or again the process's own with None; return what it was before."""
+    global _private
+    with _lock:
+        before, _private = _private, state
+        _by_uri.clear()
+        _forget_repositories()
+        return before
+
+
+def forget(uri: str) -> None:
+    """Drop a store from memory, as far as URIs hold it; nothing happens if it is not there."""
+    name, _ = _parts(uri)
+    with _lock:
+        _states.pop(name, None)
+        _by_uri.clear()
+        _forget_repositories()
+
+
+def reset() -> None:
+    """Drop all stores of the process, shared and private."""
+    with _lock:
+        _states.clear()
+        put_private(None)
+
+
+def _resolved(name: str, dialect: str | None) -> State:
+    if not name and _private is not None and dialect in (None, _private.dialect):
+        return _private
+    key = name or f"?{dialect or DEFAULT_DIALECT}"
+    state = _states.get(key)
+    if state is None:
+        if name.startswith(_PRIVATE):
+            raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
+        state = _states[key] = new_state(dialect or DEFAULT_DIALECT)
+    if dialect not in (None, state.dialect):
+        raise invalid_parameter(
+            f"The store {SCHEME}://{name} answers in dialect '{state.dialect}', not '{dialect}': "
+            "take another name, or leave the dialect out"
+        )
+    return state
+
+
+def _parts(uri: str) -> tuple[str, str | None]:
+    """Return the name in a URI, maybe empty, and its dialect."""
+    scheme, _, rest = uri.partition(":")
+    if scheme != SCHEME:
+        raise invalid_parameter(f"Invalid tracking URI '{uri}': it must start with '{SCHEME}://'")
+    path, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    dialect = options.pop("dialect", None)
+    if options:
+        raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
+    if dialect is not None and dialect not in MATRIX.dialects:
+        raise invalid_parameter(f"Invalid tracking URI '{uri}': there are the dialects {sorted(MATRIX.dialects)}")
+    return path.strip("/"), dialect
+
+
+def _forget_repositories() -> None:
+    """Empty MLflow's cache of artifact repositories: it goes by run id, and seeded ids repeat from store to store."""
+    utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
+    if utils is not None:
+        utils._artifact_repos_cache.clear()
