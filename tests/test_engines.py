@@ -63,6 +63,21 @@ def test_both_engines_agree_on_stores_with_sparse_keys_and_early_stops(
     assert expected == columnar.rows(store, plan, limit).tolist()
 
 
+@settings(max_examples=100)
+@given(store=st.sampled_from([*SMALL[2:], LARGE[1]]), data=st.data(), limit=LIMITS)
+def test_both_engines_find_listed_runs_in_the_same_order(store: Store, data: st.DataObject, limit: int | None) -> None:
+    """Run ids are looked up, not compared, so they are asked for in lists, with other clauses and in other orders."""
+    ids = data.draw(st.lists(st.sampled_from([*store.runs.ids, "nobody"]), min_size=1, max_size=30))
+    other = data.draw(
+        st.sampled_from(["", " AND metrics.acc > 0", " AND tags.team != 'a'", f" AND run_id = '{ids[0]}'"])
+    )
+    listed = ", ".join(f"'{run_id}'" for run_id in ids)
+
+    plan = plan_of(f"run_id IN ({listed}){other}", _without_duplicates(data.draw), dialect="extended", view_type=3)
+
+    assert list(reference.rows(store, plan, limit)) == columnar.rows(store, plan, limit).tolist()
+
+
 @settings(max_examples=150)
 @given(
     st.sampled_from(SMALL),

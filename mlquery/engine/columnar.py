@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.engine.masks import Mask, Test, durations, test_for
-from mlquery.language.plan import Entity, FieldRef, Kind, Plan, SortKey
+from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.semantics import id_rank
 from mlquery.store import Store
 from mlquery.store.columns import ABSENT, MISSING, NAN, NUMBER
@@ -26,23 +26,46 @@ _START_TIME, _RUN_ID = FieldRef(Kind.ATTRIBUTE, "start_time"), FieldRef(Kind.ATT
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
     """Return the rows that a plan asks for, in its order, as an array (n,); the first `limit` of them."""
     table = store.runs if plan.entity is Entity.RUN else store.experiments
-    test = _all_of(_tests(plan, table))
-    base = table.default_order()
+    listed, where = _listed_ids(plan.where, table) if plan.entity is Entity.RUN else (None, plan.where)
+    test = _all_of(_tests(plan, where, table))
     keys = _keys_beyond_default(plan)
+    if listed is not None:
+        base = _newest_first(listed, table)
+        found = base if test is None else base[test(base)]
+        return _in_order(found, keys, table, limit)
+    base = table.default_order()
     if not keys:
         return _first(base, test, limit)
     found = base if test is None else base[test(slice(None))[base]]
     return _in_order(found, keys, table, limit)
 
 
-def _tests(plan: Plan, table: Any) -> list[Test]:
+def _listed_ids(where: Where, table: Any) -> tuple[set[int] | None, Where]:
+    """Return the rows of the run ids that a condition asks for, and what else it asks; None if it asks for no ids."""
+    parts = where.parts if isinstance(where, All) else (where,)
+    for place, part in enumerate(parts):
+        match part:
+            case Predicate(FieldRef(Kind.ATTRIBUTE, "run_id"), Op.EQ | Op.IN, value):
+                wanted: Any = value if isinstance(value, tuple) else (value,)
+                rows = {table.row_of[run_id] for run_id in wanted if run_id in table.row_of}
+                return rows, All(parts[:place] + parts[place + 1 :])
+    return None, where
+
+
+def _newest_first(rows: set[int], table: Any) -> Rows:
+    """Return a few rows in the default order."""
+    started, ids = table.times["start_time"].values, table.ids
+    return np.array(sorted(rows, key=lambda row: (-int(started[row]), ids[row])), dtype=np.int64)
+
+
+def _tests(plan: Plan, where: Where, table: Any) -> list[Test]:
     """Return the tests that a plan makes, without those that every row passes."""
     tests = []
     if plan.experiment_ids is not None:
         tests += _membership(table.texts["experiment_id"], plan.experiment_ids)
     tests += _membership(table.texts["lifecycle_stage"], plan.stages)
-    if getattr(plan.where, "parts", True):
-        tests.append(test_for(plan.where, table))
+    if getattr(where, "parts", True):
+        tests.append(test_for(where, table))
     return tests
 
 
