@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mlquery.errors import INTERNAL_ERROR, Span
+from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Span
 from mlquery.language import tokens as lexical
 from mlquery.language.fields import Target
 from mlquery.language.findings import Findings
@@ -137,15 +137,17 @@ def _check_number(part: Text | Number, target: Target, findings: Findings) -> No
         message = f"{target.label} is a number, compared with numbers"
         findings.error("wrong-type", message, part.span, suggestion=text if _NUMBER.fullmatch(text) else None)
     elif target.kind is Kind.ATTRIBUTE:
-        _check_time(text, part.span, target, findings)
+        _check_time(part, text, target, findings)
 
 
-def _check_time(text: str, span: Span, target: Target, findings: Findings) -> None:
-    is_whole = Number(text).is_integer
+def _check_time(part: Text | Number, text: str, target: Target, findings: Findings) -> None:
+    is_whole, span = Number(text).is_integer, part.span
     if not is_whole and findings.entity is Entity.EXPERIMENT:
         findings.error("wrong-type", f"{target.label} is compared with whole milliseconds", span)
     elif is_whole and not _LEAST <= int(text) <= _GREATEST:
-        findings.error("wrong-type", "the number does not fit into 64 bits", span, error_code=INTERNAL_ERROR)
+        # In quotes it is refused before a database sees it.
+        code = INTERNAL_ERROR if isinstance(part, Number) else INVALID_PARAMETER_VALUE
+        findings.error("wrong-type", "the number does not fit into 64 bits", span, error_code=code)
 
 
 def _judge_meaning(node: Comparison, target: Target, findings: Findings) -> None:
