@@ -16,7 +16,7 @@ import attrs
 
 from mlquery.engine import columnar
 from mlquery.entities import Experiment, PagedList, Run, ViewType
-from mlquery.errors import Diagnostic, QueryError, QueryWarning, invalid_parameter
+from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning, StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity, Plan
@@ -297,10 +297,13 @@ def _ids(experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str
 
 def _whole_id(experiment_id: str | int) -> str:
     try:
-        return str(int(experiment_id))
+        number = int(experiment_id)
     except (TypeError, ValueError):
         message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
         raise invalid_parameter(message) from None
+    if not -(2**63) <= number < 2**63:
+        raise StoreError(f"Experiment ID '{experiment_id}' does not fit into 64 bits.", INTERNAL_ERROR)
+    return str(number)
 
 
 def _surface(found: Iterable[Diagnostic]) -> None:

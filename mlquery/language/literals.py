@@ -100,6 +100,8 @@ def _check_text(part: Text | Number, node: Comparison, target: Target, findings:
         findings.error("wrong-type", message, part.span, suggestion=f"'{part.text}'")
     elif node.op.endswith("RLIKE"):
         _check_pattern(part, findings)
+    elif node.op.endswith("LIKE"):
+        _check_length(part, findings)
     elif _is_whole_id(target, findings):
         _check_id(part, findings)
 
@@ -115,6 +117,12 @@ def _check_pattern(part: Text, findings: Findings) -> None:
     if _RISKY_REPEAT.search(part.value) or repeats > _MOST_REPEATS:
         message = f"a regular expression may repeat no groups, and at most {_MOST_REPEATS} single items"
         findings.error("wrong-type", message, part.span, suggestion="LIKE with % for any text")
+
+
+def _check_length(part: Text, findings: Findings) -> None:
+    most = findings.dialect.query_limits.get("like_pattern_bytes")
+    if most is not None and len(part.value.encode(errors="replace")) > most:
+        findings.too_many(f"a pattern of LIKE has at most {most:,} bytes")
 
 
 def _is_whole_id(target: Target, findings: Findings) -> bool:

@@ -30,7 +30,7 @@ IN = r"\s*(?<!\w)(?P<op>(?:NOT\s+)?IN)(?!\w)\s*"
 NULL = r"\s*(?<!\w)(?P<op>IS\s+(?:NOT )?NULL)(?!\w)"
 BETWEEN = r"\s*(?<!\w)(?P<op>BETWEEN)(?!\w)\s*"
 BETWEEN_AND = r"\s*(?<!\w)AND(?!\w)\s*"
-AND = r"(?:\s*(?<!\w)AND(?!\w))+\s*"
+AND = r"(?:\s*(?<!\w)AND(?![\w.]))+\s*"  # before a dot it is a prefix
 OR = r"\s*(?<!\w)(?P<op>OR)(?!\w)\s*"
 NOT = r"NOT(?!\w)\s*"
 
@@ -40,5 +40,6 @@ ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
 
 ORDER_BY = rf"{NAME}(?:\s+(?P<direction>ASC|DESC))?"
 
-PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|\r\n|\s|\w+|[<>=~!]+|.", re.DOTALL)
+_TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
+PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)
 """Any piece of text at all, as large as a tokenizer would take it; for counting and for pointing at mistakes."""
