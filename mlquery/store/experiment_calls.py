@@ -86,7 +86,7 @@ class ExperimentCalls(State):
         """Set a tag of an active experiment; `last_update_time` stays."""
         key, value = check_experiment_tag(tag, limits)
         with self.lock:
-            self.experiments.put_tag(self._active_experiment_row(experiment_id), key, value)
+            self.experiments.put_tags(self._active_experiment_row(experiment_id), [(key, value)])
             self.version += 1
 
     def delete_experiment_tag(self, experiment_id: str, key: str) -> None:

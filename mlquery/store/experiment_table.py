@@ -42,8 +42,7 @@ class ExperimentTable(Table):
         times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
         row = self._add_row(experiment.experiment_id, texts, times)
         self.row_of_name[experiment.name] = row
-        for key, value in experiment.tags.items():
-            self.put_tag(row, key, value)
+        self.put_tags(row, experiment.tags.items())
         self._place(row, at_once=True)
         return row
 

@@ -88,12 +88,9 @@ class LoadCalls(ExperimentCalls, RunCalls):
                 run_name,
             )
             row = runs.add(info, at_once=False)
-            for key, (value, timestamp, step) in (metrics or {}).items():
-                runs.add_point(row, key, value, timestamp, step)
-            for key, text in (params or {}).items():
-                runs.put_param(row, key, text)
-            for key, text in (tags or {}).items():
-                runs.put_tag(row, key, text)
+            runs.add_points(row, [(key, *latest) for key, latest in (metrics or {}).items()])
+            runs.put_params(row, (params or {}).items())
+            runs.put_tags(row, (tags or {}).items())
             self._add_inputs(row, inputs)
             self.version += 1
 

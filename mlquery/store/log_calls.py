@@ -29,9 +29,9 @@ class LogCalls(RunCalls):
 
     def log_metric(self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Log one point of a metric; its timestamp is in ms UTC. A point that is there already is dropped."""
-        key, value, timestamp, step = check_metric(metric, limits)
+        point = check_metric(metric, limits)
         with self.lock:
-            self.runs.add_point(self._active_run_row(run_id), key, value, timestamp, step)
+            self.runs.add_points(self._active_run_row(run_id), [point])
             self.version += 1
 
     def log_param(self, run_id: str, param: Param, *, limits: Limits = MLFLOW_LIMITS) -> None:
@@ -48,14 +48,14 @@ class LogCalls(RunCalls):
                     f"value='{old}' for run ID='{run_id}'. Attempted logging new value '{value}'."
                 )
             self._check_param_count(row, 1, limits)
-            self.runs.put_param(row, key, value)
+            self.runs.put_params(row, [(key, value)])
             self.version += 1
 
     def set_tag(self, run_id: str, tag: RunTag, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Set a tag; `mlflow.runName` renames the run, unless it is empty."""
-        key, value = check_tag(tag, limits)
+        checked = check_tag(tag, limits)
         with self.lock:
-            self._put_tag(self._active_run_row(run_id), key, value)
+            self._put_tags(self._active_run_row(run_id), [checked])
             self.version += 1
 
     def delete_tag(self, run_id: str, key: str) -> None:
@@ -80,11 +80,9 @@ class LogCalls(RunCalls):
         with self.lock:
             row = self._active_run_row(run_id)
             new_params = self._check_params(row, run_id, new_params, limits)
-            for key, value in new_params:
-                self.runs.put_param(row, key, value)
+            self.runs.put_params(row, new_params)
             self.runs.add_points(row, points)
-            for key, value in new_tags:
-                self._put_tag(row, key, value)
+            self._put_tags(row, new_tags)
             self.version += 1
 
     def get_metric_history(
@@ -111,11 +109,11 @@ class LogCalls(RunCalls):
             values, timestamps, steps = self.runs.points(run_id, key, to_keep=True)
         return _view(values, np.float64), _view(timestamps, np.int64), _view(steps, np.int64)
 
-    def _put_tag(self, row: int, key: str, value: str) -> None:
-        if key != RUN_NAME:
-            self.runs.put_tag(row, key, value)
-        elif value:
-            self._rename(row, value)
+    def _put_tags(self, row: int, tags: Sequence[tuple[str, str]]) -> None:
+        self.runs.put_tags(row, [(key, value) for key, value in tags if key != RUN_NAME])
+        for key, value in tags:
+            if key == RUN_NAME and value:
+                self._rename(row, value)
 
     def _check_params(
         self, row: int, run_id: str, params: list[tuple[str, str]], limits: Limits

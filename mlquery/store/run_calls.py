@@ -46,8 +46,7 @@ class RunCalls(State):
             uri, active = run_location(self.runs.roots[experiment_id], run_id), LifecycleStage.ACTIVE
             info = RunInfo(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
             row = self.runs.add(info)
-            for key, value in named_tags.items():
-                self.runs.put_tag(row, key, value)
+            self.runs.put_tags(row, named_tags.items())
             self.version += 1
             return Run(info, RunData({}, {}, named_tags), RunInputs([]))
 
@@ -144,7 +143,7 @@ class RunCalls(State):
 
     def _rename(self, row: int, name: str) -> None:
         self.runs.put_text("run_name", row, name)
-        self.runs.put_tag(row, RUN_NAME, name)
+        self.runs.put_tags(row, [(RUN_NAME, name)])
 
     def _mark(self, run_id: str, stage: str) -> None:
         with self.lock:

@@ -83,25 +83,24 @@ class RunTable(Table):
         self._place(row, at_once)
         return row
 
-    def put_param(self, row: int, key: str, value: str) -> None:
-        """Set a param of a row."""
-        if self.params.to_write(key).put(row, value, len(self.ids)):
-            self.param_keys[row] = self.shape((*self.param_keys[row], key))
+    def put_params(self, row: int, params: Iterable[tuple[str, str]]) -> None:
+        """Set params of a row."""
+        size = len(self.ids)
+        new = [key for key, value in params if self.params.to_write(key).put(row, value, size)]
+        if new:
+            self.param_keys[row] = self.shape((*self.param_keys[row], *new))
 
     def param(self, row: int, key: str) -> str | None:
         """Return a param of a row, None if it has none of that key."""
         cells = self.params.cells.get(key)
         return None if cells is None else cells.text(row)
 
-    def add_point(self, row: int, key: str, value: float, timestamp: int, step: int) -> None:
-        """Log a point of a metric."""
-        if self.metrics.to_write(key).add(row, value, timestamp, step, len(self.ids)):
-            self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
-
     def add_points(self, row: int, points: Iterable[Point]) -> None:
         """Log points of any metrics, in order."""
-        for key, value, timestamp, step in points:
-            self.add_point(row, key, value, timestamp, step)
+        size, to_write = len(self.ids), self.metrics.to_write
+        new = [key for key, value, time, step in points if to_write(key).add(row, value, time, step, size)]
+        if new:
+            self.metric_keys[row] = self.shape((*self.metric_keys[row], *new))
 
     def points(self, run_id: str, key: str, to_keep: bool = False) -> tuple[array[float], array[int], array[int]]:
         """Return values, timestamps and steps of a metric of a run; `to_keep` if later writes must not change them."""

@@ -7,7 +7,7 @@ Columns that a table hands out are views, good until the next write; entities ar
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -24,6 +24,7 @@ ACTIVE: Final = 0  # the code of "active" in every column of lifecycle stages
 
 _SPREAD_OUT_CELLS: Final = 1 << 23
 _SHAPES: Final = 1 << 12
+_SHAPE_KEYS: Final = 64
 
 
 class Columns(Mapping[str, V], Generic[C, V]):
@@ -154,10 +155,12 @@ class Table:
         """Return the tags of a row."""
         return texts_at(self.tags, self.tag_keys[row], row)
 
-    def put_tag(self, row: int, key: str, value: str) -> None:
-        """Set a tag of a row."""
-        if self.tags.to_write(key).put(row, value, len(self.ids)):
-            self.tag_keys[row] = self.shape((*self.tag_keys[row], key))
+    def put_tags(self, row: int, tags: Iterable[tuple[str, str]]) -> None:
+        """Set tags of a row."""
+        size = len(self.ids)
+        new = [key for key, value in tags if self.tags.to_write(key).put(row, value, size)]
+        if new:
+            self.tag_keys[row] = self.shape((*self.tag_keys[row], *new))
 
     def drop_tag(self, row: int, key: str) -> bool:
         """Delete a tag of a row and return whether it had it."""
@@ -172,7 +175,9 @@ class Table:
 
     def shape(self, keys: tuple[str, ...]) -> tuple[str, ...]:
         """Return the one tuple that rows with these keys share, as long as there are not too many kinds of rows."""
-        if len(keys) > 64 or len(self._shapes) >= _SHAPES:
+        if len(keys) > _SHAPE_KEYS:
+            return keys  # hashing them all at each new key would take longer than the sharing is worth
+        if len(self._shapes) >= _SHAPES:
             return self._shapes.get(keys, keys)
         return self._shapes.setdefault(keys, keys)
 
