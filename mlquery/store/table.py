@@ -188,9 +188,13 @@ class Table:
         self.row_of[new_id] = row
         self.tag_keys.append(())
         self.texts.to_write(self.id_name).add(row, new_id, row + 1)
+        owner, columns = self.owner, self.texts.cells
         for name, text in texts.items():
             if text is not None:
-                self.texts.to_write(name).add(row, text, row + 1)
+                cells = columns[name]
+                if cells.owner is not owner:
+                    cells = self.texts.to_write(name)
+                cells.add(row, text, row + 1)
         for name, time in times.items():
             if time is not None:
                 self.times.to_write(name).add(row, time, row + 1)
