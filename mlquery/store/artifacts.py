@@ -1,4 +1,6 @@
-"""Artifacts in memory: files of a run by path. No disk is touched; paths are relative, with forward slashes.
+"""Artifacts in memory: files of a run or of a logged model by path. No disk is touched.
+
+Paths are relative, with forward slashes.
 
 **Source**: `mlflow.store.artifact.local_artifact_repo` of MLflow 3.17 for what a listing shows.
 """
@@ -14,7 +16,7 @@ from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_paramete
 
 
 class Artifacts:
-    """The artifacts of all runs of one store.
+    """The artifacts of all runs and logged models of one store; what is said of runs here goes for both.
 
     Args:
         lock: The store's lock.
@@ -71,6 +73,16 @@ class Artifacts:
         if content is None:
             raise StoreError(f"No such artifact: '{path}'", RESOURCE_DOES_NOT_EXIST)
         return content
+
+    def delete(self, run_id: str, path: str | None = None) -> None:
+        """Delete a file or all that is below a folder, everything without a path; missing ones do not matter."""
+        top = _plain(path or "")
+        with self._lock:
+            self._require_run(run_id)
+            files = self._files.get(run_id, {})
+            for file in list(files):
+                if top in ("", ".", file) or file.startswith(f"{top}/"):
+                    del files[file]
 
 
 def _plain(path: str) -> str:

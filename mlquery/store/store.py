@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from mlquery.entities import Experiment
 from mlquery.store.load_calls import LoadCalls
-from mlquery.store.log_calls import LogCalls
+from mlquery.store.models_calls import ModelCalls
 from mlquery.store.names import Names
 
 
-class Store(LogCalls, LoadCalls):
+class Store(ModelCalls, LoadCalls):
     """An empty tracking store with the experiment "Default" in it. Any number of threads may use it.
 
     Args:
@@ -51,5 +51,6 @@ class Store(LogCalls, LoadCalls):
             new.version, new.default_experiment_id = self.version, self.default_experiment_id
             new._next_experiment_number, new._is_untouched = self._next_experiment_number, self._is_untouched
             new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
+            new.models = self.models.copy()
             new.artifacts.copy_from(self.artifacts)
             return new
