@@ -6,20 +6,25 @@ Nothing is checked here; see `table`.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 
 from mlquery.entities import Dataset, DatasetInput, Run, RunData, RunInfo, RunInputs, RunOutputs
 from mlquery.store.cells import Cells
 from mlquery.store.checks import Point
-from mlquery.store.columns import MetricCells, TextCells, TextColumn
+from mlquery.store.columns import TextCells, TextColumn
 from mlquery.store.locations import run_location
+from mlquery.store.order import Rows
+from mlquery.store.records import metric_records, text_records, texts_of, times_of
 from mlquery.store.table import STAGES, Columns, Table, texts_at
 
 RUN_NAME = "mlflow.runName"
+
+_INFO_TEXTS: Final = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
+_FEW_RUNS: Final = 8
 
 
 class RunTexts(Columns[TextCells, TextColumn]):
@@ -152,28 +157,28 @@ class RunTable(Table):
         data = RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
         return Run(self.info_at(row), data, self._inputs_at(row), RunOutputs([]))
 
-    def runs_at(self, rows: Iterable[int]) -> list[Run]:
-        """Return the runs of many rows, quicker than one at a time: rows with the same keys are read at once."""
-        wanted = [int(row) for row in rows]
-        metrics = _dictionaries(self.metrics.cells, self.metric_keys, wanted)
-        params = _dictionaries(self.params.cells, self.param_keys, wanted)
-        tags = _dictionaries(self.tags.cells, self.tag_keys, wanted)
-        infos = self._infos_at(wanted)
-        return [
-            Run(info, RunData(metrics[i], params[i], tags[i]), self._inputs_at(wanted[i]), RunOutputs([]))
-            for i, info in enumerate(infos)
-        ]
+    def runs_at(self, rows: Sequence[int] | Rows) -> list[Run]:
+        """Return the runs of many rows, read column by column."""
+        wanted = np.asarray(rows, np.int64)
+        if len(wanted) < _FEW_RUNS:
+            return [self.run_at(row) for row in wanted.tolist()]
+        metrics = metric_records(self.metrics, self.metric_keys, wanted)
+        params = text_records(self.params, self.param_keys, wanted)
+        tags = text_records(self.tags, self.tag_keys, wanted)
+        data = map(RunData, metrics, params, tags)
+        inputs = map(self._inputs_at, wanted.tolist())
+        outputs = (RunOutputs([]) for _ in wanted)
+        return list(map(Run, self._infos_at(wanted), data, inputs, outputs))
 
-    def _infos_at(self, rows: Sequence[int]) -> list[RunInfo]:
-        texts = {name: cells.at(rows) for name, cells in self.texts.cells.items() if name != "artifact_uri"}
-        times = {name: cells.at(rows) for name, cells in self.times.cells.items()}
-        order = ("experiment_id", "user_id", "status")
-        columns: list[Any] = [
-            *([self.ids[row] for row in rows], *(texts[name] for name in order)),
-            *(times["start_time"], times["end_time"], texts["lifecycle_stage"]),
-            *(list(map(self.artifact_uri, rows)), texts["run_name"]),
+    def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
+        texts = {name: texts_of(self.texts[name], rows) for name in _INFO_TEXTS}
+        start_times, end_times = (times_of(self.times[name], rows) for name in ("start_time", "end_time"))
+        columns: list[Iterable[Any]] = [
+            *(map(self.ids.__getitem__, rows.tolist()), texts["experiment_id"], texts["user_id"], texts["status"]),
+            *(start_times, end_times, texts["lifecycle_stage"]),
+            *(map(self.artifact_uri, rows.tolist()), texts["run_name"]),
         ]
-        return list(map(RunInfo, *columns))
+        return map(RunInfo, *columns)
 
     def _inputs_at(self, row: int) -> RunInputs:
         found = self.inputs.get(row)
@@ -190,21 +195,3 @@ class RunTable(Table):
         cells = TextCells(self.owner) if old is None else Cells.copy(old, self.owner)
         cells.table, cells.index = self.ids, self.row_of
         self.texts.cells["run_id"] = cells
-
-
-def _dictionaries(
-    cells: Mapping[str, TextCells] | Mapping[str, MetricCells], keys_of: Sequence[tuple[str, ...]], rows: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Return the data of rows as one dictionary each."""
-    alike: dict[int, list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        alike[id(keys_of[row])].append(i)
-    found: list[dict[str, Any]] = [{}] * len(rows)
-    for places in alike.values():
-        some = [rows[i] for i in places]
-        keys = keys_of[some[0]]
-        columns = [cells[key].at_present(some) for key in keys]
-        data = zip(*columns, strict=True) if keys else ((),) * len(some)
-        for i, values in zip(places, data, strict=True):
-            found[i] = dict(zip(keys, values, strict=True))
-    return found
