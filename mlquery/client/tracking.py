@@ -63,7 +63,7 @@ class Client:
         self._column = MATRIX.dialect(dialect)
         self.dialect = self._column.name
         self.store = Store(guid_ids=self._column.behaves("id.guid")) if store is None else store
-        self._limits = Limits(**self._column.write_limits)
+        self._limits = Limits(**self._column.enforced_limits)
 
     def __repr__(self) -> str:
         return f"<Client: dialect={self.dialect!r}, store={self.store!r}>"

@@ -128,6 +128,7 @@ class Dialect:
     write_limits: Mapping[str, int] = attrs.field(factory=dict)
     messages: Mapping[str, str] = attrs.field(factory=dict)
     job_statuses: Mapping[str, str] = attrs.field(factory=dict)
+    service: Mapping[str, Any] = attrs.field(factory=dict)
 
     @cached_property
     def _verdicts(self) -> dict[Use, Verdict | None]:
@@ -152,6 +153,11 @@ class Dialect:
     def behaves(self, feature_id: str) -> bool:
         """Tell whether the dialect behaves as the title of a behaviour feature says."""
         return feature_id in self._behaviours
+
+    @property
+    def enforced_limits(self) -> Mapping[str, int]:
+        """Return the limits on writes, none where the matrix says that the dialect has none."""
+        return self.write_limits if self.behaves("limit.params") else {}
 
     @cached_property
     def _fields_by_name(self) -> dict[tuple[str, str, str], Field]:

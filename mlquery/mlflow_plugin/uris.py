@@ -54,7 +54,7 @@ class State:
     def __attrs_post_init__(self) -> None:
         self.column = MATRIX.dialect(self.dialect)
         self.dialect = self.column.name
-        self.limits = Limits(**self.column.write_limits)
+        self.limits = Limits(**self.column.enforced_limits)
 
     def clone(self) -> State:
         """Return an independent copy of store and registry, without faults."""
