@@ -31,6 +31,10 @@ def parser() -> argparse.ArgumentParser:
     matrix = names.add_parser("matrix", help="print the support matrix of all dialects")
     matrix.add_argument("--format", choices=["md", "csv", "json"], default="md", help="default: md")
     matrix.set_defaults(command=commands.matrix)
+    conformance = names.add_parser("conformance", help="run the conformance suite on mlquery itself")
+    conformance.add_argument("--dialect", metavar="NAME", action="append", help="may be repeated; default: all")
+    conformance.add_argument("--format", choices=["table", "json"], default="table", help="default: table")
+    conformance.set_defaults(command=commands.conformance)
     return top
 
 

@@ -90,6 +90,19 @@ def matrix(options: argparse.Namespace) -> int:
     return ACCEPTED
 
 
+def conformance(options: argparse.Namespace) -> int:
+    """Run the conformance suite and print how many cases passed."""
+    from mlquery.cli.suite import report
+    from mlquery.conformance import load_suite, run
+
+    dialects = None if options.dialect is None else [_dialect(name) for name in options.dialect]
+    suite = load_suite()
+    outcomes = run(dialects, suite=suite)
+    for line in report(outcomes, dict(suite.topics), options):
+        print(line)
+    return ACCEPTED if all(outcome.passed for outcome in outcomes) else REFUSED
+
+
 def _filter(options: argparse.Namespace) -> str:
     """Return the filter; from standard input without the line break that ends it, and with any bytes at all."""
     if options.filter != "-":

@@ -1,0 +1,66 @@
+"""The command `mlquery conformance`: run the suite and print how many cases of each topic passed in each dialect."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mlquery.cli.tables import aligned
+
+if TYPE_CHECKING:
+    from mlquery.conformance import Outcome
+
+
+def report(outcomes: Sequence[Outcome], titles: dict[str, str], options: argparse.Namespace) -> Iterator[str]:
+    """Yield the lines of the report: a table or JSON, every failure among them."""
+    if options.format == "json":
+        yield json.dumps(_record(outcomes), indent=2, ensure_ascii=False)
+        return
+    yield from _table(outcomes, titles)
+    for outcome in outcomes:
+        if not outcome.passed:
+            yield f"FAILED  {outcome}"
+
+
+def _table(outcomes: Sequence[Outcome], titles: dict[str, str]) -> Iterator[str]:
+    dialects, groups = list(dict.fromkeys(o.dialect for o in outcomes)), _groups(outcomes)
+    topics = list(dict.fromkeys(o.case.topic for o in outcomes))
+    columns = [["topic", *(titles[topic] for topic in topics), "all"]]
+    for dialect in dialects:
+        counted = [groups[topic, dialect] for topic in topics]
+        columns.append([dialect, *map(_shown, counted), _shown(sum(counted, Counter()))])
+    yield from aligned(columns)
+    cases, engines = {o.case.id for o in outcomes}, dict.fromkeys(o.engine for o in outcomes)
+    yield f"({len(cases)} cases, on {' and '.join(engines)})"
+
+
+def _groups(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], Counter[bool]]:
+    """Return how many cases of each topic passed (True) and failed (False) in each dialect, on all engines."""
+    verdicts: dict[tuple[str, str, str], bool] = {}
+    for o in outcomes:
+        key = (o.case.topic, o.dialect, o.case.id)
+        verdicts[key] = verdicts.get(key, True) and o.passed
+    groups: dict[tuple[str, str], Counter[bool]] = {}
+    for (topic, dialect, _), passed in verdicts.items():
+        groups.setdefault((topic, dialect), Counter())[passed] += 1
+    return groups
+
+
+def _shown(counted: Counter[bool]) -> str:
+    return f"{counted[True]}/{counted.total()}"
+
+
+def _record(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    groups = _groups(outcomes)
+    topics: dict[str, dict[str, Any]] = {}
+    for (topic, dialect), counted in groups.items():
+        topics.setdefault(topic, {})[dialect] = {"passed": counted[True], "failed": counted[False]}
+    failures = [
+        {"case": o.case.id, "dialect": o.dialect, "engine": o.engine, "disagreements": list(o.disagreements)}
+        for o in outcomes
+        if not o.passed
+    ]
+    return {"cases": len({o.case.id for o in outcomes}), "topics": topics, "failures": failures}

@@ -1,0 +1,108 @@
+"""mlquery as a session of the suite: a store per dialect and contents, searched with one engine."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from mlquery import entities
+from mlquery.client import Client
+from mlquery.conformance.answers import Answer, ask
+from mlquery.conformance.contents import FIRST_TIME, put
+from mlquery.conformance.suite import Case, Problem, StoreContents
+from mlquery.engine import columnar, reference
+from mlquery.entities import ViewType
+from mlquery.errors import QueryError, QueryWarning, StoreError
+from mlquery.language.matrix import Dialect
+from mlquery.search import search_experiments, search_runs
+from mlquery.store import Store
+
+ENGINES: dict[str, Callable[..., Any]] = {"reference": reference.rows, "columnar": columnar.rows}
+_VIEWS = {"ACTIVE_ONLY": ViewType.ACTIVE_ONLY, "DELETED_ONLY": ViewType.DELETED_ONLY, "ALL": ViewType.ALL}
+_FEATURE = re.compile(r"\[([\w.-]+)\]$")
+
+
+@attrs.define
+class InProcess:
+    """A store of mlquery, the client of a dialect on it, and the engine that searches."""
+
+    store: Store
+    dialect: Dialect
+    engine: Callable[..., Any]
+    ids: dict[str, str]
+    client: Any = attrs.field(init=False)
+    entities: Any = entities
+
+    def __attrs_post_init__(self) -> None:
+        """Give the calls a client that follows the dialect."""
+        self.client = Client(self.store, self.dialect)  # type: ignore[arg-type]
+
+    def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
+        """Return the ids on one page, and the token of the next one."""
+        query = (_VIEWS[case.view], case.max_results)
+        how: dict[str, Any] = {"dialect": self.dialect, "engine": self.engine}
+        if case.entity == "run":
+            runs = search_runs(self.store, ids, filter_string, *query, case.order_by, token, **how)
+            return [run.info.run_id for run in runs], runs.token
+        found = search_experiments(self.store, *query, filter_string, case.order_by, token, **how)
+        return [experiment.experiment_id for experiment in found], found.token
+
+    def problems(self, error: Exception) -> tuple[Problem, ...]:
+        """Return the diagnostics of a refused query, or the error code of a refused call."""
+        match error:
+            case QueryError():
+                return tuple(
+                    Problem(d.error_code, d.code, d.feature, d.argument, (d.span.start, d.span.stop))
+                    for d in error.diagnostics
+                )
+            case StoreError():
+                return (Problem(error.error_code, feature=error.feature),)
+        raise error
+
+
+def answer(case: Case, session: InProcess) -> Answer:
+    """Return what a session answers, warnings included."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = ask(case, session)
+    return attrs.evolve(found, warns=tuple(dict.fromkeys(_warned_of(w.message) for w in caught)))
+
+
+def _warned_of(warning: Warning | str) -> str:
+    first_line = str(warning).partition("\n")[0]
+    match = _FEATURE.search(first_line)
+    return match[1] if isinstance(warning, QueryWarning) and match else first_line
+
+
+@attrs.define
+class Sessions:
+    """Makes sessions. The contents of a store are put in once for all dialects that write alike."""
+
+    stores: dict[str, StoreContents]
+    _built: dict[Any, tuple[Store, dict[str, str]]] = attrs.field(factory=dict)
+
+    def session(self, case: Case, dialect: Dialect, engine: str) -> InProcess:
+        """Return a session with the store of a case; a case that calls anything gets a copy of its own."""
+        key = (case.store, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
+        if key not in self._built:
+            self._built[key] = _build(self.stores[case.store], dialect)
+        store, ids = self._built[key]
+        return InProcess(store.clone() if case.calls else store, dialect, ENGINES[engine], dict(ids))
+
+
+def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, dict[str, str]]:
+    time = [FIRST_TIME]
+
+    def set_clock(milliseconds: int) -> None:
+        time[0] = milliseconds
+
+    store = Store(clock=lambda: time[0], seed=1, guid_ids=dialect.behaves("id.guid"))
+    with warnings.catch_warnings():
+        # A restored experiment is part of some contents; that no source speaks of it is no matter here.
+        warnings.simplefilter("ignore", QueryWarning)
+        ids = put(contents, Client(store, dialect), entities, set_clock)  # type: ignore[arg-type]
+    return store, ids

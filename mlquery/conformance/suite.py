@@ -1,0 +1,209 @@
+"""Read the conformance suite: stores and cases in TOML become values. Knows the format and runs nothing.
+
+`conformance/README.md` describes the format. Whatever the files say that the format does not know is an error here, so
+that a misspelt key cannot quietly weaken a case.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mlquery.resources import data_path
+
+Table = Mapping[str, Any]
+
+
+@attrs.frozen
+class Tied:
+    """Rows that only their ids put in order: ascending, or descending."""
+
+    names: tuple[str, ...]
+    descending: bool = False
+
+
+Row = str | Tied
+
+
+@attrs.frozen
+class Problem:
+    """What is wrong with a query or a call, which has an error code only; `span` counts code points of the argument."""
+
+    error_code: str
+    code: str | None = None
+    feature: str | None = None
+    argument: str | None = None
+    span: tuple[int, int] | None = None
+
+
+@attrs.frozen
+class Expectation:
+    """What a dialect answers: rows, or pages of rows, or problems; and the features that it warns of, each once."""
+
+    rows: tuple[Row, ...] | None = None
+    pages: tuple[tuple[Row, ...], ...] | None = None
+    problems: tuple[Problem, ...] = ()
+    warns: tuple[str, ...] = ()
+
+    def reversed(self) -> Expectation:
+        """Return the same rows the other way round; rows that are tied keep the order of their ids."""
+        return attrs.evolve(self, rows=None if self.rows is None else self.rows[::-1])
+
+
+@attrs.frozen
+class Case:
+    """One query, or some calls and then one query, on one store, and what each dialect answers."""
+
+    id: str
+    title: str
+    topic: str
+    store: str
+    source: str
+    expect: Mapping[str, Expectation]
+    features: tuple[str, ...] = ()
+    cites: str = ""
+    entity: str = "run"
+    filter: str = ""
+    order_by: tuple[str, ...] = ()
+    view: str = "ACTIVE_ONLY"
+    max_results: int = 1000
+    page_token: str | None = None
+    walk: bool = False
+    experiment_ids: tuple[str, ...] | None = None
+    calls: tuple[Table, ...] = ()
+
+
+@attrs.frozen
+class StoreContents:
+    """What a store holds, as written: tables of experiments and of runs, in the order in which they are made."""
+
+    name: str
+    about: str
+    experiments: tuple[Table, ...]
+    runs: tuple[Table, ...]
+
+
+@attrs.frozen
+class Suite:
+    """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects."""
+
+    cases: tuple[Case, ...]
+    stores: Mapping[str, StoreContents]
+    topics: Mapping[str, str]
+    dialects: tuple[str, ...] = ()
+
+
+_STORE_KEYS = {"about", "experiment", "run"}
+_EXPERIMENT_KEYS = {"id", "name", "tags", "artifact_location", "creation_time", "last_update_time", "deleted"}
+_RUN_KEYS = {
+    *("id", "experiment", "run_name", "status", "start_time", "end_time", "deleted"),
+    *("metrics", "params", "tags", "datasets"),
+}
+_CASE_KEYS = {a.name for a in attrs.fields(Case)} - {"topic"} | {"filter_times"}
+_EXPECTATION_KEYS = {"as", "rows", "pages", "error", "also", "warns"}
+_PROBLEM_KEYS = {a.name for a in attrs.fields(Problem)}
+
+
+def load_suite(folder: Path | None = None) -> Suite:
+    """Return the suite in a folder, by default the one that ships with mlquery.
+
+    Raises:
+        ValueError: a file does not follow the format; the text names it.
+    """
+    folder = folder or data_path("conformance")
+    stores = {path.stem: _store(path) for path in sorted((folder / "stores").glob("*.toml"))}
+    topics = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((folder / "cases").glob("*.toml"))}
+    dialects = tuple(tomllib.loads((folder / "suite.toml").read_text("utf-8"))["dialects"])
+    cases = tuple(case for topic, data in topics.items() for case in _cases(topic, data, dialects))
+    return Suite(cases, stores, {topic: data["title"] for topic, data in topics.items()}, dialects)
+
+
+def _store(path: Path) -> StoreContents:
+    data = tomllib.loads(path.read_text("utf-8"))
+    _require_known(data, _STORE_KEYS, path.name)
+    experiments, runs = data.get("experiment", []), data.get("run", [])
+    for experiment in experiments:
+        _require_known(experiment, _EXPERIMENT_KEYS, f"{path.name}: {experiment['id']}")
+    for run in runs:
+        _require_known(run, _RUN_KEYS, f"{path.name}: {run['id']}")
+    return StoreContents(path.stem, data["about"], tuple(experiments), tuple(runs))
+
+
+def _cases(topic: str, data: Table, dialects: tuple[str, ...]) -> Iterator[Case]:
+    _require_known(data, {"title", "about", "defaults", "case"}, topic)
+    defaults = data.get("defaults", {})
+    for written in data["case"]:
+        label = f"{topic}: {written.get('id', 'a case without an id')}"
+        _require_known({**defaults, **written}, _CASE_KEYS, label)
+        yield _case(topic, {**defaults, **written}, _expected(defaults, written, label, dialects))
+
+
+def _case(topic: str, table: dict[str, Any], expect: Mapping[str, Expectation]) -> Case:
+    times = table.pop("filter_times", 1)
+    table["filter"] = " AND ".join([table.get("filter", "")] * times)
+    for name in ("features", "order_by", "experiment_ids", "calls"):
+        if name in table:
+            table[name] = tuple(table[name])
+    return Case(**{**table, "topic": topic, "expect": expect})
+
+
+def _expected(defaults: Table, written: Table, label: str, dialects: tuple[str, ...]) -> dict[str, Expectation]:
+    """Return the expectation of each dialect: the case's own, else its `all`, else those of the file's defaults."""
+    own = dict(written.get("expect", {}))
+    every = dict.fromkeys(dialects, own.pop("all")) if "all" in own else {}
+    tables = {**defaults.get("expect", {}), **every, **own}
+    _require_known(tables, set(dialects), label)
+    return {name: _expectation(name, tables, label, ()) for name in dialects}
+
+
+def _expectation(name: str, tables: Table, label: str, seen: tuple[str, ...]) -> Expectation:
+    if name not in tables or name in seen:
+        raise ValueError(f"{label}: what {name} answers is not said")
+    table = {"as": tables[name]} if isinstance(tables[name], str) else tables[name]
+    _require_known(table, _EXPECTATION_KEYS, f"{label}, {name}")
+    if len(table.keys() & {"as", "rows", "pages", "error"}) != 1:
+        raise ValueError(f"{label}: {name} answers with exactly one of rows, pages and error, or as another dialect")
+    if "as" not in table:
+        return _written(table)
+    other, _, direction = table["as"].removeprefix("as ").partition(" ")
+    found = _expectation(other, tables, label, (*seen, name))
+    found = found.reversed() if direction == "reversed" else found
+    return attrs.evolve(found, warns=tuple(table["warns"])) if "warns" in table else found
+
+
+def _written(table: Table) -> Expectation:
+    problems = [table["error"], *table.get("also", [])] if "error" in table else []
+    return Expectation(
+        _rows(table["rows"]) if "rows" in table else None,
+        tuple(_rows(page) for page in table["pages"]) if "pages" in table else None,
+        tuple(_problem(problem) for problem in problems),
+        tuple(table.get("warns", ())),
+    )
+
+
+def _rows(written: list[Any]) -> tuple[Row, ...]:
+    return tuple(_row(row) for row in written)
+
+
+def _row(written: Any) -> Row:
+    match written:
+        case str():
+            return written
+        case {"ids_descending": names}:
+            return Tied(tuple(names), descending=True)
+    return Tied(tuple(written))
+
+
+def _problem(table: Table) -> Problem:
+    _require_known(table, _PROBLEM_KEYS, "an error")
+    return Problem(**{**table, "span": tuple(table["span"]) if "span" in table else None})
+
+
+def _require_known(table: Table, known: set[str], label: str) -> None:
+    unknown = sorted(table.keys() - known)
+    if unknown:
+        raise ValueError(f"{label}: there is no {', '.join(unknown)}")
