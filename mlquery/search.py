@@ -27,10 +27,21 @@ from mlquery.store import Store
 from mlquery.store.kept import without_newer
 
 Engine = Callable[[Store, Plan, int | None], Any]
+Heed = Callable[[Iterable[Diagnostic]], None]
+"""What is done with the warnings of a query that runs."""
 
 DEFAULT_MAX_RESULTS = 1000
 _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
 _CACHED_PLANS = 1024
+
+
+def warn_caller(found: Iterable[Diagnostic]) -> None:
+    """Issue warnings at the first caller outside this package."""
+    for diagnostic in found:
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mlquery":
+            level, frame = level + 1, frame.f_back
+        warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
 
 
 @attrs.frozen
@@ -60,6 +71,7 @@ def search_runs(
     *,
     dialect: str | Dialect = "oss",
     engine: Engine = columnar.rows,
+    heed: Heed = warn_caller,
 ) -> PagedList[Run]:
     """Return one page of the runs that a filter finds, in order.
 
@@ -80,6 +92,7 @@ def search_runs(
             page_token,
             dialect=dialect,
             engine=engine,
+            heed=heed,
         )
         return PagedList(store.runs.runs_at(rows), token)
 
@@ -95,6 +108,7 @@ def search_rows(
     *,
     dialect: str | Dialect = "oss",
     engine: Engine = columnar.rows,
+    heed: Heed = warn_caller,
 ) -> tuple[Sequence[int], str | None]:
     """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
     require_max_results(max_results)
@@ -102,7 +116,7 @@ def search_rows(
     resolved = _resolved(Entity.RUN, filter_string, order_by, run_view_type, chosen)
     token = read_token(page_token)
     plan = attrs.evolve(resolved.plan, experiment_ids=_ids(experiment_ids, chosen))
-    _surface(resolved.warnings)
+    heed(resolved.warnings)
     return _page(store, plan, token, max_results, engine)
 
 
@@ -116,6 +130,7 @@ def search_experiments(
     *,
     dialect: str | Dialect = "oss",
     engine: Engine = columnar.rows,
+    heed: Heed = warn_caller,
 ) -> PagedList[Experiment]:
     """Return one page of the experiments that a filter finds, in order.
 
@@ -128,7 +143,7 @@ def search_experiments(
     require_max_results(max_results, none_is_all=False)
     resolved = _resolved(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
     token = read_token(page_token)
-    _surface(resolved.warnings)
+    heed(resolved.warnings)
     with store.lock:
         rows, next_token = _page(store, resolved.plan, token, max_results, engine)
         return PagedList([store.experiments.experiment_at(row) for row in rows], next_token)
@@ -304,12 +319,3 @@ def _whole_id(experiment_id: str | int) -> str:
     if not -(2**63) <= number < 2**63:
         raise StoreError(f"Experiment ID '{experiment_id}' does not fit into 64 bits.", INTERNAL_ERROR)
     return str(number)
-
-
-def _surface(found: Iterable[Diagnostic]) -> None:
-    """Raise warnings at the first caller outside this package."""
-    for diagnostic in found:
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mlquery":
-            level, frame = level + 1, frame.f_back
-        warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
