@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from mlquery.histories import histories
 from mlquery.search import search_rows
 from mlquery.store import Store
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mlquery.store.columns import MetricColumn, TextColumn
     from mlquery.store.run_table import RunTable
 
-__all__ = ["DataFrame", "runs_frame", "search_frame"]
+__all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "search_frame"]
 
 _TEXTS = ("run_id", "experiment_id", "status", "artifact_uri")
 _TIMES = ("start_time", "end_time")
@@ -124,6 +125,32 @@ def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
         raise ValueError(f"no column is called {name!r}: {', '.join(_TEXTS + _TIMES)}, metrics.*, params.* or tags.*")
     found = (runs.params if prefix == "params" else runs.tags).get(key)
     return [None] * len(rows) if found is None else _text_array(found.table, found.codes[rows], text)
+
+
+def history_frame(
+    store: Store,
+    run_ids: Sequence[str],
+    keys: Sequence[str],
+    steps: tuple[int | None, int | None] = (None, None),
+    max_points: int | None = None,
+) -> DataFrame:
+    """Return the points of many runs and metrics: run_id, key, value, timestamp (ms UTC) and step.
+
+    Args and raises: as `mlquery.histories.histories`. `run_id` and `key` are categorical.
+    """
+    found = histories(store, run_ids, keys, steps, max_points)
+    data: dict[str, Any] = {
+        "run_id": _categories(found.runs, found.run_ids),
+        "key": _categories(found.keys, found.key_names),
+        "value": found.values,
+        "timestamp": found.timestamps,
+        "step": found.steps,
+    }
+    return DataFrame(data, copy=False)
+
+
+def _categories(codes: Any, names: Sequence[str]) -> Any:
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype="str"), validate=False)
 
 
 def _states(column: MetricColumn, rows: Any) -> Any:
