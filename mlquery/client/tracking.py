@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from mlquery.client import files
 from mlquery.client.values import (
@@ -45,6 +45,17 @@ _RUN_ID = re.compile(r"^[a-zA-Z0-9][\w\-]{0,255}$")
 _PARENT, _ROOT, _USER = "mlflow.parentRunId", "mlflow.rootRunId", "mlflow.user"
 
 
+class _Calls:
+    """A store as its clients see it: every call first meets the faults that a test has asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        self._store.faults.before(name)
+        return getattr(self._store, name)
+
+
 class Client:
     """Answers the calls of `mlflow.MlflowClient` from memory, in one dialect.
 
@@ -63,6 +74,7 @@ class Client:
         self._column = MATRIX.dialect(dialect)
         self.dialect = self._column.name
         self.store = Store(guid_ids=self._column.behaves("id.guid")) if store is None else store
+        self._calls = cast(Store, _Calls(self.store))
         self._limits = Limits(**self._column.enforced_limits)
 
     def __repr__(self) -> str:
@@ -89,15 +101,15 @@ class Client:
         if artifact_location is not None and artifact_location.startswith("runs:"):
             raise invalid_parameter(f"Artifact location cannot be a runs:/ URI. Given: '{artifact_location}'")
         own_tags = [ExperimentTag(key, value) for key, value in tags.items()] if tags else []
-        return self.store.create_experiment(name, artifact_location, own_tags, limits=self._limits)
+        return self._calls.create_experiment(name, artifact_location, own_tags, limits=self._limits)
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """Return an experiment."""
-        return self.store.get_experiment(experiment_id)
+        return self._calls.get_experiment(experiment_id)
 
     def get_experiment_by_name(self, name: str) -> Experiment | None:
         """Return an experiment, or None if no experiment has that name."""
-        return self.store.get_experiment_by_name(name)
+        return self._calls.get_experiment_by_name(name)
 
     def search_experiments(
         self,
@@ -109,6 +121,7 @@ class Client:
     ) -> PagedList[Experiment]:
         """Return one page of the experiments that match a filter."""
         size: Any = max_results  # None is refused, as by MLflow
+        self.store.faults.before("search_experiments")
         return search_experiments(
             self.store, view_type, size, filter_string, order_by, page_token, dialect=self.dialect
         )
@@ -116,25 +129,25 @@ class Client:
     def delete_experiment(self, experiment_id: str) -> None:
         """Archive an experiment and its runs."""
         self._require("delete_experiment", "experiment")
-        self.store.delete_experiment(experiment_id)
+        self._calls.delete_experiment(experiment_id)
 
     def restore_experiment(self, experiment_id: str) -> None:
         """Bring an archived experiment and its runs back."""
         self._require("restore_experiment", "experiment")
-        self.store.restore_experiment(experiment_id)
+        self._calls.restore_experiment(experiment_id)
 
     def rename_experiment(self, experiment_id: str, new_name: str) -> None:
         """Rename an experiment."""
         self._require("rename_experiment", "experiment")
-        self.store.rename_experiment(experiment_id, new_name, limits=self._limits)
+        self._calls.rename_experiment(experiment_id, new_name, limits=self._limits)
 
     def set_experiment_tag(self, experiment_id: str, key: str, value: Any) -> None:
         """Set a tag of an experiment; the value is stored as text."""
-        self.store.set_experiment_tag(experiment_id, ExperimentTag(key, str(value)), limits=self._limits)
+        self._calls.set_experiment_tag(experiment_id, ExperimentTag(key, str(value)), limits=self._limits)
 
     def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
         """Delete a tag of an experiment."""
-        self.store.delete_experiment_tag(experiment_id, key)
+        self._calls.delete_experiment_tag(experiment_id, key)
 
     # Runs
 
@@ -151,8 +164,9 @@ class Client:
         """
         own_tags = [RunTag(key, stored_text(value)) for key, value in (tags or {}).items() if value is not None]
         user_id, run_name = stored_text((tags or {}).get(_USER, "unknown")), stored_text(run_name)
+        create_run = self._calls.create_run  # a fault that takes its time holds no lock
         with self.store.lock:
-            run = self.store.create_run(
+            run = create_run(
                 experiment_id, user_id, start_time or self.store.clock(), own_tags, run_name, limits=self._limits
             )
             if not self._column.behaves("tag.rootRunId"):
@@ -174,7 +188,7 @@ class Client:
         """Return a run."""
         if _RUN_ID.match(run_id) is None:
             raise invalid_parameter(f"Invalid value \"{run_id}\" for parameter 'run_id' supplied.")
-        return self.store.get_run(run_id)
+        return self._calls.get_run(run_id)
 
     def get_parent_run(self, run_id: str) -> Run | None:
         """Return the run that a run is nested in, or None for a run that is not nested."""
@@ -191,6 +205,7 @@ class Client:
         page_token: str | None = None,
     ) -> PagedList[Run]:
         """Return one page of the runs that match a filter; a single experiment id needs no list."""
+        self.store.faults.before("search_runs")
         ids: Any = [experiment_ids] if isinstance(experiment_ids, int | str) else experiment_ids
         return search_runs(
             self.store, ids, filter_string, run_view_type, max_results, order_by, page_token, dialect=self.dialect
@@ -202,23 +217,23 @@ class Client:
             return
         info = self.get_run(run_id).info
         number = RunStatus.from_string(status or info.status)
-        self.store.update_run_info(run_id, number, info.end_time, name, limits=self._limits)
+        self._calls.update_run_info(run_id, number, info.end_time, name, limits=self._limits)
 
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
         """End a run, by default now and as "FINISHED"."""
         end_time = end_time or self.store.clock()
         number = RunStatus.from_string(status or "FINISHED")
-        self.store.update_run_info(run_id, number, end_time, None, limits=self._limits)
+        self._calls.update_run_info(run_id, number, end_time, None, limits=self._limits)
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run; it can be restored."""
         self._require("delete_run", "run")
-        self.store.delete_run(run_id)
+        self._calls.delete_run(run_id)
 
     def restore_run(self, run_id: str) -> None:
         """Bring a deleted run back."""
         self._require("restore_run", "run")
-        self.store.restore_run(run_id)
+        self._calls.restore_run(run_id)
 
     # What runs log
 
@@ -238,22 +253,22 @@ class Client:
         timestamp = self.store.clock() if timestamp is None else timestamp
         step = 0 if step is None else step
         metric = Metric(key, metric_value(value), timestamp, step, model_id, dataset_name, dataset_digest)
-        return performed(synchronous, lambda: self.store.log_metric(run_id, metric, limits=self._limits))
+        return performed(synchronous, lambda: self._calls.log_metric(run_id, metric, limits=self._limits))
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
         """Log a param as text and return its value; a param that is logged cannot be changed."""
         param = Param(key, str(value))
-        done = performed(synchronous, lambda: self.store.log_param(run_id, param, limits=self._limits))
+        done = performed(synchronous, lambda: self._calls.log_param(run_id, param, limits=self._limits))
         return value if done is None else done
 
     def set_tag(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
         """Set a tag of a run; the value is stored as text."""
         tag = RunTag(key, str(value))
-        return performed(synchronous, lambda: self.store.set_tag(run_id, tag, limits=self._limits))
+        return performed(synchronous, lambda: self._calls.set_tag(run_id, tag, limits=self._limits))
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag of a run."""
-        self.store.delete_tag(run_id, key)
+        self._calls.delete_tag(run_id, key)
 
     def log_batch(
         self,
@@ -269,7 +284,7 @@ class Client:
 
         def write() -> None:
             for some_metrics, some_params, some_tags in batches(own_metrics, own_params, tags):
-                self.store.log_batch(run_id, some_metrics, some_params, some_tags, limits=self._limits)
+                self._calls.log_batch(run_id, some_metrics, some_params, some_tags, limits=self._limits)
 
         return performed(synchronous, write) if metrics or params or tags else None
 
@@ -280,11 +295,11 @@ class Client:
         if models:
             raise invalid_parameter("mlquery keeps no logged models: pass `datasets` only")
         inputs = [own_dataset_input(dataset_input) for dataset_input in datasets or ()]
-        self.store.log_inputs(run_id, inputs, limits=self._limits)
+        self._calls.log_inputs(run_id, inputs, limits=self._limits)
 
     def get_metric_history(self, run_id: str, key: str) -> PagedList[Metric]:
         """Return every point that was logged for a metric, an empty list if there is none."""
-        return self.store.get_metric_history(run_id, key)
+        return self._calls.get_metric_history(run_id, key)
 
     # Artifacts, which are kept in memory
 

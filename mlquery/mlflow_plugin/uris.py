@@ -23,8 +23,8 @@ import attrs
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.mlflow_plugin import SCHEME
-from mlquery.mlflow_plugin.faults import Faults
 from mlquery.store import Store
+from mlquery.store.faults import Faults
 from mlquery.store.limits import Limits
 
 DEFAULT_DIALECT = "oss"
@@ -39,7 +39,6 @@ class State:
         store: Experiments, runs, artifacts.
         dialect: The name of the dialect in which it answers.
         registry: Registered models; made by `mlquery.mlflow_plugin.registry` at first use, None until then.
-        faults: What a test wants to go wrong.
         column: The dialect itself, a column of the support matrix.
         limits: What the dialect lets a write hold.
     """
@@ -47,7 +46,6 @@ class State:
     store: Store
     dialect: str = DEFAULT_DIALECT
     registry: Any = None
-    faults: Faults = attrs.field(factory=Faults)
     column: Dialect = attrs.field(init=False)
     limits: Limits = attrs.field(init=False)
 
@@ -55,6 +53,11 @@ class State:
         self.column = MATRIX.dialect(self.dialect)
         self.dialect = self.column.name
         self.limits = Limits(**self.column.enforced_limits)
+
+    @property
+    def faults(self) -> Faults:
+        """Return what a test wants to go wrong."""
+        return self.store.faults
 
     def clone(self) -> State:
         """Return an independent copy of store and registry, without faults."""

@@ -10,6 +10,7 @@ from typing import Any
 from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
+from mlquery.store.faults import FaultCalls, Faults
 from mlquery.store.kept import KeptResults
 from mlquery.store.names import Names
 from mlquery.store.run_table import RunTable
@@ -20,8 +21,8 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class State:
-    """Tables, lock, clock and ids. `version` rises with every write."""
+class State(FaultCalls):
+    """Tables, lock, clock, ids and faults. `version` rises with every write."""
 
     def __init__(self, clock: Callable[[], int] | None, names: Names, artifact_root: str, guid_ids: bool) -> None:
         self.lock = RLock()
@@ -31,6 +32,7 @@ class State:
         self.runs = RunTable()
         self.artifacts = Artifacts(self.lock, self._run_row)
         self.kept_results = KeptResults()
+        self.faults = Faults()
         self.default_experiment_id = "0"
         self._names = names
         self._artifact_root = artifact_root

@@ -44,7 +44,7 @@ class Store(ModelCalls, LoadCalls):
         return f"<Store: {self.experiments.size} experiments, {self.runs.size} runs>"
 
     def clone(self) -> Store:
-        """Return an independent copy; the two share columns until one of them writes to a column."""
+        """Return an independent copy, without faults; the two share columns until one of them writes to a column."""
         with self.lock:
             new = Store.__new__(Store)
             super(Store, new).__init__(self.clock, self._names.copy(), self._artifact_root, self._guid_ids)
