@@ -168,6 +168,7 @@ def direct_modules(module: str) -> set[str]:
                 "mlquery.engine.columnar",
                 "mlquery.engine.masks",
                 "mlquery.search",
+                "mlquery.histories",
                 "mlquery.frame",
                 "mlquery.load",
             },
