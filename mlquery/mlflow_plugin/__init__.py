@@ -19,7 +19,7 @@ def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:
     """Return the tracking store of a URI such as "mlquery://team"; `artifact_uri` is not needed."""
     from mlquery.mlflow_plugin.tracking import TrackingStore
 
-    return TrackingStore(store_uri, artifact_uri)
+    return TrackingStore(store_uri, artifact_uri)  # type: ignore[abstract]  # the rest is refused, see tracking
 
 
 def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:

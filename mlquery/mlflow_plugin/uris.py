@@ -16,13 +16,13 @@ import sys
 from itertools import count
 from threading import RLock
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX, Dialect
-from mlquery.mlflow_plugin import SCHEME
+from mlquery.mlflow_plugin import ARTIFACT_SCHEME, SCHEME
 from mlquery.store import Store
 from mlquery.store.faults import Faults
 from mlquery.store.limits import Limits
@@ -103,10 +103,19 @@ def new_private(dialect: str = DEFAULT_DIALECT, store: Store | None = None, stat
         return f"{SCHEME}://{name}" + ("" if new.dialect == DEFAULT_DIALECT else f"?dialect={quote(new.dialect)}")
 
 
-def new_state(dialect: str = DEFAULT_DIALECT, store: Store | None = None) -> State:
-    """Return a state that no URI names yet, with the ids of its dialect if the store is new."""
+def new_state(dialect: str = DEFAULT_DIALECT, store: Store | None = None, name: str = "") -> State:
+    """Return a state that no URI means yet.
+
+    Args:
+        dialect: How it answers.
+        store: What is in it; by default a new, empty store with the ids of the dialect.
+        name: The name under which others will find its artifacts, for a store that is shared.
+    """
     column = MATRIX.dialect(dialect)
-    return State(Store(guid_ids=column.behaves("id.guid")) if store is None else store, column.name)
+    if store is None:
+        root = f"{ARTIFACT_SCHEME}://{quote(name)}/" if name else f"{ARTIFACT_SCHEME}:"
+        store = Store(guid_ids=column.behaves("id.guid"), artifact_root=root)
+    return State(store, column.name)
 
 
 def put_private(state: State | None) -> State | None:
@@ -143,7 +152,7 @@ def _resolved(name: str, dialect: str | None) -> State:
     if state is None:
         if name.startswith(_PRIVATE):
             raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
-        state = _states[key] = new_state(dialect or DEFAULT_DIALECT)
+        state = _states[key] = new_state(dialect or DEFAULT_DIALECT, name=name)
     if dialect not in (None, state.dialect):
         raise invalid_parameter(
             f"The store {SCHEME}://{name} answers in dialect '{state.dialect}', not '{dialect}': "
@@ -164,7 +173,7 @@ def _parts(uri: str) -> tuple[str, str | None]:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
     if dialect is not None and dialect not in MATRIX.dialects:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': there are the dialects {sorted(MATRIX.dialects)}")
-    return path.strip("/"), dialect
+    return unquote(path.strip("/")), dialect
 
 
 def _forget_repositories() -> None:

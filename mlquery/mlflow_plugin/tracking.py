@@ -1,0 +1,88 @@
+"""The tracking store that `mlflow.set_tracking_uri("mlquery://…")` means: MLflow's calls, answered from memory.
+
+It holds a URI and nothing else; see `uris`. What MLflow's stores can do and this one does not is refused by name: those
+methods are found in MLflow's classes, so that none is missing silently when MLflow grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from mlflow.store.tracking.abstract_store import AbstractStore
+from mlflow.store.tracking.rest_store import RestStore
+
+from mlquery.mlflow_plugin.errors import not_kept
+from mlquery.mlflow_plugin.tracking_calls import require_endpoint
+from mlquery.mlflow_plugin.tracking_experiments import ExperimentCalls
+from mlquery.mlflow_plugin.tracking_history import HistoryCalls
+from mlquery.mlflow_plugin.tracking_models import ModelCalls
+from mlquery.mlflow_plugin.tracking_runs import RunCalls
+
+
+class TrackingStore(ExperimentCalls, RunCalls, HistoryCalls, ModelCalls):
+    """A tracking store in memory.
+
+    Args:
+        store_uri: What to work on, "mlquery://NAME?dialect=azure" or less.
+        artifact_uri: Not needed; MLflow passes it to every store.
+    """
+
+    def __init__(self, store_uri: str = "mlquery://", artifact_uri: str | None = None) -> None:
+        self.uri = store_uri
+        super().__init__()
+        self.require_uri()
+
+    def __repr__(self) -> str:
+        return f"<TrackingStore: {self.uri!r}>"
+
+
+# Of MLflow's own methods these need nothing but the calls above, or say what a store does not have.
+_INHERITED: Final = frozenset(
+    (
+        *("end_async_logging", "flush_async_logging", "shut_down_async_logging"),
+        *("supports_workspaces", "supports_trace_archival"),
+    )
+)
+# What a method is about, by a part of its name; the first that fits.
+_SUBJECTS: Final = (
+    ("mcp_", "MCP servers"),
+    ("scor", "scorers"),
+    ("prompt", "prompts"),
+    ("assessment", "assessments of traces"),
+    *((part, "traces") for part in ("trace", "span", "completed_sessions")),
+    ("issue", "issues"),
+    ("label_schema", "label schemas"),
+    *((part, "review queues") for part in ("review_queue", "user_queue")),
+    ("dataset", "evaluation datasets"),
+    ("model_versions_tags", "registered models in its tracking store"),
+    ("", "gateway settings"),
+)
+
+
+def refused_calls() -> Iterator[tuple[str, str]]:
+    """Yield every method of MLflow's stores that this one refuses, with what the method is about."""
+    named = {*dir(AbstractStore), *dir(RestStore)}
+    for name in sorted(named):
+        is_public = not name.startswith("_") and name not in _INHERITED
+        if is_public and not _is_ours(name):
+            yield name, next(subject for part, subject in _SUBJECTS if part in name)
+
+
+def _is_ours(name: str) -> bool:
+    return any(name in vars(room) for room in TrackingStore.__mro__ if room.__module__.startswith("mlquery."))
+
+
+def _refusal(name: str, subject: str) -> Callable[..., Any]:
+    def refuse(self: TrackingStore, *args: Any, **kwargs: Any) -> Any:
+        if "traces" in subject:
+            require_endpoint(self.state, "traces", "/api/3.0/mlflow/traces")
+        raise not_kept(name, subject)
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Refuse: this store does not keep {subject}."
+    return refuse
+
+
+for _name, _subject in list(refused_calls()):
+    setattr(TrackingStore, _name, _refusal(_name, _subject))
