@@ -1,0 +1,38 @@
+"""What the suite says of `oss` is what real MLflow answers, case by case: rows, order, acceptance and error codes."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from conformance.replay import Replay
+from mlquery.conformance import load_suite
+from mlquery.conformance.suite import Expectation
+
+SUITE = load_suite()
+pytestmark = pytest.mark.xdist_group("conformance replay")  # the stores of the suite are made once
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    return Replay(SUITE, tmp_path_factory.mktemp("replay"))
+
+
+@pytest.mark.parametrize("topic", SUITE.topics)
+def test_mlflow_answers_every_case_of_a_topic_as_the_suite_says(replay: Replay, topic: str) -> None:
+    cases = [case for case in SUITE.cases if case.topic == topic]
+
+    disagreeing = {case.id: found for case in cases if (found := replay.disagreements(case))}
+
+    assert len(cases) > 0
+    assert {} == disagreeing
+
+
+def test_the_replay_notices_rows_and_refusals_that_are_wrong(replay: Replay) -> None:
+    cases = {case.id: case for case in SUITE.cases}
+    found, refused = cases["page-runs.metric"], cases["page-runs.or"]
+    wrong = Expectation(rows=("first",))
+
+    assert 1 == len(replay.disagreements(attrs.evolve(found, expect={"oss": wrong})))
+    assert 1 == len(replay.disagreements(attrs.evolve(refused, expect={"oss": wrong})))
+    assert 1 == len(replay.disagreements(attrs.evolve(found, expect=dict(refused.expect))))
