@@ -32,11 +32,12 @@ if TYPE_CHECKING:
         RunTag,
         ViewType,
     )
-    from mlquery.errors import Diagnostic, QueryError, QueryWarning, Span, StoreError
+    from mlquery.errors import Diagnostic, MockWarning, QueryError, QueryWarning, Span, StoreError
     from mlquery.explain import explain
     from mlquery.language.matrix import MATRIX
     from mlquery.language.parser import parse_filter, parse_order_by
     from mlquery.load import load
+    from mlquery.mock import mock
     from mlquery.search import check
     from mlquery.store import Store
 
@@ -54,6 +55,7 @@ __all__ = [
     "InputTag",
     "LifecycleStage",
     "Metric",
+    "MockWarning",
     "PagedList",
     "Param",
     "QueryError",
@@ -72,6 +74,7 @@ __all__ = [
     "explain",
     "fluent",
     "load",
+    "mock",
     "parse_filter",
     "parse_order_by",
 ]
@@ -81,6 +84,7 @@ _HOMES = {
     "MATRIX": "mlquery.language.matrix",
     "Client": "mlquery.client",
     "Diagnostic": "mlquery.errors",
+    "MockWarning": "mlquery.errors",
     "QueryError": "mlquery.errors",
     "QueryWarning": "mlquery.errors",
     "Span": "mlquery.errors",
@@ -89,6 +93,7 @@ _HOMES = {
     "check": "mlquery.search",
     "explain": "mlquery.explain",
     "load": "mlquery.load",
+    "mock": "mlquery.mock",
     "parse_filter": "mlquery.language.parser",
     "parse_order_by": "mlquery.language.parser",
 }

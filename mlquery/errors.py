@@ -54,10 +54,16 @@ class Diagnostic:
     def __str__(self) -> str:
         """Render the finding with the text it is about underlined."""
         feature = f"  [{self.feature}]" if self.feature else ""
-        lines = [f"{self.argument}: {self.message}{feature}", *_underlined(self.source, self.span)]
+        lines = [f"{self.argument}: {_shown(self.message)}{feature}", *_underlined(self.source, self.span)]
         if self.suggestion:
-            lines.append(f"  instead: {self.suggestion}")
+            lines.append(f"  instead: {_shown(self.suggestion)}")
         return "\n".join(lines)
+
+
+def _shown(text: str, width: int = 500) -> str:
+    """Return a text on one line of bounded length, with dots for what cannot be printed; it may quote anything."""
+    dotted = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text[:width])
+    return f"{dotted}…" if len(text) > width else dotted
 
 
 def _underlined(source: str, span: Span, width: int = 100) -> list[str]:
@@ -67,10 +73,9 @@ def _underlined(source: str, span: Span, width: int = 100) -> list[str]:
     first = max(0, span.start - width // 2)
     window = source[first : first + width]
     stop = min(span.stop, first + len(window))
-    shown = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in window)
     lead, tail = "…" if first else "", "…" if first + width < len(source) else ""
     carets = "^" * max(1, stop - span.start)
-    return [f"    {lead}{shown}{tail}", f"    {' ' * (len(lead) + span.start - first)}{carets}"]
+    return [f"    {lead}{_shown(window)}{tail}", f"    {' ' * (len(lead) + span.start - first)}{carets}"]
 
 
 class QueryError(ValueError):
@@ -102,6 +107,10 @@ class QueryError(ValueError):
 
 class QueryWarning(UserWarning):
     """A query that runs although no source says it does, or that probably means something else."""
+
+
+class MockWarning(UserWarning):
+    """A test that left something behind in a mock: a run that is still active, a fault that never came."""
 
 
 class StoreError(Exception):

@@ -37,6 +37,8 @@ STAIRS = (
     {"mlquery.fluent"},
     {"mlquery.resources", "mlquery.load"},
     {"mlquery.mlflow_plugin"},
+    {"mlquery.mock"},
+    {"mlquery.pytest_plugin"},
     {"mlquery.conformance", "mlquery.demo"},
     {"mlquery.cli"},
     {"mlquery.__main__"},
@@ -175,7 +177,7 @@ def direct_modules(module: str) -> set[str]:
         ),
         ("sqlite3", {"mlquery.load"}),
         ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
-        ("mlflow", {"mlquery.mlflow_plugin"}),
+        ("mlflow", {"mlquery.mlflow_plugin", "mlquery.mock"}),
         ("pyarrow", set()),
     ],
 )
@@ -279,8 +281,11 @@ def is_overload(node: ast.AST) -> bool:
 
 
 # A dialect is a column of matrix.toml. Code may name `oss`, the default of every signature, and nothing else; a
-# docstring may name what it likes, and the demo is about two dialects.
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in {"mlquery.demo", "mlquery.conformance"}])
+# docstring may name what it likes, and the demo and the fixture for pytest are about two dialects.
+ABOUT_DIALECTS = {"mlquery.demo", "mlquery.conformance", "mlquery.pytest_plugin"}
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ABOUT_DIALECTS])
 def test_no_code_decides_by_the_name_of_a_dialect(module: str) -> None:
     tree = tree_of(module)
     defaults = {id(value) for value in default_values(tree)}

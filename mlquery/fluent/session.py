@@ -69,6 +69,13 @@ def use(target: Store | Client | None = None, dialect: str | None = None) -> Cli
     return client
 
 
+def swap(new: Session | None) -> Session | None:
+    """Let the fluent functions work in another session and return the one they worked in, None if there was none."""
+    global _session
+    before, _session = _session, new
+    return before
+
+
 def client() -> Client:
     """Return the client that the fluent functions call."""
     return session().client

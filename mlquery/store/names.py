@@ -37,7 +37,7 @@ class Names:
         dashed: Whether ids have dashes (8-4-4-4-12), as those of Azure Machine Learning have.
     """
 
-    def __init__(self, seed: int | None, dashed: bool) -> None:
+    def __init__(self, seed: int | str | None, dashed: bool) -> None:
         self._random = random.Random(seed)
         self._repeats = seed is not None
         self._dashed = dashed

@@ -40,6 +40,10 @@ class State(FaultCalls):
         self._next_experiment_number = 0
         self._is_untouched = True  # nothing but the default experiment is in it
 
+    def reseed(self, seed: int) -> None:
+        """Make the ids and run names to come repeat; they differ from those of a store made with that seed."""
+        self._names = Names(f"{seed} after {self.version}", self._guid_ids)
+
     def _run_row(self, run_id: str) -> int:
         row = self.runs.row_of.get(run_id)
         if row is None:

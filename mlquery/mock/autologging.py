@@ -1,0 +1,42 @@
+"""Which libraries MLflow logs on its own: remembered, and put back as it was. It knows nothing else of MLflow.
+
+**Source**: `mlflow.utils.autologging_utils` and `mlflow.utils.import_hooks` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
+from mlflow.utils.autologging_utils.safety import revert_patches
+from mlflow.utils.import_hooks import _post_import_hooks
+
+
+class Autologging:
+    """The state of autologging at the moment when this is made."""
+
+    def __init__(self) -> None:
+        self._settings: dict[str, dict[str, Any]] = dict(AUTOLOGGING_INTEGRATIONS)
+        self._hooks = {module: list(hooks) for module, hooks in _post_import_hooks.items()}
+
+    def put_back(self) -> None:
+        """Make autologging as it was; what was on is switched on again with its arguments."""
+        for name, settings in list(AUTOLOGGING_INTEGRATIONS.items()):
+            before = self._settings.get(name, {})
+            if settings is not before and settings != before:
+                _put_back(name, before)
+        # Libraries that are not imported yet wait here for autologging; those that were, have an empty list.
+        for module in [module for module, hooks in _post_import_hooks.items() if hooks]:
+            if module in self._hooks:
+                _post_import_hooks[module] = self._hooks[module]
+            else:
+                del _post_import_hooks[module]
+
+
+def _put_back(name: str, before: dict[str, Any]) -> None:
+    if before and not before.get("disable"):
+        import_module("mlflow" if name == "mlflow" else f"mlflow.{name}").autolog(**before)
+    else:
+        revert_patches(name)
+    AUTOLOGGING_INTEGRATIONS[name] = before

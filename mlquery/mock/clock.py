@@ -1,0 +1,52 @@
+"""A clock that a test can set: it turns the time of another clock, or a time that was set, into milliseconds UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlquery.store.state import now
+
+
+class Clock:
+    """Tells the time in ms UTC, goes on with the clock behind it until `set` stops it, and can be moved.
+
+    Args:
+        source: The clock behind it, by default the system's; or a time in ms UTC at which it stands still.
+    """
+
+    def __init__(self, source: Callable[[], int] | int | None = None) -> None:
+        self._source = source if callable(source) else now
+        self._stopped_at: int | None = None
+        self._ahead = 0
+        if source is not None and not callable(source):
+            self.set(source)
+
+    def __call__(self) -> int:
+        """Return the time in ms UTC."""
+        return self._source() + self._ahead if self._stopped_at is None else self._stopped_at
+
+    def __repr__(self) -> str:
+        return f"<Clock: {self()} ms{'' if self._stopped_at is None else ', stopped'}>"
+
+    def set(self, ms: int) -> None:
+        """Stop the clock at a time in ms UTC."""
+        self._stopped_at = _whole(ms)
+
+    def tick(self, ms: int = 1) -> None:
+        """Move the clock on by some milliseconds; one that goes keeps going from there."""
+        if self._stopped_at is None:
+            self._ahead += _whole(ms)
+        else:
+            self._stopped_at += _whole(ms)
+
+    def copy(self) -> Clock:
+        """Return a clock that shows the same time and is moved on its own."""
+        new = Clock(self._source)
+        new._stopped_at, new._ahead = self._stopped_at, self._ahead
+        return new
+
+
+def _whole(ms: int) -> int:
+    if isinstance(ms, bool) or not isinstance(ms, int):
+        raise TypeError(f"a time is a whole number of milliseconds since 1970, not {ms!r}")
+    return ms
