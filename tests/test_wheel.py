@@ -98,6 +98,13 @@ def test_the_conformance_cases_the_example_and_the_types_are_in_the_wheel(progra
     assert "True True True mlquery\n" == run([str(programs / "python"), "-c", code], tmp_path)
 
 
+def test_the_conformance_suite_passes_with_the_core_dependencies(programs: Path, tmp_path: Path) -> None:
+    printed = json.loads(run([str(programs / "mlquery"), "conformance", "--format", "json"], tmp_path))
+
+    assert 650 <= printed["cases"]
+    assert [] == printed["failures"]
+
+
 def test_a_search_with_a_data_frame_works_with_the_core_dependencies(programs: Path, tmp_path: Path) -> None:
     code = (
         "from mlquery import fluent as mlflow\n"
