@@ -152,10 +152,17 @@ def _check_time(part: Text | Number, text: str, target: Target, findings: Findin
     is_whole, span = Number(text).is_integer, part.span
     if not is_whole and findings.entity is Entity.EXPERIMENT:
         findings.error("wrong-type", f"{target.label} is compared with whole milliseconds", span)
-    elif is_whole and not _LEAST <= int(text) <= _GREATEST:
+    elif is_whole and not _fits_64_bits(text):
         # In quotes it is refused before a database sees it.
         code = INTERNAL_ERROR if isinstance(part, Number) else INVALID_PARAMETER_VALUE
         findings.error("wrong-type", "the number does not fit into 64 bits", span, error_code=code)
+
+
+def _fits_64_bits(digits: str) -> bool:
+    try:
+        return _LEAST <= int(digits) <= _GREATEST
+    except ValueError:  # Python reads no more than a few thousand digits, leading zeros included
+        return False
 
 
 def _judge_meaning(node: Comparison, target: Target, findings: Findings) -> None:

@@ -55,14 +55,19 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
         case Number(text):
             return text
         case Items(items):
-            return f"({', '.join(map(render, items))})"
+            return f"({', '.join(map(_item, items))})"
         case Range(low, high):
             return f"{render(low)} AND {render(high)}"
     raise TypeError(f"not a syntax tree: {node!r}")
 
 
 _TEXT_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
+_ITEM_QUOTES = tuple((quote, re.compile(lexical.ITEM, re.IGNORECASE)) for quote in "'\"")
 _KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_TEXT_QUOTES))
+
+
+def _item(item: Text | Number) -> str:
+    return render(item) if isinstance(item, Number) else _between(item.value, _ITEM_QUOTES)
 
 
 def _name(name: Name) -> str:
@@ -72,14 +77,18 @@ def _name(name: Name) -> str:
         if not is_plain:
             raise ValueError(f"the key {name.key!r} cannot stand without quotes")
         return prefix + name.key
-    return prefix + _between(name.key, _KEY_QUOTES if prefix else _KEY_QUOTES[:2])
+    quotes = _KEY_QUOTES if prefix else _KEY_QUOTES[:2]
+    is_backticked = len(name.key) > 1 and name.key[0] == name.key[-1] == "`"
+    # Within quotes, backticks around the whole key come off too, so such a key needs another pair.
+    return prefix + (_between(f"`{name.key}`", quotes[1:]) if is_backticked else _between(name.key, quotes))
 
 
 def _between(value: str, quotes: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
     """Return the value between the first quotes that can hold it; none may follow a backslash."""
     for quote, whole in quotes:
         written = f"{quote}{value}{quote}"
+        read = whole.match(written)
         hides_the_end = value.endswith("\\") and quote != "`"
-        if not hides_the_end and whole.fullmatch(written):
+        if not hides_the_end and read and read.end() == len(written):
             return written
     raise ValueError(f"no quotes can hold {value!r}")

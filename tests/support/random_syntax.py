@@ -1,0 +1,297 @@
+"""Hypothesis strategies for the language itself: syntax trees, their spellings, texts from the grammar, damaged texts.
+
+Nothing here knows which fields exist or what a dialect accepts.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.extra.lark import from_lark
+from lark import Lark
+from lark.exceptions import LarkError
+
+from mlquery.language import render as canonical
+from mlquery.language.syntax import (
+    And,
+    Comparison,
+    Expression,
+    Group,
+    Items,
+    Literal,
+    Name,
+    Not,
+    Number,
+    Or,
+    OrderTerm,
+    Range,
+    Text,
+)
+
+GRAMMAR_FILE = Path(__file__).resolve().parents[2] / "grammar" / "mlquery.lark"
+EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "300"))
+SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@cache
+def lark_parser() -> Lark:
+    """Read the normative grammar as its first comment says."""
+    source = GRAMMAR_FILE.read_text(encoding="utf-8")
+    return Lark(source, parser="earley", lexer="dynamic", start=["filter", "order_by"])
+
+
+def is_in_grammar(text: str, start: str) -> bool:
+    """Tell whether the normative grammar derives a text."""
+    try:
+        lark_parser().parse(text, start=start)
+    except LarkError:
+        return False
+    return True
+
+
+# ---- Syntax trees ---------------------------------------------------------------------------------------------------
+
+_SEGMENTS = st.sampled_from(
+    ["a", "acc", "é", "mlflow", "x_1", "5x", "1_a", "_", "like", "null", "insert", "From_", "K", "desc", "ﬁ"]
+)
+_BARE_KEYS = st.lists(_SEGMENTS, min_size=1, max_size=3).map(".".join)
+_PREFIXES = st.one_of(st.sampled_from(["metrics", "params", "tags", "run", "and", "NOT", "or"]), _SEGMENTS)
+_BARE_NAMES = _SEGMENTS.filter(lambda word: word not in ("like", "null"))
+
+_AWKWARD = "a1 '\"`\\().,%_=\n\0é\u2028😀-"
+_ANY_TEXT = st.one_of(
+    st.sampled_from(["", "x", "it's", 'say "hi"', "a b", "''", "\\'", "x.y", "` `", "`a`", "a``b", "AND", "50%"]),
+    st.text(st.sampled_from(_AWKWARD), max_size=6),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+)
+
+
+def _can_be_written(node: Expression | Literal | Name) -> bool:
+    try:
+        canonical.render(node)
+    except ValueError:
+        return False
+    return True
+
+
+NAMES = st.one_of(
+    st.builds(Name, _PREFIXES, _BARE_KEYS),
+    st.builds(Name, st.none(), _BARE_NAMES),
+    st.builds(Name, st.one_of(st.none(), _PREFIXES), _ANY_TEXT, st.just(True)),
+).filter(_can_be_written)
+
+NUMBERS = st.one_of(
+    st.sampled_from(["0", "-1", "007", "1.5", "-.5", "5.", "1e3", "-1.5E-3", "1e999", "9" * 25, "٣"]),
+    st.integers().map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:.3f}"),
+).map(Number)
+TEXTS = _ANY_TEXT.map(Text).filter(_can_be_written)
+_LITERALS = st.one_of(TEXTS, NUMBERS)
+_ITEMS = st.one_of(_ANY_TEXT.map(Text), NUMBERS).filter(lambda item: _can_be_written(Items((item,))))
+_LISTS = st.lists(_ITEMS, min_size=1, max_size=4).map(tuple).map(Items)
+
+_PLAIN_OPS = st.sampled_from(
+    ["=", "!=", ">", ">=", "<", "<=", "==", "<>"]
+    + [f"{negation}{word}" for negation in ("", "NOT ") for word in ("LIKE", "ILIKE", "RLIKE")]
+)
+COMPARISONS = st.one_of(
+    st.builds(Comparison, NAMES, _PLAIN_OPS, _LITERALS),
+    st.builds(Comparison, NAMES, st.sampled_from(["IN", "NOT IN"]), _LISTS),
+    st.builds(Comparison, NAMES, st.sampled_from(["IS NULL", "IS NOT NULL"]), st.none()),
+    st.builds(Comparison, NAMES, st.just("BETWEEN"), st.builds(Range, _LITERALS, _LITERALS)),
+)
+
+
+def _joined(operands: st.SearchStrategy[Expression], join: type[And | Or]) -> st.SearchStrategy[Expression]:
+    """Return one operand or a join of several, as the parser builds them: no join of a single operand."""
+    several = st.lists(operands, min_size=2, max_size=3).map(lambda found: join(tuple(found)))
+    return st.one_of(operands, several)
+
+
+def _factors(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    """Return what may stand between ANDs, around smaller factors."""
+    disjunctions = _joined(_joined(inner, And), Or)
+    return st.one_of(inner.map(Not), disjunctions.map(Group))
+
+
+_FACTORS = st.recursive(COMPARISONS, _factors, max_leaves=6)
+TREES = st.one_of(_joined(_joined(_FACTORS, And), Or), st.just(And(())))
+"""Every shape of tree that a filter can have."""
+ORDER_TERMS = st.builds(OrderTerm, NAMES, st.booleans())
+
+
+# ---- Spellings ------------------------------------------------------------------------------------------------------
+
+_ANY_BLANKS = st.sampled_from(["", "", " ", "  ", "\n", "\t", "\r\n", "\u00a0", "\x0b"])
+_SOME_BLANKS = _ANY_BLANKS.filter(bool)
+_ASCII_BLANKS = st.sampled_from(["", "", " ", "\t\n"])
+
+
+def _item(item: Text | Number) -> str:
+    return canonical.render(Items((item,)))[1:-1]
+
+
+class _Speller:
+    """Writes a tree in any spelling that the grammar knows: cases, blanks, ANDs left out or written twice."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self.draw = draw
+
+    def word(self, text: str) -> str:
+        """Write words in any case with any blanks between them."""
+        cased = self.draw(st.sampled_from([str.upper, str.lower, str.title]))(text)
+        if text == "IS NOT NULL":
+            return cased.replace(" ", self.draw(_SOME_BLANKS), 1)
+        return self.draw(_SOME_BLANKS).join(cased.split())
+
+    def around(self, word: str) -> str:
+        """Write a word of letters so that it touches no other."""
+        return self.draw(_SOME_BLANKS) + word + self.draw(_SOME_BLANKS)
+
+    def operator(self, op: str) -> str:
+        if op[0].isalpha():
+            return self.around(self.word(op))
+        return self.draw(_ANY_BLANKS) + op + self.draw(_ANY_BLANKS)
+
+    def items(self, node: Items) -> str:
+        items = [self.draw(_ASCII_BLANKS) + _item(item) + self.draw(_ASCII_BLANKS) for item in node.items]
+        return f"({','.join(items)}{self.draw(st.sampled_from(['', ',', ', ']))})"
+
+    def comparison(self, node: Comparison) -> str:
+        name = canonical.render(node.name)
+        match node.value:
+            case None:
+                return name + self.draw(_SOME_BLANKS) + self.word(node.op)
+            case Items():
+                return name + self.operator(node.op) + self.items(node.value)
+            case Range(low, high):
+                ends = canonical.render(low) + self.around(self.word("AND")) + canonical.render(high)
+                return name + self.operator(node.op) + ends
+        return name + self.operator(node.op) + canonical.render(node.value)
+
+    def conjunction(self, operands: tuple[Expression, ...]) -> str:
+        text = self.expression(operands[0])
+        for operand in operands[1:]:
+            text += self.joint(operand) + self.expression(operand)
+        return text
+
+    def joint(self, operand: Expression) -> str:
+        is_plain = isinstance(operand, Comparison) and isinstance(operand.value, Text | Number)
+        if is_plain and self.draw(st.integers(0, 3)) == 0:
+            return self.draw(_SOME_BLANKS)
+        return "".join(self.around(self.word("AND")) for _ in range(self.draw(st.integers(1, 2))))
+
+    def expression(self, node: Expression) -> str:
+        match node:
+            case And(operands):
+                return self.conjunction(operands)
+            case Or(operands):
+                return self.around(self.word("OR")).join(map(self.expression, operands))
+            case Not(operand):
+                return self.word("NOT") + self.draw(_SOME_BLANKS) + self.expression(operand)
+            case Group(operand):
+                return f"({self.draw(_ANY_BLANKS)}{self.expression(operand)}{self.draw(_ANY_BLANKS)})"
+            case Comparison():
+                return self.comparison(node)
+
+    def padding(self) -> str:
+        return self.draw(st.one_of(_ANY_BLANKS, st.just(" AND "), st.just("\tand and\n")))
+
+
+@st.composite
+def spelled_trees(draw: st.DrawFn) -> tuple[Expression, str]:
+    """Draw a tree and one of its many spellings."""
+    tree, speller = draw(TREES), _Speller(draw)
+    if tree == And(()):
+        return tree, draw(st.sampled_from(["", "and", " AND and\n"]))
+    return tree, speller.padding() + speller.expression(tree) + speller.padding()
+
+
+SPELLINGS = spelled_trees().map(lambda pair: pair[1])
+
+
+@st.composite
+def spelled_order_terms(draw: st.DrawFn) -> tuple[OrderTerm, str]:
+    """Draw an order term and one of its spellings."""
+    term = draw(ORDER_TERMS)
+    words = ["desc", "DESC", "Desc"] if term.descending else ["", "ASC", "asc"]
+    direction = draw(st.sampled_from(words))
+    return term, canonical.render(term.name) + (draw(_SOME_BLANKS) + direction if direction else "")
+
+
+ORDER_SPELLINGS = spelled_order_terms().map(lambda pair: pair[1])
+
+
+# ---- Texts from the grammar -----------------------------------------------------------------------------------------
+
+_LIKES = st.sampled_from(["LIKE", "ilike", "not  like", "NOT\nRLIKE"])
+_QUOTED = TEXTS.map(canonical.render)
+_TERMINALS = {
+    "PREFIX": _PREFIXES,
+    "ATTRIBUTE": _BARE_NAMES,
+    "KEY": _BARE_KEYS,
+    "BACKTICKED": st.sampled_from(["``", "`a b`", '`it\'s "x"`', "`a``b`", "`x.y`"]),
+    "TEXT": _QUOTED,
+    "DOUBLE_QUOTED": _QUOTED.filter(lambda text: text[0] == '"'),
+    "LIST_TEXT": _ITEMS.map(_item).filter(lambda text: text[0] in "'\""),
+    "NUMBER": NUMBERS.map(canonical.render),
+    "SYMBOL": st.sampled_from(["=", "!=", ">", ">=", "<", "<=", "==", "<>"]),
+    "LIKE": _LIKES,
+    "IN": st.sampled_from(["IN", "not in", "Not\tIn"]),
+    "NULL": st.sampled_from(["IS NULL", "is not null", "IS \n NOT NULL"]),
+    "BETWEEN": st.sampled_from(["BETWEEN", "between"]),
+    "_BETWEEN_AND": st.sampled_from(["AND", "and"]),
+    "_AND": st.sampled_from(["AND", "and", "And"]),
+    "_OR": st.sampled_from(["OR", "or"]),
+    "_NOT": st.sampled_from(["NOT", "not"]),
+    "_BLANKS": _SOME_BLANKS,
+    "_GAP": _ASCII_BLANKS.filter(bool),
+}
+_ORDER_TERMINALS = {"DIRECTION": st.sampled_from(["ASC", "DESC", "desc"])} | {
+    name: _TERMINALS[name] for name in ("PREFIX", "ATTRIBUTE", "KEY", "BACKTICKED", "TEXT", "DOUBLE_QUOTED", "_BLANKS")
+}
+_WORDS = ("LIKE", "IN", "NULL", "BETWEEN", "_BETWEEN_AND", "_AND", "_OR", "_NOT")
+
+
+def derived_filters() -> st.SearchStrategy[str]:
+    """Draw filters that the rules of the grammar derive; no pieces run together, so all of them are in the language."""
+    apart = {name: _TERMINALS[name].map(" {} ".format) for name in _WORDS}
+    apart |= {name: _TERMINALS[name].map("{} ".format) for name in ("TEXT", "NUMBER", "LIST_TEXT")}
+    return from_lark(lark_parser(), start="filter", explicit={**_TERMINALS, **apart})
+
+
+def loosely_derived_filters() -> st.SearchStrategy[str]:
+    """Draw filters by the same rules whose pieces may touch, so that many of them are not in the language."""
+    return from_lark(lark_parser(), start="filter", explicit=_TERMINALS)
+
+
+def derived_orders() -> st.SearchStrategy[str]:
+    """Draw entries of order_by that the rules of the grammar derive."""
+    return from_lark(lark_parser(), start="order_by", explicit=_ORDER_TERMINALS)
+
+
+# ---- Damage ---------------------------------------------------------------------------------------------------------
+
+_NASTY = [*"'\"`().,;= !<>-_%&|+*/#$@[]{}\\\t\nab15eANDORINé\0", "\u2028", "\x1c", "ſ", "ı", "İ", "K", "😀"]
+_PIECES = [*_NASTY, *_NASTY, " AND ", " or ", "not ", " in ", " is null", " like ", "()", "''", "between "]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
+    """Draw a text with one to three characters or words inserted, deleted, replaced or swapped."""
+    text = draw(texts)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(text)))
+        piece = draw(st.sampled_from(_PIECES))
+        changes = [
+            text[:place] + piece + text[place:],
+            text[:place] + text[place + 1 :],
+            text[:place] + piece + text[place + 1 :],
+            text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :],
+        ]
+        text = changes[draw(st.integers(0, 3))]
+    return text

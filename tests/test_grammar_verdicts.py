@@ -1,0 +1,177 @@
+"""The normative grammar and the parser read the same texts: derived ones, damaged ones and any others."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlquery.errors import QueryError
+from mlquery.language import tokens
+from mlquery.language.parser import parse_filter, parse_order_by
+from tests.support.random_syntax import (
+    ORDER_SPELLINGS,
+    SETTINGS,
+    SPELLINGS,
+    damaged,
+    derived_filters,
+    derived_orders,
+    is_in_grammar,
+    lark_parser,
+    loosely_derived_filters,
+)
+
+_CHARACTERS = st.characters(exclude_categories=["Cs"])  # lone surrogates are the parser's own affair
+
+
+def is_read(text: str, start: str) -> bool:
+    """Tell whether the parser reads a text."""
+    try:
+        parse_filter(text) if start == "filter" else parse_order_by(text)
+    except QueryError:
+        return False
+    return True
+
+
+@SETTINGS
+@given(derived_filters())
+def test_the_parser_reads_every_filter_that_the_grammar_derives(text: str) -> None:
+    assert (True, True) == (is_in_grammar(text, "filter"), is_read(text, "filter"))
+
+
+@SETTINGS
+@given(derived_orders())
+def test_the_parser_reads_every_order_that_the_grammar_derives(text: str) -> None:
+    assert (True, True) == (is_in_grammar(text, "order_by"), is_read(text, "order_by"))
+
+
+@SETTINGS
+@given(loosely_derived_filters())
+def test_pieces_of_filters_that_touch_get_the_same_verdict(text: str) -> None:
+    assert is_in_grammar(text, "filter") == is_read(text, "filter")
+
+
+@SETTINGS
+@given(SPELLINGS)
+def test_the_grammar_derives_every_spelling_of_a_tree(text: str) -> None:
+    assert is_in_grammar(text, "filter")
+
+
+@SETTINGS
+@given(damaged(SPELLINGS))
+def test_damaged_filters_get_the_same_verdict(text: str) -> None:
+    assert is_in_grammar(text, "filter") == is_read(text, "filter")
+
+
+@SETTINGS
+@given(damaged(ORDER_SPELLINGS))
+def test_damaged_orders_get_the_same_verdict(text: str) -> None:
+    assert is_in_grammar(text, "order_by") == is_read(text, "order_by")
+
+
+@pytest.mark.parametrize("start", ["filter", "order_by"])
+def test_any_text_gets_the_same_verdict(start: str) -> None:
+    @SETTINGS
+    @given(st.text(_CHARACTERS, max_size=12))
+    def compare(text: str) -> None:
+        assert is_in_grammar(text, start) == is_read(text, start)
+
+    compare()
+
+
+@pytest.mark.parametrize(
+    ("text", "is_filter"),
+    [
+        ("", True),
+        (" and AND ", True),
+        (" ", False),
+        ("and metrics.a = 1 and", True),
+        ("metrics.a = 1 params.b = 'x'", True),
+        ("metrics.a = 1 params.b IS NULL", False),
+        ("metrics.a = 1 NOT params.b = 'x'", False),
+        ("and.x = 1", True),
+        ("metrics.a = 1 AND AND.x = 1", True),
+        ("or.x = 1 and not.y = 2", True),
+        ("metrics.from = 1", False),
+        ("metrics.from_ = 1", True),
+        ("metrics.`from` = 1", True),
+        ("metrics.5x = 1", True),
+        ("metrics.12x = 1", False),
+        ("metrics.1e5 = 1", False),
+        ("'a' = 1", False),
+        ('"a" = 1', True),
+        ("a BETWEEN 1 AND 2 AND b BETWEEN 3 AND 4", True),
+        ("a BETWEEN 1 AND AND 2", False),
+        ("a = 1OR b = 2", False),
+        ("a = 'x'OR(b = 2)", True),
+        ("a = = 1", False),
+        ("a IN ()", False),
+        ("a IN ('x',)", True),
+        ("a IN ('x',,)", False),
+        ("a IN ('\\')", False),
+        ("a = '\\'", True),
+        ("a = '\\\\'", True),
+        ("a = 1e+3", False),
+        ("a = 'it''s'", True),
+        ("(and a = 1)", False),
+        ("a IS NOT NULL", True),
+        ("a IS NOT  NULL", False),
+    ],
+)
+def test_the_corners_of_the_grammar(text: str, is_filter: bool) -> None:
+    assert (is_filter, is_filter) == (is_in_grammar(text, "filter"), is_read(text, "filter"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_entry"),
+    [
+        ("metrics.a", True),
+        ("metrics.a desc", True),
+        ("metrics.`a b`\tASC", True),
+        ("start_time", True),
+        (" metrics.a", False),
+        ("metrics.a ", False),
+        ("metrics.a DESCENDING", False),
+        ("metrics.`a`DESC", False),
+        ("metrics.a, metrics.b", False),
+        ("", False),
+        ("null", False),
+        ("null.x", True),
+    ],
+)
+def test_the_corners_of_order_by(text: str, is_entry: bool) -> None:
+    assert (is_entry, is_entry) == (is_in_grammar(text, "order_by"), is_read(text, "order_by"))
+
+
+@pytest.mark.parametrize(
+    ("terminal", "expression"),
+    [
+        ("PREFIX", tokens.SEGMENT),
+        ("KEY", tokens.DOTTED),
+        ("ATTRIBUTE", f"(?!{tokens.RESERVED}){tokens.SEGMENT}"),
+        ("BACKTICKED", tokens.BACKTICKED),
+        ("TEXT", f"(?:{tokens.TEXT})"),
+        ("DOUBLE_QUOTED", tokens.DOUBLE_QUOTED),
+        ("NUMBER", tokens.NUMBER),
+        ("SYMBOL", tokens.SYMBOL),
+        ("LIKE", tokens.LIKE),
+        ("IN", tokens.IN),
+        ("NULL", tokens.NULL),
+        ("BETWEEN", tokens.BETWEEN),
+        ("_BETWEEN_AND", tokens.BETWEEN_AND),
+        ("_OR", tokens.OR),
+        ("_NOT", tokens.NOT),
+    ],
+)
+def test_the_grammar_and_the_parser_hold_the_same_expression(terminal: str, expression: str) -> None:
+    written = next(t.pattern.to_regexp() for t in lark_parser().terminals if t.name == terminal)
+
+    assert _comparable(expression) == _comparable(written)
+
+
+def _comparable(expression: str) -> str:
+    """Leave out what differs on purpose: blanks around operators, group names, groupings and lark's flags."""
+    plain = expression.removeprefix(r"\s*").removesuffix(r"\s*").replace(r"[\\]", r"\\")
+    return re.sub(r"\(\?(?:P<op>|i:|:)|(?<!\\)[()]", "", plain)

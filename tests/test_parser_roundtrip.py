@@ -1,0 +1,161 @@
+"""Syntax trees survive being written and read again, and every span covers the piece of text it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+
+from mlquery.errors import Span
+from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.render import render
+from mlquery.language.syntax import (
+    And,
+    Comparison,
+    Expression,
+    Group,
+    Items,
+    Name,
+    Not,
+    Number,
+    Or,
+    OrderTerm,
+    Range,
+    Text,
+)
+from tests.support.random_syntax import (
+    ORDER_TERMS,
+    SETTINGS,
+    TREES,
+    spelled_order_terms,
+    spelled_trees,
+)
+
+
+@SETTINGS
+@given(TREES)
+def test_a_tree_written_and_read_is_the_same_tree(tree: Expression) -> None:
+    assert tree == parse_filter(render(tree))
+
+
+@SETTINGS
+@given(spelled_trees())
+def test_every_spelling_of_a_tree_is_read_as_that_tree(pair: tuple[Expression, str]) -> None:
+    tree, text = pair
+
+    assert tree == parse_filter(text)
+
+
+@SETTINGS
+@given(ORDER_TERMS)
+def test_an_order_term_written_and_read_is_the_same_term(term: OrderTerm) -> None:
+    assert term == parse_order_by(render(term))
+
+
+@SETTINGS
+@given(spelled_order_terms())
+def test_every_spelling_of_an_order_term_is_read_as_that_term(pair: tuple[OrderTerm, str]) -> None:
+    term, text = pair
+
+    assert term == parse_order_by(text)
+
+
+@SETTINGS
+@given(spelled_trees())
+def test_the_span_of_every_part_covers_a_text_that_reads_as_that_part(pair: tuple[Expression, str]) -> None:
+    _, text = pair
+    tree = parse_filter(text)
+
+    covered = [(node, text[node.span.start : node.span.stop]) for node in parts(tree)]
+
+    assert [node for node, _ in covered] == [parse_filter(piece) for _, piece in covered]
+
+
+@SETTINGS
+@given(spelled_trees())
+def test_the_spans_of_names_literals_and_words_cover_their_texts(pair: tuple[Expression, str]) -> None:
+    _, text = pair
+
+    for node in parts(parse_filter(text)):
+        match node:
+            case Comparison(name, op, value, written):
+                assert name == parse_order_by(text[slice_of(name.span)]).name
+                assert op == " ".join(written.upper().split())
+                assert written in text[name.span.stop : node.span.stop]
+                if value is not None:
+                    assert is_written(value, text)
+            case Or(_, _, spans):
+                assert ["OR"] * (len(node.operands) - 1) == [text[slice_of(span)].upper() for span in spans]
+            case Not(_, _, word):
+                assert text[slice_of(word)].upper() == "NOT"
+
+
+def parts(node: Expression) -> Iterator[Expression]:
+    """Return the node and every expression inside it."""
+    yield node
+    match node:
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from parts(operand)
+        case Not(operand) | Group(operand):
+            yield from parts(operand)
+
+
+def slice_of(span: Span) -> slice:
+    return slice(span.start, span.stop)
+
+
+def is_written(value: Text | Number | Items | Range, source: str) -> bool:
+    """Tell whether the span of a literal covers it: what stands in quotes is the value, the rest is as written."""
+    text = source[slice_of(value.span)]
+    match value:
+        case Text(inner):
+            return text in (f"'{inner}'", f'"{inner}"')
+        case Number(digits):
+            return text == digits
+        case Items(items):
+            return text[0] + text[-1] == "()" and all(is_written(item, source) for item in items)
+        case Range(low, high):
+            covers_both = value.span == Span(low.span.start, high.span.stop)
+            return covers_both and is_written(low, source) and is_written(high, source)
+
+
+METRIC = Name("metrics", "a")
+
+
+@pytest.mark.parametrize(
+    ("tree", "text"),
+    [
+        (And(()), ""),
+        (Comparison(METRIC, "=", Number("1")), "metrics.a = 1"),
+        (Comparison(Name("tags", "a b", True), "LIKE", Text("it's")), 'tags.`a b` LIKE "it\'s"'),
+        (Comparison(Name("tags", "a`b", True), "=", Text("''")), "tags.\"a`b\" = ''''"),
+        (Comparison(Name(None, "run name", True), "IS NULL", None), "`run name` IS NULL"),
+        (Comparison(METRIC, "BETWEEN", Range(Number("1"), Number("2"))), "metrics.a BETWEEN 1 AND 2"),
+        (Comparison(METRIC, "NOT IN", Items((Number("1"), Text("it's")))), 'metrics.a NOT IN (1, "it\'s")'),
+        (Not(Group(Or((Comparison(METRIC, "==", Number("1")),) * 2))), "NOT (metrics.a == 1 OR metrics.a == 1)"),
+    ],
+)
+def test_the_canonical_text_of_a_tree(tree: Expression, text: str) -> None:
+    assert text == render(tree)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Name("metrics", "a b"),
+        Name(None, "like"),
+        Name(None, "a.b"),
+        Name("tags", "`'\"", True),
+        Text("'\""),
+        Text("\\"),
+        Text("\"\\''x"),
+        Items((Text("'\""),)),
+        Items((Text("a\\b"),)),
+        Items((Text("a\nb"),)),
+    ],
+)
+def test_what_no_text_can_say_is_not_written(part: Name | Text | Items) -> None:
+    with pytest.raises(ValueError, match=r"no quotes can hold|cannot stand without quotes"):
+        render(part)
