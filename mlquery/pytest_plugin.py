@@ -69,6 +69,7 @@ def mlquery_dialect(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def mlquery_mock(request: pytest.FixtureRequest, mlquery_seed: Any) -> Iterator[Mock]:
     """Yield the mock around the test."""
+    from mlquery.errors import MockWarning
     from mlquery.mock import mock
 
     arguments = _marked(request.node)
@@ -78,8 +79,10 @@ def mlquery_mock(request: pytest.FixtureRequest, mlquery_seed: Any) -> Iterator[
         arguments["dialect"] = request.getfixturevalue(_DIALECT)
     elif arguments.get("store", mlquery_seed) is None:
         arguments.setdefault("dialect", request.config.getini(_DIALECT))
-    with mock(**{"store": mlquery_seed, **arguments}) as active:
-        yield active
+    active = mock(**{"store": mlquery_seed, **arguments}).start()
+    yield active
+    for report in active.end():
+        request.node.warn(MockWarning(report))
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ What is global in MLflow only `mlquery.mock.mlflow_state` knows; it is imported,
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from importlib.util import find_spec
 from threading import RLock
 from types import TracebackType
@@ -38,7 +40,7 @@ _MISSING: Final = (
 _lock: Final = RLock()
 _active: Final[list[Mock]] = []
 _STATE: Final = "_state_of_mock"  # where a store made by a mock leads to its registered models
-_INSIDE: Final = ("mlquery.mock", "mlquery.pytest_plugin", "contextlib", "unittest", "_pytest", "pluggy")
+_INSIDE: Final = ("mlquery.mock", "contextlib", "unittest")
 
 
 class Mock:
@@ -65,6 +67,7 @@ class Mock:
         self._passthrough = passthrough
         self._state: uris.State | None = None
         self._before: _Before | None = None
+        self._about: Callable[..., Any] | None = None
 
     def __repr__(self) -> str:
         return f"<Mock: {'active' if self.is_active else 'not active'}, {self._state and self._state.store!r}>"
@@ -122,20 +125,23 @@ class Mock:
         Args:
             error: What the code under test has raised, if anything.
         """
+        for report in self.end(error):
+            if error is None:
+                _warn(report, self._about)
+            else:
+                error.add_note(f"mlquery.mock: {report}")
+
+    def end(self, error: BaseException | None = None) -> list[str]:
+        """Do what `stop` does, and return the sentences that it would warn with."""
         with _lock:
             if self._before is None or self._state is None:
-                return
+                return []
             faults = self._state.store.faults
             unused = faults.waiting()
             faults.clear()
             left = list(self._left_runs())
             self._put_back()
-        reports = [*self._end(left, "FAILED" if error else "FINISHED"), *_unused(unused)]
-        for report in reports:
-            if error is None:
-                warnings.warn(report, MockWarning, stacklevel=_depth())
-            else:
-                error.add_note(f"mlquery.mock: {report}")
+        return [*self._end_runs(left, "FAILED" if error else "FINISHED"), *_unused(unused)]
 
     def __enter__(self) -> Self:
         return self.start()
@@ -149,16 +155,16 @@ class Mock:
         """Decorate a function, which may be asynchronous or a generator, or a class of tests; see `mlquery.mock`."""
         return cast(Target, decorated(target, self.another))
 
-    def another(self, store: Store | Mock | None = None) -> Mock:
-        """Return a mock that is not active, with the arguments of this one but for a store that is given."""
-        return Mock(
-            self._dialect,
-            self._seed,
-            self._clock,
-            store or self._origin,
-            clone=self._clones,
-            passthrough=self._passthrough,
-        )
+    def another(self, about: Callable[..., Any] | None = None, store: Store | Mock | None = None) -> Mock:
+        """Return a mock that is not active, with the arguments of this one but for a store that is given.
+
+        Args:
+            about: What it is for; warnings point there.
+            store: What is there at the beginning.
+        """
+        new = copy(self)
+        new._origin, new._about, new._state, new._before = store or self._origin, about, None, None
+        return new
 
     def _started(self) -> uris.State:
         if self._state is None:
@@ -215,7 +221,7 @@ class Mock:
         _active.remove(self)
         self._before = None
 
-    def _end(self, runs: list[Any], status: str) -> Iterator[str]:
+    def _end_runs(self, runs: list[Any], status: str) -> Iterator[str]:
         """End runs in the store and yield a sentence about each."""
         from mlquery.mock.mlflow_state import running_monitor_of
 
@@ -247,6 +253,14 @@ def _has_mlflow() -> bool:
     if "mlflow" in sys.modules:
         return sys.modules["mlflow"] is not None
     return find_spec("mlflow") is not None
+
+
+def _warn(report: str, about: Callable[..., Any] | None) -> None:
+    code = getattr(about and inspect.unwrap(about), "__code__", None)
+    if code is None:
+        warnings.warn(report, MockWarning, stacklevel=_depth())
+    else:
+        warnings.warn_explicit(report, MockWarning, code.co_filename, code.co_firstlineno)
 
 
 def _depth() -> int:

@@ -19,9 +19,9 @@ _MOCK = "_mlquery_mock"
 
 
 class MakesMocks(Protocol):
-    """Makes a mock that is not active, on the store of another one where one is given."""
+    """Makes a mock that is not active, for a function, on the store of another mock where one is given."""
 
-    def __call__(self, store: Mock | None = None) -> Mock:
+    def __call__(self, about: Callable[..., Any] | None = None, store: Mock | None = None) -> Mock:
         """Make it."""
 
 
@@ -39,7 +39,7 @@ def _function(function: Callable[..., Any], another: MakesMocks) -> Callable[...
 
         @wraps(function)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
-            with another():
+            with another(function):
                 return await function(*args, **kwargs)
 
         return call_async
@@ -47,7 +47,7 @@ def _function(function: Callable[..., Any], another: MakesMocks) -> Callable[...
 
         @wraps(function)
         async def iterate_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            with another():
+            with another(function):
                 async for item in function(*args, **kwargs):
                     yield item
 
@@ -56,14 +56,14 @@ def _function(function: Callable[..., Any], another: MakesMocks) -> Callable[...
 
         @wraps(function)
         def iterate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with another():
+            with another(function):
                 return (yield from function(*args, **kwargs))
 
         return iterate
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with another():
+        with another(function):
             return function(*args, **kwargs)
 
     return call
@@ -87,7 +87,9 @@ def _test_case(case: type[TestCase], another: MakesMocks) -> type[TestCase]:
     @wraps(run)
     def run_in_mock(self: TestCase, result: Any = None) -> Any:
         outer = getattr(type(self), _MOCK, None)
-        with another(outer if outer is not None and outer.is_active else None) as mock:
+        with another(
+            getattr(self, self._testMethodName), outer if outer is not None and outer.is_active else None
+        ) as mock:
             self.addCleanup(mock.stop)
             return run(self, result)
 
@@ -116,7 +118,7 @@ def _between(cls: Any, another: MakesMocks) -> type:
 
     def setup_method(self: Any, method: Any) -> None:
         with ExitStack() as stack:
-            setattr(self, _MOCK, another().start())
+            setattr(self, _MOCK, another(method).start())
             stack.push(getattr(self, _MOCK))
             _call_fixture(set_up, self, method)
             stack.pop_all()
