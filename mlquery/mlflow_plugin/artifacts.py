@@ -23,7 +23,7 @@ from mlquery.errors import StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX
 from mlquery.mlflow_plugin import SCHEME
 from mlquery.mlflow_plugin.errors import as_mlflow
-from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, store_for
+from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, replacement, store_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +66,9 @@ class MemoryArtifacts(ArtifactRepository):
         for uri in (self.tracking_uri, mlflow.get_tracking_uri()):
             if uri and uri.startswith(f"{SCHEME}:"):
                 return store_for(uri)
+        state = replacement()
+        if state is not None:
+            return state
         raise invalid_parameter(
             f"The artifacts {self.artifact_uri} are in the memory of a store: set the tracking URI to that store"
         )

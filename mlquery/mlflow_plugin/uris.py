@@ -128,6 +128,11 @@ def put_private(state: State | None) -> State | None:
         return before
 
 
+def replacement() -> State | None:
+    """Return what stands in the place of all servers for a time, None while nothing does."""
+    return _private
+
+
 def forget(uri: str) -> None:
     """Drop a store from memory, as far as URIs hold it; nothing happens if it is not there."""
     name, _ = _parts(uri)

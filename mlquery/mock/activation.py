@@ -213,9 +213,9 @@ class Mock:
         before, inner = self._before, self._inner()
         assert before is not None
         if inner is None:
-            before.globals.put_back()
             uris.put_private(before.state)
             session.swap(before.session)
+            before.globals.put_back()
         else:
             inner.globals, inner.state, inner.session = before.globals, before.state, before.session
         _active.remove(self)
