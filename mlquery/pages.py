@@ -8,9 +8,18 @@ import json
 
 import attrs
 
-from mlquery.errors import Diagnostic, QueryError, Span, StoreError, invalid_parameter
+from mlquery.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    Diagnostic,
+    QueryError,
+    Span,
+    StoreError,
+    invalid_parameter,
+)
 
 MAX_RESULTS_LIMIT = 50_000
+_LONG = 2**63
 
 
 def require_max_results(max_results: int | None, none_is_all: bool = True) -> None:
@@ -72,10 +81,11 @@ def read_token(page_token: str | bytes | None) -> PageToken:
         found = PageToken(int(parsed["offset"]), _whole(parsed.get("size")), _whole(parsed.get("version")))
     except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         found = FIRST_PAGE
-    if found.offset < 1:
+    if not 1 <= found.offset < _LONG:
         text = page_token if isinstance(page_token, str) else repr(page_token)
         message = "not a page token; pass on the token of the page before, unchanged"
-        raise QueryError(Diagnostic("bad-page-token", message, "page_token", text, Span(0, len(text))))
+        code = INVALID_PARAMETER_VALUE if found.offset < 1 else INTERNAL_ERROR
+        raise QueryError(Diagnostic("bad-page-token", message, "page_token", text, Span(0, len(text)), error_code=code))
     return found
 
 
