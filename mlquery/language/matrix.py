@@ -187,11 +187,15 @@ class Dialect:
 
 @attrs.frozen(slots=False)
 class Matrix:
-    """The whole matrix: features in the order of the file, dialects, and where the knowledge comes from."""
+    """The whole matrix: features in the order of the file, dialects, and where the knowledge comes from.
+
+    `footnotes` are those of the Azure page, by number.
+    """
 
     features: tuple[Feature, ...]
     dialects: Mapping[str, Dialect]
     sources: Mapping[str, str]
+    footnotes: Mapping[int, str] = attrs.field(factory=dict)
 
     def dialect(self, name: str | Dialect) -> Dialect:
         """Return a dialect by name; a dialect is returned unchanged.
@@ -243,7 +247,8 @@ def load_matrix(text: str | None = None) -> Matrix:
     features = tuple(_feature(row, columns) for row in data["feature"])
     fields = tuple(_field(row) for row in data["field"])
     dialects = {name: _dialect(name, columns, features, fields) for name in columns}
-    return Matrix(features, dialects, data["sources"])
+    footnotes = {int(number): text for number, text in data["footnotes"].items()}
+    return Matrix(features, dialects, data["sources"], footnotes)
 
 
 def _dialect(

@@ -12,18 +12,24 @@ if TYPE_CHECKING:
     from mlquery.language.matrix import Cell, Feature, Matrix
 
 _MARKS = {"yes": "✓", "no": "–", "silent": "?"}
+_LETTERS = {1: "a", 2: "b"}
 _CONFIDENCE_MARKS = {"inferred": "ⁱ", "observed": "ᵒ"}
 
 
 def to_markdown(matrix: Matrix) -> str:
-    """Return the matrix as a Markdown table with the exceptions of every cell as numbered notes."""
+    """Return the matrix as a Markdown table with the exceptions of every cell as numbered notes.
+
+    The lines of the Azure page are in its words and carry its footnotes, as letters.
+    """
     notes: list[str] = []
     lines = [_row("Feature", *matrix.dialects), _row("---", *(":-:" for _ in matrix.dialects))]
     for feature in matrix.features:
         cells = (_mark(feature, name, notes) for name in matrix.dialects)
-        lines.append(_row(f"{_escaped(feature.title)} `{feature.id}`", *cells))
+        lines.append(_row(f"{_titled(feature)} `{feature.id}`", *cells))
     legend = "✓ yes · – no · ? no source says: accepted with a warning · ᵒ observed · ⁱ inferred"
-    return "\n".join([*lines, "", legend, "", *(f"{i}. {note}" for i, note in enumerate(notes, 1))]) + "\n"
+    footnotes = " · ".join(f"({_LETTERS[n]}) {text}" for n, text in matrix.footnotes.items())
+    lines += ["", legend, "", f"Footnotes of the page: {footnotes}", ""]
+    return "\n".join([*lines, *(f"{i}. {note}" for i, note in enumerate(notes, 1))]) + "\n"
 
 
 def to_csv(matrix: Matrix) -> str:
@@ -39,12 +45,22 @@ def to_csv(matrix: Matrix) -> str:
 def to_json(matrix: Matrix) -> str:
     """Return the dialects, the sources and one record for each feature, dialect and exception."""
     dialects = {name: {"title": d.title, "summary": d.summary} for name, d in matrix.dialects.items()}
-    data = {"dialects": dialects, "sources": dict(matrix.sources), "cells": list(_records(matrix))}
+    data = {
+        "dialects": dialects,
+        "sources": dict(matrix.sources),
+        "footnotes": {str(number): text for number, text in matrix.footnotes.items()},
+        "cells": list(_records(matrix)),
+    }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _titled(feature: Feature) -> str:
+    letter = f" <sup>{_LETTERS[feature.footnote]}</sup>" if feature.footnote else ""
+    return _escaped(feature.page or feature.title) + letter
 
 
 def _escaped(text: str) -> str:
@@ -86,6 +102,7 @@ def _record(feature: Feature, dialect: str, exception: str, cell: Cell) -> dict[
         "feature": feature.id,
         "title": feature.title,
         "page_row": feature.page or "",
+        "page_footnote": str(feature.footnote or ""),
         "dialect": dialect,
         "exception": exception,
         "supported": cell.state,
