@@ -136,14 +136,14 @@ def _build() -> pp.ParserElement:
     name = _token(lexical.NAME, "name", _name)
     text, number = _token(lexical.TEXT, "text", _text), _token(lexical.NUMBER, "number", _number)
     literal = (text | number).set_name("literal")
-    conjunction_word = _token(lexical.AND, "AND …", _unchanged).suppress()
+    conjunction_word = _token(lexical.AND, "AND", _unchanged).suppress()
     between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()
     ends = (literal + between_and + literal).set_name("range").add_parse_action(_range)
     symbol = _token(lexical.SYMBOL, "= != > >= < <= == <>", _operator)
     like = _token(lexical.LIKE, "[NOT] LIKE ILIKE RLIKE", _operator)
-    plain = (symbol | like) + literal
+    plain = (symbol | like).set_name("plain operator") + literal
     others = (
-        _token(lexical.IN, "[NOT] IN", _operator) + _token(lexical.ITEMS, "( literal , … )", _items)
+        _token(lexical.IN, "[NOT] IN", _operator) + _token(lexical.ITEMS, "list", _items)
         | _token(lexical.NULL, "IS [NOT] NULL", _operator)
         | _token(lexical.BETWEEN, "BETWEEN", _operator) + ends
     )
