@@ -9,7 +9,6 @@ Every entity is a snapshot: a later write to the store does not show through.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pprint import pformat
 from typing import Any, Final, Protocol, Self, TypeVar
 
 import attrs
@@ -63,6 +62,8 @@ class _Fields:
 
 
 def _shown(value: Any) -> str:
+    from pprint import pformat  # costs a tenth of the start, and few entities are printed
+
     return repr(value) if isinstance(value, _Fields) else pformat(value)
 
 

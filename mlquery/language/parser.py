@@ -14,7 +14,6 @@ import pyparsing as pp
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
-from mlquery.language.advice import filter_advice, order_advice
 from mlquery.language.syntax import (
     And,
     Comparison,
@@ -184,6 +183,8 @@ def parse_filter(text: str, argument: str = "filter_string") -> Expression:
     try:
         expression: Expression = GRAMMAR.parse_string(text)[0]
     except pp.ParseBaseException as error:
+        from mlquery.language.advice import filter_advice  # only mistakes need its expressions compiled
+
         raise QueryError(filter_advice(text, error.loc, argument)) from None
     except RecursionError:
         raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
@@ -201,6 +202,8 @@ def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
     """
     match = _ORDER.fullmatch(text)
     if match is None:
+        from mlquery.language.advice import order_advice
+
         raise QueryError(order_advice(text, argument))
     _require_encodable(text, argument)
     descending = (match["direction"] or "").upper() == "DESC"
