@@ -115,7 +115,7 @@ def search_rows(
     chosen = MATRIX.dialect(dialect)
     resolved = _resolved(Entity.RUN, filter_string, order_by, run_view_type, chosen)
     token = read_token(page_token)
-    plan = attrs.evolve(resolved.plan, experiment_ids=_ids(experiment_ids, chosen))
+    plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
     heed(resolved.warnings)
     return _page(store, plan, token, max_results, engine)
 
@@ -300,14 +300,16 @@ def _order_texts(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     return texts
 
 
-def _ids(experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str]:
+def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str]:
     """Return experiment ids as the store writes them.
 
     Source: MLflow 3.17 `_parse_experiment_ids`: whole numbers, however they are written.
     """
     if dialect.behaves("experiment_id.integer"):
         return frozenset(map(_whole_id, experiment_ids))
-    return frozenset(map(str, experiment_ids))
+    ids = frozenset(map(str, experiment_ids))
+    # MLflow's client searches "0" where no experiment is set, and creates runs there: the service knows what is meant.
+    return ids | {store.default_experiment_id} if "0" in ids else ids
 
 
 def _whole_id(experiment_id: str | int) -> str:
