@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mlquery.mock import mock
     from mlquery.search import check
     from mlquery.store import Store
+    from mlquery.tracker import open as open
 
 __version__ = "0.1.0"
 
@@ -79,7 +80,8 @@ __all__ = [
     "parse_order_by",
 ]
 
-# Where each public name is defined; whatever is not listed is an entity.
+# Where each public name is defined; whatever is not listed is an entity. `import *` leaves `open` out, or it would hide
+# Python's own.
 _HOMES = {
     "MATRIX": "mlquery.language.matrix",
     "Client": "mlquery.client",
@@ -93,6 +95,7 @@ _HOMES = {
     "check": "mlquery.search",
     "explain": "mlquery.explain",
     "load": "mlquery.load",
+    "open": "mlquery.tracker",
     "mock": "mlquery.mock",
     "parse_filter": "mlquery.language.parser",
     "parse_order_by": "mlquery.language.parser",
@@ -101,7 +104,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module at the first use."""
-    if name not in __all__:
+    if name not in __all__ and name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "fluent":
         return import_module("mlquery.fluent")

@@ -1,0 +1,12 @@
+"""The local offline tracker: a store that is kept on disk, filled from other MLflow stores and sent on to them.
+
+This module names what is public and loads each part at its first use.
+"""
+
+from __future__ import annotations
+
+from mlquery.tracker.durable import DurableStore
+from mlquery.tracker.errors import JournalError
+from mlquery.tracker.opening import open
+
+__all__ = ["DurableStore", "JournalError", "open"]

@@ -1,0 +1,57 @@
+"""Entries of a journal: a number, the name of a change, its content as JSON, and a checksum over the three.
+
+What a change means is not known here; see `replay`. JSON is Python's, so NaN, Infinity and -Infinity stand for
+themselves, and all of it is ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from zlib import crc32
+
+import attrs
+
+FORMAT_VERSION: Final = 1
+STORE: Final = "store"
+"""The change of entry 0: not a change, but what the store is."""
+
+encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def checksum(seq: int, call: str, body: str) -> int:
+    """Return the checksum of an entry."""
+    return crc32(f"{seq} {call} {body}".encode())
+
+
+@attrs.frozen
+class Entry:
+    """One change: `seq` counts from 0 without a gap, `call` names it, `body` is its content as JSON."""
+
+    seq: int
+    call: str
+    body: str
+
+    def content(self) -> Any:
+        """Return the content."""
+        return json.loads(self.body)
+
+
+@attrs.frozen
+class Identity:
+    """What a store is: the content of entry 0. `created` in ms UTC."""
+
+    store_id: str
+    created: int
+    guid_ids: bool = False
+    format_version: int = FORMAT_VERSION
+
+    def body(self) -> str:
+        """Return the content of entry 0."""
+        return encode(attrs.asdict(self))
+
+
+def identity_of(content: dict[str, Any]) -> Identity:
+    """Return what a store is, from the content of its entry 0; fields of later formats are passed over."""
+    names = {field.name for field in attrs.fields(Identity)}
+    return Identity(**{name: value for name, value in content.items() if name in names})

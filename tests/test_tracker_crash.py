@@ -1,0 +1,118 @@
+"""Stores on disk whose writers are killed: what was acknowledged is there, batches are whole, the store opens.
+
+Ten kills in all; `MLQUERY_CRASHES=200` asks for as many in each durability.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from mlquery.tracker import DurableStore
+from mlquery.tracker import open as open_store
+from tests.support import tracker_writer
+
+CRASHES = int(os.environ.get("MLQUERY_CRASHES", "5"))
+TOP = Path(__file__).resolve().parents[1]
+
+
+class Writer:
+    """A process that logs, and what it said so far."""
+
+    def __init__(self, store: Path, durability: str, seed: int) -> None:
+        command = [sys.executable, tracker_writer.__file__, str(store), durability, str(seed)]
+        environment = os.environ | {"PYTHONPATH": str(TOP)}
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+        )
+
+    def wait_for_a_line(self) -> bytes:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def kill(self) -> tuple[list[str], str]:
+        """Return the lines of a process that is killed now, and what it complained about."""
+        self.process.kill()
+        output, errors = self.process.communicate()
+        return output.decode().splitlines(), errors.decode()
+
+
+def lost(store: DurableStore, lines: Iterable[str]) -> list[str]:
+    """Return what was acknowledged and is not there."""
+    steps: dict[str, set[int]] = defaultdict(set)
+    missing = []
+    for line in lines:
+        kind, run_id, step, _ = line.split()
+        if run_id not in store.runs.row_of:
+            missing.append(line)
+            continue
+        if run_id not in steps:
+            steps[run_id] = set(store.history(run_id, "one")[2].tolist())
+        params = store.get_run(run_id).data.params if kind == "batch" else {}
+        is_there = {"run": True, "metric": int(step) in steps[run_id], "batch": f"param{step}" in params}[kind]
+        if not is_there:
+            missing.append(line)
+    return missing
+
+
+def torn_batches(store: DurableStore) -> list[str]:
+    """Return the batches of which a part is there and a part is not."""
+    found = []
+    for run_id in store.runs.ids:
+        data = store.get_run(run_id).data
+        times = store.history(run_id, "many")[1].tolist()
+        params = {int(key.removeprefix("param")) for key in data.params}
+        tags = {int(key.removeprefix("tag")) for key in data.tags if key.startswith("tag")}
+        whole = {time for time in set(times) if times.count(time) == tracker_writer.POINTS_OF_A_BATCH}
+        if not params == tags == whole == set(times):
+            found.append(run_id)
+    return found
+
+
+@pytest.mark.parametrize("durability", ["commit", "fast"])
+def test_nothing_acknowledged_is_lost_when_two_writers_are_killed(durability: str, tmp_path: Path) -> None:
+    chance, path, said = random.Random(CRASHES), tmp_path / "runs.mlq", []
+    for crash in range(CRASHES):
+        writers = [Writer(path, durability, 2 * crash + number) for number in range(2)]
+        first = [writer.wait_for_a_line().decode().strip() for writer in writers]
+        time.sleep(chance.random() * 0.3)
+        chance.shuffle(writers)
+        for writer in writers:
+            lines, errors = writer.kill()
+            said += lines
+            assert "" == errors
+            time.sleep(chance.choice([0, 0.02]))
+        said += first
+
+        store = open_store(path, durability)  # type: ignore[arg-type]
+
+        assert [] == lost(store, said)
+        assert [] == torn_batches(store)
+        store.close()
+    journal = sqlite3.connect(path / "journal.db")
+    assert [("ok",)] == journal.execute("PRAGMA integrity_check").fetchall()
+    journal.close()
+    assert len(said) > 20 * CRASHES
+
+
+def test_a_reader_sees_the_runs_of_a_process_that_is_still_writing(tmp_path: Path) -> None:
+    path = tmp_path / "runs.mlq"
+    reader = open_store(path)
+    writers = [Writer(path, "fast", seed) for seed in range(2)]
+    run_ids = [writer.wait_for_a_line().decode().split()[1] for writer in writers]
+
+    seen = [reader.get_run(run_id).data.tags["seed"] for run_id in run_ids]
+
+    assert ["0", "1"] == seen
+    said = [line for writer in writers for line in writer.kill()[0]]
+    assert [] == lost(reader, said)
+    reader.close()
