@@ -81,6 +81,7 @@ SETS = {
 # ... as a condition, ...
 CONDITIONS = {
     f"(?!{tokens.RESERVED})": "not AND OR NOT IN IS LIKE ILIKE RLIKE BETWEEN NULL",
+    tokens.PREFIX.removesuffix(tokens.SEGMENT): "not PARAMETER before a digit",
     tokens.NEVER_BARE: "not CASE IN VALUES USING FROM AS",
     r"(?!0x[\da-f])": "not 0x1…",
     r"(?!e-?\d)": "not e5…",

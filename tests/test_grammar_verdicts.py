@@ -99,6 +99,10 @@ def test_any_text_gets_the_same_verdict(start: str) -> None:
         ("metrics.`from` = 1", True),
         ("metrics.5x = 1", True),
         ("metrics.12x = 1", False),
+        ("params.5x = 1", True),
+        ("parameters.5x = 1", False),
+        ("Parameter.5x = 1", False),
+        ("parameters.`5x` = 1", True),
         ("metrics.1e5 = 1", False),
         ("'a' = 1", False),
         ('"a" = 1', True),
@@ -148,7 +152,7 @@ def test_the_corners_of_order_by(text: str, is_entry: bool) -> None:
 @pytest.mark.parametrize(
     ("terminal", "expression"),
     [
-        ("PREFIX", tokens.SEGMENT),
+        ("PREFIX", tokens.PREFIX),
         ("KEY", tokens.DOTTED),
         ("ATTRIBUTE", f"(?!{tokens.RESERVED}){tokens.SEGMENT}"),
         ("BACKTICKED", tokens.BACKTICKED),

@@ -17,8 +17,10 @@ SINGLE_QUOTED = r"'(?:''|\\'|[^'])*'"
 DOUBLE_QUOTED = r'"(?:""|\\"|[^"])*"'
 TEXT = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
 RESERVED = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN|NULL)(?![\w.])"
+# Before a dot and a digit MLflow's tokenizer takes this prefix for a keyword.
+PREFIX = rf"(?!PARAMETERS?\.\d){SEGMENT}"
 NAME = (
-    rf"(?P<name>(?P<prefix>{SEGMENT})\.(?:(?P<quoted>{BACKTICKED}|{TEXT})|(?P<key>{DOTTED}))"
+    rf"(?P<name>(?P<prefix>{PREFIX})\.(?:(?P<quoted>{BACKTICKED}|{TEXT})|(?P<key>{DOTTED}))"
     rf"|(?!{RESERVED})(?P<bare>{SEGMENT})|(?P<bare_quoted>{BACKTICKED}|{DOUBLE_QUOTED}))"
 )
 NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
