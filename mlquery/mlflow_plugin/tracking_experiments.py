@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import mlflow.entities as theirs
 from mlflow.store.entities.paged_list import PagedList
 
-from mlquery.client.values import stored_text
 from mlquery.entities import ExperimentTag, ViewType
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.tracking_calls import Calls, require_call, served
@@ -30,7 +29,7 @@ class ExperimentCalls(Calls):
         tags: Sequence[theirs.ExperimentTag] | None = None,
     ) -> str:
         """Create an experiment and return its id."""
-        own_tags = [ExperimentTag(tag.key, stored_text(tag.value)) for tag in tags or ()]
+        own_tags = [ExperimentTag(tag.key, tag.value) for tag in tags or ()]
         return state.store.create_experiment(name, artifact_location, own_tags, limits=state.limits)
 
     @served

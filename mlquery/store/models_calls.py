@@ -62,6 +62,8 @@ class ModelCalls(LogCalls):
         Raises: INVALID_PARAMETER_VALUE for a bad name, BAD_REQUEST for a tag or param without value or given twice.
         """
         _check_name(name)
+        if not experiment_id:
+            raise StoreError(f"A logged model needs an experiment: {experiment_id!r}", BAD_REQUEST)
         with self.lock:
             experiment_id = self.experiments.ids[self._active_experiment_row(experiment_id)]
             new_params, new_tags = _added("param", {}, params or ()), _added("tag", {}, tags or ())
@@ -178,8 +180,9 @@ class ModelCalls(LogCalls):
             super().log_batch(run_id, metrics, params, tags, limits=limits)
             return
         check_run_id(run_id)
-        check_batch(metrics, params, tags, limits)
+        _, own_params, _ = check_batch(metrics, params, tags, limits)
         with self.lock:
+            self._check_params(self._active_run_row(run_id), run_id, own_params, limits)
             points = self._points_of_models(run_id, about_models, limits)
             super().log_batch(run_id, metrics, params, tags, limits=limits)
             self._put_points(points)

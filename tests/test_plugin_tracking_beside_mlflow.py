@@ -1,0 +1,79 @@
+"""The same random scripts through `MlflowClient` on MLflow's SQLite store and on mlquery: the same answers and errors.
+
+`MLQUERY_FUZZ=2000` plays that many scripts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+import attrs
+import pytest
+from mlflow import MlflowClient
+
+from mlquery.mlflow_plugin import register, uris
+from mlquery.store import Store
+from tests.support.random_calls import Player, Script
+
+SCRIPTS = int(os.environ.get("MLQUERY_FUZZ", "60"))
+
+pytestmark = [
+    pytest.mark.xdist_group("plugin beside mlflow"),
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+]
+
+
+@attrs.define
+class Pair:
+    """A client of MLflow's store and one of ours, under one clock."""
+
+    theirs: Player
+    ours: Player
+    time: int = 0
+
+    def play(self, step: Any) -> tuple[Any, Any]:
+        """Make the same call on both, a millisecond later than the one before."""
+        self.time += 1
+        with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=self.time):
+            expected = self.theirs.play(step)
+        return expected, self.ours.play(step)
+
+    def begin(self) -> None:
+        """Start a script."""
+        self.time = 0
+        self.theirs.begin()
+        self.ours.begin()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    register()
+    folder = tmp_path_factory.mktemp("mlflow")
+    # MLflow logs the SQL of every statement that fails.
+    logging.disable(logging.CRITICAL)
+    clock: dict[str, Pair] = {}
+    uri = uris.new_private(store=Store(clock=lambda: clock["pair"].time if clock else 0))
+    with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=0):
+        theirs = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    clock["pair"] = Pair(Player(theirs), Player(MlflowClient(uri)))
+    yield clock["pair"]
+    uris.forget(uri)
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("seed", range(SCRIPTS))
+def test_a_script_of_random_calls_gives_the_answers_and_errors_of_mlflow(pair: Pair, seed: int) -> None:
+    script = Script(seed, f"script {seed}:")
+    pair.begin()
+
+    for number, step in enumerate(script.steps):
+        expected, answer = pair.play(step)
+
+        assert expected == answer, f"step {number}: {step}"
+        if step.call == "log_batch" and expected == ("refused", "BAD_REQUEST", ""):
+            break  # MLflow has written a part of the batch; mlquery writes all of a batch or nothing
