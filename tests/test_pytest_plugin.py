@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from mlquery.mock import mlflow_state  # imports MLflow, which a suite in this process would drop again
@@ -394,14 +390,10 @@ def test_without_mlflow_the_fixture_says_what_to_install(suite: pytest.Pytester)
     result.stdout.fnmatch_lines(["*ImportError: *pip install 'mlquery[[]mlflow]'*"])
 
 
-def test_the_plugin_is_listed_with_its_marker_and_fixtures() -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    shown = [
-        subprocess.run(
-            [*command, option], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        ).stdout
-        for option in ("--markers", "--fixtures")
-    ]
+def test_the_plugin_is_listed_with_its_marker_and_fixtures(suite: pytest.Pytester) -> None:
+    markers = suite.runpytest_inprocess("--markers").stdout
+    fixtures = suite.runpytest_inprocess("--fixtures").stdout
 
-    assert "@pytest.mark.mlquery(dialect, seed, clock, store)" in shown[0]
-    assert all(f"mlquery_{name}" in shown[1] for name in ("store", "client", "mock", "dialect", "seed"))
+    markers.fnmatch_lines(["@pytest.mark.mlquery(dialect, seed, clock, store): *"])
+    for name in ("seed", "dialect", "mock", "store", "client"):
+        fixtures.fnmatch_lines([f"mlquery_{name}*"])
