@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from mlquery.server.testing import mlquery_server, mlquery_servers
+
 if TYPE_CHECKING:
     from mlquery.client import Client
     from mlquery.mock import Mock
     from mlquery.store import Store
+
+__all__ = ["mlquery_server", "mlquery_servers"]
 
 DIALECTS: Final = ("oss", "azure")
 _FIXTURE, _DIALECT, _MARKER = "mlquery_mock", "mlquery_dialect", "mlquery"

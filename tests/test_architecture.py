@@ -180,6 +180,8 @@ def direct_modules(module: str) -> set[str]:
         ("sqlite3", {"mlquery.load", "mlquery.tracker"}),
         ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
         ("mlflow", {"mlquery.mlflow_plugin", "mlquery.tracker", "mlquery.mock"}),
+        ("starlette", {"mlquery.server"}),
+        ("uvicorn", {"mlquery.server"}),
         ("pyarrow", {"mlquery.tracker"}),
     ],
 )

@@ -11,10 +11,12 @@ import io
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -54,20 +56,60 @@ def commands(console: str) -> list[str]:
 
 
 def run_console(console: str) -> str:
-    """Return the block as it would look if it were typed now."""
-    return "".join(f"$ {command}\n{output_of(command)}" for command in commands(console))
+    """Return the block as it would look if it were typed now.
+
+    A command that ends with `&` goes on until the end of the block; on the way its port is one that is free here.
+    """
+    typed, settings, port = "", "", ""
+    with contextlib.ExitStack() as stack:
+        for command in commands(console):
+            if command.endswith("&"):
+                port = free_port()
+                output = stack.enter_context(background(command.removesuffix("&") + f" --port {port}"))
+            elif re.match(r"[A-Z]+=", command):
+                settings, output = f"{settings}{command}\n", ""
+            else:
+                output = output_of(settings + command, port)
+            typed += f"$ {command}\n{output.replace(f':{port}', ':5000') if port else output}"
+    return typed
 
 
-def output_of(command: str) -> str:
+@contextlib.contextmanager
+def background(command: str) -> Iterator[str]:
+    """Start a command, give the first line that it prints, and stop it in the end."""
+    with subprocess.Popen(**started(command, "exec "), text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
+
+
+def free_port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+def output_of(command: str, port: str = "") -> str:
     """Return what a command prints on both streams, and its exit code where the README shows `echo $?`."""
-    python = shlex.quote(sys.executable)
-    script = f'mlquery() {{ {python} -m mlquery "$@"; }}\n{command}'
+    done = subprocess.run(**started(command.replace(":5000", f":{port}") if port else command), check=False)
+    output: str = done.stdout.decode()
+    return output
+
+
+def started(command: str, prefix: str = "") -> dict[str, Any]:
+    """Return the arguments of `subprocess` for a command of the README."""
+    script = f'mlquery() {{ {prefix}{shlex.quote(sys.executable)} -m mlquery "$@"; }}\n{command}'
     environment = os.environ | {"COLUMNS": "120", "PYTHONWARNINGS": "ignore"}
     environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=TOP, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    return done.stdout.decode()
+    return {
+        "args": ["bash", "-c", script],
+        "cwd": TOP,
+        "env": environment,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+    }
 
 
 def run_session(session: str) -> str:

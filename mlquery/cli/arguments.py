@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     conformance.add_argument("--dialect", metavar="NAME", action="append", help="may be repeated; default: all")
     conformance.add_argument("--format", choices=["table", "json"], default="table", help="default: table")
     conformance.set_defaults(command=commands.conformance)
+    _add_serve(names.add_parser("serve", help="serve MLflow's REST API from memory"))
     return top
 
 
@@ -61,6 +62,23 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dialect", metavar="NAME", default=commands.DEFAULT_DIALECT, help=_DIALECT_HELP)
     command.add_argument("--format", choices=list(commands.FORMATS), default="table", help="default: table")
     command.set_defaults(command=commands.search)
+
+
+def _add_serve(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--from", dest="source", metavar="SOURCE", help="what to load first; it is never written to")
+    command.add_argument("--dialect", metavar="NAME", default=commands.DEFAULT_DIALECT, help=_DIALECT_HELP)
+    command.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default: 127.0.0.1, the loopback")
+    command.add_argument("--port", metavar="N", type=_port, default=5000, help="0 takes any free one; default: 5000")
+    command.add_argument("--token", metavar="TEXT", help="what requests must bear in their Authorization header")
+    command.add_argument("--max-body", metavar="MB", type=_count, default=32, help="of a call; default: 32")
+    command.add_argument("--max-artifact", metavar="MB", type=_count, default=1000, help="of a file; default: 1000")
+    command.set_defaults(command=commands.serve)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
 
 
 def _count(text: str) -> int:

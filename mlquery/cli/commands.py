@@ -103,6 +103,18 @@ def conformance(options: argparse.Namespace) -> int:
     return ACCEPTED if all(outcome.passed for outcome in outcomes) else REFUSED
 
 
+def serve(options: argparse.Namespace) -> int:
+    """Serve MLflow's REST API until interrupted."""
+    try:
+        from mlquery.cli.serving import serve as serve_store
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "mlquery":
+            raise
+        raise Misuse(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
+    serve_store(options, _dialect(options.dialect))
+    return ACCEPTED
+
+
 def _filter(options: argparse.Namespace) -> str:
     """Return the filter; from standard input without the line break that ends it, and with any bytes at all."""
     if options.filter != "-":

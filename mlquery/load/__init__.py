@@ -23,7 +23,7 @@ from mlquery.store import Store
 __all__ = ["SourceError", "load"]
 
 
-def load(source: str | os.PathLike[str]) -> Store:
+def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
     """Read an MLflow SQLite database or `mlruns` folder into a new store.
 
     Experiments, runs, params, tags, metric histories and dataset inputs are read, deleted ones too. Artifacts, models,
@@ -31,9 +31,10 @@ def load(source: str | os.PathLike[str]) -> Store:
 
     Args:
         source: path of the database or folder, or its `sqlite:///…` or `file:…` URI.
+        into: a new store, if one with settings of its own is wanted.
 
     Returns:
-        A store that has no further connection with the source.
+        The store, which has no further connection with the source.
 
     Raises:
         SourceError: nothing is there, it cannot be read, it is damaged, or it is no MLflow tracking data.
@@ -42,13 +43,14 @@ def load(source: str | os.PathLike[str]) -> Store:
     """
     name = os.fspath(source)
     path = Path(_local_path(name))
+    store = Store() if into is None else into
     try:
         if path.is_dir():
             with _without_collector():
-                return read_folder(path, name).into_store()
+                return read_folder(path, name).into_store(store)
         if path.is_file():
             with _without_collector():
-                return read_database(path, name).into_store()
+                return read_database(path, name).into_store(store)
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
     except OSError as error:
         raise SourceError(name, f"cannot be read: {error.strerror}") from None

@@ -70,8 +70,8 @@ class Contents:
     runs: list[LoadedRun]
     points: Points
 
-    def into_store(self) -> Store:
-        """Return a store that holds the contents.
+    def into_store(self, store: Store) -> Store:
+        """Put the contents into a new store, and return it.
 
         Raises:
             SourceError: they contradict themselves.
@@ -79,7 +79,6 @@ class Contents:
         self._check_experiments()
         self._check_runs()
         curves = list(self._curves())
-        store = Store()
         for experiment in self.experiments:
             fields = attrs.asdict(experiment, recurse=False, filter=attrs.filters.include(*_EXPERIMENT_FIELDS))
             store.load_experiment(**fields)

@@ -1,0 +1,33 @@
+"""The command `serve`: loads what is asked for, binds a port, says where, and serves until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mlquery.load import load
+from mlquery.server.guard import MEGABYTE, Guard, is_loopback_name
+from mlquery.server.process import bound_socket, url_of
+from mlquery.server.process import serve as serve_socket
+from mlquery.server.service import new_service, new_store
+
+
+def serve(options: argparse.Namespace, dialect: str) -> None:
+    """Serve MLflow's REST API.
+
+    Raises:
+        StoreError: the source cannot be read.
+        OSError: the address cannot be had.
+    """
+    store = new_store(dialect)
+    listening = bound_socket(options.host, options.port)
+    contents = "an empty store"
+    if options.source is not None:
+        load(options.source, into=store)
+        contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
+    is_loopback = is_loopback_name(options.host)
+    guard = Guard(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+    if not is_loopback and options.token is None:
+        print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
+    print(f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}", flush=True)
+    serve_socket(new_service(store, dialect), guard, listening)

@@ -1,0 +1,127 @@
+"""Turns what goes wrong into an HTTP status and a JSON body: MLflow's, or the envelope that a service sends.
+
+A request never causes a status of 500. MLflow's server sends it where its database fails on a value and for
+INVALID_STATE; its client then sends the request again, for minutes, so here they are 400 with the same error code.
+
+**Source**: `mlflow.exceptions` of MLflow 3.17 for codes and statuses; answers of Azure Machine Learning quoted in
+public issues, 2023 to 2025, for the envelope.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mlquery.errors import INVALID_PARAMETER_VALUE, QueryError, StoreError
+
+Answer = tuple[int, Any]
+"""An HTTP status and a JSON value; None is an empty body."""
+
+_STATUSES: Final = {
+    "CUSTOMER_UNAUTHORIZED": 401,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "ENDPOINT_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "RESOURCE_CONFLICT": 409,
+    "NOT_IMPLEMENTED": 501,
+}
+_CLASSES: Final = {
+    "BAD_REQUEST": "INVALID_PARAMETER_VALUE",
+    "CUSTOMER_UNAUTHORIZED": "PERMISSION_DENIED",
+    "ENDPOINT_NOT_FOUND": "RESOURCE_NOT_FOUND",
+    "INTERNAL_ERROR": "CLIENT_INTERNAL_ERROR",
+    "INVALID_PARAMETER_VALUE": "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE": "CLIENT_INTERNAL_ERROR",
+    "NOT_FOUND": "RESOURCE_NOT_FOUND",
+    "PERMISSION_DENIED": "PERMISSION_DENIED",
+    "RESOURCE_ALREADY_EXISTS": "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST": "RESOURCE_NOT_FOUND",
+}
+_OVER_LIMIT: Final = "A field of the entity is over the size limit."
+_EMPTY_FIELDS: Final = (
+    *("Severity", "MessageFormat", "MessageParameters", "ReferenceCode", "DetailsUri", "Target"),
+    *("InnerError", "DebugInfo", "AdditionalInfo"),
+)
+
+
+class Refusal(Exception):
+    """A request that is refused before any call is made; `status` where the code does not say it all."""
+
+    def __init__(self, message: str, error_code: str = INVALID_PARAMETER_VALUE, status: int | None = None) -> None:
+        super().__init__(message, error_code, status)
+        self.message = message
+        self.error_code = error_code
+        self.status = status
+
+
+class NotThere(Exception):
+    """A call that the endpoint of a dialect does not have; the answer has a status and no body."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Malformed(Refusal):
+    """A request whose fields do not fit their types, where the dialect does not read past that."""
+
+
+Worded = QueryError | StoreError | Refusal
+Failure = Worded | NotThere
+FAILURES: Final = (QueryError, StoreError, Refusal, NotThere)
+"""What a request can end with; anything else is a mistake of this package."""
+
+
+def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
+    """Return the answer to a request that failed.
+
+    Args:
+        error: What went wrong.
+        service: How the endpoint of the dialect answers; empty for the answers of MLflow's own server.
+        time: The time in ms UTC.
+    """
+    if isinstance(error, NotThere):
+        return error.status, None
+    status = getattr(error, "status", None) or _STATUSES.get(error.error_code, 400)
+    if service:
+        return status, _envelope(error, status, service["component"], time)
+    return status, _plain(error)
+
+
+def _plain(error: Worded) -> dict[str, Any]:
+    body = {"error_code": error.error_code, "message": error.message}
+    error_class = _CLASSES.get(error.error_code)
+    if error_class is not None:
+        body["sqlstate"] = "XXM00" if error_class == "CLIENT_INTERNAL_ERROR" else "KAM00"
+        body["error_class"] = error_class
+    return body
+
+
+def _envelope(error: Worded, status: int, component: str, time: int) -> dict[str, Any]:
+    message = _service_message(error)
+    is_validation = isinstance(error, Malformed) or message.startswith(_OVER_LIMIT)
+    code = "ValidationError" if is_validation else "UserError"
+    empty = dict.fromkeys(_EMPTY_FIELDS)
+    operation = uuid.uuid4().hex
+    return {
+        "Error": {"Code": code, "Message": message, **empty, "Details": []},
+        "Correlation": {"operation": operation, "request": operation[:16]},
+        "Environment": "mlquery",
+        "Location": "memory",
+        "Time": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="microseconds"),
+        "ComponentName": component,
+        "statusCode": status,
+        "error_code": error.error_code,
+    }
+
+
+def _service_message(error: Worded) -> str:
+    """Return what the service says; in place of words that no answer of it is known for, our own."""
+    if not isinstance(error, QueryError):
+        return error.message
+    first = error.diagnostics[0]
+    return first.service_message or first.message

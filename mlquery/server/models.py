@@ -1,0 +1,127 @@
+"""The calls about logged models.
+
+**Source** of fields, rules and answers: the handlers of `mlflow server` 3.17.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from mlquery.entities import Param, RunTag
+from mlquery.server import wire
+from mlquery.server.artifacts import listed_below, safe_path
+from mlquery.server.bodies import file_body, model_body
+from mlquery.server.calls import Call, a_list, a_text, a_whole, needed
+from mlquery.server.experiments import TAGS
+from mlquery.server.service import Service
+from mlquery.server.wire import Given, Message
+
+STATUSES: Final = {
+    "LOGGED_MODEL_STATUS_UNSPECIFIED": 0,
+    "LOGGED_MODEL_PENDING": 1,
+    "LOGGED_MODEL_READY": 2,
+    "LOGGED_MODEL_UPLOAD_FAILED": 3,
+}
+
+
+def _create(service: Service, given: Given) -> Any:
+    model = service.store.create_logged_model(
+        given["experiment_id"],
+        given["name"] or None,
+        given["source_run_id"],
+        [RunTag(tag["key"], tag["value"]) for tag in given["tags"]],
+        [Param(param["key"], param["value"]) for param in given["params"]],
+        given["model_type"],
+    )
+    return {"model": model_body(service, model)}
+
+
+def _get(service: Service, given: Given) -> Any:
+    model = service.store.get_logged_model(given["model_id"], given["allow_deleted"])
+    return {"model": model_body(service, model)}
+
+
+def _finalize(service: Service, given: Given) -> Any:
+    return {"model": model_body(service, service.store.finalize_logged_model(given["model_id"], given["status"]))}
+
+
+def _delete(service: Service, given: Given) -> Any:
+    service.store.delete_logged_model(given["model_id"])
+    return {}
+
+
+def _set_tags(service: Service, given: Given) -> Any:
+    tags = [RunTag(tag["key"], tag["value"]) for tag in given["tags"]]
+    service.store.set_logged_model_tags(given["model_id"], tags)
+    return {}
+
+
+def _delete_tag(service: Service, given: Given) -> Any:
+    service.store.delete_logged_model_tag(given["model_id"], given["tag_key"])
+    return {}
+
+
+def _log_params(service: Service, given: Given) -> Any:
+    params = [Param(param["key"], param["value"]) for param in given["params"]]
+    service.store.log_logged_model_params(given["model_id"], params)
+    return {}
+
+
+def _artifacts(service: Service, given: Given) -> Any:
+    path = given.get("artifact_directory_path")
+    path = None if path is None else safe_path(path)
+    location = service.store.get_logged_model(given["model_id"]).artifact_location
+    files = [file_body(service.whole, found) for found in listed_below(service.store, location, path)]
+    return ({"files": files} if files else {}) | {"root_uri": location}
+
+
+_ID: Final = wire.text("model_id")
+_PARAMS: Final = wire.parts("params", wire.text("key"), wire.text("value"))
+
+_CALLS: Final = (
+    Call(
+        "POST",
+        "logged-models",
+        Message(
+            (*map(wire.text, ("experiment_id", "name", "model_type", "source_run_id")), _PARAMS, TAGS),
+        ),
+        _create,
+        {
+            "experiment_id": (a_text, needed),
+            "name": (a_text,),
+            "model_type": (a_text,),
+            "source_run_id": (a_text,),
+            "params": (a_list,),
+            "tags": (a_list,),
+        },
+    ),
+    Call("GET", "logged-models/{model_id}", Message((_ID, wire.flag("allow_deleted"))), _get),
+    Call(
+        "PATCH",
+        "logged-models/{model_id}",
+        Message((_ID, wire.choice("status", STATUSES, 0))),
+        _finalize,
+        {"model_id": (a_text, needed), "status": (a_whole, needed)},
+    ),
+    Call("DELETE", "logged-models/{model_id}", Message((_ID,)), _delete),
+    Call("PATCH", "logged-models/{model_id}/tags", Message((_ID, TAGS)), _set_tags, {"tags": (a_list,)}),
+    Call("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message((_ID, wire.text("tag_key"))), _delete_tag),
+    Call(
+        "POST",
+        "logged-models/{model_id}/params",
+        Message((_ID, _PARAMS)),
+        _log_params,
+        {"model_id": (a_text, needed), "params": (a_list,)},
+    ),
+    Call(
+        "GET",
+        "logged-models/{model_id}/artifacts/directories",
+        Message((_ID, wire.text("artifact_directory_path"))),
+        _artifacts,
+        {"artifact_directory_path": (a_text,)},
+    ),
+)
+
+CALLS: Final = tuple(attrs.evolve(call, family="logged_models") for call in _CALLS)

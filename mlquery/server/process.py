@@ -1,0 +1,80 @@
+"""Runs the application: binds a socket, says where, and serves until it is told to stop, here or in a thread."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+
+from mlquery import __version__
+from mlquery.server.app import create_app
+from mlquery.server.guard import Guard
+from mlquery.server.service import Service
+
+LOOPBACK: Final = "127.0.0.1"
+_BACKLOG: Final = 2048
+_SOON: Final = 10.0
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 means any that is free.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    # With the protocol named, asyncio sends small packets at once; else answers wait 40 ms for an acknowledgement.
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the URL under which a socket is reached."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(service: Service, guard: Guard, listening: socket.socket) -> None:
+    """Serve until the process is interrupted. Requests that came since the socket was bound are answered too."""
+    _server(service, guard).run(sockets=[listening])
+
+
+@contextmanager
+def serving(service: Service, guard: Guard | None = None) -> Iterator[str]:
+    """Serve on a free port of the loopback, in a thread of this process, and give the URL."""
+    listening = bound_socket(LOOPBACK, 0)
+    server = _server(service, Guard() if guard is None else guard)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="mlquery server", daemon=True)
+    thread.start()
+    try:
+        yield url_of(listening)
+    finally:
+        server.should_exit = True
+        thread.join(_SOON)
+        listening.close()
+
+
+def _server(service: Service, guard: Guard) -> uvicorn.Server:
+    config = uvicorn.Config(
+        create_app(service, guard),
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=[("Server", f"mlquery/{__version__}")],
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)

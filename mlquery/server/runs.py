@@ -1,0 +1,198 @@
+"""The calls about runs as such: create, read, search, update, delete, restore, what they read and wrote.
+
+**Source** of fields, rules and answers: the handlers of `mlflow server` 3.17.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mlquery.entities import Dataset, DatasetInput, InputTag, RunTag, ViewType
+from mlquery.search import search_rows
+from mlquery.server import wire
+from mlquery.server.bodies import info_body, new_run_body, run_bodies, run_body
+from mlquery.server.calls import Call, Rule, a_list, a_text, a_whole, between, needed, texts
+from mlquery.server.experiments import TAGS, VIEWS
+from mlquery.server.service import Service, root_of
+from mlquery.server.wire import Given, Message
+
+STATUSES: Final = {"RUNNING": 1, "SCHEDULED": 2, "FINISHED": 3, "FAILED": 4, "KILLED": 5}
+RUN_ID: Final = wire.text("run_id")
+RUN_UUID: Final = wire.text("run_uuid")
+RUN_RULE: Final[dict[str, tuple[Rule, ...]]] = {"run_id": (needed, a_text)}
+_USER: Final = "mlflow.user"
+
+
+def run_id_of(given: Given) -> str:
+    """Return the run that a request is about; the older name of the field will do."""
+    run_id: str = given["run_id"] or given["run_uuid"]
+    return run_id
+
+
+def _create(service: Service, given: Given) -> Any:
+    store, user = service.store, given["user_id"]
+    tags = [RunTag(tag["key"], tag["value"]) for tag in given["tags"]]
+    shown_user = service.answers.get("user")
+    if shown_user is not None:
+        user = shown_user
+        tags = [RunTag(_USER, shown_user) if tag.key == _USER else tag for tag in tags]
+    with store.lock:
+        run = store.create_run(
+            given["experiment_id"], user, given["start_time"], tags, given["run_name"], limits=service.limits
+        )
+        if service.dialect.behaves("tag.rootRunId"):
+            root = root_of(store, run.info.run_id, run.data.tags.get("mlflow.parentRunId"))
+            store.set_tag(run.info.run_id, RunTag("mlflow.rootRunId", root))
+            run = store.get_run(run.info.run_id)
+    return {"run": new_run_body(service, run)}
+
+
+def _get(service: Service, given: Given) -> Any:
+    with service.store.lock:
+        return {"run": run_body(service, run_id_of(given))}
+
+
+def _search(service: Service, given: Given) -> Any:
+    store = service.store
+    with store.lock:
+        rows, token = search_rows(
+            store,
+            given["experiment_ids"],
+            given["filter"],
+            given["run_view_type"],
+            given["max_results"],
+            given["order_by"],
+            given["page_token"] or None,
+            dialect=service.dialect,
+            heed=service.heed,
+        )
+        body: dict[str, Any] = {"runs": run_bodies(service, rows)} if len(rows) else {}
+    return body | {"next_page_token": token} if token else body
+
+
+def _update(service: Service, given: Given) -> Any:
+    info = service.store.update_run_info(
+        run_id_of(given), given.get("status"), given.get("end_time"), given.get("run_name"), limits=service.limits
+    )
+    return {"run_info": info_body(service.whole, info)}
+
+
+def _delete(service: Service, given: Given) -> Any:
+    service.require_call("delete_run", "run")
+    service.store.delete_run(given["run_id"])
+    return {}
+
+
+def _restore(service: Service, given: Given) -> Any:
+    service.require_call("restore_run", "run")
+    service.store.restore_run(given["run_id"])
+    return {}
+
+
+def _log_inputs(service: Service, given: Given) -> Any:
+    if given["models"]:
+        service.require_endpoint("logged_models")
+    store, run_id = service.store, given["run_id"]
+    inputs = [_dataset_input(one) for one in given["datasets"]]
+    models = [model["model_id"] for model in given["models"]]
+    with store.lock:
+        store.log_inputs(run_id, inputs, limits=service.limits)
+        store.log_model_inputs(run_id, models)
+    return {}
+
+
+def _dataset_input(given: Given) -> DatasetInput:
+    found = given["dataset"]
+    dataset = Dataset(
+        found["name"],
+        found["digest"],
+        found["source_type"],
+        found["source"],
+        found.get("schema"),
+        found.get("profile"),
+    )
+    return DatasetInput(dataset, [InputTag(tag["key"], tag["value"]) for tag in given["tags"]])
+
+
+def _outputs(service: Service, given: Given) -> Any:
+    service.store.log_outputs(given["run_id"], [(model["model_id"], model["step"]) for model in given["models"]])
+    return {}
+
+
+_DATASETS: Final = wire.parts(
+    "datasets",
+    TAGS,
+    wire.part("dataset", *map(wire.text, ("name", "digest", "source_type", "source", "schema", "profile"))),
+)
+
+CALLS: Final = (
+    Call(
+        "POST",
+        "runs/create",
+        Message(
+            (
+                wire.text("experiment_id"),
+                wire.text("user_id"),
+                wire.text("run_name"),
+                wire.int64("start_time"),
+                TAGS,
+            )
+        ),
+        _create,
+        {"experiment_id": (a_text,), "start_time": (a_whole,), "run_name": (a_text,)},
+    ),
+    Call("GET", "runs/get", Message((RUN_ID, RUN_UUID)), _get, RUN_RULE),
+    Call(
+        "POST",
+        "runs/search",
+        Message(
+            (
+                wire.text("experiment_ids", many=True),
+                wire.text("filter"),
+                wire.choice("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
+                wire.int32("max_results", 1000),
+                wire.text("order_by", many=True),
+                wire.text("page_token"),
+            )
+        ),
+        _search,
+        {
+            "experiment_ids": (a_list,),
+            "filter": (a_text,),
+            "max_results": (a_whole, between(-(2**31), 50_000)),
+            "order_by": (a_list, texts),
+        },
+    ),
+    Call(
+        "POST",
+        "runs/update",
+        Message(
+            (
+                RUN_ID,
+                RUN_UUID,
+                wire.choice("status", STATUSES, 1),
+                wire.int64("end_time"),
+                wire.text("run_name"),
+            )
+        ),
+        _update,
+        {**RUN_RULE, "end_time": (a_whole,), "status": (a_text,), "run_name": (a_text,)},
+    ),
+    Call("POST", "runs/delete", Message((RUN_ID,)), _delete, RUN_RULE),
+    Call("POST", "runs/restore", Message((RUN_ID,)), _restore, RUN_RULE),
+    Call(
+        "POST",
+        "runs/log-inputs",
+        Message((RUN_ID, _DATASETS, wire.parts("models", wire.text("model_id")))),
+        _log_inputs,
+        {**RUN_RULE, "datasets": (a_list,), "models": (a_list,)},
+    ),
+    Call(
+        "POST",
+        "runs/outputs",
+        Message((RUN_ID, wire.parts("models", wire.text("model_id"), wire.int64("step")))),
+        _outputs,
+        {**RUN_RULE, "models": (needed, a_list)},
+        "logged_models",
+    ),
+)
