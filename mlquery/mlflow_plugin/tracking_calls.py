@@ -6,14 +6,15 @@ errors of this package.
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from mlflow.store.tracking.abstract_store import AbstractStore
 
-from mlquery.errors import QueryError, QueryWarning, StoreError
+from mlquery.errors import Diagnostic, QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.mlflow_plugin.errors import as_mlflow, not_there
 from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, store_for
@@ -62,8 +63,21 @@ def require_call(state: State, call: str, entity: str) -> None:
     """Refuse a call that the dialect does not support; warn of one that no source speaks of."""
     verdict = state.column.require_call(call, entity)
     if verdict is not None and verdict.state == "silent":
-        message = f"no source says that {state.dialect} supports {call}  [{verdict.feature.id}]"
-        warnings.warn(message, QueryWarning, stacklevel=4)
+        _warn(f"no source says that {state.dialect} supports {call}  [{verdict.feature.id}]")
+
+
+def heed(found: Iterable[Diagnostic]) -> None:
+    """Issue the warnings of a query that runs."""
+    for diagnostic in found:
+        _warn(str(diagnostic))
+
+
+def _warn(message: str) -> None:
+    """Issue a warning at the first caller outside MLflow and this package: that is where the call is written."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("mlquery", "mlflow"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(QueryWarning(message), stacklevel=level)
 
 
 def require_endpoint(state: State, family: str, path: str) -> None:

@@ -12,7 +12,7 @@ from mlflow.store.entities.paged_list import PagedList
 
 from mlquery.entities import ExperimentTag, ViewType
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.tracking_calls import Calls, require_call, served
+from mlquery.mlflow_plugin.tracking_calls import Calls, heed, require_call, served
 from mlquery.mlflow_plugin.uris import State
 from mlquery.search import search_experiments
 
@@ -54,9 +54,8 @@ class ExperimentCalls(Calls):
         page_token: str | None = None,
     ) -> PagedList[theirs.Experiment]:
         """Return one page of the experiments that a filter finds."""
-        found = search_experiments(
-            state.store, view_type, max_results, filter_string, order_by, page_token, dialect=state.column
-        )
+        given = (view_type, max_results, filter_string, order_by, page_token)
+        found = search_experiments(state.store, *given, dialect=state.column, heed=heed)
         return PagedList(list(map(convert.experiment, found)), found.token)
 
     @served

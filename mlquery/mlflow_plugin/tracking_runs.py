@@ -19,7 +19,7 @@ from mlquery.client.values import own_dataset_input, stored_text
 from mlquery.entities import Run, RunTag
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.tracking_calls import Calls, require_call, require_endpoint, served
+from mlquery.mlflow_plugin.tracking_calls import Calls, heed, require_call, require_endpoint, served
 from mlquery.mlflow_plugin.uris import State
 from mlquery.search import search_rows
 from mlquery.store.checks import check_dataset_inputs, check_run_id, check_tag
@@ -76,7 +76,7 @@ class RunCalls(Calls):
         """Return one page of the runs that a filter finds, in order."""
         given = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
         with state.store.lock:
-            rows, token = search_rows(state.store, *given, dialect=state.column)
+            rows, token = search_rows(state.store, *given, dialect=state.column, heed=heed)
             return PagedList(convert.runs_at(state.store, rows), token)
 
     def _search_runs(
