@@ -18,6 +18,7 @@ from mlflow.entities.logged_model_input import LoggedModelInput
 from mlflow.entities.logged_model_output import LoggedModelOutput
 
 from mlquery import entities as ours
+from mlquery.mlflow_plugin import ARTIFACT_SCHEME
 from mlquery.store import Store
 from mlquery.store.models import LoggedModel
 from mlquery.store.run_table import RunTable
@@ -105,7 +106,10 @@ def new_run(run: ours.Run) -> theirs.Run:
 
 
 def run_info(info: ours.RunInfo) -> theirs.RunInfo:
-    """Return what is known of every run. A database may hold no user and no start; MLflow cannot show such a run."""
+    """Return what is known of every run.
+
+    What MLflow needs and a loader did not know is filled in: no user, the beginning of time, the artifacts in memory.
+    """
     return theirs.RunInfo(
         info.run_id,
         info.experiment_id,
@@ -114,7 +118,7 @@ def run_info(info: ours.RunInfo) -> theirs.RunInfo:
         info.start_time or 0,
         info.end_time,
         info.lifecycle_stage,
-        info.artifact_uri,
+        info.artifact_uri or f"{ARTIFACT_SCHEME}:{info.experiment_id}/{info.run_id}/artifacts",
         info.run_name,
     )
 
