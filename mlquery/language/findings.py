@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from mlquery.errors import Code, Diagnostic, Span
-from mlquery.language.matrix import Dialect, Use, Verdict
+from mlquery.language.matrix import Dialect, Use
 from mlquery.language.plan import Entity
 
 TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
@@ -53,13 +53,17 @@ class Findings:
             "suggestion": _filled(verdict.feature.instead, label, placeholders),
         }
         if verdict.state == "no":
-            details |= {"service_message": self._service_message(verdict, use), "verbatim": verdict.cell.verbatim}
+            details |= {
+                "service_message": self.service_message(verdict.cell.message, use),
+                "verbatim": verdict.cell.verbatim,
+            }
             self.error("unsupported", f"{name} does not support {what}", span, **details)
         else:
             self.warn("unsupported", f"no source says whether {name} supports {what}", span, **details)
 
-    def _service_message(self, verdict: Verdict, use: Use) -> str | None:
-        template = self.dialect.messages.get(verdict.cell.message or "")
+    def service_message(self, template_name: str | None, use: Use) -> str | None:
+        """Return what the service says about a use that it refuses, None where the dialect imitates no service."""
+        template = self.dialect.messages.get(template_name or "")
         kind = {"param": "Parameter"}.get(use.kind or "", (use.kind or "").title())
         return template.format(op=use.op, kind=kind, text=self.source) if template else None
 

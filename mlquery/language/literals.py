@@ -33,7 +33,8 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
     if node.op not in OPERATORS[target.type]:
         listed = ", ".join(OPERATORS[target.type])
         message = f"{target.label} is a {target.type}, which {node.written} does not compare; these do: {listed}"
-        findings.error("wrong-type", message, node.span)
+        wording = findings.service_message("operator", target.use("filter", node.op))
+        findings.error("wrong-type", message, node.span, service_message=wording)
         return All()
     before = len(findings.errors)
     _check_values(node, target, findings)
