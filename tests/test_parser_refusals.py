@@ -76,6 +76,17 @@ def test_a_damaged_filter_is_read_or_refused_at_a_place_inside_it(text: str) -> 
 
 
 @SETTINGS
+@given(damaged(SPELLINGS))
+def test_the_reason_of_a_refusal_is_found(text: str) -> None:
+    """Reading the text once more finds something wrong before its end."""
+    error = refusal(parse_filter, text, "filter_string")
+
+    if error is not None:
+        (diagnostic,) = error.diagnostics
+        assert diagnostic.message != "expected AND or the end of the filter" or diagnostic.span.start < len(text)
+
+
+@SETTINGS
 @given(damaged(ORDER_SPELLINGS))
 def test_a_damaged_order_is_read_or_refused_at_a_place_inside_it(text: str) -> None:
     error = refusal(parse_order_by, text, "order_by[0]")
@@ -151,6 +162,73 @@ def known_field_comparisons() -> st.SearchStrategy[str]:
     return st.one_of(plain, listed)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "suggestion"),
+    [
+        ("params.a = tree", "tree", "'tree'"),
+        ("metrics.a > 1 AND metrics.b => 2", "=>", ">="),
+        ("tags.a ~ 'x'", "~", "LIKE"),
+        ("metrics.a > 1, metrics.b > 2", ",", "AND"),
+        ("tags.a = 'x' && tags.b = 'y'", "&&", "AND"),
+        ("tags.a = 'x' || tags.b = 'y'", "||", "OR"),
+        ("tags.a = 'x' tags.b IS NULL", "tags.b", "AND tags.b"),
+        ("tags.a = 'x' NOT tags.b = 'y'", "NOT", "AND"),
+        ("tags.my key = 'x'", "key", "tags.`my key`"),
+        ("tags.my-key = 'x'", "-key", "tags.`my-key`"),
+        ("tags.a..b = 'x'", "..b", "tags.`a..b`"),
+        ("tags. a = 'x'", ".", "tags.`a`"),
+        ("metrics.from = 1", ".from", "metrics.`from`"),
+        ("parameters.5x = 'a'", ".5x", "parameters.`5x`"),
+        ("metrics.a = +1", "+1", "1"),
+        ("metrics.a = 1e+5", "1e+5", "1e5"),
+        ("metrics.a = 1AND metrics.b = 2", "1AND", "1 AND"),
+        ("metrics.a = (1, 2)", "(", "IN (1, 2)"),
+        ("metrics.a = NULL", "NULL", "IS NULL"),
+        ("tags.a IS NOT  NULL", "IS", "IS NOT NULL"),
+        ("metrics.a BETWEEN 1 OR 2", "BETWEEN", "metrics.a BETWEEN 1 AND 2"),
+        ("tags.a IN 'x'", "'", "IN ('a', 'b')"),
+        ("1 < metrics.a", "1", None),
+        ("metrics.a = nan", "nan", None),
+        ("metrics.a > 1;", ";", None),
+        ("metrics.a > 1 AND (metrics.b > 2 AND metrics.c)", ")", None),
+        ("metrics.a > 1 AND (metrics.b > 2", "(", None),
+        ("metrics.a > 1)", ")", None),
+        ("NOT (metrics.a > 1 OR ())", ")", None),
+        ("metrics.a > 1 AND NOT", "NOT", None),
+        ("metrics.a > 1 OR", "OR", None),
+        ("metrics.a >", "", None),
+        ("tags.a = 'x", "'", None),
+    ],
+)
+def test_a_mistake_is_shown_where_it_is_with_what_to_write_instead(
+    text: str, where: str, suggestion: str | None
+) -> None:
+    error = refusal(parse_filter, text, "filter_string")
+
+    assert error is not None
+    (diagnostic,) = error.diagnostics
+    pointed_at = text[diagnostic.span.start : diagnostic.span.stop]
+    assert (where, suggestion) == (pointed_at, diagnostic.suggestion)
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ("metrics.my-key DESC", "metrics.`my-key`"),
+        ("metrics.a DOWN", "metrics.a DESC"),
+        (" metrics.a ", "metrics.a"),
+        ("", "metrics.accuracy DESC"),
+        ("metrics.a, metrics.b", "order_by=['a', 'b'], one string each"),
+        ("tags. a", "tags.`a`"),
+    ],
+)
+def test_a_mistake_in_an_order_comes_with_what_to_write_instead(text: str, suggestion: str) -> None:
+    error = refusal(parse_order_by, text, "order_by[0]")
+
+    assert error is not None
+    assert suggestion == error.diagnostics[0].suggestion
+
+
 BLOCKS = {
     "blanks": " ",
     "line breaks": "\r\n",
@@ -212,6 +290,19 @@ def assert_read_or_refused(text: str) -> None:
         error = refusal(parse, text, argument)
         if error is not None:
             assert_points_into(error, text, argument)
+
+
+@pytest.mark.parametrize(
+    "end", ["AND NOT", "OR", "AND (", "b", "AND tags.b.", "AND tags.b c", "IS", "tags.b IS NULL", ";"]
+)
+@pytest.mark.parametrize("clause", ["tags.a = '{}'", "tags.`{}` = 'x'", "tags.{} = 'x'", "tags.a.{}- = 'x'"])
+def test_a_mistake_behind_a_megabyte_is_found(clause: str, end: str) -> None:
+    text = f"{clause.format('x' * MEGABYTE)} {end}"
+
+    error = refusal(parse_filter, text, "filter_string")
+
+    assert error is not None
+    assert_points_into(error, text, "filter_string")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,4 +1,7 @@
-"""Say what is wrong with text that is not a query, and what to write instead; the parser has refused it already."""
+"""Say what is wrong with text that is not a query, and what to write instead; the parser has refused it already.
+
+A filter is read once more from the left, clause by clause, up to the first thing that does not fit. Knows no dialect.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,36 @@ from typing import NamedTuple
 from mlquery.errors import Diagnostic, Span
 from mlquery.language import tokens as lexical
 
-_BLANKS = re.compile(r"\s*")
-_NAME = re.compile(lexical.NAME, re.IGNORECASE)
-_OPERATOR = re.compile("|".join(re.sub(r"\?P<op>", "?:", p) for p in (lexical.SYMBOL, lexical.LIKE)), re.IGNORECASE)
-_IN = re.compile(lexical.IN, re.IGNORECASE)
-_NULL = re.compile(lexical.NULL, re.IGNORECASE)
-_BETWEEN = re.compile(lexical.BETWEEN, re.IGNORECASE)
-_ITEMS = re.compile(lexical.ITEMS, re.IGNORECASE)
-_SPECIAL = re.compile(r"[-/#$@:+*%^]")
-_LITERAL = re.compile(f"{lexical.TEXT}|{lexical.NUMBER}", re.IGNORECASE)
-_WORD = re.compile(r"[^\s()',;\"`]+|.", re.DOTALL)
-_NAN = re.compile(r"[-+]?(?:nan|inf|infinity)", re.IGNORECASE)
+
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, re.IGNORECASE | re.DOTALL)
+
+
+_BLANKS = _compiled(r"\s*")
+_NAME = _compiled(lexical.NAME)
+_PLAIN = _compiled("|".join(re.sub(r"\?P<op>", "?:", p) for p in (lexical.SYMBOL, lexical.LIKE)))
+_IN = _compiled(lexical.IN)
+_NULL = _compiled(lexical.NULL)
+_BETWEEN = _compiled(lexical.BETWEEN)
+_BETWEEN_AND = _compiled(lexical.BETWEEN_AND)
+_OPERATORS = (_PLAIN, _IN, _NULL, _BETWEEN)
+_ITEMS = _compiled(lexical.ITEMS)
+_LITERAL = _compiled(f"{lexical.TEXT}|{lexical.NUMBER}")
+_NUMBER = _compiled(lexical.NUMBER)
+_AND = _compiled(lexical.AND)
+_OR = _compiled(lexical.OR)
+_NOT = _compiled(lexical.NOT)
+_DIRECTION = _compiled(r"\s+(?:ASC|DESC)$")
+_WORD = _compiled(r"[^\s()',;\"`]+|.")
+_NAN = _compiled(r"[-+]?(?:nan|inf|infinity)")
+_LOOSE_NUMBER = _compiled(r"[-+]?[\d._]+(?:e[-+]?\d+)?")
+_TOUCHING = _compiled(r"(?P<number>-?[\d.]+(?:e-?\d+)?)(?P<word>AND|OR)(?!\w)")
+# A field as people write it who do not know about backticks: `metrics.val loss`, `params.my-key`, `tags.a..b`.
+_NO_KEY = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN)\b"
+_KEY_PART = r"[^\s=<>!~'\"`(),;]"
+_LOOSE_NAME = _compiled(rf"(?P<prefix>\w+)\s*\.\s*(?P<key>{_KEY_PART}*(?:[ \t]+(?!{_NO_KEY}){_KEY_PART}+)*)")
 _FIELD_EXAMPLE = "a field, such as metrics.accuracy, params.`my key`, tags.team or start_time"
+_OTHER_OPERATORS = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "~": "LIKE", "=~": "LIKE", ":": "="}
 
 
 class _Finding(NamedTuple):
@@ -28,10 +49,9 @@ class _Finding(NamedTuple):
     suggestion: str | None = None
 
 
-def filter_advice(text: str, position: int, argument: str) -> Diagnostic:
-    """Return the diagnostic for a filter that the parser could read up to `position` at most."""
-    finding = _unclosed_quote(text) or _clause(text, _clause_start(text, position))
-    return _diagnostic(text, argument, finding)
+def filter_advice(text: str, argument: str) -> Diagnostic:
+    """Return the diagnostic for a filter that the parser could not read."""
+    return _diagnostic(text, argument, _unclosed_quote(text) or _first_problem(text))
 
 
 def order_advice(text: str, argument: str) -> Diagnostic:
@@ -54,11 +74,13 @@ def _order_finding(text: str) -> _Finding:
     if start or text != text.rstrip():
         return _Finding("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
     if name is None:
-        return _Finding(f"expected {_FIELD_EXAMPLE}", start)
+        return _no_field(text, start)
     if "," in text[name.end() :]:
         return _Finding(
             "one entry orders by one field", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
         )
+    if text[name.end()] == "." or (name["prefix"] and not text[name.end()].isspace()):
+        return _bad_key(_DIRECTION.sub("", text), name)
     return _Finding("expected ASC or DESC", _skip_blanks(text, name.end()), f"{name[0]} DESC")
 
 
@@ -69,87 +91,178 @@ def _unclosed_quote(text: str) -> _Finding | None:
     return None
 
 
-def _clause_start(text: str, position: int) -> int:
-    """Return where the clause around `position` begins: behind the last AND, OR, NOT or parenthesis before it."""
-    start, is_between = 0, False
-    for piece in lexical.PIECE.finditer(text):
-        word = piece[0].upper()
-        if piece.start() >= position:
-            break
-        joins = word in ("AND", "OR") and not is_between
-        if joins or (word in ("NOT", "(") and not text[start : piece.start()].strip()):
-            start = piece.end()
-        is_between = word == "BETWEEN" or (is_between and word != "AND")
-    return start
-
-
-def _clause(text: str, before: int) -> _Finding:
-    """Return what is wrong with the clause that begins at `before`."""
-    start = _skip_blanks(text, before)
+def _first_problem(text: str) -> _Finding:
+    """Read clauses and what joins them, keeping the parentheses that are open."""
     if not text.strip():
         return _Finding("the filter holds blanks only; the empty string finds everything", 0)
-    if start == len(text):
-        return _Finding("the filter ends where a clause should follow", start)
+    opened: list[int] = []
+    position = _end(_AND, text, 0)
+    while True:
+        position = _open(text, position, opened)
+        after_clause = _clause(text, position)
+        if isinstance(after_clause, _Finding):
+            return after_clause
+        after_joint = _joint(text, _close(text, after_clause, opened), opened)
+        if isinstance(after_joint, _Finding):
+            return after_joint
+        position = after_joint
+
+
+def _open(text: str, position: int, opened: list[int]) -> int:
+    """Return where the next clause begins, behind any NOT and opening parenthesis."""
+    while True:
+        position = _skip_blanks(text, position)
+        if text.startswith("(", position):
+            opened.append(position)
+            position += 1
+        elif (negation := _NOT.match(text, position)) and not _NAME.match(text, position):
+            position = negation.end()
+        else:
+            return position
+
+
+def _close(text: str, position: int, opened: list[int]) -> int:
+    """Return the place behind the closing parentheses that belong to open ones."""
+    while opened and text.startswith(")", _skip_blanks(text, position)):
+        opened.pop()
+        position = _skip_blanks(text, position) + 1
+    return position
+
+
+def _clause(text: str, start: int) -> int | _Finding:
+    """Return the end of the clause that begins here, or what is wrong with it."""
     name = _NAME.match(text, start)
-    return _after_name(text, name) if name else _Finding(f"expected {_FIELD_EXAMPLE}", start)
+    return _after_name(text, name) if name else _no_field(text, start)
 
 
-def _after_name(text: str, name: re.Match[str]) -> _Finding:
-    start = _skip_blanks(text, name.end())
-    if text[start : start + 1] == ".":
-        return _Finding("a field has no blanks and no empty parts around its dots", start, "params.key, params.`a key`")
-    if _SPECIAL.match(text, name.end()):
-        return _Finding("a key with such a character needs backticks", start, f"{name['prefix'] or name[0]}.`my-key`")
-    if operator := _OPERATOR.match(text, name.end()):
+def _no_field(text: str, start: int) -> _Finding:
+    if start >= len(text):
+        return _Finding("a clause should follow, but the filter ends here", _last_word(text))
+    if _LITERAL.match(text, start):
+        return _Finding(f"a comparison begins with {_FIELD_EXAMPLE}", start)
+    return _Finding(f"expected {_FIELD_EXAMPLE}", start)
+
+
+def _last_word(text: str) -> int:
+    """Return where the AND, OR, NOT or parenthesis begins that ends the text."""
+    stripped = text.rstrip()
+    lengths = [len(word) for word in ("AND", "OR", "NOT") if stripped[-3:].upper().endswith(word)]
+    return len(stripped) - (lengths[0] if lengths else 1)
+
+
+def _after_name(text: str, name: re.Match[str]) -> int | _Finding:
+    if operator := _PLAIN.match(text, name.end()):
         return _value(text, operator.end())
     if listed := _IN.match(text, name.end()):
         return _list(text, listed.end())
     if null := _NULL.match(text, name.end()):
-        return _joint(text, null.end())
-    if _BETWEEN.match(text, name.end()):
-        return _Finding("BETWEEN takes two numbers", start, f"{name[0]} BETWEEN 1 AND 2")
+        return null.end()
+    if between := _BETWEEN.match(text, name.end()):
+        return _range(text, name, between)
+    return _no_operator(text, name)
+
+
+def _no_operator(text: str, name: re.Match[str]) -> _Finding:
+    start = _skip_blanks(text, name.end())
+    word = _WORD.match(text, start)
+    if word and word[0] in _OTHER_OPERATORS:
+        return _Finding(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
+    if word and word[0].upper() == "IS":
+        return _Finding("expected IS NULL or IS NOT NULL, with one blank between NOT and NULL", start, "IS NOT NULL")
+    loose = _LOOSE_NAME.match(text, name.start())
+    if loose and loose.end() > name.end() and any(operator.match(text, loose.end()) for operator in _OPERATORS):
+        return _bad_key(text, name)
+    if text.startswith(".", start):
+        return _bad_key(text, name)
     return _Finding("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
 
 
-def _value(text: str, start: int) -> _Finding:
+def _bad_key(text: str, name: re.Match[str]) -> _Finding:
+    """Return what is wrong with a key that goes on where a bare key ends."""
+    loose = _LOOSE_NAME.match(text, name.start())
+    key = loose["key"].strip() if loose else ""
+    start = _skip_blanks(text, name.end())
+    if loose is None or not key:
+        return _Finding("expected a key behind the dot, without blanks before or after it", start, f"{name[0]}.`a key`")
+    return _Finding(f"the key {key!r} needs backticks", start, f"{loose['prefix']}.`{key}`")
+
+
+def _value(text: str, start: int) -> int | _Finding:
+    if literal := _LITERAL.match(text, start):
+        return literal.end()
     word = _WORD.match(text, start)
     if word is None:
         return _Finding("the comparison has no value", start)
-    if literal := _LITERAL.match(text, start):
-        return _joint(text, literal.end())
+    if touching := _TOUCHING.match(text, start):
+        suggestion = f"{touching['number']} {touching['word']}"
+        return _Finding("a number and a word do not touch", start, suggestion)
     if _NAN.fullmatch(word[0]):
         return _Finding(f"{word[0]} is not a number that a filter can hold", start)
-    if word[0][0] in "(<>=~!":
+    if word[0].upper() == "NULL":
+        return _Finding("NULL is not a value", start, "IS NULL")
+    if word[0] == "(":
+        return _Finding("a list goes with IN", start, f"IN {text[start : start + 30]}")
+    if word[0][0] in "<>=~!),;`&|":
         return _Finding("expected a quoted text or a number", start)
+    digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
+    if _LOOSE_NUMBER.fullmatch(word[0]) and _NUMBER.fullmatch(digits):
+        return _Finding("numbers have no underscores and no plus sign", start, digits)
     return _Finding("text values stand in quotes, numbers are plain decimals", start, f"'{word[0]}'")
 
 
-def _list(text: str, start: int) -> _Finding:
+def _list(text: str, start: int) -> int | _Finding:
     if listed := _ITEMS.match(text, start):
-        return _joint(text, listed.end())
+        return listed.end()
     message = "IN takes a list of quoted texts in parentheses, without backslashes or line breaks"
     return _Finding(message, start, "IN ('a', 'b')")
 
 
-def _joint(text: str, before: int) -> _Finding:
-    """Return what is wrong with the text that follows a complete clause."""
-    start = _skip_blanks(text, before)
-    rest = text[start : start + 3]
-    if rest.startswith(";"):
+def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Finding:
+    low = _LITERAL.match(text, between.end())
+    conjunction = low and _BETWEEN_AND.match(text, low.end())
+    high = conjunction and _LITERAL.match(text, conjunction.end())
+    if high:
+        return high.end()
+    return _Finding("BETWEEN takes two numbers", _skip_blanks(text, name.end()), f"{name[0]} BETWEEN 1 AND 2")
+
+
+def _joint(text: str, position: int, opened: list[int]) -> int | _Finding:
+    """Return where the clause after a complete one begins, or what is wrong between the two."""
+    start = _skip_blanks(text, position)
+    if start == len(text) and opened:
+        return _Finding("this parenthesis is never closed", opened[-1])
+    if conjunction := _AND.match(text, position):
+        is_last = conjunction.end() == len(text)
+        return _Finding("this parenthesis is never closed", opened[-1]) if is_last and opened else conjunction.end()
+    if alternative := _OR.match(text, position):
+        return alternative.end()
+    following = _NAME.match(text, start)
+    if following and _PLAIN.match(text, following.end()):
+        return start
+    return _not_joined(text, start, following)
+
+
+def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Finding:
+    rest = text[start : start + 1]
+    if rest == ";":
         return _Finding("a filter does not end in a semicolon", start)
-    if rest.startswith(("&", ",")):
+    if rest in ("&", ","):
         return _Finding("clauses are joined with AND", start, "AND")
-    if rest.startswith("|"):
+    if rest == "|":
         return _Finding("alternatives are joined with OR, in the extended dialect", start, "OR")
-    if rest.startswith(")"):
+    if rest == ")":
         return _Finding("this parenthesis was never opened", start)
-    if not rest:
-        return _Finding("a parenthesis is never closed", max(0, text.find("(")))
-    if name := _NAME.match(text, start):
-        return _after_name(text, name) if "." in name[0] else _Finding("expected AND between two clauses", start, "AND")
+    if following and any(operator.match(text, following.end()) for operator in _OPERATORS):
+        return _Finding("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {following[0]}")
+    if following or rest == "(" or _NOT.match(text, start):
+        return _Finding("expected AND between two clauses", start, "AND")
     return _Finding("expected AND or the end of the filter", start)
 
 
+def _end(expression: re.Pattern[str], text: str, position: int) -> int:
+    match = expression.match(text, position)
+    return match.end() if match else position
+
+
 def _skip_blanks(text: str, position: int) -> int:
-    blanks = _BLANKS.match(text, position)
-    return blanks.end() if blanks else position
+    return _end(_BLANKS, text, position)

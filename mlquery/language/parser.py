@@ -182,10 +182,10 @@ def parse_filter(text: str, argument: str = "filter_string") -> Expression:
     _require_reasonable_size(text, argument)
     try:
         expression: Expression = GRAMMAR.parse_string(text)[0]
-    except pp.ParseBaseException as error:
+    except pp.ParseBaseException:
         from mlquery.language.advice import filter_advice  # only mistakes need its expressions compiled
 
-        raise QueryError(filter_advice(text, error.loc, argument)) from None
+        raise QueryError(filter_advice(text, argument)) from None
     except RecursionError:
         raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
     _require_encodable(text, argument)
