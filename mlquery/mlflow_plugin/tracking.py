@@ -60,17 +60,12 @@ _SUBJECTS: Final = (
 )
 
 
-def refused_calls() -> Iterator[tuple[str, str]]:
-    """Yield every method of MLflow's stores that this one refuses, with what the method is about."""
-    named = {*dir(AbstractStore), *dir(RestStore)}
-    for name in sorted(named):
-        is_public = not name.startswith("_") and name not in _INHERITED
-        if is_public and not _is_ours(name):
+def _outside() -> Iterator[tuple[str, str]]:
+    """Yield every public method of MLflow's stores that is not served here, with what the method is about."""
+    served = {name for room in TrackingStore.__mro__ if room.__module__.startswith("mlquery.") for name in vars(room)}
+    for name in sorted({*dir(AbstractStore), *dir(RestStore)} - served - _INHERITED):
+        if not name.startswith("_"):
             yield name, next(subject for part, subject in _SUBJECTS if part in name)
-
-
-def _is_ours(name: str) -> bool:
-    return any(name in vars(room) for room in TrackingStore.__mro__ if room.__module__.startswith("mlquery."))
 
 
 def _refusal(name: str, subject: str) -> Callable[..., Any]:
@@ -84,5 +79,8 @@ def _refusal(name: str, subject: str) -> Callable[..., Any]:
     return refuse
 
 
-for _name, _subject in list(refused_calls()):
+REFUSED: Final = dict(_outside())
+"""The methods of MLflow's stores that this one refuses, and what each of them is about."""
+
+for _name, _subject in REFUSED.items():
     setattr(TrackingStore, _name, _refusal(_name, _subject))
