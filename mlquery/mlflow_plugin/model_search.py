@@ -1,212 +1,27 @@
-"""Finds logged models: filter, order and pages over the models of a store.
-
-The filter is read by MLflow's own reader, so that both accept the same texts; what is compared with what is done here.
-
-**Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.17 on SQLite.
-"""
+"""Reads the filter of a search for logged models with MLflow's own reader, so that both accept the same texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Sequence
 
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking import SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
-from mlflow.utils.search_utils import SearchLoggedModelsPaginationToken
 
-from mlquery.entities import Metric
-from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
-from mlquery.language.plan import Op
-from mlquery.language.semantics import number_test, text_test
-from mlquery.store.models import LoggedModel, Models
-
-# The columns of a model that a filter can name, and the fields that hold them.
-_COLUMNS: Final = {
-    "creation_timestamp_ms": "creation_timestamp",
-    "last_updated_timestamp_ms": "last_updated_timestamp",
-} | {
-    name: name
-    for name in (
-        *("model_id", "experiment_id", "name", "artifact_location", "status", "lifecycle_stage"),
-        *("model_type", "source_run_id", "status_message"),
-    )
-}
-_ORDER_ALIASES: Final = {
-    "creation_time": "creation_timestamp_ms",
-    "creation_timestamp": "creation_timestamp_ms",
-    "last_updated_timestamp": "last_updated_timestamp_ms",
-}
-_WHOLE_NUMBERS: Final = frozenset(("experiment_id", "status"))
-
-Test = Callable[[LoggedModel], bool]
-Datasets = list[dict[str, Any]] | None
+from mlquery.errors import INTERNAL_ERROR, StoreError
+from mlquery.model_search import ModelTest
 
 
-def search_logged_models(
-    models: Models,
-    experiment_ids: list[str],
-    filter_string: str | None,
-    datasets: Datasets,
-    max_results: int | None,
-    order_by: list[dict[str, Any]] | None,
-    page_token: str | None,
-) -> tuple[list[LoggedModel], str | None]:
-    """Return one page of models and the token of the next page.
+def read_filter(text: str | None) -> Sequence[ModelTest]:
+    """Return what a filter asks.
 
     Raises:
-        StoreError, MlflowException: an argument is not what MLflow takes.
+        MlflowException, StoreError: it is not one that MLflow takes.
     """
-    if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
-        raise invalid_parameter("`dataset_name` in the `datasets` clause must be specified.")
-    offset = _offset(experiment_ids, filter_string, order_by, page_token)
-    tests = _tests(models, filter_string, datasets)
-    wanted = {_whole_id(experiment_id) for experiment_id in experiment_ids}
-    found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
-    found = [model for model in found if all(test(model) for test in tests)]
-    size = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
-    page = _sorted(models, found, order_by or [])[offset:]
-    if size >= -1:
-        page = page[: size + 1]
-    if len(page) <= size:
-        return page, None
-    token = SearchLoggedModelsPaginationToken(experiment_ids, filter_string, order_by, offset + size)
-    return page[:size], token.encode()
-
-
-def _offset(experiment_ids: list[str], filter_string: str | None, order_by: Any, page_token: str | None) -> int:
-    if not page_token:
-        return 0
-    token = SearchLoggedModelsPaginationToken.decode(page_token)
-    token.validate(experiment_ids, filter_string, order_by)
-    return token.offset
-
-
-def _whole_id(experiment_id: str) -> str:
-    try:
-        return str(int(experiment_id))
-    except (TypeError, ValueError):
-        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
-        raise invalid_parameter(message) from None
-
-
-def _tests(models: Models, filter_string: str | None, datasets: Datasets) -> list[Test]:
-    from mlflow.utils.search_logged_model_utils import EntityType, parse_filter_string  # imports SQLAlchemy
+    from mlflow.utils.search_logged_model_utils import parse_filter_string  # imports SQLAlchemy
 
     try:
-        comparisons = parse_filter_string(filter_string)
+        found = parse_filter_string(text)
     except MlflowException:
         raise
     except Exception as error:
         raise StoreError(str(error), INTERNAL_ERROR) from error
-    tests = [_test(models, each.entity.type.value, each.entity.key, each, datasets) for each in comparisons]
-    if datasets and not any(each.entity.type is EntityType.METRIC for each in comparisons):
-        tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
-    return tests
-
-
-def _test(models: Models, kind: str, key: str, comparison: Any, datasets: Datasets) -> Test:
-    """Return what a comparison asks of a model. What a model does not have passes no comparison."""
-    op, value = Op(comparison.op), comparison.value
-    if kind == "metrics":
-        is_right = number_test(op, value)
-        return lambda model: any(
-            point.key == key and is_right(point.value) and _is_about(point, datasets)
-            for point in models.metrics(model.model_id)
-        )
-    if kind == "attributes":
-        return _attribute_test(key, op, value)
-    is_match = text_test(op, _text_value(value))
-
-    def test(model: LoggedModel) -> bool:
-        found = (model.params if kind == "params" else model.tags).get(key)
-        return found is not None and is_match(found)
-
-    return test
-
-
-def _attribute_test(column: str, op: Op, value: Any) -> Test:
-    if column not in _COLUMNS:
-        raise StoreError(f"Logged models have no attribute '{column}'", INTERNAL_ERROR)
-    name = _COLUMNS[column]
-    if isinstance(value, float):
-        is_right = number_test(op, value)
-        return lambda model: is_right(getattr(model, name))
-    if name in _WHOLE_NUMBERS:
-        value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
-    is_match = text_test(op, _text_value(value))
-
-    def test(model: LoggedModel) -> bool:
-        found = getattr(model, name, None)
-        return found is not None and is_match(str(found))
-
-    return test
-
-
-def _as_number(value: Any) -> str:
-    """Return a number as the database writes it, which compares a text with a column of whole numbers."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return str(int(number)) if number.is_integer() else str(number)
-
-
-def _text_value(value: Any) -> Any:
-    return tuple(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _is_about(point: Metric, datasets: Datasets) -> bool:
-    """Tell whether a point was measured on one of the datasets, where any are named."""
-    return not datasets or any(
-        point.dataset_name == dataset["dataset_name"]
-        and dataset.get("dataset_digest", point.dataset_digest) == point.dataset_digest
-        for dataset in datasets
-    )
-
-
-def _sorted(models: Models, found: list[LoggedModel], order_by: list[Any]) -> list[LoggedModel]:
-    """Return the models in order; those without a value last, and in the end the newest first, then by id."""
-    keys = [_sort_key(models, term) for term in order_by]
-    named = {column for column, _, _ in keys}
-    if "model_id" not in named:
-        found = sorted(found, key=lambda model: model.model_id)
-    if "creation_timestamp_ms" not in named:
-        found = sorted(found, key=lambda model: -model.creation_timestamp)
-    for _, value_of, is_ascending in reversed(keys):
-        present = [model for model in found if value_of(model) is not None]
-        missing = [model for model in found if value_of(model) is None]
-        found = sorted(present, key=value_of, reverse=not is_ascending) + missing
-    return found
-
-
-def _sort_key(models: Models, term: Any) -> tuple[str, Callable[[LoggedModel], Any], bool]:
-    """Return the column of an entry of `order_by`, how to read its value, and whether it ascends."""
-    field = term.get("field_name") if isinstance(term, dict) else None
-    if not isinstance(field, str):
-        raise StoreError(f"Invalid entry of order_by: {term!r}", INTERNAL_ERROR)
-    is_ascending = bool(term.get("ascending", True))
-    kind, _, key = field.partition(".")
-    if not key and "." not in field:
-        column = _ORDER_ALIASES.get(field, field)
-        if column not in _COLUMNS:
-            raise invalid_parameter(f"Invalid order by field name: {field}")
-        return column, lambda model: _column(model, column), is_ascending
-    if kind != "metrics":
-        raise invalid_parameter(f"Invalid order by field name: {field}. Only metrics are supported.")
-    wanted = {name: term[name] for name in ("dataset_name", "dataset_digest") if term.get(name)}
-    return field, lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
-
-
-def _column(model: LoggedModel, column: str) -> Any:
-    value: Any = getattr(model, _COLUMNS[column], None)
-    return int(value) if column in _WHOLE_NUMBERS else value
-
-
-def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:
-    """Return the value of a metric at its latest time and step, of the runs that logged it the first by id."""
-    found = [
-        (-point.timestamp, -point.step, point.run_id, point.value)
-        for point in points
-        if point.key == key and all(getattr(point, name) == value for name, value in wanted.items())
-    ]
-    return min(found)[-1] if found else None
+    return [ModelTest(one.entity.type.value, one.entity.key, one.op, one.value) for one in found]

@@ -14,9 +14,10 @@ from mlflow.entities.logged_model_output import LoggedModelOutput
 from mlflow.store.entities.paged_list import PagedList
 
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.model_search import search_logged_models
+from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.tracking_calls import Calls, require_endpoint, served
 from mlquery.mlflow_plugin.uris import State
+from mlquery.model_search import search_logged_models
 from mlquery.store.models import LoggedModel
 
 _PATH = "/api/2.0/mlflow/logged-models"
@@ -95,7 +96,7 @@ class ModelCalls(Calls):
         store = state.store
         with store.lock:
             found, token = search_logged_models(
-                store.models, experiment_ids, filter_string, datasets, max_results, order_by, page_token
+                store.models, experiment_ids, filter_string, datasets, max_results, order_by, page_token, read_filter
             )
             return PagedList([_theirs(state, model) for model in found], token)
 

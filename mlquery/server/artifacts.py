@@ -66,10 +66,8 @@ def listed_below(store: Store, location: str, path: str | None) -> list[FileInfo
     parsed = urlsplit(location)
     if parsed.scheme not in SCHEMES:
         return []
-    inside = posixpath.normpath(path) if path else ""
-    found = listed(store, f"{unquote(parsed.path)}/{inside}")
-    here = "" if inside == "." else inside
-    return [FileInfo(posixpath.join(here, one.path), one.is_dir, one.file_size) for one in found]
+    found = listed(store, f"{unquote(parsed.path)}/{path or ''}")
+    return [FileInfo(posixpath.join(path or "", one.path), one.is_dir, one.file_size) for one in found]
 
 
 def listed(store: Store, path: str) -> list[FileInfo]:

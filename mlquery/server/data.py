@@ -107,9 +107,7 @@ def _model_of(text: str) -> dict[str, Any]:
     if missing:
         raise invalid_parameter(f"Model json is missing mandatory fields: {missing}")
     flavors = model["flavors"] if isinstance(model["flavors"], dict) else {}
-    listed = {
-        name: model[name] for name in ("run_id", "artifact_path", "utc_time_created", "model_uuid") if name in model
-    }
+    listed = {name: model.get(name) for name in ("run_id", "artifact_path", "utc_time_created", "model_uuid")}
     return listed | {"flavors": {name: _without_config(flavor) for name, flavor in flavors.items()}}
 
 
@@ -163,6 +161,12 @@ def _history_interval(service: Service, given: Given) -> Any:
                 for i in sampled(len(points), given["max_results"])
             ]
     return {"metrics": found} if found else {}
+
+
+def _few_runs(_: str, value: Any) -> str | None:
+    """Demand no more runs than one request may ask for."""
+    asked = f"GetMetricHistoryBulkInterval request must specify at most {_MOST_RUNS} run_ids."
+    return f"{asked} Received {len(value)} run_ids." if len(value) > _MOST_RUNS else None
 
 
 _Point = tuple[int, int, float, bool]
@@ -287,7 +291,7 @@ CALLS: Final = (
         ),
         _history_interval,
         {
-            "run_ids": (needed, a_list, texts),
+            "run_ids": (needed, a_list, texts, _few_runs),
             "metric_key": (needed, a_text),
             "start_step": (a_whole,),
             "end_step": (a_whole,),

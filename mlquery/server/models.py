@@ -10,10 +10,11 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import Param, RunTag
+from mlquery.model_search import search_logged_models
 from mlquery.server import wire
 from mlquery.server.artifacts import listed_below, safe_path
 from mlquery.server.bodies import file_body, model_body
-from mlquery.server.calls import Call, a_list, a_text, a_whole, needed
+from mlquery.server.calls import Call, a_list, a_text, a_whole, needed, texts
 from mlquery.server.experiments import TAGS
 from mlquery.server.service import Service
 from mlquery.server.wire import Given, Message
@@ -69,6 +70,35 @@ def _log_params(service: Service, given: Given) -> Any:
     return {}
 
 
+def _search(service: Service, given: Given) -> Any:
+    datasets = [
+        {"dataset_name": one["dataset_name"], "dataset_digest": one["dataset_digest"] or None}
+        for one in given["datasets"]
+    ]
+    order = [
+        {
+            "field_name": one["field_name"],
+            "ascending": one["ascending"],
+            "dataset_name": one["dataset_name"] or None,
+            "dataset_digest": one["dataset_digest"] or None,
+        }
+        for one in given["order_by"]
+    ]
+    store = service.store
+    with store.lock:
+        found, token = search_logged_models(
+            store.models,
+            given["experiment_ids"],
+            given["filter"] or None,
+            datasets or None,
+            given["max_results"] or None,
+            order or None,
+            given["page_token"] or None,
+        )
+        body: dict[str, Any] = {"models": [model_body(service, model) for model in found]} if found else {}
+    return body | {"next_page_token": token} if token else body
+
+
 def _artifacts(service: Service, given: Given) -> Any:
     path = given.get("artifact_directory_path")
     path = None if path is None else safe_path(path)
@@ -78,6 +108,7 @@ def _artifacts(service: Service, given: Given) -> Any:
 
 
 _ID: Final = wire.text("model_id")
+_DATASET: Final = (wire.text("dataset_name"), wire.text("dataset_digest"))
 _PARAMS: Final = wire.parts("params", wire.text("key"), wire.text("value"))
 
 _CALLS: Final = (
@@ -106,6 +137,29 @@ _CALLS: Final = (
         {"model_id": (a_text, needed), "status": (a_whole, needed)},
     ),
     Call("DELETE", "logged-models/{model_id}", Message((_ID,)), _delete),
+    Call(
+        "POST",
+        "logged-models/search",
+        Message(
+            (
+                wire.text("experiment_ids", many=True),
+                wire.text("filter"),
+                wire.parts("datasets", *_DATASET),
+                wire.int32("max_results", 50),
+                wire.parts("order_by", wire.text("field_name"), wire.flag("ascending", True), *_DATASET),
+                wire.text("page_token"),
+            )
+        ),
+        _search,
+        {
+            "experiment_ids": (a_list, texts, needed),
+            "filter": (a_text,),
+            "datasets": (a_list,),
+            "max_results": (a_whole,),
+            "order_by": (a_list,),
+            "page_token": (a_text,),
+        },
+    ),
     Call("PATCH", "logged-models/{model_id}/tags", Message((_ID, TAGS)), _set_tags, {"tags": (a_list,)}),
     Call("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message((_ID, wire.text("tag_key"))), _delete_tag),
     Call(
