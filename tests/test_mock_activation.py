@@ -443,6 +443,19 @@ def test_a_copy_answers_in_the_dialect_of_its_origin_unless_another_is_named() -
     assert ["azure", "extended"] == dialects
 
 
+@pytest.mark.parametrize("what", ["mock", "store"])
+def test_the_experiment_that_was_active_in_the_seed_is_active_again(what: str) -> None:
+    with mlquery.mock(seed=1) as seeded:
+        mlflow.set_experiment("of the seed")
+        train()
+
+    for _ in range(2):
+        with mlquery.mock(store=seeded if what == "mock" else seeded.store):
+            assert 1 == len(mlflow.search_runs())
+            mlflow.set_experiment("of the test")
+            assert 0 == len(mlflow.search_runs())
+
+
 def test_the_clock_of_a_copy_is_moved_on_its_own() -> None:
     with mlquery.mock(clock=50) as seeded:
         pass

@@ -170,6 +170,18 @@ def test_a_command_prints_what_the_readme_shows(console: str) -> None:
     assert run_console(console) == console
 
 
+def test_the_files_of_the_section_about_tests_are_a_suite_that_passes(tmp_path: Path) -> None:
+    files = {block.text.splitlines()[0].removeprefix("# "): block.text for block in blocks_in("python")}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error::mlquery.MockWarning"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "11 passed" in done.stdout
+    assert {"train.py", "test_train.py", "test_report.py", "test_with_unittest.py"} == set(files)
+
+
 @pytest.fixture
 def fresh_session() -> Iterator[None]:
     """Let the fluent functions start in an empty store, and leave none of the README's behind."""
@@ -193,7 +205,7 @@ def test_the_matrix_in_the_readme_is_the_one_that_decides() -> None:
 def test_every_block_of_the_readme_is_of_a_kind_that_is_run() -> None:
     kinds = {block.language for block in blocks(README.read_text(encoding="utf-8"))}
 
-    assert kinds == {"console", "pycon", "sh", "text"}
+    assert kinds == {"console", "pycon", "python", "sh", "text"}
 
 
 def test_the_continuous_integration_runs_the_set_up_and_tests_of_the_readme_to_the_letter() -> None:

@@ -37,8 +37,8 @@ def mock(
         seed: Makes ids and run names repeat.
         clock: The time in ms UTC at which `mock.clock` stands still, or a function that tells it; by default the
             clock of the store that is given, or the system's.
-        store: What is there at the beginning: a store, or a mock that has one; by default nothing. A mock's store
-            brings its registered models along.
+        store: What is there at the beginning: a store, or a mock that has one; by default nothing. The store of a mock
+            brings its registered models along, and the experiment that was active when that mock ended.
         clone: Whether to work on a copy of that store, so that it can serve many tests.
         passthrough: How the tracking URIs begin that keep leading where they lead, such as "sqlite:".
 

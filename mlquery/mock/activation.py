@@ -39,7 +39,7 @@ _MISSING: Final = (
 )
 _lock: Final = RLock()
 _active: Final[list[Mock]] = []
-_STATE: Final = "_state_of_mock"  # where a store made by a mock leads to its registered models
+_MADE: Final = "_made_by_mock"  # the attribute of a store that tells what a mock has left there
 _INSIDE: Final = ("mlquery.mock", "contextlib", "unittest")
 
 
@@ -110,8 +110,9 @@ class Mock:
         with _lock:
             if self.is_active:
                 raise RuntimeError("this mock is active already: stop it first, or make another one")
-            self._state = self._new_state()
-            before = isolated(self.clock, self._passthrough)
+            origin = self._found_origin()
+            self._state = self._new_state(origin.state if origin else None)
+            before = isolated(self.clock, self._passthrough, origin.experiment_id if origin else None)
             self._before = _Before(before, uris.put_private(self._state), session.swap(session.Session(self.client)))
             _active.append(self)
         return self
@@ -140,6 +141,7 @@ class Mock:
             unused = faults.waiting()
             faults.clear()
             left = list(self._left_runs())
+            vars(self.store)[_MADE] = self._made()
             self._put_back()
         return [*self._end_runs(left, "FAILED" if error else "FINISHED"), *_unused(unused)]
 
@@ -171,10 +173,24 @@ class Mock:
             raise RuntimeError("this mock has not been started: use it in a `with` statement, or call start()")
         return self._state
 
-    def _new_state(self) -> uris.State:
-        origin = self._origin._started() if isinstance(self._origin, Mock) else self._origin
+    def _found_origin(self) -> _Made | None:
+        """Return what there is to begin with."""
+        origin = self._origin
+        if isinstance(origin, Mock):
+            return origin._made() if origin.is_active else vars(origin.store)[_MADE]
         if isinstance(origin, Store):
-            origin = vars(origin).get(_STATE) or uris.State(origin, self._dialect or uris.DEFAULT_DIALECT)
+            return vars(origin).get(_MADE) or _Made(uris.State(origin, self._dialect or uris.DEFAULT_DIALECT), None)
+        return None
+
+    def _made(self) -> _Made:
+        """Return what this mock, which is active, holds by now."""
+        from mlquery.mock.mlflow_state import active_experiment_id
+
+        inner = self._inner()
+        experiment_id = active_experiment_id() if inner is None else inner.globals.active_experiment_id()
+        return _Made(self._started(), experiment_id)
+
+    def _new_state(self, origin: uris.State | None) -> uris.State:
         dialect = MATRIX.dialect(self._dialect or (uris.DEFAULT_DIALECT if origin is None else origin.dialect))
         if origin is None:
             store = Store(seed=self._seed, guid_ids=dialect.behaves("id.guid"), clock=self._new_clock(None))
@@ -184,7 +200,6 @@ class Mock:
             state.store.clock = self._new_clock(state.store.clock)
             if self._seed is not None:
                 state.store.reseed(self._seed)
-        vars(state.store)[_STATE] = state
         return state
 
     def _new_clock(self, present: Callable[[], int] | None) -> Clock:
@@ -233,6 +248,14 @@ class Mock:
             if monitor is not None:
                 monitor.finish()
             yield f"the run '{name}' ({run_id}) was left active and has been ended as {status}"
+
+
+@attrs.frozen(eq=False)
+class _Made:
+    """What a mock leaves to those that begin with its store: registered models, and the active experiment."""
+
+    state: uris.State
+    experiment_id: str | None
 
 
 @attrs.define(eq=False)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 import mlflow.tracing.config as tracing_config
@@ -34,6 +34,7 @@ _OF_THE_SERVER: Final = (
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"),
     *("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"),
 )
+_EXPERIMENT: Final = (fluent, "_active_experiment_id")
 _PER_THREAD: Final[tuple[ThreadLocalVariable, ...]] = (
     fluent._active_run_stack,
     fluent._last_active_run_id,
@@ -59,6 +60,11 @@ class Globals:
         for stack in _values(self.per_thread[0]):
             yield from reversed(stack)
 
+    def active_experiment_id(self) -> str | None:
+        """Return the experiment that was active, None if none was set."""
+        (found,) = (value for module, name, value in self.names if (module, name) == _EXPERIMENT)
+        return cast(str | None, found)
+
     def put_back(self) -> None:
         """Make everything as it was, whatever has happened since."""
         for module, name, value in self.names:
@@ -76,18 +82,19 @@ class Globals:
         _put_back_tracer(*self.tracer)
 
 
-def isolated(time: Callable[[], int], passthrough: tuple[str, ...]) -> Globals:
+def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None) -> Globals:
     """Give MLflow a state as of a new process whose tracking URI is the mock's, and return the state it had.
 
     Args:
         time: What the time is, in ms UTC.
         passthrough: How the tracking URIs begin that keep leading where they lead.
+        experiment_id: The experiment that is active, None for the default one.
     """
     before = _present()
     for module, name, value in (
         (trackers, "_tracking_uri", URI),
         (registries, "_registry_uri", None),
-        (fluent, "_active_experiment_id", None),
+        (*_EXPERIMENT, experiment_id),
         (mlflow_time, "time", _Time(time)),
     ):
         setattr(module, name, value)
@@ -96,6 +103,8 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...]) -> Globals:
     for name in _OF_THE_SERVER:
         os.environ.pop(name, None)
     os.environ["MLFLOW_TRACKING_URI"] = URI
+    if experiment_id is not None:
+        os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
     trackers._artifact_repos_cache.clear()
     _redirect((f"{SCHEME}:", *passthrough))
     _take_tracer_away(before.tracer)
@@ -105,6 +114,11 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...]) -> Globals:
 def running_monitor_of(run_id: str) -> Any:
     """Return the monitor that logs system metrics of a run, no longer known to MLflow; None if there is none."""
     return fluent.run_id_to_system_metrics_monitor.pop(run_id, None)
+
+
+def active_experiment_id() -> str | None:
+    """Return the experiment that is active, None if none was set."""
+    return cast(str | None, fluent._active_experiment_id)
 
 
 def active_runs() -> Iterator[Any]:
@@ -117,7 +131,7 @@ def _present() -> Globals:
     names = (
         (trackers, "_tracking_uri"),
         (registries, "_registry_uri"),
-        (fluent, "_active_experiment_id"),
+        _EXPERIMENT,
         (mlflow_time, "time"),
         (tracing_config, "_MLFLOW_TRACING_CONFIG"),
     )
