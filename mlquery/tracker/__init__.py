@@ -8,5 +8,6 @@ from __future__ import annotations
 from mlquery.tracker.durable import DurableStore
 from mlquery.tracker.errors import JournalError
 from mlquery.tracker.opening import open
+from mlquery.tracker.repair import repair
 
-__all__ = ["DurableStore", "JournalError", "open"]
+__all__ = ["DurableStore", "JournalError", "open", "repair"]

@@ -33,6 +33,15 @@ _WHILE_OPEN: Final = 100_000
 _AT_OPENING: Final = 20_000
 _AT_CLOSING: Final = 5_000
 
+ASIDE: Final = "damaged"
+"""How the folders start in which repairs put the old files."""
+UNFINISHED: Final = ".unfinished"
+
+
+def unfinished_repair(folder: Path) -> Path | None:
+    """Return the folder with the old files of a repair that was cut short, None if there is none."""
+    return next(iter(sorted(folder.glob(f"{ASIDE}-*{UNFINISHED}"))), None)
+
 
 @attrs.define(eq=False)
 class _Files:
@@ -92,11 +101,14 @@ class DurableStore(Followed):
         self._files = _Files()
         self._closer = weakref.finalize(self, self._files.close)
         self._was_forked = False
+        self.lock.take()
         try:
             self._open()
         except BaseException:
             self._closer()
             raise
+        finally:
+            self.lock.give()
         _open_stores.add(self)
 
     def __repr__(self) -> str:
@@ -184,6 +196,8 @@ class DurableStore(Followed):
         """Make the folder if it may be made; raise if it is something else than a store."""
         shown = str(self.path)
         try:
+            if unfinished_repair(self.path) is not None:
+                raise damaged(shown, "a repair of it was interrupted")
             if (self.path / journal.NAME).exists():
                 return
             if self.path.is_file():
@@ -220,7 +234,6 @@ class DurableStore(Followed):
             self.forget_everything()
             writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids))
             self.default_experiment_id = self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
-            self._is_untouched = True
             writer.append("experiment", encode([experiment_fields(self.experiments.experiment_at(0))]))
             writer.commit()
         except BaseException:

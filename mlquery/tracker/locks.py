@@ -69,7 +69,9 @@ class FolderLock:
             fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise JournalError(str(folder), "is open in another process" if alone else "is being repaired") from None
+            raise JournalError(
+                str(folder), "is open somewhere: close it first" if alone else "is being repaired"
+            ) from None
         except OSError as error:
             self.release()
             raise of_write(str(folder), error) from None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, LifecycleStage, Metric, RunInfo
 from mlquery.store import Store
@@ -101,7 +102,9 @@ class Replayed(Store):
             fields["run_name"],
         )
         row = self.runs.add(info, at_once=not self.is_many)
-        self._put_data(row, fields.get("metrics", ()), fields.get("params", {}), fields.get("tags", {}))
+        self.runs.add_points(row, [(key, *latest) for key, *latest in fields.get("metrics", ())])
+        self.runs.put_params(row, fields.get("params", {}).items())
+        self.runs.put_tags(row, fields.get("tags", {}).items())
         self._add_inputs(row, [dataset_input_of(found) for found in fields.get("inputs", ())])
 
     def _change_info(self, run_id: str, status: str | None, end_time: int | None, run_name: str | None) -> None:
@@ -130,13 +133,15 @@ class Replayed(Store):
 
     def _change_batch(self, run_id: str, points: Points, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         row = self._row(run_id)
-        self._put_data(row, points, params, {})
+        self.runs.add_points(row, [(key, clean_value(value), time, step) for key, value, time, step in points])
+        self.runs.put_params(row, params.items())
         self._put_tags(row, list(tags.items()))
 
     def _change_points(
         self, run_id: str, key: str, values: list[float], timestamps: list[int], steps: list[int]
     ) -> None:
-        Store.load_history(self, run_id, key, [clean_value(value) for value in values], timestamps, steps)
+        columns = (np.array(values, np.float64), np.array(timestamps, np.int64), np.array(steps, np.int64))
+        self.runs.load_points(self._row(run_id), key, *columns)
 
     def _change_inputs(self, run_id: str, inputs: list[dict[str, Any]]) -> None:
         self._add_inputs(self._row(run_id), [dataset_input_of(found) for found in inputs])
@@ -158,11 +163,6 @@ class Replayed(Store):
 
     def _change_pushed(self, target: str, kind: str, own_id: str, id_there: str, sent: str) -> None:
         self.pushed.setdefault(target, {}).setdefault(kind, {})[own_id] = (id_there, sent)
-
-    def _put_data(self, row: int, points: Points, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        self.runs.add_points(row, [(key, clean_value(value), time, step) for key, value, time, step in points])
-        self.runs.put_params(row, params.items())
-        self.runs.put_tags(row, tags.items())
 
     def default_artifact_uri(self, experiment_id: str, run_id: str) -> str | None:
         """Return where a run keeps its artifacts unless it says otherwise."""

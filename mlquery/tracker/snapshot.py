@@ -52,15 +52,16 @@ def write(store: Replayed, folder: Path, store_id: str, seq: int) -> None:
         new.unlink(missing_ok=True)
 
 
-def read(store: Replayed, folder: Path, store_id: str) -> int | None:
+def read(store: Replayed, folder: Path, store_id: str | None) -> int | None:
     """Fill an empty store from its snapshot and return the number of the last entry in it, None if there is none.
 
-    What a snapshot that cannot be read left in the store is taken away again.
+    One of another store does not count, unless `store_id` is None. What one that cannot be read left in the store is
+    taken away again.
     """
     try:
-        with np.load(folder / NAME, allow_pickle=False) as file:
+        with (folder / NAME).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
-            if header["version"] != VERSION or header["store_id"] != store_id:
+            if header["version"] != VERSION or store_id not in (None, header["store_id"]):
                 return None
             _restore(store, header, {name: file[name] for name in file.files if name != "header"})
             return int(header["seq"])

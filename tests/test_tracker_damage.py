@@ -1,0 +1,256 @@
+"""Stores whose files were damaged: they open as they were or say so in one sentence, and a repair saves the rest.
+
+Fifteen damages of each kind of store; `MLQUERY_DAMAGES` asks for more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from mlquery.entities import Metric, Param, RunTag
+from mlquery.tracker import DurableStore, JournalError, durable, repair
+from mlquery.tracker import open as open_store
+from mlquery.tracker.entries import Entry
+from mlquery.tracker.errors import Damaged
+from mlquery.tracker.pages import entries_in
+from tests.support.tracker_calls import Caller, everything
+
+DAMAGES = int(os.environ.get("MLQUERY_DAMAGES", "15"))
+STATES = ["closed", "killed", "killed with snapshot"]
+
+
+def made(state: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a store in a folder as its process left it, and return what is in it."""
+    monkeypatch.setattr(durable, "_AT_CLOSING", 1)
+    store = open_store(path.with_name("original"), "fast")
+    Caller(store, 8).make(150)
+    run_id = store.create_run("0", "me", 5, [RunTag("big", "b" * 8000)], "long").info.run_id
+    store.log_batch(run_id, [Metric("m", step / 7, step, step) for step in range(500)], [Param("p", "q" * 6000)], [])
+    if state == "killed with snapshot":
+        store.close()
+        store = open_store(path.with_name("original"), "fast")
+    if state != "closed":
+        Caller(store, 9).make(100)
+        store.sync()
+        copy(store.path, path)
+    expected = everything(store)
+    store.close()
+    if state == "closed":
+        copy(store.path, path)
+    return expected
+
+
+def copy(old: Path, new: Path) -> None:
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(old, new, ignore=shutil.ignore_patterns("*-shm"))
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Return the files of a store, without those in which nothing is kept."""
+    passing = {"lock", "journal.db-shm"}
+    files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file() and file.name not in passing}
+    return {name: content for name, content in files.items() if content}
+
+
+def damage(path: Path, chance: random.Random) -> str:
+    """Damage one file at a random place and return what was done."""
+    file = path / chance.choice(sorted(set(contents(path)) - {"acknowledged"}))
+    content = bytearray(file.read_bytes())
+    place = chance.randrange(len(content))
+    kind = chance.choice(["flip a bit", "write a byte", "write zeros", "write noise", "cut"])
+    if kind == "flip a bit":
+        content[place] ^= 1 << chance.randrange(8)
+    elif kind == "write a byte":
+        content[place] = chance.randrange(256)
+    elif kind == "cut":
+        del content[place:]
+    else:
+        size = min(chance.randrange(1, 6000), len(content) - place)
+        content[place : place + size] = bytes(size) if kind == "write zeros" else chance.randbytes(size)
+    file.write_bytes(bytes(content))
+    return f"{kind} at {place} of {file.name}"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_damaged_store_opens_whole_or_not_at_all_and_is_repaired(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, chance = made(state, tmp_path / "whole", monkeypatch), random.Random(DAMAGES)
+    whole = entries_in(tmp_path / "whole", 10**9)
+    path, refused, lost = tmp_path / "a", 0, []
+    for _ in range(DAMAGES):
+        copy(tmp_path / "whole", path)
+        done = damage(path, chance)
+        before = contents(path)
+
+        problem = problem_at_opening(path, expected)
+        if problem:
+            refused += 1
+            assert "\n" not in problem, done
+            assert "mlquery repair" in problem, done
+            assert before == contents(path), done
+        found = repair(path)
+
+        with open_store(path) as store:
+            if not found.lost:
+                assert expected == everything(store), done
+            else:
+                lost.append((done, found.lost, found.unfit))
+                assert found.aside is not None
+                assert_saved(store, expected, whole, found.aside)
+        assert repair(path).problem == "", done
+    assert refused > DAMAGES // 12
+    assert len(lost) < DAMAGES * 2 // 3
+    assert all(unfit <= 10 for _, _, unfit in lost), lost
+
+
+def problem_at_opening(path: Path, expected: str) -> str:
+    """Return what is said instead of opening a store, nothing if it opens and holds what it should."""
+    try:
+        with open_store(path) as store:
+            assert expected == everything(store)
+    except Damaged as error:
+        return str(error)
+    return ""
+
+
+def assert_saved(store: DurableStore, expected: str, whole: dict[int, Entry], aside: Path) -> None:
+    """Compare every run that no lost entry speaks of with what it was."""
+    intact = entries_in(aside, 10**9)
+    lost = [entry for seq, entry in whole.items() if seq not in intact]
+    if any("experiment" in entry.call for entry in lost):  # these speak of many runs
+        return
+    texts = " ".join(entry.body for entry in lost)
+    before, after = json.loads(expected)["runs"], json.loads(everything(store))["runs"]
+    others = [run_id for run_id in before if run_id not in texts]
+    assert len(others) > 5
+    assert [before[run_id] for run_id in others] == [after[run_id] for run_id in others]
+
+
+def test_a_store_that_is_whole_is_not_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("closed", tmp_path / "a", monkeypatch)
+    before = contents(tmp_path / "a")
+
+    found = repair(tmp_path / "a")
+
+    assert "" == found.problem
+    assert before == contents(tmp_path / "a")
+
+
+def test_a_copy_without_its_log_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("killed", tmp_path / "a", monkeypatch)
+    (tmp_path / "a" / "journal.db-wal").unlink()
+
+    with pytest.raises(JournalError, match=r"its journal is empty|the last .* entries of its journal are missing"):
+        open_store(tmp_path / "a")
+
+
+def test_a_journal_that_is_gone_is_made_anew_from_the_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = made("closed", tmp_path / "a", monkeypatch)
+    (tmp_path / "a" / "journal.db").unlink()
+    with pytest.raises(JournalError, match=r"its journal\.db is missing.*mlquery repair"):
+        open_store(tmp_path / "a")
+
+    found = repair(tmp_path / "a")
+
+    assert 0 == found.lost
+    with open_store(tmp_path / "a") as store:
+        assert expected == everything(store)
+
+
+def test_points_of_a_lost_run_are_kept_in_a_run_that_stands_in_for_it(tmp_path: Path) -> None:
+    with open_store(tmp_path / "a") as store:
+        run_id = store.create_run("0", "me", 5, [RunTag("pad", "p" * 6000)], None).info.run_id
+        for step in range(200):
+            store.log_metric(run_id, Metric("loss", step, step, step))
+    file = tmp_path / "a" / "journal.db"
+    file.write_bytes(file.read_bytes().replace(b"pppp", b"oops", 1))
+
+    found = repair(tmp_path / "a")
+
+    assert (1, 0, (f"run {run_id}",)) == (found.lost, found.unfit, found.placeholders)
+    with open_store(tmp_path / "a") as store:
+        assert list(range(200)) == store.history(run_id, "loss")[2].tolist()
+        assert f"recovered-{run_id}" == store.get_run(run_id).info.run_name
+        store.log_metric(run_id, Metric("loss", 0.0, 201, 201))
+
+
+def test_a_repair_only_says_what_it_would_do_when_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("killed", tmp_path / "a", monkeypatch)
+    (tmp_path / "a" / "journal.db-wal").write_bytes((tmp_path / "a" / "journal.db-wal").read_bytes()[:9000])
+    before = contents(tmp_path / "a")
+
+    found = repair(tmp_path / "a", dry_run=True)
+
+    assert found.lost > 0
+    assert found.aside is None
+    assert before == contents(tmp_path / "a")
+
+
+def test_a_repair_keeps_the_old_files_and_goes_on_after_it_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("killed", tmp_path / "whole", monkeypatch)
+    log = tmp_path / "whole" / "journal.db-wal"
+    log.write_bytes(log.read_bytes()[:-9000])
+    copy(tmp_path / "whole", tmp_path / "undisturbed")
+    repair(tmp_path / "undisturbed")
+    with open_store(tmp_path / "undisturbed") as store:
+        expected = everything(store)
+    for step in ("unlink", "replace", "rename"):
+        for number in range(4):
+            copy(tmp_path / "whole", tmp_path / "a")
+            with monkeypatch.context() as patched:
+                fail_at(patched, step, number)
+                with suppress(KeyboardInterrupt):  # it may have less to do than that
+                    repair(tmp_path / "a")
+
+            repair(tmp_path / "a")
+
+            with open_store(tmp_path / "a") as store:
+                assert expected == everything(store), (step, number)
+            assert contents(tmp_path / "whole") == contents(tmp_path / "a" / "damaged-1")
+
+
+def fail_at(patched: pytest.MonkeyPatch, step: str, number: int) -> None:
+    """Let the process be interrupted at the n-th time that it does something to a file."""
+    calls, real = [0], getattr(Path, step)
+
+    def interrupted(self: Path, *arguments: object, **options: object) -> object:
+        calls[0] += 1
+        if calls[0] > number:
+            raise KeyboardInterrupt
+        return real(self, *arguments, **options)
+
+    patched.setattr(Path, step, interrupted)
+
+
+def test_an_interrupted_repair_must_be_ended_before_the_store_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("killed", tmp_path / "a", monkeypatch)
+    (tmp_path / "a" / "journal.db-wal").unlink()
+    with monkeypatch.context() as patched:
+        fail_at(patched, "replace", 0)
+        with pytest.raises(KeyboardInterrupt):
+            repair(tmp_path / "a")
+
+    with pytest.raises(JournalError, match="a repair of it was interrupted"):
+        open_store(tmp_path / "a")
+
+
+def test_a_store_that_is_open_is_not_repaired(tmp_path: Path) -> None:
+    with open_store(tmp_path / "a"), pytest.raises(JournalError, match="is open somewhere"):
+        repair(tmp_path / "a")
+
+
+def test_a_store_that_is_not_there_cannot_be_repaired(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="does not exist"):
+        repair(tmp_path / "none")
