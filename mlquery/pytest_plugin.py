@@ -75,15 +75,17 @@ def mlquery_mock(request: pytest.FixtureRequest, mlquery_seed: Any) -> Iterator[
     """Yield the mock around the test."""
     from mlquery.errors import MockWarning
     from mlquery.mock import mock
+    from mlquery.mock.activation import dialect_of
 
     arguments = _marked(request.node)
     if _DIALECT in request.fixturenames:
         if "dialect" in arguments:
             raise pytest.UsageError(f"the marker names a dialect and {_DIALECT} brings its own: leave one of them out")
         arguments["dialect"] = request.getfixturevalue(_DIALECT)
-    elif arguments.get("store", mlquery_seed) is None:
+    arguments.setdefault("store", mlquery_seed)
+    if dialect_of(arguments["store"]) is None:
         arguments.setdefault("dialect", request.config.getini(_DIALECT))
-    active = mock(**{"store": mlquery_seed, **arguments}).start()
+    active = mock(**arguments).start()
     yield active
     for report in active.end():
         request.node.warn(MockWarning(report))

@@ -134,14 +134,19 @@ def mlquery_dialect(request):
 def test_each(mlquery_dialect, mlquery_mock):
     assert mlquery_dialect == mlquery_mock.dialect
 
-def test_default(mlquery_mock):
+@pytest.mark.parametrize("number", [0, 1])
+def test_default(number, mlquery_mock):
+    assert "azure:documented" == mlquery_mock.dialect
+
+@pytest.mark.mlquery(store=mlquery.Store())
+def test_default_of_a_store(mlquery_mock):
     assert "azure:documented" == mlquery_mock.dialect
 
 @pytest.mark.parametrize("mlquery_dialect", ["oss"])
 def test_only_one(mlquery_dialect, mlquery_mock):
     assert "oss" == mlquery_mock.dialect
 """
-    run(suite, code, passed=5)
+    run(suite, code, passed=7)
 
 
 def test_a_marker_that_contradicts_the_dialects_is_refused(suite: pytest.Pytester) -> None:

@@ -175,12 +175,9 @@ class Mock:
 
     def _found_origin(self) -> _Made | None:
         """Return what there is to begin with."""
-        origin = self._origin
-        if isinstance(origin, Mock):
-            return origin._made() if origin.is_active else vars(origin.store)[_MADE]
-        if isinstance(origin, Store):
-            return vars(origin).get(_MADE) or _Made(uris.State(origin, self._dialect or uris.DEFAULT_DIALECT), None)
-        return None
+        if isinstance(self._origin, Store) and _MADE not in vars(self._origin):
+            return _Made(uris.State(self._origin, self._dialect or uris.DEFAULT_DIALECT), None)
+        return _left_by_mock(self._origin)
 
     def _made(self) -> _Made:
         """Return what this mock, which is active, holds by now."""
@@ -265,6 +262,19 @@ class _Before:
     globals: Globals
     state: uris.State | None
     session: session.Session | None
+
+
+def dialect_of(store: Store | Mock | None) -> str | None:
+    """Return the dialect of the mock that has made a store, None for a store that no mock has made."""
+    made = _left_by_mock(store)
+    return made.state.dialect if made else None
+
+
+def _left_by_mock(store: Store | Mock | None) -> _Made | None:
+    if isinstance(store, Mock) and store.is_active:
+        return store._made()
+    own = store.store if isinstance(store, Mock) else store
+    return None if own is None else vars(own).get(_MADE)
 
 
 def _unused(calls: list[str]) -> Iterator[str]:
