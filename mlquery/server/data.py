@@ -158,7 +158,7 @@ def _history_interval(service: Service, given: Given) -> Any:
             points = _points_by_step(store, run_id, given["metric_key"], first, last)
             found += [
                 _point_body(service, given["metric_key"], run_id, points[i])
-                for i in sampled(len(points), given["max_results"])
+                for i in sampled(len(points), given.get("max_results") or _MOST_PER_RUN)
             ]
     return {"metrics": found} if found else {}
 
@@ -286,7 +286,7 @@ CALLS: Final = (
                 wire.text("metric_key"),
                 wire.int32("start_step"),
                 wire.int32("end_step"),
-                wire.int32("max_results", _MOST_PER_RUN),
+                wire.int32("max_results"),
             )
         ),
         _history_interval,

@@ -172,7 +172,7 @@ _CALLS: Final = (
     Call(
         "GET",
         "logged-models/{model_id}/artifacts/directories",
-        Message((_ID, wire.text("artifact_directory_path"))),
+        Message((_ID, wire.text("artifact_directory_path"), wire.text("page_token"))),
         _artifacts,
         {"artifact_directory_path": (a_text,)},
     ),

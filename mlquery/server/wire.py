@@ -9,6 +9,7 @@ rest is left out, and the caller is told. Which fields a call needs and what the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from mlquery.errors import StoreError, invalid_parameter
 
 _INT32: Final = 1 << 31
 _INT64: Final = 1 << 63
+_EXTENSION: Final = re.compile(r"\[[a-zA-Z0-9._]*\]$")
 
 
 class Misfit(Exception):
@@ -81,11 +83,13 @@ class Message:
     def read_into(self, given: Given, data: Any) -> None:
         """Add the fields of a JSON object; raise Misfit at the first that does not fit."""
         if not isinstance(data, dict):
-            raise Misfit(data)
+            self._require_no_field(data)
+            return
         find = self.fields_by_spelling.get
         for spelling, value in data.items():
             field = find(spelling)
             if field is None:
+                _require_no_extension(spelling)
                 continue
             if field.name in given:
                 raise _twice(field.name)
@@ -98,6 +102,20 @@ class Message:
                 field.message.read_into(part, value)
             else:
                 _read_value(given, field, value)
+
+    def _require_no_field(self, data: Any) -> None:
+        """Pass over texts that name no field, as protobuf does where it takes a list or a text for an object."""
+        if not isinstance(data, list | str):
+            raise Misfit(data)
+        for name in data:
+            if not isinstance(name, str) or name in self.fields_by_spelling:
+                raise Misfit(data)
+            _require_no_extension(name)
+
+
+def _require_no_extension(name: str) -> None:
+    if _EXTENSION.match(name):
+        raise Misfit(name)
 
 
 def _read_list(given: Given, field: Field, value: Any) -> None:
