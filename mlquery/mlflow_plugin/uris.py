@@ -1,8 +1,10 @@
-"""Turns tracking URIs into the stores they name. It must not know MLflow: only what the process holds in memory.
+"""Turns tracking URIs into the stores they name. It must not know MLflow: only what the process has open.
 
 - `mlquery://` is the private store of the process, made at first use; `put_private` replaces it for a time (a mock
   does) and `mlquery://` then means that one, whatever its dialect.
 - `mlquery://NAME` is the store of that name, made at first use and shared by everyone in the process.
+- `mlquery:///path/to/folder` is the store on disk in that folder, made at first use; `?durability=fast` syncs it every
+  second instead of at each call.
 - `?dialect=azure` says how a store that is not there yet shall answer. A name has one store and a store one dialect: a
   URI without a dialect takes what is there, one that asks for another dialect is refused. Only the private store exists
   once per dialect.
@@ -12,6 +14,7 @@ MLflow keeps a store object per URI for the life of the process, so those object
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import count
 from threading import RLock
@@ -83,7 +86,7 @@ def store_for(uri: str) -> State:
     state = _by_uri.get(uri)
     if state is None:
         with _lock:
-            state = _by_uri[uri] = _resolved(*_parts(uri))
+            state = _by_uri[uri] = _resolved(_parts(uri))
     return state
 
 
@@ -134,10 +137,10 @@ def replacement() -> State | None:
 
 
 def forget(uri: str) -> None:
-    """Drop a store from memory, as far as URIs hold it; nothing happens if it is not there."""
-    name, _ = _parts(uri)
+    """Drop a store from memory, as far as URIs hold it, and close one on disk; nothing happens if it is not there."""
+    name = _parts(uri).name
     with _lock:
-        _states.pop(name, None)
+        _close(_states.pop(name, None))
         _by_uri.clear()
         _forget_repositories()
 
@@ -145,11 +148,29 @@ def forget(uri: str) -> None:
 def reset() -> None:
     """Drop all stores of the process, shared and private."""
     with _lock:
+        for state in _states.values():
+            _close(state)
         _states.clear()
         put_private(None)
 
 
-def _resolved(name: str, dialect: str | None) -> State:
+def _close(state: State | None) -> None:
+    close = getattr(state and state.store, "close", None)  # what a store on disk has
+    if close is not None:
+        close()
+
+
+@attrs.frozen
+class _Parts:
+    """What a URI says: the name, which starts with a slash if it is a folder, and the options that are given."""
+
+    name: str
+    dialect: str | None
+    durability: str | None
+
+
+def _resolved(parts: _Parts) -> State:
+    name, dialect = parts.name, parts.dialect
     if not name and _private is not None and dialect in (None, _private.dialect):
         return _private
     key = name or f"?{dialect or DEFAULT_DIALECT}"
@@ -157,7 +178,9 @@ def _resolved(name: str, dialect: str | None) -> State:
     if state is None:
         if name.startswith(_PRIVATE):
             raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
-        state = _states[key] = new_state(dialect or DEFAULT_DIALECT, name=name)
+        state = _states[key] = (
+            _on_disk(parts) if name.startswith("/") else new_state(dialect or DEFAULT_DIALECT, name=name)
+        )
     if dialect not in (None, state.dialect):
         raise invalid_parameter(
             f"The store {SCHEME}://{name} answers in dialect '{state.dialect}', not '{dialect}': "
@@ -166,19 +189,30 @@ def _resolved(name: str, dialect: str | None) -> State:
     return state
 
 
-def _parts(uri: str) -> tuple[str, str | None]:
-    """Return the name in a URI, maybe empty, and its dialect."""
+def _on_disk(parts: _Parts) -> State:
+    from mlquery.tracker import open as open_store
+
+    durability: Any = parts.durability or "commit"
+    store = open_store(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)
+    return State(store, store.dialect)
+
+
+def _parts(uri: str) -> _Parts:
+    """Return what a URI says."""
     scheme, _, rest = uri.partition(":")
     if scheme != SCHEME:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': it must start with '{SCHEME}://'")
     path, _, query = rest.partition("?")
+    is_folder = path.startswith("///") and path.strip("/") != ""
     options = dict(parse_qsl(query, keep_blank_values=True))
     dialect = options.pop("dialect", None)
+    durability = options.pop("durability", None) if is_folder else None
     if options:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
     if dialect is not None and dialect not in MATRIX.dialects:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': there are the dialects {sorted(MATRIX.dialects)}")
-    return unquote(path.strip("/")), dialect
+    name = unquote(path.strip("/"))
+    return _Parts(os.path.normpath(f"/{name}") if is_folder else name, dialect, durability)
 
 
 def _forget_repositories() -> None:

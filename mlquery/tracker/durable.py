@@ -17,6 +17,7 @@ import attrs
 
 from mlquery.entities import Experiment
 from mlquery.errors import StoreError, invalid_parameter
+from mlquery.language.matrix import MATRIX
 from mlquery.store import Store
 from mlquery.tracker import journal, mark, snapshot
 from mlquery.tracker.entries import Identity, encode
@@ -77,7 +78,7 @@ class DurableStore(Followed):
             process, however it ends; it is synced within a second, and at exit.
         read_only: Whether nothing may be written; the store must be there.
         clock: Returns the time in ms UTC; by default the system's.
-        guid_ids: Whether the ids of a new store are dashed GUIDs; one that is there keeps its kind.
+        dialect: How a new store shall answer, which decides on the form of its ids; one that is there has its own.
 
     Raises:
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.
@@ -90,11 +91,13 @@ class DurableStore(Followed):
         *,
         read_only: bool = False,
         clock: Callable[[], int] | None = None,
-        guid_ids: bool = False,
+        dialect: str = "oss",
     ) -> None:
         if durability not in ("commit", "fast"):
             raise invalid_parameter(f"durability is 'commit' or 'fast', not {durability!r}")
-        super().__init__(Path(path).absolute(), clock, guid_ids)
+        column = MATRIX.dialect(dialect)
+        super().__init__(Path(path).absolute(), clock, column.behaves("id.guid"))
+        self._dialect = column.name
         self.durability, self.read_only = durability, read_only
         is_synced = durability == "commit"
         self.artifacts = FileArtifacts(self.path, self._require_known, is_synced, read_only)
@@ -119,6 +122,12 @@ class DurableStore(Followed):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def dialect(self) -> str:
+        """Return the name of the dialect in which the store was made to answer."""
+        identity = self._journal.identity
+        return self._dialect if identity is None else identity.dialect
 
     def clone(self) -> Store:
         """Return an independent copy in memory, without connection to the folder; its artifacts are read in whole."""
@@ -232,7 +241,7 @@ class DurableStore(Followed):
                 self._load(writer)
                 return
             self.forget_everything()
-            writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids))
+            writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids, self._dialect))
             self.default_experiment_id = self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
             writer.append("experiment", encode([experiment_fields(self.experiments.experiment_at(0))]))
             writer.commit()

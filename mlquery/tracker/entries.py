@@ -39,11 +39,12 @@ class Entry:
 
 @attrs.frozen
 class Identity:
-    """What a store is: the content of entry 0. `created` in ms UTC."""
+    """What a store is: the content of entry 0. `created` in ms UTC; `dialect` is how it was made to answer."""
 
     store_id: str
     created: int
     guid_ids: bool = False
+    dialect: str = "oss"
     format_version: int = FORMAT_VERSION
 
     def body(self) -> str:

@@ -15,6 +15,7 @@ def open(
     *,
     read_only: bool = False,
     clock: Callable[[], int] | None = None,
+    dialect: str = "oss",
 ) -> DurableStore:
     """Open a store in a folder, or make a new one there.
 
@@ -29,6 +30,7 @@ def open(
             process, however it ends; it is synced within a second, and at exit.
         read_only: Whether nothing may be written, not even beside the journal; the store must be there.
         clock: Returns the time in ms UTC; by default the system's.
+        dialect: How a new store shall answer, which decides on the form of its ids; one that is there has its own.
 
     Returns:
         The store. Close it when done, or use it in a `with` block; at the latest it is closed when the process ends.
@@ -36,4 +38,4 @@ def open(
     Raises:
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.
     """
-    return DurableStore(path, durability, read_only=read_only, clock=clock)
+    return DurableStore(path, durability, read_only=read_only, clock=clock, dialect=dialect)
