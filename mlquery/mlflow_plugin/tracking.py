@@ -2,6 +2,21 @@
 
 It holds a URI and nothing else; see `uris`. What MLflow's stores can do and this one does not is refused by name: those
 methods are found in MLflow's classes, so that none is missing silently when MLflow grows.
+
+Where it differs from MLflow's store on SQLite, on purpose:
+
+1. A batch is logged whole or not at all. There a batch that the database refuses has been written in part.
+2. A time or a step with a fraction is refused. There it is kept in a column of integers and cannot be searched.
+3. A refused search says where in the query the problem is, in words of its own; the error code is the same. So are the
+   words where the wording there is the database's (BAD_REQUEST, INTERNAL_ERROR). With several problems in one query
+   the first one in the text gives the code.
+4. A tag that is None when a run is created is left out. There it is kept and no filter finds it.
+5. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
+6. Empty folders are no artifacts, as in any store of objects.
+7. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED.
+
+In a dialect with a service behind it (Azure Machine Learning): logged models answer 404 and traces 403, as observed.
+MLflow 3 therefore cannot log a model there with `log_model`, and autologging leaves out the model, here as there.
 """
 
 from __future__ import annotations
