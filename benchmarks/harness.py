@@ -1,0 +1,222 @@
+"""Time systems side by side in one process, keep what was measured as JSON, and check it against the targets.
+
+Every round calls each system once or, where a call is short, a few times in a row; rounds go through the systems in
+turn, so that a busy moment of the machine meets all of them. The collector keeps its default settings and works as in a
+user's script; it has run once before the first round.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+RESULTS = FOLDER / "results"
+_PACKAGES = ("mlflow", "SQLAlchemy", "numpy", "pandas", "pyarrow", "duckdb", "polars")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured: rounds, the time a system may take for one case, the time of a burst of short calls."""
+
+    rounds: int = 9
+    budget: float = 3.0
+    burst: float = 0.004
+    most_in_burst: int = 40
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one system took for one case: times per call in ms; no calls, if it was left out, with the reason."""
+
+    case: str
+    runs: int
+    system: str
+    median: float | None
+    least: float | None
+    calls: int
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target and what was measured: `ratio` targets are at least, `limit` targets are at most."""
+
+    target: str
+    case: str
+    runs: int
+    measured: str
+    allowed: str
+    met: bool
+
+
+@dataclass
+class Report:
+    """All that one benchmark has measured."""
+
+    question: str
+    figures: list[Figure] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def figure(self, case: str, runs: int, system: str) -> Figure | None:
+        """Return what was measured of a system, None if nothing was."""
+        for one in self.figures:
+            if (one.case, one.runs, one.system) == (case, runs, system) and one.median is not None:
+                return one
+        return None
+
+    def median(self, case: str, runs: int, system: str) -> float | None:
+        found = self.figure(case, runs, system)
+        return None if found is None else found.median
+
+    def at_least(self, target: str, case: str, runs: int, peer: str, times: float, own: str = "mlquery") -> None:
+        """Judge how many times faster than a peer mlquery is; nothing if one of them was not measured."""
+        mine, other = self.median(case, runs, own), self.median(case, runs, peer)
+        if mine and other:
+            self._judge(target, case, runs, f"{shown(other / mine)}x", f">= {times:g}x {peer}", other / mine >= times)
+
+    def at_most(
+        self, target: str, case: str, runs: int, limit: str, times: float, plus: float = 0.0, own: str = "mlquery"
+    ) -> None:
+        """Judge mlquery's time against that of a limit: at most `times` of it plus a few ms."""
+        mine, other = self.median(case, runs, own), self.median(case, runs, limit)
+        if mine and other is not None:
+            allowed = times * other + plus
+            more = f" + {plus * 1000:g} µs" if plus else ""
+            words = f"<= {times:g}x {limit}{more} = {shown(allowed)} ms"
+            self._judge(target, case, runs, f"{shown(mine)} ms", words, mine <= allowed)
+
+    def within(self, target: str, case: str, runs: int, most: float, own: str = "mlquery") -> None:
+        """Judge mlquery's time in ms."""
+        mine = self.median(case, runs, own)
+        if mine is not None:
+            self._judge(target, case, runs, f"{shown(mine)} ms", f"<= {shown(most)} ms", mine <= most)
+
+    def _judge(self, target: str, case: str, runs: int, measured: str, allowed: str, met: bool) -> None:
+        self.verdicts.append(Verdict(target, case, runs, measured, allowed, met))
+
+    def judge(self, target: str, case: str, runs: int, measured: str, allowed: str, met: bool) -> None:
+        """Record a verdict that is no plain comparison of two medians."""
+        self._judge(target, case, runs, measured, allowed, met)
+
+    def save(self, folder: Path = RESULTS) -> Path:
+        """Write everything as JSON."""
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{self.question}.json"
+        data = {"machine": machine(), **asdict(self)}
+        path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        return path
+
+
+def read_report(path: Path) -> tuple[Report, dict[str, Any]]:
+    """Return a saved report and the machine it comes from."""
+    data = json.loads(path.read_text())
+    figures = [Figure(**one) for one in data["figures"]]
+    verdicts = [Verdict(**one) for one in data["verdicts"]]
+    return Report(data["question"], figures, verdicts, data["notes"]), data["machine"]
+
+
+def measure(
+    report: Report, case: str, runs: int, systems: Mapping[str, Callable[[], Any]], plan: Plan | None = None
+) -> None:
+    """Time calls of systems in turns and add a figure for each to the report."""
+    plan = plan or Plan()
+    first = {name: _seconds(call) for name, call in systems.items()}  # also the warm-up
+    seconds: dict[str, list[float]] = {name: [] for name in systems}
+    rounds = {name: _rounds(once, plan) for name, once in first.items()}
+    gc.collect()
+    names = list(systems)
+    for number in range(max(rounds.values())):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            if number < rounds[name]:
+                seconds[name] += _burst(systems[name], first[name], plan)
+    for name in systems:
+        times = seconds[name] or [first[name]]
+        median, least = statistics.median(times) * 1000, min(times) * 1000
+        report.figures.append(Figure(case, runs, name, _rounded(median), _rounded(least), len(times)))
+    row = ", ".join(f"{name} {shown(report.median(case, runs, name) or 0)}" for name in systems)
+    print(f"  {runs:>9,} {case}: {row} ms", flush=True)
+
+
+def leave_out(report: Report, case: str, runs: int, system: str, why: str) -> None:
+    """Say that a system was not measured and why."""
+    report.figures.append(Figure(case, runs, system, None, None, 0, why))
+
+
+def record(report: Report, case: str, runs: int, system: str, times: Sequence[float]) -> None:
+    """Add a figure from times per call in seconds that were measured elsewhere."""
+    median, least = statistics.median(times) * 1000, min(times) * 1000
+    report.figures.append(Figure(case, runs, system, _rounded(median), _rounded(least), len(times)))
+    print(f"  {runs:>9,} {case}: {system} {shown(median)} ms", flush=True)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _burst(call: Callable[[], Any], once: float, plan: Plan) -> list[float]:
+    count = int(min(plan.most_in_burst, max(1, plan.burst / max(once, 1e-7))))
+    return [_seconds(call) for _ in range(count)]
+
+
+def _rounds(once: float, plan: Plan) -> int:
+    """Return in how many rounds a system takes part; 0 if its first call alone used up the time."""
+    if once > plan.budget:
+        return 0
+    return int(min(plan.rounds, max(1, plan.budget / max(once, 1e-6))))
+
+
+def _rounded(milliseconds: float) -> float:
+    return float(f"{milliseconds:.4g}")
+
+
+def shown(value: float) -> str:
+    """Return a number with three digits and thousands apart."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
+
+
+def machine() -> dict[str, Any]:
+    """Return what a reader needs to know of the machine; neither its name nor its folders."""
+    versions = {"mlquery": _version("mlquery"), **{name: _version(name) for name in _PACKAGES}}
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load_average": round(os.getloadavg()[0], 1),
+        "versions": {name: version for name, version in versions.items() if version},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
