@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock as Mocked
 
 import mlflow
 import pytest
@@ -210,6 +211,17 @@ def test_tracing_that_was_switched_off_stays_off() -> None:
     mlflow.tracing.enable()
 
 
+def test_a_tracer_that_was_made_outside_is_not_used_inside_and_again_afterwards() -> None:
+    mlflow.tracing.enable()
+    tracer = mlflow.tracing.provider.provider.get()
+
+    with mlquery.mock():
+        assert tracer is not mlflow.tracing.provider.provider.get()
+        assert mlflow.tracing.provider.is_tracing_enabled()
+
+    assert tracer is mlflow.tracing.provider.provider.get()
+
+
 def test_autologging_that_was_on_is_on_again_with_its_arguments() -> None:
     import mlflow.sklearn
     from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
@@ -228,10 +240,12 @@ def test_autologging_that_was_off_is_off_again() -> None:
     import mlflow.sklearn
     from sklearn.linear_model import LinearRegression
 
+    fit = LinearRegression.fit
     with mlquery.mock():
         mlflow.sklearn.autolog(log_models=False, silent=True)
         LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
         assert 1 == len(mlflow.search_runs())
+    assert fit is LinearRegression.fit
 
     LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     assert 0 == len(mlflow.search_runs())
@@ -307,7 +321,21 @@ def test_a_run_is_ended_although_the_store_is_offline() -> None:
     with pytest.warns(MockWarning, match="'careless'"):
         mock.stop()
 
-    assert "FINISHED" == mock.store.get_run(mock.store.runs.ids[0]).info.status
+    assert ["FINISHED"] == [run.info.status for run in mock.client.search_runs("0")]
+
+
+def test_what_measures_the_system_for_a_run_that_is_left_active_is_stopped() -> None:
+    from mlflow.tracking.fluent import run_id_to_system_metrics_monitor
+
+    monitor = Mocked()
+    mock = mlquery.mock().start()
+    run_id_to_system_metrics_monitor[mlflow.start_run().info.run_id] = monitor
+
+    with pytest.warns(MockWarning, match="left active"):
+        mock.stop()
+
+    monitor.finish.assert_called_once_with()
+    assert {} == run_id_to_system_metrics_monitor
 
 
 def test_where_warnings_are_errors_mlflow_is_as_before_all_the_same() -> None:

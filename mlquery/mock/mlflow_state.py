@@ -105,7 +105,6 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
     os.environ["MLFLOW_TRACKING_URI"] = URI
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
-    trackers._artifact_repos_cache.clear()
     _redirect((f"{SCHEME}:", *passthrough))
     _take_tracer_away(before.tracer)
     return before
