@@ -59,6 +59,8 @@ SECTIONS = (
 BOXES = {
     tokens.ITEM: "item",
     tokens.NAME: "name",
+    tokens.ORDER_NAME: "name in order_by",
+    tokens.ORDER_KEY: "key in order_by",
     tokens.SEGMENT: "word",
     tokens.NUMBER: "number",
     tokens.TEXT: "text",
@@ -75,6 +77,7 @@ SETS = {
     "[^`]": "any character but `",
     "[^']": "any character but '",
     '[^"]': 'any character but "',
+    "[^`'\"\\\\]": "any character but ` ' \" \\",
     r"[^'\\\n\r\0]": r"any character but ' \ line break NUL",
     r"[^\"\\\n\r\0]": r'any character but " \ line break NUL',
 }
@@ -83,6 +86,8 @@ CONDITIONS = {
     f"(?!{tokens.RESERVED})": "not AND OR NOT IN IS LIKE ILIKE RLIKE BETWEEN NULL",
     tokens.PREFIX.removesuffix(tokens.SEGMENT): "not PARAMETER before a digit",
     tokens.NEVER_BARE: "not CASE IN VALUES USING FROM AS",
+    r"(?!\s)": "no blank",
+    r"(?<!\s)": "no blank",
     r"(?!0x[\da-f])": "not 0x1…",
     r"(?!e-?\d)": "not e5…",
 }

@@ -107,7 +107,7 @@ def test_half_a_surrogate_pair_is_refused_where_it_stands(text: str) -> None:
 
 
 def test_half_a_surrogate_pair_in_an_order_is_refused() -> None:
-    error = refusal(parse_order_by, "tags.`\ud800`", "order_by[0]")
+    error = refusal(parse_order_by, "tags.`\ud800` DESC", "order_by[0]")
 
     assert error is not None
     assert INTERNAL_ERROR == error.error_code
@@ -220,6 +220,8 @@ def test_a_mistake_is_shown_where_it_is_with_what_to_write_instead(
         ("", "metrics.accuracy DESC"),
         ("metrics.a, metrics.b", "order_by=['a', 'b'], one string each"),
         ("tags. a", "tags.`a`"),
+        ("tags.`it's` DESC", "sort the returned DataFrame by tags.`it's`"),
+        ("tags.`a`DESC", "tags.`a` DESC"),
     ],
 )
 def test_a_mistake_in_an_order_comes_with_what_to_write_instead(text: str, suggestion: str) -> None:

@@ -18,6 +18,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
 
 _BLANKS = _compiled(r"\s*")
 _NAME = _compiled(lexical.NAME)
+_ORDER_NAME = _compiled(lexical.ORDER_NAME)
 _PLAIN = _compiled("|".join(re.sub(r"\?P<op>", "?:", p) for p in (lexical.SYMBOL, lexical.LIKE)))
 _IN = _compiled(lexical.IN)
 _NULL = _compiled(lexical.NULL)
@@ -75,6 +76,8 @@ def _order_finding(text: str) -> _Finding:
         return _Finding("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
     if name is None:
         return _no_field(text, start)
+    if name["quoted"] or name["bare_quoted"]:
+        return _order_key_finding(text, name)
     if "," in text[name.end() :]:
         return _Finding(
             "one entry orders by one field", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
@@ -82,6 +85,15 @@ def _order_finding(text: str) -> _Finding:
     if text[name.end()] == "." or (name["prefix"] and not text[name.end()].isspace()):
         return _bad_key(_DIRECTION.sub("", text), name)
     return _Finding("expected ASC or DESC", _skip_blanks(text, name.end()), f"{name[0]} DESC")
+
+
+def _order_key_finding(text: str, name: re.Match[str]) -> _Finding:
+    if _ORDER_NAME.fullmatch(name[0]):
+        start = _skip_blanks(text, name.end())
+        return _Finding("expected ASC or DESC behind a blank", start, f"{name[0]} DESC")
+    start = name.start("quoted" if name["quoted"] else "bare_quoted")
+    message = "a key in order_by holds no quotes, backticks or backslashes and has no blanks at its ends"
+    return _Finding(message, start, f"sort the returned DataFrame by {name[0]}")
 
 
 def _unclosed_quote(text: str) -> _Finding | None:

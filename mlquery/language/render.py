@@ -47,9 +47,9 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
         case Group(operand):
             return f"({render(operand)})"
         case OrderTerm(name, descending):
-            return f"{render(name)} DESC" if descending else render(name)
+            return f"{_name(name, _ORDER_QUOTES)} DESC" if descending else _name(name, _ORDER_QUOTES)
         case Name():
-            return _name(node)
+            return _name(node, _KEY_QUOTES)
         case Text(value):
             return _between(value, _TEXT_QUOTES)
         case Number(text):
@@ -61,29 +61,31 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
     raise TypeError(f"not a syntax tree: {node!r}")
 
 
+_Quotes = tuple[tuple[str, re.Pattern[str]], ...]
 _TEXT_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
 _ITEM_QUOTES = tuple((quote, re.compile(lexical.ITEM, re.IGNORECASE)) for quote in "'\"")
 _KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_TEXT_QUOTES))
+_ORDER_QUOTES = tuple((quote, re.compile(quote + lexical.ORDER_KEY + quote)) for quote in "`\"'")
 
 
 def _item(item: Text | Number) -> str:
     return render(item) if isinstance(item, Number) else _between(item.value, _ITEM_QUOTES)
 
 
-def _name(name: Name) -> str:
+def _name(name: Name, quotes: _Quotes) -> str:
     prefix = f"{name.prefix}." if name.prefix is not None else ""
     if not name.quoted:
         is_plain = (_BARE_KEY if prefix else _BARE_NAME).fullmatch(name.key)
         if not is_plain:
             raise ValueError(f"the key {name.key!r} cannot stand without quotes")
         return prefix + name.key
-    quotes = _KEY_QUOTES if prefix else _KEY_QUOTES[:2]
+    usable = quotes if prefix else quotes[:2]
     is_backticked = len(name.key) > 1 and name.key[0] == name.key[-1] == "`"
     # Within quotes, backticks around the whole key come off too, so such a key needs another pair.
-    return prefix + (_between(f"`{name.key}`", quotes[1:]) if is_backticked else _between(name.key, quotes))
+    return prefix + (_between(f"`{name.key}`", usable[1:]) if is_backticked else _between(name.key, usable))
 
 
-def _between(value: str, quotes: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
+def _between(value: str, quotes: _Quotes) -> str:
     """Return the value between the first quotes that can hold it; none may follow a backslash."""
     for quote, whole in quotes:
         written = f"{quote}{value}{quote}"

@@ -19,10 +19,16 @@ TEXT = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
 RESERVED = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN|NULL)(?![\w.])"
 # Before a dot and a digit MLflow's tokenizer takes this prefix for a keyword.
 PREFIX = rf"(?!PARAMETERS?\.\d){SEGMENT}"
-NAME = (
-    rf"(?P<name>(?P<prefix>{PREFIX})\.(?:(?P<quoted>{BACKTICKED}|{TEXT})|(?P<key>{DOTTED}))"
-    rf"|(?!{RESERVED})(?P<bare>{SEGMENT})|(?P<bare_quoted>{BACKTICKED}|{DOUBLE_QUOTED}))"
-)
+
+
+def _name(quoted: str, bare_quoted: str) -> str:
+    return (
+        rf"(?P<name>(?P<prefix>{PREFIX})\.(?:(?P<quoted>{quoted})|(?P<key>{DOTTED}))"
+        rf"|(?!{RESERVED})(?P<bare>{SEGMENT})|(?P<bare_quoted>{bare_quoted}))"
+    )
+
+
+NAME = _name(f"{BACKTICKED}|{TEXT}", f"{BACKTICKED}|{DOUBLE_QUOTED}")
 NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
 
 SYMBOL = r"\s*(?P<op>!=|>=|<=|==|<>|=|>|<)(?![<>=~!])\s*"
@@ -40,7 +46,10 @@ GAP = r"[ \t\n\r\f]*"
 ITEM = rf"'[^'\\\n\r\0]*'|\"[^\"\\\n\r\0]*\"|{NUMBER}"
 ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
 
-ORDER_BY = rf"{NAME}(?:\s+(?P<direction>ASC|DESC))?"
+# MLflow takes an entry of order_by apart once more, as a shell would; these keys come out of that unchanged.
+ORDER_KEY = r"""(?!\s)[^`'"\\]*(?<!\s)"""
+ORDER_NAME = _name(f"`{ORDER_KEY}`|'{ORDER_KEY}'|\"{ORDER_KEY}\"", f'`{ORDER_KEY}`|"{ORDER_KEY}"')
+ORDER_BY = rf"{ORDER_NAME}(?:\s+(?P<direction>ASC|DESC))?"
 
 _TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
 PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)

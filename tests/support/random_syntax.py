@@ -70,7 +70,7 @@ _ANY_TEXT = st.one_of(
 )
 
 
-def _can_be_written(node: Expression | Literal | Name) -> bool:
+def _can_be_written(node: Expression | Literal | Name | OrderTerm) -> bool:
     try:
         canonical.render(node)
     except ValueError:
@@ -121,7 +121,7 @@ def _factors(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressi
 _FACTORS = st.recursive(COMPARISONS, _factors, max_leaves=6)
 TREES = st.one_of(_joined(_joined(_FACTORS, And), Or), st.just(And(())))
 """Every shape of tree that a filter can have."""
-ORDER_TERMS = st.builds(OrderTerm, NAMES, st.booleans())
+ORDER_TERMS = st.builds(OrderTerm, NAMES, st.booleans()).filter(_can_be_written)
 
 
 # ---- Spellings ------------------------------------------------------------------------------------------------------
@@ -220,7 +220,8 @@ def spelled_order_terms(draw: st.DrawFn) -> tuple[OrderTerm, str]:
     term = draw(ORDER_TERMS)
     words = ["desc", "DESC", "Desc"] if term.descending else ["", "ASC", "asc"]
     direction = draw(st.sampled_from(words))
-    return term, canonical.render(term.name) + (draw(_SOME_BLANKS) + direction if direction else "")
+    name = canonical.render(OrderTerm(term.name))
+    return term, name + (draw(_SOME_BLANKS) + direction if direction else "")
 
 
 ORDER_SPELLINGS = spelled_order_terms().map(lambda pair: pair[1])
@@ -251,8 +252,16 @@ _TERMINALS = {
     "_BLANKS": _SOME_BLANKS,
     "_GAP": _ASCII_BLANKS.filter(bool),
 }
-_ORDER_TERMINALS = {"DIRECTION": st.sampled_from(["ASC", "DESC", "desc"])} | {
-    name: _TERMINALS[name] for name in ("PREFIX", "ATTRIBUTE", "KEY", "BACKTICKED", "TEXT", "DOUBLE_QUOTED", "_BLANKS")
+_ORDER_KEYS = st.sampled_from(["", "a", "a b", "x-y", "a\nb", "FROM", "é.ü", "5"])
+_ORDER_TERMINALS = {
+    "PREFIX": _PREFIXES,
+    "ATTRIBUTE": _BARE_NAMES,
+    "KEY": _BARE_KEYS,
+    "ORDER_BACKTICKED": _ORDER_KEYS.map("`{}`".format),
+    "ORDER_SINGLE_QUOTED": _ORDER_KEYS.map("'{}'".format),
+    "ORDER_DOUBLE_QUOTED": _ORDER_KEYS.map('"{}"'.format),
+    "DIRECTION": st.sampled_from(["ASC", "DESC", "desc"]),
+    "_BLANKS": _SOME_BLANKS,
 }
 _WORDS = ("LIKE", "IN", "NULL", "BETWEEN", "_BETWEEN_AND", "_AND", "_OR", "_NOT")
 
