@@ -309,7 +309,7 @@ def test_a_run_that_was_deleted_while_it_was_active_is_named() -> None:
     mock = mlquery.mock().start()
     mlflow.delete_run(mlflow.start_run(run_name="deleted").info.run_id)
 
-    with pytest.warns(MockWarning, match="'deleted'"):
+    with pytest.warns(MockWarning, match="'deleted'.*cannot be ended: The run .* must be in the 'active' state"):
         mock.stop()
 
 
@@ -368,6 +368,26 @@ def test_a_seed_makes_ids_and_names_repeat(dialect: str) -> None:
 
     assert first == ids_and_names(mlquery.mock(dialect, seed=3))
     assert first != ids_and_names(mlquery.mock(dialect, seed=4))
+
+
+def test_a_seed_makes_the_ids_of_models_repeat() -> None:
+    ids = []
+    for _ in range(2):
+        with mlquery.mock(seed=3), mlflow.start_run():
+            ids.append(mlflow.initialize_logged_model("model").model_id)
+
+    assert ids[0] == ids[1]
+
+
+def test_an_active_experiment_of_another_store_is_not_active_in_a_copy() -> None:
+    with mlquery.mock() as seeded:
+        mlflow.set_tracking_uri("mlquery://elsewhere")
+        mlflow.set_experiment("elsewhere")
+
+    with mlquery.mock(store=seeded):
+        train()
+
+    assert 0 == seeded.store.runs.size
 
 
 def test_without_a_seed_ids_differ() -> None:

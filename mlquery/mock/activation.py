@@ -9,7 +9,6 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from copy import copy
 from importlib.util import find_spec
 from threading import RLock
@@ -185,7 +184,8 @@ class Mock:
 
         inner = self._inner()
         experiment_id = active_experiment_id() if inner is None else inner.globals.active_experiment_id()
-        return _Made(self._started(), experiment_id)
+        is_ours = experiment_id in self.store.experiments.row_of
+        return _Made(self._started(), experiment_id if is_ours else None)
 
     def _new_state(self, origin: uris.State | None) -> uris.State:
         dialect = MATRIX.dialect(self._dialect or (uris.DEFAULT_DIALECT if origin is None else origin.dialect))
@@ -239,12 +239,15 @@ class Mock:
 
         for run in runs:
             name, run_id = run.info.run_name, run.info.run_id
-            with suppress(StoreError):  # it may be deleted
+            try:
                 self.store.update_run_info(run_id, RunStatus.from_string(status), self.clock(), None)
+                outcome = f"has been ended as {status}"
+            except StoreError as error:  # it may be deleted, or in another store
+                outcome = f"cannot be ended: {error}"
             monitor = running_monitor_of(run_id)
             if monitor is not None:
                 monitor.finish()
-            yield f"the run '{name}' ({run_id}) was left active and has been ended as {status}"
+            yield f"the run '{name}' ({run_id}) was left active and {outcome}"
 
 
 @attrs.frozen(eq=False)
