@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.support.mlflow_server import mlflow_server
 
 # The same examples on every machine and in every run; `HYPOTHESIS_PROFILE=fresh` draws new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -14,3 +18,19 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # MLflow, which the tests compare with, counts its calls on the network unless told not to.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URL of a real `mlflow server`; its tests are in the group "mlflow server", so that one is enough."""
+    with mlflow_server(tmp_path_factory.mktemp("mlflow_server")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """Give the URL of a server of ours to compare with it, which sees the same requests from its start on."""
+    from mlquery.server.testing import running_server
+
+    with running_server() as server:
+        yield server.url

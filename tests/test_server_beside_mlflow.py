@@ -13,32 +13,23 @@ from typing import Any
 
 import pytest
 
-from mlquery.server.testing import RunningServer, running_server
 from tests.support.http_calls import Api, Notes
-from tests.support.mlflow_server import mlflow_server
 
-pytestmark = pytest.mark.xdist_group("server beside mlflow")  # one server of MLflow's serves all of them
+pytestmark = pytest.mark.xdist_group("mlflow server")  # one server of MLflow's serves all of them
 
 NOTHING = "a" * 32
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
-        api = Api(url)
-        yield api
-        api.close()
+def theirs(mlflow_server_url: str) -> Iterator[Api]:
+    api = Api(mlflow_server_url)
+    yield api
+    api.close()
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ours(server: RunningServer) -> Iterator[Api]:
-    api = Api(server.url)
+def ours(server_url: str) -> Iterator[Api]:
+    api = Api(server_url)
     yield api
     api.close()
 
@@ -63,10 +54,10 @@ def two_runs(note: Notes) -> list[str]:
 
 def experiments_live(note: Notes) -> None:
     tags = [{"key": "a", "value": "1"}, {"key": "b", "value": ""}]
-    first = note.post("experiments/create", {"name": "life", "tags": tags})["experiment_id"]
-    note.post("experiments/create", {"name": "life"})
-    note.post("experiments/create", {"name": "located", "artifact_location": "mlflow-artifacts:/x/y"})
-    note.post("experiments/create", {"name": "twice", "tags": [*tags, *tags]})
+    first = note.post("experiments/create", {"name": "rest life", "tags": tags})["experiment_id"]
+    note.post("experiments/create", {"name": "rest life"})
+    note.post("experiments/create", {"name": "rest located", "artifact_location": "mlflow-artifacts:/x/y"})
+    note.post("experiments/create", {"name": "rest twice", "tags": [*tags, *tags]})
     note.post("experiments/create", {"name": "n" * 501})
     note.post("experiments/create", {"name": "ü", "artifact_location": "runs:/a/b"})
     note.post("experiments/create", {"name": "ü", "artifact_location": "s3://b/x#frag"})
@@ -76,10 +67,10 @@ def experiments_live(note: Notes) -> None:
     note.get("experiments/get", experiment_id="77777")
     note.get("experiments/get", experiment_id="seven")
     note.get("experiments/get", experiment_id="")
-    note.get("experiments/get-by-name", experiment_name="life")
+    note.get("experiments/get-by-name", experiment_name="rest life")
     note.get("experiments/get-by-name", experiment_name="nowhere")
     note.get("experiments/get-by-name")
-    note.post("experiments/update", {"experiment_id": first, "new_name": "renamed"})
+    note.post("experiments/update", {"experiment_id": first, "new_name": "rest renamed"})
     note.post("experiments/update", {"experiment_id": first, "new_name": "Default"})
     note.post("experiments/set-experiment-tag", {"experiment_id": first, "key": "c", "value": "3"})
     note.post("experiments/set-experiment-tag", {"experiment_id": first, "key": "c"})
@@ -92,7 +83,7 @@ def experiments_live(note: Notes) -> None:
     note.get("experiments/get", experiment_id=first)
     note.post("experiments/set-experiment-tag", {"experiment_id": first, "key": "c", "value": "4"})
     note.post("runs/create", {"experiment_id": first})
-    note.post("experiments/create", {"name": "renamed"})
+    note.post("experiments/create", {"name": "rest renamed"})
     note.post("experiments/restore", {"experiment_id": first})
     note.post("experiments/restore", {"experiment_id": first})
     note.post("experiments/restore", {"experiment_id": "77777"})
@@ -241,7 +232,7 @@ def histories_are_read_in_bulk(note: Notes) -> None:
 
 
 def runs_are_searched(note: Notes) -> None:
-    experiment = note.post("experiments/create", {"name": "search"})["experiment_id"]
+    experiment = note.post("experiments/create", {"name": "rest search"})["experiment_id"]
     for i in range(7):
         tags = [{"key": "even", "value": str(i % 2 == 0)}]
         run = new_run(note, experiment, start_time=100 - 3 * i % 7, run_name=f"r{i}", tags=tags)
@@ -326,7 +317,7 @@ def logged_models_live(note: Notes) -> None:
 
 
 def logged_models_are_searched(note: Notes) -> None:
-    experiment = note.post("experiments/create", {"name": "models"})["experiment_id"]
+    experiment = note.post("experiments/create", {"name": "rest models"})["experiment_id"]
     run = new_run(note, experiment)
     for i in range(5):
         texts = [{"key": "even", "value": str(i % 2 == 0)}]
@@ -442,7 +433,7 @@ def test_the_server_answers_what_mlflows_answers(script: Callable[[Notes], None]
 
 # --- fields that do not fit -----------------------------------------------------------------------------------------
 
-ODD: list[Any] = [None, "", "x", "5", " 5", 0, -1, 1.5, 2**63, True, [], [None], [5], ["5"], {}, {"key": 5}, [{}]]
+ODD: list[Any] = [None, "", "x", "5", " 5", 0, -1, 1.5, 2**63, True, [], [None], [5], ["66666"], {}, {"key": 5}, [{}]]
 POINT = {"key": "m", "value": 1, "timestamp": 1, "step": 1}
 PAIR = {"key": "k", "value": "v"}
 DATASET = {"dataset": {"name": "d", "digest": "1", "source_type": "t", "source": "s"}, "tags": [PAIR]}

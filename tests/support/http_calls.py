@@ -100,6 +100,8 @@ class Notes:
                 plain["message"] = "" if is_of_database else plain["message"].partition(" Error: (sqlite3")[0]
             if "next_page_token" in plain:
                 plain["next_page_token"] = "<token>"
+            if str(plain.get("artifact_location", "mlflow")).startswith("/"):
+                plain["artifact_location"] = "<on disk>"
             for name in ("run_name", "name"):
                 if re.fullmatch(r"[a-z]+-[a-z]+-\d+", str(plain.get(name))):
                     plain[name] = "<made up>"
@@ -118,4 +120,5 @@ class Notes:
         for known, name in self._names.items():
             text = text.replace(known, name)
         text = re.sub(r"m-[0-9a-f]{32}", "<model>", text)
+        text = re.sub(r"(?!a{32})[0-9a-f]{32}", "<run>", text)
         return re.sub(r"timestamp=\d{13}", "timestamp=<now>", text)
