@@ -119,6 +119,8 @@ class Server:
         response = Response(status_code=status) if body is None else _json(status, body, ())
         if status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
+        if status in (401, 403, 408, 413):
+            response.headers["Connection"] = "close"  # the body that the client may still send is not waited for
         return response
 
     async def no_such_route(self, request: Request, error: Exception) -> Response:
