@@ -221,7 +221,6 @@ def test_what_is_logged_asynchronously_is_there_when_the_call_returns(client: Ml
     for operation in operations:
         operation.wait()
     client.set_terminated(run_id)
-    mlflow.flush_async_logging()
 
 
 def test_the_failure_of_an_asynchronous_call_waits_until_it_is_asked_for(client: MlflowClient, run_id: str) -> None:

@@ -25,6 +25,8 @@ from mlflow.entities import (
     LoggedModelTag,
     Metric,
     Param,
+    RunInputs,
+    RunOutputs,
     RunTag,
 )
 from mlflow.exceptions import MlflowException
@@ -324,7 +326,7 @@ class Script:
 
     def _create_model(self) -> None:
         rng = self.rng
-        name = self._pick(["model", "Model", None, "other"], ["a/b", "", "x.y"])
+        name = self._pick(["model", "Model", "other", "x y"], ["a/b", "", "x.y"])
         tags = {key: self._text() for key in rng.sample(TEXT_KEYS, rng.randrange(3))}
         params = {key: self._text() for key in rng.sample(TEXT_KEYS, rng.randrange(3))}
         self._add(
@@ -516,6 +518,8 @@ class Player:
                 return {key: self.plain(part) for key, part in value.items()}
             case list() | tuple():
                 return [self.plain(part) for part in value]
+            case RunOutputs() | RunInputs():  # models come by id
+                return {name: sorted(map(str, self.plain(getattr(value, name)))) for name in type(value)._properties()}
             case _ if hasattr(value, "_properties"):
                 return {name: self.plain(getattr(value, name)) for name in type(value)._properties()}
         return value
