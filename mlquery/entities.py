@@ -9,7 +9,7 @@ Every entity is a snapshot: a later write to the store does not show through.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import attrs
 
@@ -310,14 +310,42 @@ class RunData(_Fields):
         return {"metrics": self.metrics, "params": self.params, "tags": self.tags}
 
 
-@attrs.frozen(repr=False)
+class _Empty:
+    """Stands for inputs or outputs of which there are none, until somebody looks at them."""
+
+
+EMPTY: Final = _Empty()
+
+
+@attrs.frozen(repr=False, eq=False)
 class Run(_Fields):
     """A run as it was when it was read."""
 
     info: RunInfo = attrs.field(alias="run_info")
     data: RunData = attrs.field(alias="run_data")
-    inputs: RunInputs | None = attrs.field(default=None, alias="run_inputs")
-    outputs: RunOutputs | None = attrs.field(default=None, alias="run_outputs")
+    _inputs: RunInputs | _Empty | None = attrs.field(default=None, alias="run_inputs")
+    _outputs: RunOutputs | _Empty | None = attrs.field(default=None, alias="run_outputs")
+
+    @property
+    def inputs(self) -> RunInputs | None:
+        """Return what the run read; its lists are the caller's own."""
+        if isinstance(self._inputs, _Empty):
+            object.__setattr__(self, "_inputs", RunInputs([], []))
+        return cast(RunInputs | None, self._inputs)
+
+    @property
+    def outputs(self) -> RunOutputs | None:
+        """Return what the run wrote; its list is the caller's own."""
+        if isinstance(self._outputs, _Empty):
+            object.__setattr__(self, "_outputs", RunOutputs([]))
+        return cast(RunOutputs | None, self._outputs)
+
+    @classmethod
+    def _properties(cls) -> list[str]:
+        return ["data", "info", "inputs", "outputs"]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Run) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.info)

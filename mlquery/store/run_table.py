@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from mlquery.entities import Dataset, DatasetInput, Run, RunData, RunInfo, RunInputs, RunOutputs
+from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunData, RunInfo, RunInputs
 from mlquery.store.cells import Cells
 from mlquery.store.checks import Point
 from mlquery.store.columns import TextCells, TextColumn
@@ -155,7 +156,7 @@ class RunTable(Table):
         metrics = self.metrics.cells
         values = {key: metrics[key].value(row) for key in self.metric_keys[row]}
         data = RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
-        return Run(self.info_at(row), data, self._inputs_at(row), RunOutputs([]))
+        return Run(self.info_at(row), data, self._inputs_at(row), EMPTY)
 
     def runs_at(self, rows: Sequence[int] | Rows) -> list[Run]:
         """Return the runs of many rows, read column by column."""
@@ -167,8 +168,7 @@ class RunTable(Table):
         tags = text_records(self.tags, self.tag_keys, wanted)
         data = map(RunData, metrics, params, tags)
         inputs = map(self._inputs_at, wanted.tolist())
-        outputs = (RunOutputs([]) for _ in wanted)
-        return list(map(Run, self._infos_at(wanted), data, inputs, outputs))
+        return list(map(Run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))
 
     def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
         texts = {name: texts_of(self.texts[name], rows) for name in _INFO_TEXTS}
@@ -180,10 +180,12 @@ class RunTable(Table):
         ]
         return map(RunInfo, *columns)
 
-    def _inputs_at(self, row: int) -> RunInputs:
+    def _inputs_at(self, row: int) -> Any:
         found = self.inputs.get(row)
+        if not found:
+            return EMPTY
         # Copies, because MLflow's entities hold lists, which a caller may change.
-        return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found] if found else [], [])
+        return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found], [])
 
     def _default_uri(self, row: int) -> str | None:
         root = self.roots.get(self.text("experiment_id", row) or "")
