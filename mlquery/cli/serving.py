@@ -19,15 +19,14 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         StoreError: the source cannot be read.
         OSError: the address cannot be had.
     """
-    store = new_store(dialect)
-    listening = bound_socket(options.host, options.port)
-    contents = "an empty store"
-    if options.source is not None:
-        load(options.source, into=store)
-        contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
+    store, contents = new_store(dialect), "an empty store"
     is_loopback = is_loopback_name(options.host)
     guard = Guard(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
-    if not is_loopback and options.token is None:
-        print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
-    print(f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}", flush=True)
-    serve_socket(new_service(store, dialect), guard, listening)
+    with bound_socket(options.host, options.port) as listening:
+        if options.source is not None:
+            load(options.source, into=store)
+            contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
+        if not is_loopback and options.token is None:
+            print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
+        print(f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}", flush=True)
+        serve_socket(new_service(store, dialect), guard, listening)

@@ -1,0 +1,169 @@
+"""`mlquery serve` as a process of its own: what it says, how soon it answers, what it loads, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlquery.cli import main
+from mlquery.resources import example_database
+from tests.support.http_calls import Api
+
+SWEEP = example_database()
+
+
+@contextlib.contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Start the command on a free port; give the process, the line that it prints, and the URL in it."""
+    command = [sys.executable, "-m", "mlquery", "serve", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline().rstrip()
+            yield process, line, line.rpartition(" on ")[2]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
+
+
+def test_it_says_what_it_serves_and_where() -> None:
+    with serving() as (_, line, url):
+        assert f"mlquery serves an empty store in dialect oss on {url}" == line
+        assert url.startswith("http://127.0.0.1:")
+
+
+def test_starting_loading_and_answering_takes_less_than_a_second_of_work() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with serving("--from", str(SWEEP)) as (_, _, url):
+        api = Api(url)
+        reply = api.get("/health")
+        api.close()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    # Seconds of this process's work, which other work on the machine does not lengthen.
+    assert 200 == reply.status
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_a_loaded_database_is_read_and_written_in_memory_only(tmp_path: Path) -> None:
+    copy = Path(shutil.copy(SWEEP, tmp_path / "sweep.db"))
+    before = copy.read_bytes()
+    with serving("--from", str(copy)) as (_, line, url):
+        api = Api(url)
+        best = {"experiment_ids": ["2"], "filter": "metrics.auc > 0.99", "order_by": ["metrics.auc DESC"]}
+        (first, *_) = api.post("runs/search", best).json["runs"]
+        run_id = first["info"]["run_id"]
+        written = api.post("runs/set-tag", {"run_id": run_id, "key": "seen", "value": "yes"}).status
+        tags = api.get("runs/get", run_id=run_id).json["run"]["data"]["tags"]
+        created = api.post("experiments/create", {"name": "new"}).json["experiment_id"]
+        location = api.get("experiments/get", experiment_id=created).json["experiment"]["artifact_location"]
+        api.close()
+
+    assert line.startswith(f"mlquery serves 50 runs of 4 experiments from {copy} in dialect oss on ")
+    assert (200, True) == (written, {"key": "seen", "value": "yes"} in tags)
+    assert f"mlflow-artifacts:/{created}" == location
+    assert (before, [copy]) == (copy.read_bytes(), list(tmp_path.iterdir()))
+
+
+def test_the_token_and_the_dialect_are_options() -> None:
+    with serving("--token", "t", "--dialect", "azure") as (_, _, url):
+        api = Api(url)
+        without = api.post("runs/search", {})
+        search = b'{"experiment_ids": ["0"], "filter": "tags.a LIKE \'b\'"}'
+        with_token = api.send(
+            "POST", "runs/search", search, {"Content-Type": "application/json", "Authorization": "Bearer t"}
+        )
+        api.close()
+
+    assert (401, "UNAUTHENTICATED") == (without.status, without.json["error_code"])
+    assert "Operator 'LIKE' not supported for key type 'Tag'." == with_token.json["Error"]["Message"]
+
+
+def test_sizes_are_options() -> None:
+    with serving("--max-body", "1", "--max-artifact", "2") as (_, _, url):
+        api = Api(url)
+        body = api.post("runs/search", {"filter": " " * 1_100_000})
+        small = api.send("PUT", "/api/2.0/mlflow-artifacts/artifacts/a", b"0" * 1_900_000)
+        large = api.send("PUT", "/api/2.0/mlflow-artifacts/artifacts/a", b"0" * 2_100_000)
+        api.close()
+
+    assert (413, 200, 413) == (body.status, small.status, large.status)
+
+
+def test_an_interrupt_ends_it_without_a_traceback() -> None:
+    with serving() as (process, _, _):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+
+    assert ("", "") == (out, err)
+    assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_whoever_serves_to_the_network_without_a_token_is_warned() -> None:
+    with serving("--host", "0.0.0.0") as (process, line, _):
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+
+    assert " on http://0.0.0.0:" in line
+    assert "warning: whoever reaches this address can read and write; --token asks for one\n" == err
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code = main(["serve", "--port", str(taken.getsockname()[1])])
+
+    out, err = capsys.readouterr()
+    assert (2, "") == (code, out)
+    assert err.startswith("mlquery: ")
+    assert 1 == err.count("\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--from", "nowhere.db"],
+        ["--from", "README.md"],
+        ["--dialect", "none"],
+        ["--host", "no such host"],
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    code = main(["serve", "--port", "0", *arguments])
+
+    out, err = capsys.readouterr()
+    assert (2, "", 1) == (code, out, err.count("\n"))
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_is_none_is_misuse(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--port", port])
+
+    assert 2 == ended.value.code
+    assert f"'{port}' is not a port" in capsys.readouterr().err
+
+
+def test_without_the_extra_it_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("mlquery.server", "mlquery.cli.serving"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+
+    code = main(["serve"])
+
+    assert 2 == code
+    assert "mlquery: serve needs uvicorn: pip install 'mlquery[server]'\n" == capsys.readouterr().err
