@@ -25,7 +25,9 @@ _NULL = _compiled(lexical.NULL)
 _BETWEEN = _compiled(lexical.BETWEEN)
 _BETWEEN_AND = _compiled(lexical.BETWEEN_AND)
 _OPERATORS = (_PLAIN, _IN, _NULL, _BETWEEN)
+_ITEM = _compiled(lexical.ITEM)
 _ITEMS = _compiled(lexical.ITEMS)
+_GAP = _compiled(lexical.GAP)
 _LITERAL = _compiled(f"{lexical.TEXT}|{lexical.NUMBER}")
 _NUMBER = _compiled(lexical.NUMBER)
 _AND = _compiled(lexical.AND)
@@ -36,10 +38,9 @@ _WORD = _compiled(r"[^\s()',;\"`]+|.")
 _NAN = _compiled(r"[-+]?(?:nan|inf|infinity)")
 _LOOSE_NUMBER = _compiled(r"[-+]?[\d._]+(?:e[-+]?\d+)?")
 _TOUCHING = _compiled(r"(?P<number>-?[\d.]+(?:e-?\d+)?)(?P<word>AND|OR)(?!\w)")
-# A field as people write it who do not know about backticks: `metrics.val loss`, `params.my-key`, `tags.a..b`.
-_NO_KEY = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN)\b"
-_KEY_PART = r"[^\s=<>!~'\"`(),;]"
-_LOOSE_NAME = _compiled(rf"(?P<prefix>\w+)\s*\.\s*(?P<key>{_KEY_PART}*(?:[ \t]+(?!{_NO_KEY}){_KEY_PART}+)*)")
+_JOINT = _compiled(r"(?<!\w)(?:AND|OR)(?!\w)")
+_QUOTES = re.compile("[`'\"]")
+_LONGEST_KEY = 100
 _FIELD_EXAMPLE = "a field, such as metrics.accuracy, params.`my key`, tags.team or start_time"
 _OTHER_OPERATORS = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "~": "LIKE", "=~": "LIKE", ":": "="}
 
@@ -181,22 +182,33 @@ def _no_operator(text: str, name: re.Match[str]) -> _Finding:
         return _Finding(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
     if word and word[0].upper() == "IS":
         return _Finding("expected IS NULL or IS NOT NULL, with one blank between NOT and NULL", start, "IS NOT NULL")
-    loose = _LOOSE_NAME.match(text, name.start())
-    if loose and loose.end() > name.end() and any(operator.match(text, loose.end()) for operator in _OPERATORS):
-        return _bad_key(text, name)
-    if text.startswith(".", start):
-        return _bad_key(text, name)
+    stop = _end_of_key(text, name.end())
+    if stop is not None and (name["prefix"] or text.startswith(".", start)):
+        return _bad_key(text[:stop], name)
     return _Finding("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
 
 
+def _end_of_key(text: str, start: int) -> int | None:
+    """Return where the next operator begins, if all the text up to there could be meant as a part of the key."""
+    for position in range(start, min(len(text), start + _LONGEST_KEY)):
+        if any(operator.match(text, position) for operator in _OPERATORS):
+            return position
+        if _JOINT.match(text, position):
+            return None
+    return None
+
+
 def _bad_key(text: str, name: re.Match[str]) -> _Finding:
-    """Return what is wrong with a key that goes on where a bare key ends."""
-    loose = _LOOSE_NAME.match(text, name.start())
-    key = loose["key"].strip() if loose else ""
+    """Return what is wrong with a field that ends the text and is longer than the name that could be read."""
+    prefix = name["prefix"] or name[0]
+    key = text[name.start() + len(prefix) :].lstrip().removeprefix(".").strip()
+    plain = _QUOTES.sub("", key)
     start = _skip_blanks(text, name.end())
-    if loose is None or not key:
-        return _Finding("expected a key behind the dot, without blanks before or after it", start, f"{name[0]}.`a key`")
-    return _Finding(f"the key {key!r} needs backticks", start, f"{loose['prefix']}.`{key}`")
+    prefix = _QUOTES.sub("", prefix)
+    if not plain.strip("."):
+        return _Finding("expected a key behind the dot, without blanks around the dot", start, f"{prefix}.`a key`")
+    message = f"the key {key!r} needs backticks" if plain == key else "quotes go around a whole key"
+    return _Finding(message, start, f"{prefix}.`{plain}`")
 
 
 def _value(text: str, start: int) -> int | _Finding:
@@ -223,10 +235,26 @@ def _value(text: str, start: int) -> int | _Finding:
 
 
 def _list(text: str, start: int) -> int | _Finding:
-    if listed := _ITEMS.match(text, start):
-        return listed.end()
-    message = "IN takes a list of quoted texts in parentheses, without backslashes or line breaks"
-    return _Finding(message, start, "IN ('a', 'b')")
+    listed = _ITEMS.match(text, start)
+    return listed.end() if listed else _bad_list(text, start)
+
+
+def _bad_list(text: str, start: int) -> _Finding:
+    """Return the first mistake of a list."""
+    if not text.startswith("(", start):
+        return _Finding("IN takes a list of values in parentheses", start, "IN ('a', 'b')")
+    position = _end(_GAP, text, start + 1)
+    while item := _ITEM.match(text, position):
+        position = _end(_GAP, text, item.end())
+        if not text.startswith(",", position):
+            break
+        position = _end(_GAP, text, position + 1)
+    if _LITERAL.match(text, position) and item:
+        message = "no comma between two values; a text with a quote inside stands in the other quotes"
+        return _Finding(message, position, "IN ('a', \"it's\")")
+    if _LITERAL.match(text, position):
+        return _Finding("a text in a list holds no backslashes and no line breaks", position)
+    return _Finding("a list holds texts in quotes, or numbers, with commas between them", start, "IN ('a', 'b')")
 
 
 def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Finding:
