@@ -8,6 +8,7 @@ from __future__ import annotations
 from mlquery.tracker.durable import DurableStore
 from mlquery.tracker.errors import JournalError
 from mlquery.tracker.opening import open
-from mlquery.tracker.repair import repair
+from mlquery.tracker.pulling import Pulled, pull
+from mlquery.tracker.repairing import repair
 
-__all__ = ["DurableStore", "JournalError", "open", "repair"]
+__all__ = ["DurableStore", "JournalError", "Pulled", "open", "pull", "repair"]

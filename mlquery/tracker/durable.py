@@ -84,6 +84,8 @@ class DurableStore(Followed):
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.
     """
 
+    artifacts: FileArtifacts
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -152,6 +154,10 @@ class DurableStore(Followed):
                 self._journal.sync(self.seq)
             except OSError as error:
                 raise of_write(str(self.path), error) from None
+
+    def artifacts_of(self, owner_id: str) -> list[tuple[str, int]]:
+        """Return path and size of all artifacts of a run or of a logged model."""
+        return self.artifacts.sizes(owner_id)
 
     def leave_to_parent(self) -> None:
         """In a forked process, leave the files to the parent and open them anew at the next use.

@@ -53,17 +53,32 @@ class FileArtifacts(Artifacts):
             if not owner.name.startswith(".")
         }
 
+    def folder_of(self, run_id: str) -> Path:
+        """Return the folder of a run's artifacts; it need not be there."""
+        return self._top / (run_id or _STORE)
+
+    def sizes(self, run_id: str) -> list[tuple[str, int]]:
+        """Return path and size of all files of a run."""
+        folder = self.folder_of(run_id)
+        return [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in _below(folder)]
+
+    def adopt(self, run_id: str, path: str, fetch: Callable[[Path], object]) -> None:
+        """Store a file that `fetch` writes to the place it is given, without holding it in memory."""
+        self._write(run_id, path, fetch)
+
     def put(self, run_id: str, path: str, content: bytes) -> None:
         """Store a file of a run, replacing an older one; errors as those of `Artifacts`."""
+        self._write(run_id, path, lambda temporary: temporary.write_bytes(content))
+
+    def _write(self, run_id: str, path: str, fill: Callable[[Path], object]) -> None:
         self._require_writable()
         self._require_run(run_id)
         place, temporary = self._place(run_id, path), self._top / f".{uuid.uuid4().hex}"
         try:
             self._make_folder(place.parent)
-            with temporary.open("wb") as file:
-                file.write(content)
-                if self._is_synced:
-                    file.flush()
+            fill(temporary)
+            if self._is_synced:
+                with temporary.open("rb") as file:
                     os.fsync(file.fileno())
             temporary.replace(place)
             if self._is_synced:
@@ -80,7 +95,7 @@ class FileArtifacts(Artifacts):
         top = _plain(path or "")
         prefix = f"{top}/" if top not in ("", ".") else ""
         self._require_run(run_id)
-        folder = self._owner(run_id) / prefix
+        folder = self.folder_of(run_id) / prefix
         found = []
         try:
             with os.scandir(folder) as entries:
@@ -105,7 +120,7 @@ class FileArtifacts(Artifacts):
         self._require_writable()
         self._require_run(run_id)
         top = _plain(path or "")
-        place = self._owner(run_id) if top in ("", ".") else self._place(run_id, top)
+        place = self.folder_of(run_id) if top in ("", ".") else self._place(run_id, top)
         try:
             if place.is_dir():
                 shutil.rmtree(place)
@@ -120,14 +135,11 @@ class FileArtifacts(Artifacts):
         if self._read_only:
             raise JournalError(str(self._folder), "is open for reading only")
 
-    def _owner(self, run_id: str) -> Path:
-        return self._top / (run_id or _STORE)
-
     def _place(self, run_id: str, path: str) -> Path:
         plain = _plain(path)
         if plain in ("", ".") or "\0" in plain:
             raise invalid_parameter(f"Invalid artifact path: '{path}'")
-        return self._owner(run_id) / plain
+        return self.folder_of(run_id) / plain
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and those above it, each on the disk before the next."""
@@ -141,7 +153,7 @@ class FileArtifacts(Artifacts):
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Lifecy
 from mlquery.store import Store
 from mlquery.store.checks import clean_value
 from mlquery.store.experiment_table import ExperimentTable
-from mlquery.store.locations import run_location
+from mlquery.store.locations import experiment_location, run_location
 from mlquery.store.models import LoggedModel, Models
 from mlquery.store.run_table import RunTable
 
@@ -161,8 +161,21 @@ class Replayed(Store):
     def _change_model_inputs(self, run_id: str, model_ids: list[str]) -> None:
         self.models.inputs.setdefault(run_id, {}).update(dict.fromkeys(model_ids))
 
+    def _change_artifact_uri(self, run_id: str, uri: str | None) -> None:
+        row = self._row(run_id)
+        self.runs.own_artifact_uris[row] = uri
+        self.runs._uris_made = 0  # the column of them is made anew
+
     def _change_pushed(self, target: str, kind: str, own_id: str, id_there: str, sent: str) -> None:
         self.pushed.setdefault(target, {}).setdefault(kind, {})[own_id] = (id_there, sent)
+
+    def default_location(self, experiment_id: str) -> str:
+        """Return where an experiment keeps its artifacts unless it says otherwise."""
+        return experiment_location(self._artifact_root, experiment_id)
+
+    def next_experiment_id(self) -> str:
+        """Return an id that no experiment has."""
+        return self._names.new_id() if self._guid_ids else str(self._next_experiment_number)
 
     def default_artifact_uri(self, experiment_id: str, run_id: str) -> str | None:
         """Return where a run keeps its artifacts unless it says otherwise."""
@@ -187,6 +200,7 @@ _CHANGES: Final[dict[str, Callable[..., None]]] = {
     "model_points": Replayed._change_model_points,
     "outputs": Replayed._change_outputs,
     "model_inputs": Replayed._change_model_inputs,
+    "artifact_uri": Replayed._change_artifact_uri,
     "pushed": Replayed._change_pushed,
 }
 
