@@ -83,7 +83,7 @@ class Report:
         """Judge how many times faster than a peer mlquery is; nothing if one of them was not measured."""
         mine, other = self.median(case, runs, own), self.median(case, runs, peer)
         if mine and other:
-            self._judge(target, case, runs, f"{shown(other / mine)}x", f">= {times:g}x {peer}", other / mine >= times)
+            self.judge(target, case, runs, f"{shown(other / mine)}x", f">= {times:g}x {peer}", other / mine >= times)
 
     def at_most(
         self, target: str, case: str, runs: int, limit: str, times: float, plus: float = 0.0, own: str = "mlquery"
@@ -94,20 +94,17 @@ class Report:
             allowed = times * other + plus
             more = f" + {plus * 1000:g} µs" if plus else ""
             words = f"<= {times:g}x {limit}{more} = {shown(allowed)} ms"
-            self._judge(target, case, runs, f"{shown(mine)} ms", words, mine <= allowed)
+            self.judge(target, case, runs, f"{shown(mine)} ms", words, mine <= allowed)
 
     def within(self, target: str, case: str, runs: int, most: float, own: str = "mlquery") -> None:
         """Judge mlquery's time in ms."""
         mine = self.median(case, runs, own)
         if mine is not None:
-            self._judge(target, case, runs, f"{shown(mine)} ms", f"<= {shown(most)} ms", mine <= most)
-
-    def _judge(self, target: str, case: str, runs: int, measured: str, allowed: str, met: bool) -> None:
-        self.verdicts.append(Verdict(target, case, runs, measured, allowed, met))
+            self.judge(target, case, runs, f"{shown(mine)} ms", f"<= {shown(most)} ms", mine <= most)
 
     def judge(self, target: str, case: str, runs: int, measured: str, allowed: str, met: bool) -> None:
-        """Record a verdict that is no plain comparison of two medians."""
-        self._judge(target, case, runs, measured, allowed, met)
+        """Record a verdict."""
+        self.verdicts.append(Verdict(target, case, runs, measured, allowed, met))
 
     def save(self, folder: Path = RESULTS) -> Path:
         """Write everything as JSON."""
@@ -127,25 +124,75 @@ def read_report(path: Path) -> tuple[Report, dict[str, Any]]:
 
 
 def measure(
-    report: Report, case: str, runs: int, systems: Mapping[str, Callable[[], Any]], plan: Plan | None = None
+    report: Report,
+    case: str,
+    runs: int,
+    systems: Mapping[str, Callable[[], Any]],
+    *,
+    ids: Callable[[Any], Sequence[str]] | None = None,
+    differing: Sequence[str] = (),
+    plan: Plan | None = None,
 ) -> None:
-    """Time calls of systems in turns and add a figure for each to the report."""
+    """Time calls of systems in turns and add a figure for each to the report.
+
+    Args:
+        report: Where the figures go.
+        case: What is measured.
+        runs: The number of runs in the stores.
+        systems: A call per system.
+        ids: Takes the run ids out of what a call returns; all systems must return the same ones in the same order.
+        differing: Systems that are known to answer otherwise.
+        plan: How much is measured.
+
+    Raises: ValueError if the answers differ.
+    """
     plan = plan or Plan()
-    first = {name: _seconds(call) for name, call in systems.items()}  # also the warm-up
+    once, answers = {}, {}
+    for name, call in systems.items():  # also the warm-up
+        start = time.perf_counter()
+        answer = call()
+        once[name] = time.perf_counter() - start
+        if ids is not None and name not in differing:
+            answers[name] = list(ids(answer))
+        del answer
+        if once[name] <= plan.budget:
+            once[name] = _seconds(call)
+    _require_same(case, answers)
+    seconds = _in_turns(systems, once, plan)
+    for name in systems:
+        report.figures.append(figure(case, runs, name, seconds[name] or [once[name]]))
+    row = ", ".join(f"{name} {shown(report.median(case, runs, name) or 0)}" for name in systems)
+    print(f"  {runs:>9,} {case}: {row} ms", flush=True)
+
+
+def _in_turns(systems: Mapping[str, Callable[[], Any]], once: dict[str, float], plan: Plan) -> dict[str, list[float]]:
+    """Return the seconds of every call; none for a system whose first call used up its time."""
     seconds: dict[str, list[float]] = {name: [] for name in systems}
-    rounds = {name: _rounds(once, plan) for name, once in first.items()}
+    rounds = {name: _rounds(least, plan) for name, least in once.items()}
     gc.collect()
     names = list(systems)
     for number in range(max(rounds.values())):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        start = number % len(names)
+        for name in names[start:] + names[:start]:
             if number < rounds[name]:
-                seconds[name] += _burst(systems[name], first[name], plan)
-    for name in systems:
-        times = seconds[name] or [first[name]]
-        median, least = statistics.median(times) * 1000, min(times) * 1000
-        report.figures.append(Figure(case, runs, name, _rounded(median), _rounded(least), len(times)))
-    row = ", ".join(f"{name} {shown(report.median(case, runs, name) or 0)}" for name in systems)
-    print(f"  {runs:>9,} {case}: {row} ms", flush=True)
+                seconds[name] += _burst(systems[name], once[name], plan)
+    return seconds
+
+
+def _require_same(case: str, answers: Mapping[str, Sequence[str]]) -> None:
+    """Raise ValueError unless all systems give the same run ids in the same order."""
+    if not answers:
+        return
+    (name, expected), *others = answers.items()
+    for other, found in others:
+        if found != expected:
+            raise ValueError(f"{case}: {other} answers {len(found)} runs that are not the {len(expected)} of {name}")
+
+
+def figure(case: str, runs: int, system: str, seconds: Sequence[float]) -> Figure:
+    """Return the figure of some calls."""
+    median, least = statistics.median(seconds) * 1000, min(seconds) * 1000
+    return Figure(case, runs, system, _rounded(median), _rounded(least), len(seconds))
 
 
 def leave_out(report: Report, case: str, runs: int, system: str, why: str) -> None:
@@ -153,11 +200,10 @@ def leave_out(report: Report, case: str, runs: int, system: str, why: str) -> No
     report.figures.append(Figure(case, runs, system, None, None, 0, why))
 
 
-def record(report: Report, case: str, runs: int, system: str, times: Sequence[float]) -> None:
-    """Add a figure from times per call in seconds that were measured elsewhere."""
-    median, least = statistics.median(times) * 1000, min(times) * 1000
-    report.figures.append(Figure(case, runs, system, _rounded(median), _rounded(least), len(times)))
-    print(f"  {runs:>9,} {case}: {system} {shown(median)} ms", flush=True)
+def record(report: Report, case: str, runs: int, system: str, seconds: Sequence[float]) -> None:
+    """Add a figure from times per call that were measured elsewhere."""
+    report.figures.append(figure(case, runs, system, seconds))
+    print(f"  {runs:>9,} {case}: {system} {shown(report.figures[-1].median or 0)} ms", flush=True)
 
 
 def _seconds(call: Callable[[], Any]) -> float:

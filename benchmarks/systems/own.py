@@ -56,23 +56,30 @@ def frame(store: Store, query: Query, limit: int = 100_000) -> Any:
     return search_frame(store, ALL, query.filter_string, 1, limit, list(query.order_by))
 
 
-def all_pages(store: Store, query: Query, size: int = 1000) -> list[str]:
-    """Return the run ids of all pages, having touched the data of every run."""
+def all_pages(search: Any, query: Query, size: int = 1000) -> list[str]:
+    """Return the run ids of all pages that `search(query, size, token)` gives, having touched the data of every run."""
     found: list[str] = []
     token = None
     while True:
-        got = search_runs(store, ALL, query.filter_string, 1, size, list(query.order_by), token)
-        touch(got)
+        got = touched(search(query, size, token))
         found += [run.info.run_id for run in got]
         token = got.token
         if not token:
             return found
 
 
-def touch(found: list[Any]) -> int:
-    """Read the data of every run, as a caller would."""
+def next_page(store: Store, query: Query, size: int, token: str | None) -> Any:
+    return search_runs(store, ALL, query.filter_string, 1, size, list(query.order_by), token)
+
+
+def touched(found: Any) -> Any:
+    """Return runs after reading the data of every one, as a caller would."""
     total = 0
     for run in found:
         data = run.data
         total += len(run.info.run_id) + len(data.metrics) + len(data.params) + len(data.tags)
-    return total
+    return found
+
+
+def run_ids(found: Any) -> list[str]:
+    return [run.info.run_id for run in found]

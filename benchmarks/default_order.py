@@ -1,0 +1,36 @@
+"""Does the first page in default order stay as fast when a store grows tenfold?"""
+
+from __future__ import annotations
+
+from harness import Plan, Report, measure
+from lab import Lab, command
+from systems import own
+
+TARGET = "first page in default order, ten times the runs"
+_PLAN = Plan(rounds=25)
+
+
+def default_order(lab: Lab, report: Report) -> None:
+    """Measure first pages on a store and, in the same rounds, on one with a tenth of its runs."""
+    large, small = lab.own, Lab(lab.size // 10, lab.folder).own
+    for query in (lab.runs.queries[name] for name in ("Q7", "Q1")):
+        for what, search in (("page", own.page), ("row ids", own.rows)):
+            case = f"{query.name}, {what}"
+            systems = {
+                "mlquery": lambda s=search, q=query: s(large, q),
+                "mlquery, a tenth of the runs": lambda s=search, q=query: s(small, q),
+            }
+            measure(report, case, lab.size, systems, plan=_PLAN)
+            if lab.size == 1_000_000:
+                _judge(report, case, lab.size)
+
+
+def _judge(report: Report, case: str, runs: int) -> None:
+    after, before = report.median(case, runs, "mlquery"), report.median(case, runs, "mlquery, a tenth of the runs")
+    if after and before:
+        words = f"{after / before:.2f}x"
+        report.judge(TARGET, case, runs, words, "<= 1.5x that of a tenth of the runs", after <= 1.5 * before)
+
+
+if __name__ == "__main__":
+    command("default_order", default_order, sizes=(100_000, 1_000_000))
