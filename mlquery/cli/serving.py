@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 from mlquery.load import load
@@ -26,6 +27,7 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         if options.source is not None:
             load(options.source, into=store)
             contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
+        gc.freeze()  # what was loaded is no garbage, and the collector need not look through it again and again
         if not is_loopback and options.token is None:
             print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
         print(f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}", flush=True)

@@ -25,6 +25,7 @@ from mlquery.server.calls import Call, given_in_body, given_in_query
 from mlquery.server.errors import FAILURES, Failure, Refusal, answer_to
 from mlquery.server.guard import Guard
 from mlquery.server.routes import CallRoutes, call_table
+from mlquery.server.run_json import Json
 from mlquery.server.service import Service
 
 MLFLOW_VERSION: Final = "3.17.2"
@@ -220,7 +221,8 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 
 
 def _json(status: int, body: Any, warnings: Any) -> Response:
-    content = (json.dumps(body, separators=(",", ":"), allow_nan=False) + "\n").encode()
+    text = body if isinstance(body, Json) else json.dumps(body, separators=(",", ":"), allow_nan=False)
+    content = f"{text}\n".encode()
     response = Response(content, status, media_type="application/json")
     for warning in warnings:
         text = warning.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from mlquery.entities import Dataset, DatasetInput, InputTag, RunTag, ViewType
 from mlquery.search import search_rows
 from mlquery.server import wire
-from mlquery.server.bodies import info_body, new_run_body, run_bodies, run_body
 from mlquery.server.calls import Call, Rule, a_list, a_text, a_whole, between, needed, texts
 from mlquery.server.experiments import TAGS, VIEWS
+from mlquery.server.run_json import Json, info_of, new_run, run_of_id, runs_of_rows, writer_of
 from mlquery.server.service import Service, root_of
 from mlquery.server.wire import Given, Message
 
@@ -44,12 +45,12 @@ def _create(service: Service, given: Given) -> Any:
             root = root_of(store, run.info.run_id, run.data.tags.get("mlflow.parentRunId"))
             store.set_tag(run.info.run_id, RunTag("mlflow.rootRunId", root))
             run = store.get_run(run.info.run_id)
-    return {"run": new_run_body(service, run)}
+    return Json(f'{{"run":{new_run(service, run)}}}')
 
 
 def _get(service: Service, given: Given) -> Any:
     with service.store.lock:
-        return {"run": run_body(service, run_id_of(given))}
+        return Json(f'{{"run":{run_of_id(service, run_id_of(given))}}}')
 
 
 def _search(service: Service, given: Given) -> Any:
@@ -66,15 +67,15 @@ def _search(service: Service, given: Given) -> Any:
             dialect=service.dialect,
             heed=service.heed,
         )
-        body: dict[str, Any] = {"runs": run_bodies(service, rows)} if len(rows) else {}
-    return body | {"next_page_token": token} if token else body
+        found = f'"runs":[{",".join(runs_of_rows(service, rows))}]' if len(rows) else ""
+    return Json(f'{{{found},"next_page_token":{json.dumps(token)}}}' if token else f"{{{found}}}")
 
 
 def _update(service: Service, given: Given) -> Any:
     info = service.store.update_run_info(
         run_id_of(given), given.get("status"), given.get("end_time"), given.get("run_name"), limits=service.limits
     )
-    return {"run_info": info_body(service.whole, info)}
+    return Json(f'{{"run_info":{info_of(info, writer_of(service))}}}')
 
 
 def _delete(service: Service, given: Given) -> Any:
