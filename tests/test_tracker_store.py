@@ -391,7 +391,7 @@ def test_a_folder_that_cannot_be_written_can_be_read(is_open: bool, tmp_path: Pa
         store.log_metric(run_id, Metric("a", 1.0, step, step))
     if not is_open:
         store.close()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(folder.stat().st_mode | 0o055)
     for file in path.iterdir():
         file.chmod(0o444)
