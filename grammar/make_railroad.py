@@ -86,8 +86,7 @@ CONDITIONS = {
     f"(?!{tokens.RESERVED})": "not AND OR NOT IN IS LIKE ILIKE RLIKE BETWEEN NULL",
     tokens.PREFIX.removesuffix(tokens.SEGMENT): "not PARAMETER before a digit",
     tokens.NEVER_BARE: "not CASE IN VALUES USING FROM AS",
-    r"(?!\s)": "no blank",
-    r"(?<!\s)": "no blank",
+    tokens.ORDER_BLANKS: "key without a blank at its end",
     r"(?!0x[\da-f])": "not 0x1…",
     r"(?!e-?\d)": "not e5…",
 }

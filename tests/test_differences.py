@@ -54,6 +54,7 @@ def test_mlquery_refuses_it_and_says_what_to_write(example: dict[str, Any]) -> N
 
     (first, *_) = caught.value.diagnostics
     assert first.code in ("syntax", "bad-page-token")
+    assert first.suggestion or first.code == "bad-page-token"
     assert 0 <= first.span.start <= first.span.stop <= len(first.source)
 
 

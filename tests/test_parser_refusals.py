@@ -189,7 +189,11 @@ def known_field_comparisons() -> st.SearchStrategy[str]:
         ("tags.a IN 'x'", "'", "IN ('a', 'b')"),
         ("tags.a IN (x, 'y')", "(", "IN ('a', 'b')"),
         ("tags.a IN ('it''s')", "'", "IN ('a', \"it's\")"),
-        ("tags.a IN ('x', 'C:\\y')", "'", None),
+        (
+            "tags.a IN ('x', 'C:\\y')",
+            "'",
+            "one comparison with = for each such text, in searches of their own",
+        ),
         ('tags.s"tage" IS NULL', '"', "tags.`stage`"),
         ("metrics.max() > 1", "(", "metrics.`max()`"),
         ("metrics.a desc > 1", "desc", "metrics.`a desc`"),
@@ -228,7 +232,10 @@ def test_a_mistake_is_shown_where_it_is_with_what_to_write_instead(
         ("metrics.a, metrics.b", "order_by=['a', 'b'], one string each"),
         ("tags. a", "tags.`a`"),
         ("tags.`it's` DESC", "sort the returned DataFrame by tags.`it's`"),
+        ("tags.`a ` DESC", "sort the returned DataFrame by tags.`a `"),
         ("tags.`a`DESC", "tags.`a` DESC"),
+        ("`tags`.`a` DESC", "tags.`a`"),
+        ('tags.a "desc"', "tags.a DESC"),
     ],
 )
 def test_a_mistake_in_an_order_comes_with_what_to_write_instead(text: str, suggestion: str) -> None:

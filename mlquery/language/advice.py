@@ -77,24 +77,27 @@ def _order_finding(text: str) -> _Finding:
         return _Finding("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
     if name is None:
         return _no_field(text, start)
+    if text[name.end() : name.end() + 1] == ".":
+        return _bad_key(_DIRECTION.sub("", text), name)
     if name["quoted"] or name["bare_quoted"]:
         return _order_key_finding(text, name)
     if "," in text[name.end() :]:
         return _Finding(
             "one entry orders by one field", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
         )
-    if text[name.end()] == "." or (name["prefix"] and not text[name.end()].isspace()):
+    if name["prefix"] and not text[name.end()].isspace():
         return _bad_key(_DIRECTION.sub("", text), name)
     return _Finding("expected ASC or DESC", _skip_blanks(text, name.end()), f"{name[0]} DESC")
 
 
 def _order_key_finding(text: str, name: re.Match[str]) -> _Finding:
-    if _ORDER_NAME.fullmatch(name[0]):
-        start = _skip_blanks(text, name.end())
-        return _Finding("expected ASC or DESC behind a blank", start, f"{name[0]} DESC")
     start = name.start("quoted" if name["quoted"] else "bare_quoted")
-    message = "a key in order_by holds no quotes, backticks or backslashes and has no blanks at its ends"
-    return _Finding(message, start, f"sort the returned DataFrame by {name[0]}")
+    otherwise = f"sort the returned DataFrame by {name[0]}"
+    if not _ORDER_NAME.fullmatch(name[0]):
+        return _Finding("a key in order_by holds no quotes, backticks or backslashes", start, otherwise)
+    if _DIRECTION.fullmatch(text, name.end()):
+        return _Finding("before a direction, a key has no blank at its end", start, otherwise)
+    return _Finding("expected ASC or DESC behind a blank", _skip_blanks(text, name.end()), f"{name[0]} DESC")
 
 
 def _unclosed_quote(text: str) -> _Finding | None:
@@ -253,7 +256,8 @@ def _bad_list(text: str, start: int) -> _Finding:
         message = "no comma between two values; a text with a quote inside stands in the other quotes"
         return _Finding(message, position, "IN ('a', \"it's\")")
     if _LITERAL.match(text, position):
-        return _Finding("a text in a list holds no backslashes and no line breaks", position)
+        message = "a text in a list holds no backslashes and no line breaks"
+        return _Finding(message, position, "one comparison with = for each such text, in searches of their own")
     return _Finding("a list holds texts in quotes, or numbers, with commas between them", start, "IN ('a', 'b')")
 
 

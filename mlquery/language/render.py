@@ -47,7 +47,7 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
         case Group(operand):
             return f"({render(operand)})"
         case OrderTerm(name, descending):
-            return f"{_name(name, _ORDER_QUOTES)} DESC" if descending else _name(name, _ORDER_QUOTES)
+            return _order_term(name, descending)
         case Name():
             return _name(node, _KEY_QUOTES)
         case Text(value):
@@ -66,6 +66,14 @@ _TEXT_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexic
 _ITEM_QUOTES = tuple((quote, re.compile(lexical.ITEM, re.IGNORECASE)) for quote in "'\"")
 _KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_TEXT_QUOTES))
 _ORDER_QUOTES = tuple((quote, re.compile(quote + lexical.ORDER_KEY + quote)) for quote in "`\"'")
+
+
+def _order_term(name: Name, descending: bool) -> str:
+    if not descending:
+        return _name(name, _ORDER_QUOTES)
+    if name.quoted and name.key[-1:].isspace():
+        raise ValueError(f"no quotes can hold {name.key!r} before a direction")
+    return f"{_name(name, _ORDER_QUOTES)} DESC"
 
 
 def _item(item: Text | Number) -> str:

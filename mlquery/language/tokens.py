@@ -46,10 +46,12 @@ GAP = r"[ \t\n\r\f]*"
 ITEM = rf"'[^'\\\n\r\0]*'|\"[^\"\\\n\r\0]*\"|{NUMBER}"
 ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
 
-# MLflow takes an entry of order_by apart once more, as a shell would; these keys come out of that unchanged.
-ORDER_KEY = r"""(?!\s)[^`'"\\]*(?<!\s)"""
+# MLflow takes an entry of order_by apart once more, as a shell would; these keys come out of that unchanged, save for
+# blanks at the end, which are lost when a direction follows.
+ORDER_KEY = r"""[^`'"\\]*"""
 ORDER_NAME = _name(f"`{ORDER_KEY}`|'{ORDER_KEY}'|\"{ORDER_KEY}\"", f'`{ORDER_KEY}`|"{ORDER_KEY}"')
-ORDER_BY = rf"{ORDER_NAME}(?:\s+(?P<direction>ASC|DESC))?"
+ORDER_BLANKS = r"""(?<!\s[`'"])\s+"""
+ORDER_BY = rf"{ORDER_NAME}(?:{ORDER_BLANKS}(?P<direction>ASC|DESC))?"
 
 _TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
 PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)
