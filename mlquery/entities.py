@@ -14,6 +14,9 @@ from typing import Any, Final, Protocol, Self, TypeVar, cast
 import attrs
 
 from mlquery.errors import invalid_parameter
+from mlquery.lifecycle import LifecycleStage as LifecycleStage
+from mlquery.lifecycle import RunStatus as RunStatus
+from mlquery.lifecycle import ViewType as ViewType
 
 T = TypeVar("T")
 
@@ -65,107 +68,6 @@ def _shown(value: Any) -> str:
     from pprint import pformat  # costs a tenth of the start, and few entities are printed
 
     return repr(value) if isinstance(value, _Fields) else pformat(value)
-
-
-class ViewType:
-    """Which lifecycle stages a search looks at."""
-
-    ACTIVE_ONLY: Final = 1
-    DELETED_ONLY: Final = 2
-    ALL: Final = 3
-
-    _NAMES: Final = {1: "active_only", 2: "deleted_only", 3: "all"}
-
-    @classmethod
-    def from_string(cls, view_str: str) -> int:
-        """Return the view type of a name such as "active_only"; raise ValueError for any other text."""
-        for view_type, name in cls._NAMES.items():
-            if name == view_str:
-                return view_type
-        raise ValueError(
-            f"Could not get valid view type corresponding to string {view_str}. "
-            f"Valid view types are {list(cls._NAMES.values())}"
-        )
-
-    @classmethod
-    def to_string(cls, view_type: int) -> str:
-        """Return the name of a view type; raise ValueError for any other number."""
-        if view_type not in cls._NAMES:
-            raise ValueError(
-                f"Could not get valid view type corresponding to string {view_type}. "
-                f"Valid view types are {list(cls._NAMES)}"
-            )
-        return cls._NAMES[view_type]
-
-
-class LifecycleStage:
-    """Whether an experiment or a run is in use or deleted (archived)."""
-
-    ACTIVE: Final = "active"
-    DELETED: Final = "deleted"
-
-    @classmethod
-    def view_type_to_stages(cls, view_type: int = ViewType.ALL) -> list[str]:
-        """Return the stages that a view type shows; an unknown view type shows none."""
-        stages = []
-        if view_type in (ViewType.ACTIVE_ONLY, ViewType.ALL):
-            stages.append(cls.ACTIVE)
-        if view_type in (ViewType.DELETED_ONLY, ViewType.ALL):
-            stages.append(cls.DELETED)
-        return stages
-
-    @classmethod
-    def is_valid(cls, lifecycle_stage: str) -> bool:
-        """Return whether the text names a stage."""
-        return lifecycle_stage in (cls.ACTIVE, cls.DELETED)
-
-    @classmethod
-    def matches_view_type(cls, view_type: int, lifecycle_stage: str) -> bool:
-        """Return whether a view type shows entities of a stage."""
-        return lifecycle_stage in cls.view_type_to_stages(view_type)
-
-
-class RunStatus:
-    """The status of a run. Entities carry the name ("RUNNING"), calls that update a run take the number."""
-
-    RUNNING: Final = 1
-    SCHEDULED: Final = 2
-    FINISHED: Final = 3
-    FAILED: Final = 4
-    KILLED: Final = 5
-
-    _NAMES: Final = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-    _NUMBERS: Final = {name: number for number, name in _NAMES.items()}
-
-    @staticmethod
-    def from_string(status_str: str) -> int:
-        """Return the number of a status name; raise ValueError for any other text."""
-        if status_str not in RunStatus._NUMBERS:
-            raise ValueError(
-                f"Could not get run status corresponding to string {status_str}. Valid run "
-                f"status strings: {list(RunStatus._NUMBERS)}"
-            )
-        return RunStatus._NUMBERS[status_str]
-
-    @staticmethod
-    def to_string(status: int) -> str:
-        """Return the name of a status number; raise ValueError for any other number."""
-        if status not in RunStatus._NAMES:
-            raise ValueError(
-                f"Could not get string corresponding to run status {status}. Valid run "
-                f"statuses: {list(RunStatus._NAMES)}"
-            )
-        return RunStatus._NAMES[status]
-
-    @staticmethod
-    def is_terminated(status: int) -> bool:
-        """Return whether a run of this status has ended."""
-        return status in (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED)
-
-    @staticmethod
-    def all_status() -> list[int]:
-        """Return all status numbers."""
-        return list(RunStatus._NAMES)
 
 
 @attrs.frozen(repr=False)

@@ -20,7 +20,7 @@ MODULES = {
 # The rooms from the ground up, one step of the stairs for each pair of which one builds on the other. A module imports
 # from lower steps and from its own entry, never from a neighbour on the same step or from above.
 STAIRS = (
-    {"mlquery.errors"},
+    {"mlquery.errors", "mlquery.lifecycle"},
     {"mlquery.entities", "mlquery.language.syntax", "mlquery.language.plan", "mlquery.language.tokens"},
     {"mlquery.language.render", "mlquery.language.advice"},
     {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},
