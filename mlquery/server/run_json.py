@@ -1,9 +1,9 @@
-"""Writes runs as JSON, in the shape and with the omissions of MLflow's server.
+"""Writes runs as JSON, in the shape and with the omissions of MLflow's server, from the columns of a store.
 
-Text is put together directly: an answer may hold thousands of runs with tens of metrics, params and tags each, and to
-make a dictionary of every one of them first would take three times as long.
+An answer may hold thousands of runs with tens of metrics, params and tags each. So text is put together column by
+column, each distinct value written once, and neither entities nor dictionaries are made on the way.
 
-**Source**: the `to_proto` methods of MLflow 3.17's entities, read through protobuf's JSON.
+**Source** of the shape: the `to_proto` methods of MLflow 3.17's entities, read through protobuf's JSON.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 
-from mlquery.entities import Run, RunData, RunInfo, RunInputs
+from mlquery.entities import DatasetInput
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.server.bodies import number
 from mlquery.server.service import Service
-from mlquery.store.run_table import RunTable
+from mlquery.store.columns import MetricCells, TextCells
 
-Whole = Callable[[int], str]
-Points = tuple[Sequence[str], Sequence[str]]
-"""Timestamps and steps, written."""
+Write = Callable[[str, list[int]], list[str]]
+"""Writes the cells of a key in some rows, all of which have the key."""
 
 
 class Json(str):
@@ -33,84 +32,120 @@ class Json(str):
 
 def run_of_id(service: Service, run_id: str) -> str:
     """Return a run with everything that is known of it; raise RESOURCE_DOES_NOT_EXIST if there is none."""
-    row = service.store.runs.row_of.get(run_id)
-    if row is None:
-        raise StoreError(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
-    read = tuple(service.store.models.inputs.get(run_id, ()))
-    return runs_of_rows(service, [row], {run_id: read})[0]
+    read = service.store.models.inputs.get(run_id, ())
+    return runs_of_rows(service, [_row(service, run_id)], tuple(read))[0]
 
 
-def runs_of_rows(service: Service, rows: Iterable[int], read: Mapping[str, tuple[str, ...]] | None = None) -> list[str]:
-    """Return the runs of rows of the store; the models that runs read are shown as far as they are given."""
-    wanted, whole = [int(row) for row in rows], writer_of(service)
-    runs, written, read = service.store.runs, service.store.models.outputs, read or {}
-    points = _latest_points(runs, wanted, whole)
+def runs_of_rows(service: Service, rows: Iterable[int], read: Sequence[str] = ()) -> list[str]:
+    """Return the runs of rows of the store; `read` are the models that they all read."""
+    wanted, runs, written = [int(row) for row in rows], service.store.runs, service.store.models.outputs
+    parts = zip(wanted, _infos(service, wanted), _data(service, wanted), strict=True)
     return [
-        f'{{"info":{info_of(run.info, whole)},"data":{_data(run.data, points[i])},'
-        f'"inputs":{_inputs(run.inputs, read.get(run.info.run_id, ()))},'
-        f'"outputs":{_outputs(written.get(run.info.run_id), whole)}}}'
-        for i, run in enumerate(runs.runs_at(wanted))
+        f'{{"info":{info},"data":{data},"inputs":{_inputs(runs.inputs.get(row, ()), read)},'
+        f'"outputs":{_outputs(service, written.get(runs.ids[row]))}}}'
+        for row, info, data in parts
     ]
 
 
-def new_run(service: Service, run: Run) -> str:
+def new_run(service: Service, run_id: str) -> str:
     """Return a run that was just created: it has tags, no outputs, and nothing else."""
-    return f'{{"info":{info_of(run.info, writer_of(service))},"data":{_data(run.data, ((), ()))},"inputs":{{}}}}'
+    rows = [_row(service, run_id)]
+    (info,), (data,) = _infos(service, rows), _data(service, rows)
+    return f'{{"info":{info},"data":{data},"inputs":{{}}}}'
 
 
-def writer_of(service: Service) -> Whole:
-    """Return what writes a whole number of 64 bits."""
-    return str if service.whole is int else '"{}"'.format
+def info_of_id(service: Service, run_id: str) -> str:
+    """Return what is known of every run."""
+    return _infos(service, [_row(service, run_id)])[0]
 
 
-def info_of(info: RunInfo, whole: Whole) -> str:
+def _row(service: Service, run_id: str) -> int:
+    row = service.store.runs.row_of.get(run_id)
+    if row is None:
+        raise StoreError(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
+    return row
+
+
+def _infos(service: Service, rows: list[int]) -> list[str]:
     """Return what is known of every run. A database may hold no user and no start."""
-    run_id = quoted(info.run_id)
-    name = "" if info.run_name is None else f'"run_name":{quoted(info.run_name)},'
-    end = f'"end_time":{whole(info.end_time)},' if info.end_time else ""
-    uri = f'"artifact_uri":{quoted(info.artifact_uri)},' if info.artifact_uri else ""
-    return (
-        f'{{"run_id":{run_id},"run_uuid":{run_id},"experiment_id":{quoted(info.experiment_id)},{name}'
-        f'"user_id":{quoted(info.user_id or "")},"status":{quoted(info.status)},'
-        f'"start_time":{whole(info.start_time or 0)},{end}{uri}"lifecycle_stage":{quoted(info.lifecycle_stage)}}}'
-    )
+    runs, whole = service.store.runs, _writer(service)
+    names = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
+    texts = [runs.texts.cells[name].at(rows) for name in names]
+    times = [runs.times.cells[name].at(rows) for name in ("start_time", "end_time")]
+    ids = [quoted(runs.ids[row]) for row in rows]
+    uris = map(runs.artifact_uri, rows)
+    return [
+        f'{{"run_id":{run_id},"run_uuid":{run_id},"experiment_id":{quoted(experiment or "")},'
+        f'"user_id":{quoted(user or "")},"status":"{status}","lifecycle_stage":"{stage}",'
+        f'"start_time":{whole(start or 0)}'
+        + ("" if name is None else f',"run_name":{quoted(name)}')
+        + (f',"end_time":{whole(end)}' if end else "")
+        + (f',"artifact_uri":{quoted(uri)}}}' if uri else "}")
+        for run_id, experiment, user, status, stage, name, start, end, uri in zip(
+            ids, *texts, *times, uris, strict=True
+        )
+    ]
 
 
-def _data(data: RunData, points: Points) -> str:
-    parts = []
-    if data.metrics:
-        latest = zip(data.metrics.items(), *points, strict=True)
-        written = [
-            f'{{"key":{quoted(key)},"value":{_value(value)},"timestamp":{time},"step":{step}}}'
-            for (key, value), time, step in latest
-        ]
-        parts.append('"metrics":[' + ",".join(written) + "]")
-    if data.params:
-        parts.append(f'"params":{_pairs(data.params)}')
-    if data.tags:
-        parts.append(f'"tags":{_pairs(data.tags)}')
-    return "{" + ",".join(parts) + "}"
+def _data(service: Service, rows: list[int]) -> list[str]:
+    """Return metrics, params and tags of runs."""
+    runs, whole = service.store.runs, _writer(service)
+    found = {
+        "metrics": _arrays(
+            runs.metric_keys, rows, lambda key, some: _metrics(key, runs.metrics.cells[key], some, whole)
+        ),
+        "params": _arrays(runs.param_keys, rows, lambda key, some: _texts(key, runs.params.cells[key], some)),
+        "tags": _arrays(runs.tag_keys, rows, lambda key, some: _texts(key, runs.tags.cells[key], some)),
+    }
+    return [
+        "{" + ",".join([f'"{name}":[{array}]' for name, array in zip(found, arrays, strict=True) if array]) + "}"
+        for arrays in zip(*found.values(), strict=True)
+    ]
+
+
+def _arrays(keys_of: Sequence[tuple[str, ...]], rows: list[int], write: Write) -> list[str]:
+    """Return what is inside an array, for each row; rows with the same keys are written together, key by key."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        alike[id(keys_of[row])].append(place)
+    found = [""] * len(rows)
+    for places in alike.values():
+        some = [rows[place] for place in places]
+        columns = [write(key, some) for key in keys_of[some[0]]]
+        for place, cells in zip(places, zip(*columns)):  # noqa: B905  # without a key there are no cells
+            found[place] = ",".join(cells)
+    return found
+
+
+def _texts(key: str, cells: TextCells, rows: list[int]) -> list[str]:
+    texts, head = cells.at_present(rows), f'{{"key":{quoted(key)},"value":'
+    written = {text: f"{head}{quoted(text or '')}}}" for text in set(texts)}
+    return [written[text] for text in texts]
+
+
+def _metrics(key: str, cells: MetricCells, rows: list[int], whole: Callable[[int], str]) -> list[str]:
+    head = f'{{"key":{quoted(key)},"value":'
+    slots = rows if cells.rows is None else [cells.slot(row) for row in rows]
+    _, *columns = (map(array.__getitem__, slots) for array in cells.arrays)
+    return [
+        f'{head}{_value(value)},"timestamp":{whole(time)},"step":{whole(step)}}}'
+        for value, time, step in zip(*columns, strict=True)
+    ]
 
 
 def _value(value: float) -> str:
     return repr(value) if math.isfinite(value) else f'"{number(value)}"'
 
 
-def _pairs(texts: Mapping[str, str]) -> str:
-    written = [f'{{"key":{quoted(key)},"value":{quoted(text)}}}' for key, text in texts.items()]
-    return "[" + ",".join(written) + "]"
-
-
-def _inputs(inputs: RunInputs | None, read: Sequence[str]) -> str:
-    found = [] if inputs is None else inputs.dataset_inputs
-    if not found and not read:
+def _inputs(datasets: Sequence[DatasetInput], read: Sequence[str]) -> str:
+    if not datasets and not read:
         return "{}"
     body: dict[str, object] = {}
-    if found:
+    if datasets:
         body["dataset_inputs"] = [
             ({"tags": [{"key": tag.key, "value": tag.value} for tag in one.tags]} if one.tags else {})
             | {"dataset": _dataset(one.dataset.to_dictionary())}
-            for one in found
+            for one in datasets
         ]
     if read:
         body["model_inputs"] = [{"model_id": model_id} for model_id in read]
@@ -123,28 +158,14 @@ def _dataset(fields: Mapping[str, str | None]) -> dict[str, str]:
     return {name: text for name, text in fields.items() if text or (text is not None and name not in optional)}
 
 
-def _outputs(steps: Mapping[str, int] | None, whole: Whole) -> str:
+def _outputs(service: Service, steps: Mapping[str, int] | None) -> str:
     if not steps:
         return "{}"
+    whole = _writer(service)
     models = ",".join([f'{{"model_id":{quoted(name)},"step":{whole(step)}}}' for name, step in steps.items()])
     return f'{{"model_outputs":[{models}]}}'
 
 
-def _latest_points(runs: RunTable, rows: Sequence[int], whole: Whole) -> list[Points]:
-    """Return timestamps and steps of the latest metrics of rows; rows with the same keys are read at once."""
-    alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        alike[runs.metric_keys[row]].append(place)
-    found: list[Points] = [((), ())] * len(rows)
-    for keys, places in alike.items():
-        if not keys:
-            continue
-        times, steps = [], []
-        for key in keys:
-            cells = runs.metrics.cells[key]
-            slots = [rows[place] if cells.rows is None else cells.slot(rows[place]) for place in places]
-            times.append(list(map(whole, map(cells.arrays[2].__getitem__, slots))))
-            steps.append(list(map(whole, map(cells.arrays[3].__getitem__, slots))))
-        for place, points in zip(places, zip(zip(*times), zip(*steps)), strict=True):  # noqa: B905
-            found[place] = points
-    return found
+def _writer(service: Service) -> Callable[[int], str]:
+    """Return what writes a whole number of 64 bits."""
+    return str if service.whole is int else '"{}"'.format

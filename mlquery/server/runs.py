@@ -13,7 +13,7 @@ from mlquery.search import search_rows
 from mlquery.server import wire
 from mlquery.server.calls import Call, Rule, a_list, a_text, a_whole, between, needed, texts
 from mlquery.server.experiments import TAGS, VIEWS
-from mlquery.server.run_json import Json, info_of, new_run, run_of_id, runs_of_rows, writer_of
+from mlquery.server.run_json import Json, info_of_id, new_run, run_of_id, runs_of_rows
 from mlquery.server.service import Service, root_of
 from mlquery.server.wire import Given, Message
 
@@ -44,8 +44,7 @@ def _create(service: Service, given: Given) -> Any:
         if service.dialect.behaves("tag.rootRunId"):
             root = root_of(store, run.info.run_id, run.data.tags.get("mlflow.parentRunId"))
             store.set_tag(run.info.run_id, RunTag("mlflow.rootRunId", root))
-            run = store.get_run(run.info.run_id)
-    return Json(f'{{"run":{new_run(service, run)}}}')
+        return Json(f'{{"run":{new_run(service, run.info.run_id)}}}')
 
 
 def _get(service: Service, given: Given) -> Any:
@@ -72,10 +71,12 @@ def _search(service: Service, given: Given) -> Any:
 
 
 def _update(service: Service, given: Given) -> Any:
-    info = service.store.update_run_info(
-        run_id_of(given), given.get("status"), given.get("end_time"), given.get("run_name"), limits=service.limits
-    )
-    return Json(f'{{"run_info":{info_of(info, writer_of(service))}}}')
+    store, run_id = service.store, run_id_of(given)
+    with store.lock:
+        store.update_run_info(
+            run_id, given.get("status"), given.get("end_time"), given.get("run_name"), limits=service.limits
+        )
+        return Json(f'{{"run_info":{info_of_id(service, run_id)}}}')
 
 
 def _delete(service: Service, given: Given) -> Any:
