@@ -34,7 +34,7 @@ from mlquery.language.syntax import (
 )
 
 GRAMMAR_FILE = Path(__file__).resolve().parents[2] / "grammar" / "mlquery.lark"
-EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "300"))
+EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "150"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
