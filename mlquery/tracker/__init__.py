@@ -9,6 +9,7 @@ from mlquery.tracker.durable import DurableStore
 from mlquery.tracker.errors import JournalError
 from mlquery.tracker.opening import open
 from mlquery.tracker.pulling import Pulled, pull
+from mlquery.tracker.pushing import DoesNotFit, plan_push, push
 from mlquery.tracker.repairing import repair
 
-__all__ = ["DurableStore", "JournalError", "Pulled", "open", "pull", "repair"]
+__all__ = ["DoesNotFit", "DurableStore", "JournalError", "Pulled", "open", "plan_push", "pull", "push", "repair"]

@@ -54,24 +54,22 @@ class TurnLock:
 
 
 class FolderLock:
-    """What every process holds that has a store open, shared, and a repair alone.
+    """What every process holds that has a store open, shared, and a repair alone; or what a push holds alone.
 
     Raises:
-        JournalError: the store is being repaired, or, for a repair, it is open somewhere.
+        JournalError: another process holds it; `problem` says what that means.
     """
 
-    def __init__(self, folder: Path, alone: bool = False) -> None:
+    def __init__(self, folder: Path, alone: bool = False, name: str = NAME, problem: str = "is being repaired") -> None:
         self._file = -1
         if fcntl is None:
             return
         try:
-            self._file = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             fcntl.flock(self._file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
-            raise JournalError(
-                str(folder), "is open somewhere: close it first" if alone else "is being repaired"
-            ) from None
+            raise JournalError(str(folder), problem) from None
         except OSError as error:
             self.release()
             raise of_write(str(folder), error) from None

@@ -67,7 +67,7 @@ def repair(path: str | os.PathLike[str], dry_run: bool = False) -> Repair:
     folder = Path(path).absolute()
     if not any((folder / name).exists() for name in _OLD) and not unfinished_repair(folder):
         raise missing(str(folder))
-    lock = locks.FolderLock(folder, alone=True)
+    lock = locks.FolderLock(folder, alone=True, problem="is open somewhere: close it first")
     try:
         return _repaired(folder, dry_run)
     except OSError as error:

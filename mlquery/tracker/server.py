@@ -68,18 +68,7 @@ class ServerSource:
 
     def experiments(self) -> list[Experiment]:
         """Return all experiments, deleted ones too."""
-        return [
-            Experiment(
-                found.experiment_id,
-                found.name,
-                found.artifact_location,
-                found.lifecycle_stage,
-                dict(found.tags),
-                found.creation_time,
-                found.last_update_time,
-            )
-            for found in self._pages(self._client.search_experiments, view_type=ViewType.ALL)
-        ]
+        return list(map(experiment_of, self._pages(self._client.search_experiments, view_type=ViewType.ALL)))
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str) -> Iterator[Summary]:
         """Yield the runs that a filter finds, deleted ones too."""
@@ -103,7 +92,9 @@ class ServerSource:
         """Yield the logged models of experiments; servers from before MLflow 3, and Azure, have none."""
         for experiment_id in experiment_ids:
             try:
-                yield from map(_model, self._pages(self._client.search_logged_models, experiment_ids=[experiment_id]))
+                yield from map(
+                    content_of_model, self._pages(self._client.search_logged_models, experiment_ids=[experiment_id])
+                )
             except StoreError as error:
                 if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "INTERNAL_ERROR", "NOT_FOUND"):
                     raise
@@ -162,6 +153,12 @@ class ServerSource:
             raise _said(self.name, error) from error
 
 
+def experiment_of(found: Any) -> Experiment:
+    """Return an experiment of MLflow's."""
+    about = (found.artifact_location, found.lifecycle_stage, dict(found.tags))
+    return Experiment(found.experiment_id, found.name, *about, found.creation_time, found.last_update_time)
+
+
 def summary_of_run(run: Any) -> Summary:
     """Return a run of MLflow's as a summary."""
     info, data, inputs, outputs = run.info, run.data, run.inputs, run.outputs
@@ -193,7 +190,8 @@ def _dataset_input(found: Any) -> DatasetInput:
     return DatasetInput(Dataset(*fields), [InputTag(tag.key, tag.value) for tag in found.tags])
 
 
-def _model(found: Any) -> ModelContent:
+def content_of_model(found: Any) -> ModelContent:
+    """Return a logged model of MLflow's with its points."""
     model = LoggedModel(
         found.model_id,
         found.experiment_id,

@@ -187,7 +187,7 @@ def target_name(uri: str) -> str:
         return f"file://{os.path.abspath(path)}" if os.path.isdir(path) else f"sqlite://{os.path.abspath(path)}"
     if scheme == "sqlite":
         return f"sqlite://{os.path.abspath(rest.removeprefix('/').partition('?')[0])}"
-    if scheme in ("file", "mlquery"):
+    if scheme == "file" or (scheme == "mlquery" and rest.startswith("/")):
         return f"{scheme}://{os.path.abspath(unquote(urlsplit(uri).path))}"
     host, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".rstrip("/")

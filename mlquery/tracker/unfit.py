@@ -1,0 +1,137 @@
+"""Finds what a target does not take: parts of runs, models and experiments beyond its limits. Nothing is sent here.
+
+The limits are those of MLflow itself, made narrower by the column of the support matrix that the target answers like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from mlquery.entities import DatasetInput, Experiment
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.store.limits import Limits
+from mlquery.tracker.content import Summary
+
+DEFAULT_DIALECT = "oss"
+
+
+@attrs.frozen
+class TargetLimits:
+    """What a target takes; None means as much as you like.
+
+    Attributes:
+        dialect: The column of the matrix.
+        limits: What MLflow checks, and what was seen to be refused.
+        keeps_models: Whether there are logged models.
+    """
+
+    dialect: str
+    limits: Limits
+    tag_key: int
+    tag_value: int
+    tags_per_run: int | None
+    keeps_models: bool
+
+
+@attrs.frozen
+class Unfit:
+    """A part that does not fit: of which run or experiment, what it is, how large it is and how large it may be."""
+
+    owner: str
+    part: str
+    size: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.part}: {self.size}, at most {self.limit}"
+
+
+def dialect_of(uri: str) -> Dialect:
+    """Return the column of the matrix that a target answers like, by the scheme of its URI."""
+    scheme = urlsplit(uri).scheme.lower()
+    for dialect in MATRIX.dialects.values():
+        if scheme in dialect.service.get("schemes", ()):
+            return dialect
+    return MATRIX.dialect(DEFAULT_DIALECT)
+
+
+def limits_of(dialect: Dialect) -> TargetLimits:
+    """Return what a target of a dialect takes."""
+    documented: dict[str, Any] = dict(dialect.service.get("documented_limits", {}))
+    own = {name: documented.pop(name) for name in ("tag_key", "tag_value", "tags_per_run") if name in documented}
+    limits = Limits(**{**dialect.write_limits, **documented})
+    return TargetLimits(
+        dialect.name,
+        limits,
+        own.get("tag_key", limits.key),
+        own.get("tag_value", limits.tag_value),
+        own.get("tags_per_run"),
+        "logged_models" not in dialect.service.get("missing", {}),
+    )
+
+
+def unfit_of_experiment(found: Experiment, at_most: TargetLimits) -> Iterator[Unfit]:
+    """Yield the parts of an experiment that do not fit."""
+    owner, limits = f"experiment {found.name!r}", at_most.limits
+    if len(found.name) > limits.experiment_name:
+        yield Unfit(owner, "characters of its name", len(found.name), limits.experiment_name)
+    yield from _long_texts(owner, "tag", found.tags, limits.experiment_tag_key, limits.experiment_tag_value)
+
+
+def unfit_of_run(run: Summary, at_most: TargetLimits) -> Iterator[Unfit]:
+    """Yield the parts of a run that do not fit."""
+    owner, limits = f"run {run.info.run_id}", at_most.limits
+    if limits.params_per_run is not None and len(run.params) > limits.params_per_run:
+        yield Unfit(owner, "params", len(run.params), limits.params_per_run)
+    if at_most.tags_per_run is not None and len(run.tags) > at_most.tags_per_run:
+        yield Unfit(owner, "tags", len(run.tags), at_most.tags_per_run)
+    yield from _long_texts(owner, "param", run.params, limits.key, limits.param_value)
+    yield from _long_texts(owner, "tag", run.tags, at_most.tag_key, at_most.tag_value)
+    for key in run.latest:
+        if len(key) > limits.key:
+            yield Unfit(owner, f"characters in the name of metric {_short(key)!r}", len(key), limits.key)
+    for found in run.inputs:
+        yield from _long_dataset(owner, found, limits)
+
+
+def without_unfit(run: Summary, at_most: TargetLimits) -> Summary:
+    """Return a run without the parts that do not fit, the first of them where there are too many."""
+    limits = at_most.limits
+    params = _fitting(run.params, limits.key, limits.param_value, limits.params_per_run)
+    tags = _fitting(run.tags, at_most.tag_key, at_most.tag_value, at_most.tags_per_run)
+    inputs = [found for found in run.inputs if not any(_long_dataset("", found, limits))]
+    latest = {key: point for key, point in run.latest.items() if len(key) <= limits.key}
+    return attrs.evolve(run, params=params, tags=tags, inputs=tuple(inputs), latest=latest)
+
+
+def _fitting(texts: dict[str, str], key_limit: int, value_limit: int, most: int | None) -> dict[str, str]:
+    fitting = [(key, value) for key, value in texts.items() if len(key) <= key_limit and len(value) <= value_limit]
+    # MLflow's own tags say who made the run and whose child it is; they go first.
+    fitting.sort(key=lambda item: not item[0].startswith("mlflow."))
+    return dict(fitting[:most])
+
+
+def _long_texts(owner: str, kind: str, texts: dict[str, str], key_limit: int, value_limit: int) -> Iterator[Unfit]:
+    for key, value in texts.items():
+        if len(key) > key_limit:
+            yield Unfit(owner, f"characters in the name of {kind} {_short(key)!r}", len(key), key_limit)
+        if len(value) > value_limit:
+            yield Unfit(owner, f"characters in {kind} {_short(key)!r}", len(value), value_limit)
+
+
+def _long_dataset(owner: str, found: DatasetInput, limits: Limits) -> Iterator[Unfit]:
+    dataset, name = found.dataset, _short(found.dataset.name)
+    for field in ("name", "digest", "source", "schema", "profile"):
+        text, limit = getattr(dataset, field), getattr(limits, f"dataset_{field}")
+        if text is not None and len(text) > limit:
+            yield Unfit(owner, f"characters in the {field} of dataset {name!r}", len(text), limit)
+    tags = {tag.key: tag.value for tag in found.tags}
+    yield from _long_texts(owner, f"dataset {name!r}: tag", tags, limits.input_tag_key, limits.input_tag_value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
