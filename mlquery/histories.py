@@ -180,6 +180,19 @@ def downsample(values: npt.ArrayLike, max_points: int) -> Ints:
     return np.unique(np.concatenate([ends, lowest, highest]))
 
 
+def sampled(size: int, wanted: int) -> list[int]:
+    """Return the places of a sample: the first of each of `wanted` equal parts, and the last of all.
+
+    The longer parts come first, as SQL's NTILE makes them.
+    """
+    if size <= wanted:
+        return list(range(size))
+    length, longer = divmod(size, wanted)
+    places = [part * length + min(part, longer) for part in range(wanted)]
+    places[-1] = size - 1
+    return places
+
+
 def _extreme_places(line: Floats, edges: Ints) -> Ints:
     """Return the place of the smallest value between each pair of edges, the first of equals."""
     starts = edges[:-1]

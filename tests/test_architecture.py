@@ -31,7 +31,7 @@ STAIRS = (
     {"mlquery.engine.masks"},
     {"mlquery.engine.reference", "mlquery.engine.columnar"},
     {"mlquery.pages"},
-    {"mlquery.search", "mlquery.histories", "mlquery.model_search"},
+    {"mlquery.search", "mlquery.histories", "mlquery.model_search", "mlquery.envelope"},
     {"mlquery.explain", "mlquery.frame"},
     {"mlquery.client"},
     {"mlquery.fluent"},

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from mlquery.client import files
+from mlquery.client.roots import PARENT, ROOT, root_of
 from mlquery.client.values import (
     RunOperations,
     batches,
@@ -35,14 +36,14 @@ from mlquery.entities import (
     RunTag,
     ViewType,
 )
-from mlquery.errors import QueryWarning, StoreError, invalid_parameter
+from mlquery.errors import QueryWarning, invalid_parameter
 from mlquery.language.matrix import MATRIX
 from mlquery.search import search_experiments, search_runs
 from mlquery.store import Store
 from mlquery.store.limits import Limits
 
 _RUN_ID = re.compile(r"^[a-zA-Z0-9][\w\-]{0,255}$")
-_PARENT, _ROOT, _USER = "mlflow.parentRunId", "mlflow.rootRunId", "mlflow.user"
+_USER = "mlflow.user"
 
 
 class _Calls:
@@ -171,18 +172,8 @@ class Client:
             )
             if not self._column.behaves("tag.rootRunId"):
                 return run
-            self.store.set_tag(run.info.run_id, RunTag(_ROOT, self._root_of(run)))
+            self.store.set_tag(run.info.run_id, RunTag(ROOT, root_of(self.store, run)))
             return self.store.get_run(run.info.run_id)
-
-    def _root_of(self, run: Run) -> str:
-        """Return the run at the top of the tree that a run is in, as far as it is known here."""
-        parent_id = run.data.tags.get(_PARENT)
-        if parent_id is None:
-            return run.info.run_id
-        try:
-            return self.store.get_run(parent_id).data.tags.get(_ROOT, parent_id)
-        except StoreError:
-            return parent_id
 
     def get_run(self, run_id: str) -> Run:
         """Return a run."""
@@ -192,7 +183,7 @@ class Client:
 
     def get_parent_run(self, run_id: str) -> Run | None:
         """Return the run that a run is nested in, or None for a run that is not nested."""
-        parent_id = self.get_run(run_id).data.tags.get(_PARENT)
+        parent_id = self.get_run(run_id).data.tags.get(PARENT)
         return None if parent_id is None else self.get_run(parent_id)
 
     def search_runs(

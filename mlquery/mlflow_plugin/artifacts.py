@@ -133,13 +133,4 @@ class MemoryArtifacts(ArtifactRepository):
         inside = path or ""
         if inside.startswith("/") or ".." in inside.split("/"):
             raise invalid_parameter(f"Invalid path: '{path}'")
-        whole = [part for part in f"{self._root}/{inside}".split("/") if part not in ("", ".")]
-        for place, folder in enumerate(whole):
-            owner = whole[place - 1]
-            if folder == "artifacts" and place and _is_owner(state, owner):
-                return owner, "/".join(whole[place + 1 :])
-        return "", "/".join(whole)
-
-
-def _is_owner(state: State, name: str) -> bool:
-    return name in state.store.runs.row_of or name in state.store.models.by_id
+        return state.store.owner_of_artifact(f"{self._root}/{inside}")

@@ -13,6 +13,7 @@ from mlflow.entities.metric import MetricWithRunId
 from mlflow.store.entities.paged_list import PagedList
 
 from mlquery.errors import invalid_parameter
+from mlquery.histories import sampled
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.tracking_calls import Calls, served
 from mlquery.mlflow_plugin.uris import State
@@ -89,19 +90,6 @@ class HistoryCalls(Calls):
                 points = [point for point in points if start_step <= point[0] <= end_step]
             found += _metrics(run_id, metric_key, [points[i] for i in sampled(len(points), max(1, max_results))])
         return found
-
-
-def sampled(size: int, wanted: int) -> list[int]:
-    """Return the places of a sample: the first of each of `wanted` equal parts, and the last of all.
-
-    The longer parts come first, as SQL's NTILE makes them.
-    """
-    if size <= wanted:
-        return list(range(size))
-    length, longer = divmod(size, wanted)
-    places = [part * length + min(part, longer) for part in range(wanted)]
-    places[-1] = size - 1
-    return places
 
 
 def _points(state: State, run_id: str, metric_key: str) -> list[Point]:

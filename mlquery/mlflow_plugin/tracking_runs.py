@@ -15,16 +15,16 @@ import mlflow.entities as theirs
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.async_logging.run_operations import RunOperations
 
+from mlquery.client.roots import ROOT, root_of
 from mlquery.client.values import own_dataset_input, stored_text
-from mlquery.entities import Run, RunTag
-from mlquery.errors import StoreError
+from mlquery.entities import RunTag
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.tracking_calls import Calls, heed, require_call, require_endpoint, served
 from mlquery.mlflow_plugin.uris import State
 from mlquery.search import search_rows
 from mlquery.store.checks import check_dataset_inputs, check_run_id, check_tag
 
-_PARENT, _ROOT, _USER = "mlflow.parentRunId", "mlflow.rootRunId", "mlflow.user"
+_USER: Final = "mlflow.user"
 _HISTORY: Final = "mlflow.log-model.history"
 
 
@@ -52,7 +52,7 @@ class RunCalls(Calls):
                 experiment_id, stored_text(user_id), start_time, own_tags, stored_text(run_name), limits=state.limits
             )
             if state.column.behaves("tag.rootRunId"):
-                store.set_tag(run.info.run_id, RunTag(_ROOT, _root_of(state, run)))
+                store.set_tag(run.info.run_id, RunTag(ROOT, root_of(store, run)))
                 run = store.get_run(run.info.run_id)
         return convert.new_run(run)
 
@@ -190,17 +190,6 @@ class RunCalls(Calls):
     def set_tag_async(self, run_id: str, tag: theirs.RunTag) -> RunOperations:
         """Set a tag; what it raises is raised by `wait`."""
         return self.log_batch_async(run_id, [], [], [tag])
-
-
-def _root_of(state: State, run: Run) -> str:
-    """Return the run at the top of the tree that a run is in, as far as it is known here."""
-    parent_id = run.data.tags.get(_PARENT)
-    if parent_id is None:
-        return run.info.run_id
-    try:
-        return state.store.get_run(parent_id).data.tags.get(_ROOT, parent_id)
-    except StoreError:
-        return parent_id
 
 
 def _done(write: Callable[[], None]) -> RunOperations:

@@ -51,16 +51,6 @@ def safe_path(path: str) -> str:
     return path
 
 
-def owner_of(store: Store, path: str) -> tuple[str, str]:
-    """Return whose artifact a path below the root of all artifacts is, and its path there; "" is the store itself."""
-    whole = [part for part in path.split("/") if part not in ("", ".")]
-    for place, folder in enumerate(whole):
-        owner = whole[place - 1]
-        if folder == "artifacts" and place and (owner in store.runs.row_of or owner in store.models.by_id):
-            return owner, "/".join(whole[place + 1 :])
-    return "", "/".join(whole)
-
-
 def listed_below(store: Store, location: str, path: str | None) -> list[FileInfo]:
     """Return what lies directly in a folder below a location, nothing if the location is on no disk of ours."""
     parsed = urlsplit(location)
@@ -73,7 +63,7 @@ def listed_below(store: Store, location: str, path: str | None) -> list[FileInfo
 def listed(store: Store, path: str) -> list[FileInfo]:
     """Return what lies directly in a folder, by name: those of the store, and the ways to runs and models."""
     with store.lock:
-        owner, inside = owner_of(store, path)
+        owner, inside = store.owner_of_artifact(path)
         found = [_named(one) for one in store.artifacts.list(owner, inside)]
         if owner:
             return found
@@ -137,7 +127,7 @@ def upload(service: Service, path: str, content: bytes) -> None:
         raise Refusal("Artifact path must include a filename (cannot end with '/').")
     store = service.store
     with store.lock:
-        owner, inside = owner_of(store, path)
+        owner, inside = store.owner_of_artifact(path)
         store.artifacts.put(owner, inside, content)
 
 
@@ -146,10 +136,10 @@ def download(service: Service, path: str) -> tuple[bytes, dict[str, str]]:
     path = safe_path(path)
     store = service.store
     with store.lock:
-        if listed(store, path) or owner_of(store, path)[1] == "":
+        if listed(store, path) or store.owner_of_artifact(path)[1] == "":
             raise Refusal(f"Artifact path refers to a directory, not a file: '{path}'")
         try:
-            content = store.artifacts.read(*owner_of(store, path))
+            content = store.artifacts.read(*store.owner_of_artifact(path))
         except StoreError:
             raise StoreError(f"No such artifact: '{path}'", RESOURCE_DOES_NOT_EXIST) from None
     return content, _headers(posixpath.basename(path))
@@ -180,7 +170,7 @@ def delete(service: Service, path: str) -> None:
     path = safe_path(path)
     store = service.store
     with store.lock:
-        owner, inside = owner_of(store, path)
+        owner, inside = store.owner_of_artifact(path)
         if not owner and not inside:
             raise Refusal("Artifact path must name a file or a folder.")
         store.artifacts.delete(owner, inside)

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import invalid_parameter
+from mlquery.histories import sampled
 from mlquery.server import wire
 from mlquery.server.bodies import metric_body, number
 from mlquery.server.calls import Call, a_list, a_number, a_text, a_whole, between, each_with, needed, texts
@@ -192,17 +192,6 @@ def _point_body(service: Service, key: str, run_id: str, point: _Point) -> dict[
         "step": service.whole(step),
         "run_id": run_id,
     }
-
-
-def sampled(size: int, wanted: int) -> Sequence[int]:
-    """Return the places of a sample: the first of each of `wanted` equal parts, and the last of all.
-
-    The longer parts come first, as SQL's NTILE makes them.
-    """
-    if size <= wanted:
-        return range(size)
-    length, longer = divmod(size, wanted)
-    return [*(part * length + min(part, longer) for part in range(wanted - 1)), size - 1]
 
 
 _KEY, _VALUE = wire.text("key"), wire.text("value")

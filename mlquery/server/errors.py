@@ -9,11 +9,10 @@ public issues, 2023 to 2025, for the envelope.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from mlquery.envelope import error_body, wording
 from mlquery.errors import INVALID_PARAMETER_VALUE, QueryError, StoreError
 
 Answer = tuple[int, Any]
@@ -41,11 +40,6 @@ _CLASSES: Final = {
     "RESOURCE_ALREADY_EXISTS": "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST": "RESOURCE_NOT_FOUND",
 }
-_OVER_LIMIT: Final = "A field of the entity is over the size limit."
-_EMPTY_FIELDS: Final = (
-    *("Severity", "MessageFormat", "MessageParameters", "ReferenceCode", "DetailsUri", "Target"),
-    *("InnerError", "DebugInfo", "AdditionalInfo"),
-)
 
 
 class Refusal(Exception):
@@ -88,7 +82,9 @@ def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
         return error.status, None
     status = getattr(error, "status", None) or _STATUSES.get(error.error_code, 400)
     if service:
-        return status, _envelope(error, status, service["component"], time)
+        message, _ = wording(error)
+        is_malformed = isinstance(error, Malformed)
+        return status, error_body(message, error.error_code, service["component"], time, status, is_malformed)
     return status, _plain(error)
 
 
@@ -99,29 +95,3 @@ def _plain(error: Worded) -> dict[str, Any]:
         body["sqlstate"] = "XXM00" if error_class == "CLIENT_INTERNAL_ERROR" else "KAM00"
         body["error_class"] = error_class
     return body
-
-
-def _envelope(error: Worded, status: int, component: str, time: int) -> dict[str, Any]:
-    message = _service_message(error)
-    is_validation = isinstance(error, Malformed) or message.startswith(_OVER_LIMIT)
-    code = "ValidationError" if is_validation else "UserError"
-    empty = dict.fromkeys(_EMPTY_FIELDS)
-    operation = uuid.uuid4().hex
-    return {
-        "Error": {"Code": code, "Message": message, **empty, "Details": []},
-        "Correlation": {"operation": operation, "request": operation[:16]},
-        "Environment": "mlquery",
-        "Location": "memory",
-        "Time": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="microseconds"),
-        "ComponentName": component,
-        "statusCode": status,
-        "error_code": error.error_code,
-    }
-
-
-def _service_message(error: Worded) -> str:
-    """Return what the service says; in place of words that no answer of it is known for, our own."""
-    if not isinstance(error, QueryError):
-        return error.message
-    first = error.diagnostics[0]
-    return first.service_message or first.message

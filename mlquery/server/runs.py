@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from mlquery.client.roots import ROOT, root_of
 from mlquery.entities import Dataset, DatasetInput, InputTag, RunTag, ViewType
 from mlquery.search import search_rows
 from mlquery.server import wire
 from mlquery.server.calls import Call, Rule, a_list, a_text, a_whole, between, needed, texts
 from mlquery.server.experiments import TAGS, VIEWS
 from mlquery.server.run_json import Json, info_of_id, new_run, run_of_id, runs_of_rows
-from mlquery.server.service import Service, root_of
+from mlquery.server.service import Service
 from mlquery.server.wire import Given, Message
 
 STATUSES: Final = {"RUNNING": 1, "SCHEDULED": 2, "FINISHED": 3, "FAILED": 4, "KILLED": 5}
@@ -42,8 +43,8 @@ def _create(service: Service, given: Given) -> Any:
             given["experiment_id"], user, given["start_time"], tags, given["run_name"], limits=service.limits
         )
         if service.dialect.behaves("tag.rootRunId"):
-            root = root_of(store, run.info.run_id, run.data.tags.get("mlflow.parentRunId"))
-            store.set_tag(run.info.run_id, RunTag("mlflow.rootRunId", root))
+            root = root_of(store, run)
+            store.set_tag(run.info.run_id, RunTag(ROOT, root))
         return Json(f'{{"run":{new_run(service, run.info.run_id)}}}')
 
 

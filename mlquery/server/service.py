@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.errors import Diagnostic, StoreError
+from mlquery.errors import Diagnostic
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.server.errors import NotThere
 from mlquery.store import Store
@@ -91,13 +91,3 @@ def new_service(store: Store | None = None, dialect: str = DEFAULT_DIALECT) -> S
         ValueError: there is no dialect of that name.
     """
     return Service(new_store(dialect) if store is None else store, MATRIX.dialect(dialect))
-
-
-def root_of(store: Store, run_id: str, parent_id: str | None) -> str:
-    """Return the run at the top of the tree that a run is in, as far as it is known."""
-    if parent_id is None:
-        return run_id
-    try:
-        return store.get_run(parent_id).data.tags.get("mlflow.rootRunId", parent_id)
-    except StoreError:
-        return parent_id

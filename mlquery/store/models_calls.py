@@ -207,6 +207,18 @@ class ModelCalls(LogCalls):
                 raise StoreError(message, BAD_REQUEST)
         return new
 
+    def owner_of_artifact(self, path: str) -> tuple[str, str]:
+        """Return whose artifact a path below the root of all artifacts is, and its path there.
+
+        What lies below the `artifacts` of a run or of a model belongs to it, everything else to the store itself ("").
+        """
+        whole = [part for part in path.split("/") if part not in ("", ".")]
+        for place, folder in enumerate(whole):
+            owner = whole[place - 1]
+            if folder == "artifacts" and place and (owner in self.runs.row_of or owner in self.models.by_id):
+                return owner, "/".join(whole[place + 1 :])
+        return "", "/".join(whole)
+
     def _require_owner(self, owner_id: str) -> None:
         """Raise if no run and no model that artifacts could belong to has an id; "" stands for the store itself."""
         if owner_id and owner_id not in self.models.by_id:
