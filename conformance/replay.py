@@ -28,7 +28,7 @@ from mlquery.conformance.answers import Answer, Mismatch, ask, outcome_disagreem
 from mlquery.conformance.contents import FIRST_TIME, put
 from mlquery.conformance.suite import Case, Problem, Suite, load_suite
 
-_CLOCK = "mlflow.store.tracking.sqlalchemy_store.get_current_time_millis"
+_CLOCKS = [f"mlflow.store.{part}.sqlalchemy_store.get_current_time_millis" for part in ("tracking", "model_registry")]
 _VIEWS = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 
 
@@ -47,6 +47,14 @@ class MlflowSession:
         if case.entity == "run":
             runs = self.client.search_runs(ids, filter_string, *query, order_by, token)
             return [run.info.run_id for run in runs], runs.token
+        # MLflow's client adds a clause of its own to every search of registered models.
+        registry = self.client._get_registry_client().store
+        if case.entity == "registered_model":
+            models = registry.search_registered_models(filter_string, case.max_results, order_by, token)
+            return [model.name for model in models], models.token
+        if case.entity == "model_version":
+            versions = registry.search_model_versions(filter_string, case.max_results, order_by, token)
+            return [f"{version.name}/{version.version}" for version in versions], versions.token
         found = self.client.search_experiments(*query, filter_string or None, order_by, token)
         return [experiment.experiment_id for experiment in found], found.token
 
@@ -118,7 +126,7 @@ class Replay:
             logger.setLevel(logging.CRITICAL + 1)
         try:
             # MLflow keeps artifacts of a local database below the current folder.
-            with mock.patch(_CLOCK, self._now), chdir(self._folder):
+            with mock.patch(_CLOCKS[0], self._now), mock.patch(_CLOCKS[1], self._now), chdir(self._folder):
                 yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):

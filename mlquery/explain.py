@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_filter
-from mlquery.language.plan import All, AnyOf, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.render import render
 from mlquery.search import check, plan_of
 
@@ -42,7 +42,7 @@ def _meaning(plan: Plan, entity: str) -> list[str]:
     stages = " and ".join(sorted(plan.stages)) or "no"
     where = _condition(plan.where)
     order = ", then ".join(map(_key, plan.order))
-    return [f"finds     {stages} {entity}s", *where, f"order     {order}"]
+    return [f"finds     {stages} {Entity(entity).noun}s", *where, f"order     {order}"]
 
 
 def _condition(where: Where, depth: int = 5) -> list[str]:

@@ -113,7 +113,7 @@ def search_rows(
     """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
     require_max_results(max_results)
     chosen = MATRIX.dialect(dialect)
-    resolved = _resolved(Entity.RUN, filter_string, order_by, run_view_type, chosen)
+    resolved = read_query(Entity.RUN, filter_string, order_by, run_view_type, chosen)
     token = read_token(page_token)
     plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
     heed(resolved.warnings)
@@ -141,7 +141,7 @@ def search_experiments(
     Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
     """
     require_max_results(max_results, none_is_all=False)
-    resolved = _resolved(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
+    resolved = read_query(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
     token = read_token(page_token)
     heed(resolved.warnings)
     with store.lock:
@@ -179,7 +179,7 @@ def check(
 ) -> Check:
     """Say whether a dialect accepts a query, with every error and warning; never raises for a wrong query."""
     try:
-        resolved = _resolved(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
+        resolved = read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
     except QueryError as error:
         return Check(False, error.diagnostics)
     return Check(True, resolved.warnings)
@@ -198,7 +198,7 @@ def plan_of(
     Raises:
         QueryError: the filter or the order is not one of the dialect.
     """
-    return _resolved(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect)).plan
+    return read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect)).plan
 
 
 def _page(
@@ -237,9 +237,14 @@ def _size(store: Store, plan: Plan) -> int:
     return (store.runs if plan.entity is Entity.RUN else store.experiments).size
 
 
-def _resolved(
+def read_query(
     entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, view_type: int, dialect: Dialect
 ) -> Resolved:
+    """Return the plan of a query, and what it is to be warned of.
+
+    Raises:
+        QueryError: the filter or the order is not one of the dialect.
+    """
     text = _filter_text(filter_string)
     return _resolve(entity, text, _order_texts(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
 

@@ -13,6 +13,7 @@ from mlquery.conformance.inprocess import Sessions
 from mlquery.language.fields import DATASET_KEYS
 from mlquery.language.literals import OPERATORS
 from mlquery.language.matrix import MATRIX, Cell, Dialect, Feature, State, Use
+from mlquery.language.plan import Entity
 from tests.support.suite_uses import Place, all_places, places_of, places_touched
 
 SUITE = load_suite()
@@ -120,27 +121,43 @@ def test_every_pattern_of_a_feature_and_every_exception_is_met_by_a_use() -> Non
 
 _SHAPES = {
     "number": {"IN": ["numbers"], "NOT IN": ["numbers"], "BETWEEN": ["range"]},
+    "integer": {"IN": ["numbers", "texts"], "NOT IN": ["numbers", "texts"], "BETWEEN": ["range"]},
     "text": {"IN": ["texts"], "NOT IN": ["texts"]},
+}
+_BOTH = ("filter", "order")
+_REGISTRY_CALLS = {
+    "registered_model": [
+        *("rename_registered_model", "delete_registered_model", "get_model_version_by_alias"),
+        *("set_registered_model_alias", "delete_registered_model_alias"),
+    ],
+    "model_version": [
+        *("update_model_version", "delete_model_version", "transition_model_version_stage"),
+        *("set_model_version_tag", "delete_model_version_tag"),
+    ],
 }
 
 
 def well_typed_uses() -> Iterator[Use]:
     """Yield everything that a query or a call can do without an unknown name or a value of the wrong type."""
-    fields = [("run", "metric", "loss", "number"), ("run", "param", "lr", "text"), ("run", "tag", "team", "text")]
-    fields += [("run", "dataset", None, "text") for _ in DATASET_KEYS] + [("experiment", "tag", "team", "text")]
-    fields += [(f.entity, "attribute", f.key, f.type) for f in MATRIX.dialect("oss").fields]
-    for (entity, kind, key, type_), quoted in product(fields, (False, True)):
+    fields = [("run", "metric", "loss", "number"), ("run", "param", "lr", "text")]
+    fields += [("run", "dataset", None, "text") for _ in DATASET_KEYS]
+    fields += [(entity.value, "tag", "team", "text") for entity in Entity]
+    known = [(*field, _BOTH) for field in fields]
+    known += [(f.entity, "attribute", f.key, f.type, f.clauses) for f in MATRIX.dialect("oss").fields]
+    for (entity, kind, key, type_, clauses), quoted in product(known, (False, True)):
         for spelling in spellings(entity, kind):
-            if not (entity == "experiment" and spelling):
+            if "order" in clauses and not (entity == "experiment" and spelling):
                 yield Use(entity, "order", kind, key=key, type=type_, quoted=quoted, spelling=spelling)
-            for op, value in compared(kind, type_):
+            for op, value in compared(kind, type_) if "filter" in clauses else ():
                 yield Use(entity, "filter", kind, op, key, type_, value, quoted, spelling)
+    for entity in Entity:
+        yield from (Use(entity.value, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
     for entity in ("run", "experiment"):
-        yield from (Use(entity, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
         yield from (Use(entity, "view", key=view) for view in ("ALL", "DELETED_ONLY"))
     for entity, call in product(("run", "experiment"), ("delete_{}", "restore_{}")):
         yield Use(entity, "call", key=call.format(entity))
     yield Use("experiment", "call", key="rename_experiment")
+    yield from (Use(entity, "call", key=call) for entity, calls in _REGISTRY_CALLS.items() for call in calls)
     for feature in BEHAVIOURS:
         wanted = dict(feature.uses[0].wanted)
         yield Use(wanted.get("entity", ("run",))[0], "behaviour", key=feature.id)
@@ -149,7 +166,9 @@ def well_typed_uses() -> Iterator[Use]:
 def spellings(entity: str, kind: str) -> list[str | None]:
     if entity == "experiment":
         return [None, "lower case"]
-    return [None, "run.info"] if kind == "attribute" else [None]
+    others = {"run": "run.info", "registered_model": "prefix", "model_version": "prefix"}
+    found = [None, others[entity]] if kind == "attribute" else [None]
+    return [*found, "no direction"] if entity == "registered_model" else found
 
 
 def compared(kind: str, type_: str) -> Iterator[tuple[str, str | None]]:

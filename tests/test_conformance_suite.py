@@ -142,10 +142,9 @@ def names_in(expected: Expectation) -> Iterator[str]:
 
 
 def names_of(case: Case) -> set[str]:
-    contents = SUITE.stores[case.store]
-    tables = contents.runs if case.entity == "run" else (*contents.experiments, {"id": "Default"})
+    named = SUITE.stores[case.store].names(case.entity)
     made = [call["as"].partition(".")[2] for call in case.calls if call.get("as", "").startswith(case.entity)]
-    return {table["id"] for table in tables} | set(made)
+    return {*named, *made}
 
 
 # A case can fail only if some wrong implementation would fail it. These three are as wrong as can be.

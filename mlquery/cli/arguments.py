@@ -6,6 +6,7 @@ import argparse
 
 from mlquery import __version__
 from mlquery.cli import commands
+from mlquery.language.plan import Entity
 
 _DESCRIPTION = "MLflow experiment and run queries, without MLflow and without a server."
 _FILTER_HELP = "a filter such as \"metrics.accuracy > 0.9 AND params.model = 'forest'\"; - reads it from standard input"
@@ -43,7 +44,7 @@ def _add_query(command: argparse.ArgumentParser) -> None:
     command.add_argument("filter", metavar="FILTER", nargs="?", default="", help=_FILTER_HELP)
     command.add_argument("--order-by", metavar="FIELD [ASC|DESC]", action="append", default=[], help="may be repeated")
     command.add_argument("--dialect", metavar="NAME", action="append", help=f"{_DIALECT_HELP}; may be repeated")
-    entities = ["run", "experiment"]
+    entities = [entity.value for entity in Entity]
     command.add_argument("--entity", choices=entities, default="run", help="what is searched; default: run")
 
 

@@ -24,7 +24,7 @@ class Mismatch(Exception):
 
 
 class Session(Protocol):
-    """One implementation with one store in it. `ids` holds the id of each experiment and run that a case can name."""
+    """One implementation with one store in it. `ids` holds the id of everything that a case can name."""
 
     client: Any
     entities: Any
@@ -56,7 +56,10 @@ def ask(case: Case, session: Session) -> Answer:
         raise
     except Exception as error:
         return Answer(problems=session.problems(error))
-    names = {identifier: key.partition(".")[2] for key, identifier in session.ids.items()}
+    of_entity = f"{case.entity}."
+    names = {
+        identifier: key.removeprefix(of_entity) for key, identifier in session.ids.items() if key.startswith(of_entity)
+    }
     return Answer(tuple(tuple(names.get(i, f"unknown {i}") for i in page) for page in pages))
 
 
@@ -106,6 +109,10 @@ def _fail(call: Table, arguments: Mapping[str, Any], session: Session) -> None:
 
 
 def _id_of(result: Any) -> str:
+    if hasattr(result, "latest_versions"):
+        return str(result.name)
+    if hasattr(result, "version"):
+        return f"{result.name}/{result.version}"
     identifier: str = result if isinstance(result, str) else getattr(result, "experiment_id", "") or result.info.run_id
     return identifier
 

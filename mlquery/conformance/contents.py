@@ -1,4 +1,7 @@
-"""Put the contents of a suite's store into an implementation, through methods of `MlflowClient` and nothing else."""
+"""Put the contents of a suite's store into an implementation, through methods of `MlflowClient` and nothing else.
+
+The id of a registered model is its name, that of a version "<name>/<version>".
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
 def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable[[int], None]) -> dict[str, str]:
-    """Make experiments and runs as written and return their ids by name (`experiment.x`, `run.x`).
+    """Make everything as written and return the ids by name (`experiment.x`, `run.x`, `registered_model.x` …).
 
     Args:
         contents: What to make.
@@ -36,6 +39,28 @@ def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable
         if experiment.get("deleted"):
             set_clock(experiment.get("last_update_time", FIRST_TIME))
             client.delete_experiment(ids[f"experiment.{experiment['id']}"])
+    return ids | _put_models(contents, client, set_clock)
+
+
+def _put_models(contents: StoreContents, client: Any, set_clock: Callable[[int], None]) -> dict[str, str]:
+    """Make registered models and versions, the tags last: MLflow's client treats what carries a prompt's tag apart."""
+    ids = {}
+    for model in contents.models:
+        set_clock(model["time"])
+        client.create_registered_model(model["id"], description=model.get("description"))
+        ids[f"registered_model.{model['id']}"] = model["id"]
+    for version in contents.versions:
+        set_clock(version["time"])
+        optional = {key: version[key] for key in ("run_id", "description") if key in version}
+        number = client.create_model_version(version["model"], version["source"], **optional).version
+        ids[f"model_version.{version['id']}"] = f"{version['model']}/{number}"
+        for key, value in version.get("tags", {}).items():
+            client.set_model_version_tag(version["model"], number, key, value)
+        if version.get("deleted"):
+            client.delete_model_version(version["model"], number)
+    for model in contents.models:
+        for key, value in model.get("tags", {}).items():
+            client.set_registered_model_tag(model["id"], key, value)
     return ids
 
 

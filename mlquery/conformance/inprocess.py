@@ -18,6 +18,7 @@ from mlquery.engine import columnar, reference
 from mlquery.entities import ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
+from mlquery.registry import Registry, RegistryClient
 from mlquery.search import search_experiments, search_runs
 from mlquery.store import Store
 
@@ -26,11 +27,23 @@ _VIEWS = {"ACTIVE_ONLY": ViewType.ACTIVE_ONLY, "DELETED_ONLY": ViewType.DELETED_
 _FEATURE = re.compile(r"\[([\w.-]+)\]$")
 
 
+class _Client(Client):
+    """A client that answers the calls of the model registry too, as MLflow's does."""
+
+    def __init__(self, store: Store, registry: Registry, dialect: Dialect) -> None:
+        super().__init__(store, dialect)  # type: ignore[arg-type]
+        self._registry_client = RegistryClient(registry, dialect)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry_client, name)
+
+
 @attrs.define
 class InProcess:
-    """A store of mlquery, the client of a dialect on it, and the engine that searches."""
+    """A store and a registry of mlquery, the client of a dialect on them, and the engine that searches the store."""
 
     store: Store
+    registry: Registry
     dialect: Dialect
     engine: Callable[..., Any]
     ids: dict[str, str]
@@ -39,7 +52,7 @@ class InProcess:
 
     def __attrs_post_init__(self) -> None:
         """Give the calls a client that follows the dialect."""
-        self.client = Client(self.store, self.dialect)  # type: ignore[arg-type]
+        self.client = _Client(self.store, self.registry, self.dialect)
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page, and the token of the next one."""
@@ -48,6 +61,12 @@ class InProcess:
         if case.entity == "run":
             runs = search_runs(self.store, ids, filter_string, *query, case.order_by, token, **how)
             return [run.info.run_id for run in runs], runs.token
+        if case.entity == "registered_model":
+            models = self.client.search_registered_models(filter_string, case.max_results, case.order_by, token)
+            return [model.name for model in models], models.token
+        if case.entity == "model_version":
+            versions = self.client.search_model_versions(filter_string, case.max_results, case.order_by, token)
+            return [f"{version.name}/{version.version}" for version in versions], versions.token
         found = search_experiments(self.store, *query, filter_string, case.order_by, token, **how)
         return [experiment.experiment_id for experiment in found], found.token
 
@@ -83,26 +102,29 @@ class Sessions:
     """Makes sessions. The contents of a store are put in once for all dialects that write alike."""
 
     stores: dict[str, StoreContents]
-    _built: dict[Any, tuple[Store, dict[str, str]]] = attrs.field(factory=dict)
+    _built: dict[Any, tuple[Store, Registry, dict[str, str]]] = attrs.field(factory=dict)
 
     def session(self, case: Case, dialect: Dialect, engine: str) -> InProcess:
         """Return a session with the store of a case; a case that calls anything gets a copy of its own."""
         key = (case.store, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
         if key not in self._built:
             self._built[key] = _build(self.stores[case.store], dialect)
-        store, ids = self._built[key]
-        return InProcess(store.clone() if case.calls else store, dialect, ENGINES[engine], dict(ids))
+        store, registry, ids = self._built[key]
+        if case.calls:
+            store, registry = store.clone(), registry.clone()
+        return InProcess(store, registry, dialect, ENGINES[engine], dict(ids))
 
 
-def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, dict[str, str]]:
+def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, Registry, dict[str, str]]:
     time = [FIRST_TIME]
 
     def set_clock(milliseconds: int) -> None:
         time[0] = milliseconds
 
     store = Store(clock=lambda: time[0], seed=1, guid_ids=dialect.behaves("id.guid"))
+    registry = Registry(lambda: time[0])
     with warnings.catch_warnings():
         # A restored experiment is part of some contents; that no source speaks of it is no matter here.
         warnings.simplefilter("ignore", QueryWarning)
-        ids = put(contents, Client(store, dialect), entities, set_clock)  # type: ignore[arg-type]
-    return store, ids
+        ids = put(contents, _Client(store, registry, dialect), entities, set_clock)
+    return store, registry, ids

@@ -79,12 +79,24 @@ class Case:
 
 @attrs.frozen
 class StoreContents:
-    """What a store holds, as written: tables of experiments and of runs, in the order in which they are made."""
+    """What a store holds, as written: tables of experiments, runs, registered models and versions, as they are made."""
 
     name: str
     about: str
     experiments: tuple[Table, ...]
     runs: tuple[Table, ...]
+    models: tuple[Table, ...] = ()
+    versions: tuple[Table, ...] = ()
+
+    def names(self, entity: str) -> list[str]:
+        """Return what cases call the entities of a kind."""
+        tables = {
+            "run": self.runs,
+            "experiment": (*self.experiments, {"id": "Default"}),
+            "registered_model": self.models,
+            "model_version": self.versions,
+        }
+        return [table["id"] for table in tables[entity]]
 
 
 @attrs.frozen
@@ -97,12 +109,14 @@ class Suite:
     dialects: tuple[str, ...] = ()
 
 
-_STORE_KEYS = {"about", "experiment", "run"}
+_STORE_KEYS = {"about", "experiment", "run", "model", "version"}
 _EXPERIMENT_KEYS = {"id", "name", "tags", "artifact_location", "creation_time", "last_update_time", "deleted"}
 _RUN_KEYS = {
     *("id", "experiment", "run_name", "status", "start_time", "end_time", "deleted"),
     *("metrics", "params", "tags", "datasets"),
 }
+_MODEL_KEYS = {"id", "time", "tags", "description"}
+_VERSION_KEYS = {*_MODEL_KEYS, "model", "source", "run_id", "deleted"}
 _CASE_KEYS = {a.name for a in attrs.fields(Case)} - {"topic"} | {"filter_times"}
 _EXPECTATION_KEYS = {"as", "rows", "pages", "error", "also", "warns"}
 _PROBLEM_KEYS = {a.name for a in attrs.fields(Problem)}
@@ -125,12 +139,12 @@ def load_suite(folder: Path | None = None) -> Suite:
 def _store(path: Path) -> StoreContents:
     data = tomllib.loads(path.read_text("utf-8"))
     _require_known(data, _STORE_KEYS, path.name)
-    experiments, runs = data.get("experiment", []), data.get("run", [])
-    for experiment in experiments:
-        _require_known(experiment, _EXPERIMENT_KEYS, f"{path.name}: {experiment['id']}")
-    for run in runs:
-        _require_known(run, _RUN_KEYS, f"{path.name}: {run['id']}")
-    return StoreContents(path.stem, data["about"], tuple(experiments), tuple(runs))
+    known = {"experiment": _EXPERIMENT_KEYS, "run": _RUN_KEYS, "model": _MODEL_KEYS, "version": _VERSION_KEYS}
+    tables = {kind: tuple(data.get(kind, ())) for kind in known}
+    for kind, found in tables.items():
+        for table in found:
+            _require_known(table, known[kind], f"{path.name}: {table['id']}")
+    return StoreContents(path.stem, data["about"], *tables.values())
 
 
 def _cases(topic: str, data: Table, dialects: tuple[str, ...]) -> Iterator[Case]:

@@ -17,11 +17,15 @@ def rows(store: Store, plan: Plan, limit: int | None = None) -> Sequence[int]:
     runs, experiments = store.runs, store.experiments
     is_run = plan.entity is Entity.RUN
     table, entity_at = (runs, runs.run_at) if is_run else (experiments, experiments.experiment_at)
-    entities = {row: entity_at(row) for row in range(table.size)}
-    found = [row for row, entity in entities.items() if _is_in_view(entity, plan) and holds(plan.where, entity)]
+    return chosen([entity_at(row) for row in range(table.size)], plan)[:limit]
+
+
+def chosen(entities: Sequence[Any], plan: Plan) -> list[int]:
+    """Return the places of the entities that a plan asks for, in its order."""
+    found = [place for place, entity in enumerate(entities) if _is_in_view(entity, plan) and holds(plan.where, entity)]
     for key in reversed(plan.order):
-        found = _sorted(found, [_values(entities[row], key.field) for row in found], key)
-    return found[:limit]
+        found = _sorted(found, [_values(entities[place], key.field) for place in found], key)
+    return found
 
 
 def _is_in_view(entity: Any, plan: Plan) -> bool:
@@ -49,13 +53,9 @@ def holds(where: Where, entity: Any) -> bool:
 def _values(entity: Any, field: FieldRef) -> list[Any]:
     """Return what an entity has in a field: nothing, one value, or one for each dataset."""
     match field:
-        case FieldRef(Kind.METRIC, key):
-            return [entity.data.metrics[key]] if key in entity.data.metrics else []
-        case FieldRef(Kind.PARAM, key):
-            return [entity.data.params[key]] if key in entity.data.params else []
-        case FieldRef(Kind.TAG, key):
-            tags = entity.data.tags if hasattr(entity, "data") else entity.tags
-            return [tags[key]] if key in tags else []
+        case FieldRef(Kind.METRIC | Kind.PARAM | Kind.TAG, key):
+            logged = getattr(getattr(entity, "data", entity), f"{field.kind.value}s")
+            return [logged[key]] if key in logged else []
         case FieldRef(Kind.DATASET, "context"):
             return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == CONTEXT_TAG]
         case FieldRef(Kind.DATASET, key):

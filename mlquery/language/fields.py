@@ -28,8 +28,8 @@ _RUN_PREFIXES = {
     "dataset": Kind.DATASET,
     "datasets": Kind.DATASET,
 }
-_EXPERIMENT_PREFIXES = {"attribute": Kind.ATTRIBUTE, "tag": Kind.TAG, "tags": Kind.TAG}
-PREFIXES = {Entity.RUN: _RUN_PREFIXES, Entity.EXPERIMENT: _EXPERIMENT_PREFIXES}
+_OTHER_PREFIXES = {"attribute": Kind.ATTRIBUTE, "tag": Kind.TAG, "tags": Kind.TAG}
+PREFIXES = {entity: _RUN_PREFIXES if entity is Entity.RUN else _OTHER_PREFIXES for entity in Entity}
 DATASET_KEYS = ("name", "digest", "context")
 _LONG_PREFIX = "info."
 
@@ -84,10 +84,11 @@ def _attribute(name: Name, clause: str, findings: Findings) -> Target | None:
     key = name.key.removeprefix(_LONG_PREFIX) if is_long else name.key
     field = findings.dialect.field(entity.value, clause, key)
     if field is None:
-        known = [f.key for f in findings.dialect.fields if f.entity == entity.value]
-        _note_unknown(name, f"{entity.value}s have no attribute {key!r}", known, findings)
+        known = [f.key for f in findings.dialect.fields if f.entity == entity.value and clause in f.clauses]
+        _note_unknown(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, findings)
         return None
-    ref, spelling = _stored(field, clause), "run.info" if is_long else None
+    spelling = "run.info" if is_long else None if name.prefix is None else "prefix"
+    ref = _stored(field, clause)
     return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
 
 
@@ -105,7 +106,7 @@ def _label(name: Name) -> str:
 
 def _note_unknown_prefix(name: Name, findings: Findings) -> None:
     known = PREFIXES[findings.entity]
-    message = f"{findings.entity.value} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
+    message = f"{findings.entity.noun} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
     close = difflib.get_close_matches((name.prefix or "").lower(), known, 1)
     suggestion = f"{close[0]}.{name.key}" if close else None
     findings.error("unknown-field", message, name.span, suggestion=suggestion)

@@ -56,6 +56,7 @@ class Findings:
             details |= {
                 "service_message": self.service_message(verdict.cell.message, use),
                 "verbatim": verdict.cell.verbatim,
+                "error_code": verdict.cell.error_code,
             }
             self.error("unsupported", f"{name} does not support {what}", span, **details)
         else:

@@ -16,8 +16,10 @@ _ORDER_OPS = (">", ">=", "<", "<=")
 _EQUAL_OPS = ("=", "!=", "==", "<>")
 _LIST_OPS = ("IN", "NOT IN")
 _PATTERN_OPS = ("LIKE", "ILIKE", "RLIKE", "NOT LIKE", "NOT ILIKE", "NOT RLIKE")
+_NUMBER_OPS = (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *_NULL_OPS)
 OPERATORS = {
-    "number": (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *_NULL_OPS),
+    "number": _NUMBER_OPS,
+    "integer": _NUMBER_OPS,
     "text": (*_EQUAL_OPS, *_PATTERN_OPS, *_LIST_OPS, *_NULL_OPS),
 }
 _SPELLINGS = {"==": "=", "<>": "!="}
@@ -41,6 +43,8 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
     if len(findings.errors) == before:
         use = target.use("filter", node.op, _shape(node.value), _spelling(node, findings))
         findings.judge(use, node.span, target.label, **_ends(node.value))
+    if len(findings.errors) == before and target.type == "integer":
+        _check_sizes(node, findings)
     if len(findings.errors) > before:
         return All()
     _judge_meaning(node, target, findings)
@@ -91,6 +95,8 @@ def _check_values(node: Comparison, target: Target, findings: Findings) -> None:
     for part in _parts(node.value):
         if target.type == "text":
             _check_text(part, node, target, findings)
+        elif target.type == "integer":
+            _check_integer(part, target, findings)
         else:
             _check_number(part, target, findings)
 
@@ -147,6 +153,28 @@ def _check_number(part: Text | Number, target: Target, findings: Findings) -> No
         findings.error("wrong-type", message, part.span, suggestion=text if _NUMBER.fullmatch(text) else None)
     elif target.kind is Kind.ATTRIBUTE:
         _check_time(part, text, target, findings)
+
+
+def _check_integer(part: Text | Number, target: Target, findings: Findings) -> None:
+    """Refuse what is no whole number. In quotes, whatever Python reads as one will do.
+
+    Source: MLflow 3.17 `SqlAlchemyStore._get_search_model_versions_filter_clauses`.
+    """
+    if isinstance(part, Number) and not part.is_integer:
+        findings.error("wrong-type", f"{target.label} is compared with whole numbers", part.span)
+        return
+    text = part.text if isinstance(part, Number) else part.value
+    try:
+        int(text)
+    except ValueError:
+        findings.error("wrong-type", f"{target.label} is a whole number, not {text!r}", part.span)
+
+
+def _check_sizes(node: Comparison, findings: Findings) -> None:
+    """Refuse whole numbers that a database cannot hold; it sees them when all else is right."""
+    for part in _parts(node.value):
+        if not _LEAST <= int(part.text if isinstance(part, Number) else part.value) <= _GREATEST:
+            findings.error("wrong-type", "the number does not fit into 64 bits", part.span, error_code=INTERNAL_ERROR)
 
 
 def _check_time(part: Text | Number, text: str, target: Target, findings: Findings) -> None:
@@ -208,6 +236,8 @@ def _typed(node: Comparison, target: Target, findings: Findings) -> Where:
 
 def _value(part: Text | Number, target: Target, findings: Findings) -> Value:
     text = part.text if isinstance(part, Number) else part.value
+    if target.type == "integer":
+        return int(text)
     if target.type == "number":
         is_whole = target.kind is Kind.ATTRIBUTE and Number(text).is_integer
         return int(text) if is_whole else float(text)

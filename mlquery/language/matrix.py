@@ -51,8 +51,8 @@ class Pattern:
 class Cell:
     """What one dialect does with one feature, and how that is known.
 
-    `message` is the template of the service's answer and `verbatim` tells whether that wording was observed. The first
-    of the `exceptions` that matches a use decides in place of the cell.
+    `message` is the template of the service's answer and `verbatim` tells whether that wording was observed. A refusal
+    has the `error_code`. The first of the `exceptions` that matches a use decides in place of the cell.
     """
 
     state: State
@@ -62,6 +62,7 @@ class Cell:
     note: str | None = None
     message: str | None = None
     verbatim: bool = False
+    error_code: str = INVALID_PARAMETER_VALUE
     exceptions: tuple[tuple[Pattern, Cell], ...] = ()
 
     def for_use(self, use: Use) -> Cell:
@@ -94,11 +95,12 @@ class Feature:
 
 @attrs.frozen
 class Field:
-    """An attribute of runs or experiments: its type, its other names, and where its values are kept."""
+    """An attribute of what is searched: its type, its other names, the clauses that know it, where its values are."""
 
     entity: str
     key: str
-    type: Literal["text", "number"]
+    type: Literal["text", "number", "integer"]
+    clauses: tuple[str, ...] = ("filter", "order")
     filter_aliases: tuple[str, ...] = ()
     order_aliases: tuple[str, ...] = ()
     filters_as: tuple[str, str] | None = None
@@ -124,7 +126,7 @@ class Dialect:
     summary: str
     features: tuple[Feature, ...] = attrs.field(repr=False)
     fields: tuple[Field, ...] = attrs.field(repr=False)
-    query_limits: Mapping[str, int] = attrs.field(factory=dict)
+    query_limits: Mapping[str, Any] = attrs.field(factory=dict)
     write_limits: Mapping[str, int] = attrs.field(factory=dict)
     messages: Mapping[str, str] = attrs.field(factory=dict)
     job_statuses: Mapping[str, str] = attrs.field(factory=dict)
@@ -161,7 +163,7 @@ class Dialect:
 
     @cached_property
     def _fields_by_name(self) -> dict[tuple[str, str, str], Field]:
-        named = {(f.entity, clause, f.key): f for f in self.fields for clause in ("filter", "order")}
+        named = {(f.entity, clause, f.key): f for f in self.fields for clause in f.clauses}
         named |= {(f.entity, "filter", alias): f for f in self.fields for alias in f.filter_aliases}
         return named | {(f.entity, "order", alias): f for f in self.fields for alias in f.order_aliases}
 
@@ -283,7 +285,9 @@ def _inherited_cell(row: dict[str, Any], name: str, columns: dict[str, dict[str,
 def _cell(written: dict[str, Any], defaults: Mapping[str, str]) -> Cell:
     settings = {**defaults, **written}
     exceptions = tuple((_pattern(e), _cell(_cell_part(e), _origin(settings))) for e in written.get("except", ()))
-    details: dict[str, Any] = {key: settings[key] for key in ("note", "message", "verbatim") if key in settings}
+    details: dict[str, Any] = {
+        key: settings[key] for key in ("note", "message", "verbatim", "error_code") if key in settings
+    }
     details |= _origin(settings)
     return Cell(settings["is"], **details, exceptions=exceptions)
 
@@ -310,6 +314,7 @@ def _field(row: dict[str, Any]) -> Field:
         row["entity"],
         row["key"],
         row["type"],
+        tuple(row.get("clauses", ("filter", "order"))),
         tuple(row.get("filter_aliases", ())),
         tuple(row.get("order_aliases", ())),
         (filters_as["kind"], filters_as["key"]) if filters_as else None,

@@ -43,6 +43,13 @@ class Entity(Enum):
 
     RUN = "run"
     EXPERIMENT = "experiment"
+    REGISTERED_MODEL = "registered_model"
+    MODEL_VERSION = "model_version"
+
+    @property
+    def noun(self) -> str:
+        """Return what one of them is called in a sentence."""
+        return self.value.replace("_", " ")
 
 
 Value = str | float | int | tuple[str, ...] | tuple[float, ...] | None
@@ -105,7 +112,8 @@ class SortKey:
 class Plan:
     """A resolved search: which rows (`where`, `experiment_ids`, `stages`) in which total `order`.
 
-    `experiment_ids` is None for searches over experiments. `stages` holds lifecycle stages ("active", "deleted").
+    `experiment_ids` is None but for searches over runs. `stages` holds lifecycle stages ("active", "deleted"; prompts
+    that are kept as registered models are in a stage of their own, "prompt").
     """
 
     entity: Entity

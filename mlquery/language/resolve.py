@@ -6,7 +6,7 @@ are gone, numbers are numbers, times are integer milliseconds UTC, and the order
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import attrs
 
@@ -15,7 +15,9 @@ from mlquery.language.fields import Target, find_field
 from mlquery.language.findings import Findings
 from mlquery.language.literals import predicate_for
 from mlquery.language.matrix import Dialect, Use
-from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Plan, SortKey, Where
+from mlquery.language.orders import ORDERINGS
+from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
+from mlquery.language.prompts import KEEPS_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
 
 _NULL_OPS = ("IS NULL", "IS NOT NULL")
@@ -53,11 +55,14 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
     in_filter = findings.about("filter_string", query.filter_text)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
+    stages = frozenset(_STAGES[query.view])
+    if query.entity in KEEPS_PROMPTS:
+        where, stages = apart_from_prompts(where)
     order = _order(query, findings)
     findings.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
     if findings.errors:
         raise QueryError(*findings.errors)
-    plan = Plan(query.entity, where, order, frozenset(_STAGES[query.view]), query.experiment_ids)
+    plan = Plan(query.entity, where, order, stages, query.experiment_ids)
     return Resolved(plan, tuple(findings.warnings))
 
 
@@ -92,18 +97,24 @@ def _predicate(node: Comparison, findings: Findings) -> Where:
 
 
 def _require_few_clauses(query: Query, findings: Findings) -> None:
-    """Refuse what the dialect's database refuses: it joins tables for what is not in the row of a run."""
-    limits = findings.dialect.query_limits
+    """Refuse what the dialect's database refuses: it joins tables for what is not in the row that is searched for."""
+    limits = findings.dialect.query_limits.get(query.entity.value)
     if not limits:
         return
     unheard = Findings(findings.dialect, query.entity)
     clauses = list(_comparisons(query.where))
     joined = [_tables(find_field(c.name, "filter", unheard)) for c in clauses if c.op not in _NULL_OPS]
     ordered = [_tables(find_field(term.name, "order", unheard)) for term in query.order]
-    if sum(joined) + sum(ordered) > limits["joined_tables"]:
-        findings.too_many("too many clauses about metrics, params, tags, names or datasets; use fewer")
-    if len(clauses) - sum(map(bool, joined)) > limits["attribute_clauses"]:
-        findings.too_many(f"{len(clauses)} clauses; {limits['attribute_clauses']} is the most")
+    elsewhere = sum(map(bool, joined))
+    counts = {
+        "joined_tables": (sum(joined) + sum(ordered), "joins, for metrics, params, tags, names and datasets"),
+        "tag_clauses": (elsewhere, "clauses about tags"),
+        "attribute_clauses": (len(clauses) - elsewhere, "clauses about attributes"),
+    }
+    for name, most in limits.items():
+        count, things = counts[name]
+        if count > most:
+            findings.too_many(f"{count} {things}; {most} is the most")
 
 
 def _comparisons(node: Expression) -> Iterable[Comparison]:
@@ -131,38 +142,20 @@ def _tables(target: Target | None) -> int:
 
 def _order(query: Query, findings: Findings) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
+    ordering = ORDERINGS[query.entity]
     for index, (term, text) in enumerate(zip(query.order, query.order_texts, strict=True)):
         about = findings.about(f"order_by[{index}]", text)
         target = find_field(term.name, "order", about)
         if target is None:
             continue
-        about.judge(target.use("order"), term.span, target.label)
-        key = _sort_key(query.entity, target.ref, term.descending)
-        if query.entity is Entity.RUN and any(key.field == k.field for k in keys):
+        about.judge(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
+        key = ordering.key(target.ref, term.descending)
+        if ordering.refuses_repeats and any(key.field == k.field for k in keys):
             about.error("unsupported", f"{text!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)
-    return (*keys, *_tie_breakers(query.entity, keys, findings.dialect))
+    return (*keys, *ordering.completion(keys, findings.dialect))
 
 
-def _sort_key(entity: Entity, field: FieldRef, descending: bool) -> SortKey:
-    return SortKey(field, descending, missing_is_least=entity is Entity.EXPERIMENT)
-
-
-def _tie_breakers(entity: Entity, keys: Sequence[SortKey], dialect: Dialect) -> list[SortKey]:
-    """Return the keys that make the order total.
-
-    Source: MLflow 3.17 `_get_orderby_clauses`, `_get_search_experiments_order_by_clauses`.
-    """
-    ordered = {key.field for key in keys}
-    if entity is Entity.EXPERIMENT:
-        created, identifier = _attribute("creation_time"), _attribute("experiment_id")
-        if not keys:
-            return [_sort_key(entity, created, True), _sort_key(entity, identifier, False)]
-        return [] if identifier in ordered else [_sort_key(entity, identifier, True)]
-    started = SortKey(_attribute("start_time"), dialect.behaves("order.default.newest-first"))
-    last = SortKey(_attribute("run_id"))
-    return [last] if started.field in ordered else [started, last]
-
-
-def _attribute(key: str) -> FieldRef:
-    return FieldRef(Kind.ATTRIBUTE, key)
+def _spelling(term: OrderTerm) -> str | None:
+    """Return how an entry is written, where that matters: MLflow reads a quoted name only before a direction."""
+    return "no direction" if term.name.span.stop == term.span.stop else None

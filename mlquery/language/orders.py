@@ -1,0 +1,64 @@
+"""In which order searches come: what they sort by on their own, and how every order becomes a total one.
+
+Knows the attributes of what is searched, by name, and no text. The direction of a default may hang on the dialect.
+
+Source: MLflow 3.17 `_get_orderby_clauses`, `_get_search_experiments_order_by_clauses`,
+`_parse_search_registered_models_order_by`, `_parse_search_model_versions_order_by`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from mlquery.language.matrix import Dialect
+from mlquery.language.plan import Entity, FieldRef, Kind, SortKey
+
+Term = tuple[str, bool | str]
+"""An attribute, and whether it descends: always, never, or where the dialect behaves as a feature says."""
+
+
+@attrs.frozen
+class Ordering:
+    """How searches of one kind are ordered.
+
+    Attributes:
+        default: What they sort by without `order_by`; by default `ties`.
+        ties: What decides behind `order_by`, as far as it is not in there.
+        missing_is_least: Whether missing values come before all others when ascending.
+        refuses_repeats: Whether to order by a field twice is an error.
+    """
+
+    ties: tuple[Term, ...]
+    default: tuple[Term, ...] = attrs.field(default=attrs.Factory(lambda self: self.ties, takes_self=True))
+    missing_is_least: bool = False
+    refuses_repeats: bool = True
+
+    def key(self, field: FieldRef, descending: bool) -> SortKey:
+        """Return the key that sorts by a field."""
+        return SortKey(field, descending, self.missing_is_least)
+
+    def completion(self, keys: Sequence[SortKey], dialect: Dialect) -> Iterator[SortKey]:
+        """Yield the keys that make an order total, behind those that a query asks for."""
+        ordered = {key.field for key in keys}
+        for attribute, direction in self.ties if keys else self.default:
+            field = FieldRef(Kind.ATTRIBUTE, attribute)
+            if field not in ordered:
+                yield self.key(field, dialect.behaves(direction) if isinstance(direction, str) else direction)
+
+
+ORDERINGS = {
+    Entity.RUN: Ordering((("start_time", "order.default.newest-first"), ("run_id", False))),
+    Entity.EXPERIMENT: Ordering(
+        (("experiment_id", True),),
+        (("creation_time", True), ("experiment_id", False)),
+        missing_is_least=True,
+        refuses_repeats=False,
+    ),
+    Entity.REGISTERED_MODEL: Ordering((("name", False),)),
+    Entity.MODEL_VERSION: Ordering(
+        (("name", False), ("version", True)),
+        (("last_updated_timestamp", True), ("name", False), ("version", True)),
+    ),
+}

@@ -1,0 +1,50 @@
+"""Keep prompts apart from models: MLflow stores both as registered models, and tells them apart by a tag.
+
+A search finds models alone, and what it says about that tag is left out, unless its first clause about the tag asks for
+prompts. Knows plans only.
+
+Source: MLflow 3.17 `SqlAlchemyStore._is_querying_prompt`, `_update_query_to_exclude_prompts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Predicate, Where
+
+PROMPT_TAG = "mlflow.prompt.is_prompt"
+KEEPS_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
+
+_MARK = FieldRef(Kind.TAG, PROMPT_TAG)
+_ASKING = {(Op.EQ, "true"), (Op.NE, "false")}
+
+
+def apart_from_prompts(where: Where) -> tuple[Where, frozenset[str]]:
+    """Return a condition as it is meant, and the stages that it is asked of: "active", and maybe "prompt"."""
+    first = next((p for p in _predicates(where) if p.field == _MARK), None)
+    if first is not None and (first.op, str(first.value).lower()) in _ASKING:
+        return where, frozenset(("active", "prompt"))
+    return _without_mark(where), frozenset(("active",))
+
+
+def _predicates(where: Where) -> Iterator[Predicate]:
+    match where:
+        case Predicate():
+            yield where
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _predicates(part)
+        case Negation(part):
+            yield from _predicates(part)
+
+
+def _without_mark(where: Where) -> Where:
+    match where:
+        case Predicate(field):
+            return All() if field == _MARK else where
+        case All(parts):
+            return All(tuple(map(_without_mark, parts)))
+        case AnyOf(parts):
+            return AnyOf(tuple(map(_without_mark, parts)))
+        case Negation(part):
+            return Negation(_without_mark(part))

@@ -1,0 +1,91 @@
+"""Find where the files of a new version are: a source may be another version or a logged model (`models:/…`).
+
+**Source**: `SqlAlchemyStore.create_model_version` of MLflow 3.17 and `mlflow/store/artifact/utils/models.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import attrs
+
+from mlquery.errors import StoreError
+
+
+class LoggedModel(Protocol):
+    """What is asked of a logged model, ours or MLflow's."""
+
+    @property
+    def artifact_location(self) -> str:
+        """Return where its files are."""
+
+    @property
+    def source_run_id(self) -> str | None:
+        """Return the run that logged it."""
+
+
+FindModel = Callable[[str], LoggedModel]
+"""Finds a logged model by its id, or raises."""
+FindLocation = Callable[[str, str | None], str | None]
+"""Finds the files of a version by name and number, or raises."""
+
+
+@attrs.frozen
+class Origin:
+    """Where the files of a version are, and the run that they come from."""
+
+    location: str | None
+    run_id: str | None
+
+
+def origin_of(
+    source: str | None, run_id: str | None, model_id: str | None, find_model: FindModel, find_location: FindLocation
+) -> Origin:
+    """Return what a source means; all but `models:/…` means itself.
+
+    Raises:
+        StoreError: INTERNAL_ERROR for a source below `models:` that means nothing.
+    """
+    location = source
+    if source and urlsplit(source).scheme == "models":
+        name, version, logged = _parts(source)
+        try:
+            if logged is None:
+                location = find_location(name, version)
+            else:
+                model = find_model(logged)
+                location, run_id = model.artifact_location, run_id or model.source_run_id
+        except Exception as error:
+            message = f"Unable to fetch model from model URI source artifact location '{source}'.Error: {error}"
+            raise StoreError(message) from error
+    if not run_id and model_id:
+        run_id = find_model(model_id).source_run_id
+    return Origin(location, run_id)
+
+
+def _parts(source: str) -> tuple[str, str | None, str | None]:
+    """Return the name and the version in a source, or the id of a logged model behind them.
+
+    A stage or an alias is no version, and no source either.
+    """
+    path = urlsplit(source, allow_fragments=False).path
+    name, *rest = path.lstrip("/").split("/")
+    if not path.startswith("/") or not name.strip() or len(rest) > 1 or (rest and not rest[0].strip()):
+        raise _improper(source)
+    if rest:
+        return name, rest[0] if rest[0].isdigit() else None, None
+    if "@" not in name:
+        return "", None, name
+    before, _, alias = name.rpartition("@")
+    if not alias.strip():
+        raise _improper(source)
+    return before, None, None
+
+
+def _improper(source: str) -> StoreError:
+    return StoreError(
+        f"Not a proper models:/ URI: {source}. Models URIs must be of the form 'models:/name/suffix' "
+        "or 'models:/name@alias', the suffix being a version, a stage or the string 'latest'."
+    )

@@ -1,0 +1,102 @@
+"""The state behind the registry's calls: models and their versions by name, and how a call finds what it is about.
+
+Values are frozen and replaced as a whole, so those that were handed out never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import RLock
+
+import attrs
+
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.language.prompts import PROMPT_TAG
+from mlquery.registry.checks import check_name, check_version
+from mlquery.registry.entities import ModelVersion, RegisteredModel
+from mlquery.store.state import now
+
+
+@attrs.define
+class Entry:
+    """A registered model and all its versions by number, the deleted ones too; numbers only rise."""
+
+    model: RegisteredModel
+    versions: dict[int, ModelVersion] = attrs.field(factory=dict)
+
+    @property
+    def active(self) -> Iterator[ModelVersion]:
+        """Yield the versions that are not deleted, the oldest first."""
+        return (version for version in self.versions.values() if not version.is_deleted)
+
+    def aliases_of(self, number: int) -> tuple[str, ...]:
+        """Return the aliases of a version, sorted."""
+        return tuple(sorted(alias for alias, version in self.model.aliases.items() if version == number))
+
+    def latest(self) -> tuple[ModelVersion, ...]:
+        """Return the newest version of each stage, the stage of the oldest version first."""
+        return tuple({version.current_stage: version for version in self.active}.values())
+
+    @property
+    def is_prompt(self) -> bool:
+        """Tell whether the model is a prompt."""
+        return self.model.tags.get(PROMPT_TAG) == "true"
+
+    def snapshot(self) -> RegisteredModel:
+        """Return the model as it is now."""
+        stage = "prompt" if self.is_prompt else "active"
+        return attrs.evolve(self.model, latest_versions=self.latest(), lifecycle_stage=stage)
+
+    def found(self) -> RegisteredModel:
+        """Return the model as a search finds it: its latest versions sorted by stage."""
+        model = self.snapshot()
+        return attrs.evolve(model, latest_versions=tuple(sorted(model.latest_versions, key=_stage)))
+
+    def found_versions(self) -> Iterator[ModelVersion]:
+        """Yield the versions as a search finds them: without aliases, and all of them a prompt's if one is."""
+        is_prompt = any(version.tags.get(PROMPT_TAG) == "true" for version in self.versions.values())
+        for version in self.active:
+            yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
+
+    def copy(self) -> Entry:
+        """Return an independent copy."""
+        return Entry(self.model, self.versions.copy())
+
+
+def _stage(version: ModelVersion) -> str:
+    return version.current_stage
+
+
+class State:
+    """Models by name, lock and clock."""
+
+    def __init__(self, clock: Callable[[], int] | None = None) -> None:
+        self.lock = RLock()
+        self.clock: Callable[[], int] = now if clock is None else clock
+        self._entries: dict[str, Entry] = {}
+
+    def models(self) -> list[RegisteredModel]:
+        """Return all models as searches find them, prompts too."""
+        with self.lock:
+            return [entry.found() for entry in self._entries.values()]
+
+    def versions(self) -> list[ModelVersion]:
+        """Return all versions that are not deleted as searches find them, those of prompts too, without aliases."""
+        with self.lock:
+            return [version for entry in self._entries.values() for version in entry.found_versions()]
+
+    def _entry(self, name: str) -> Entry:
+        entry = self._entries.get(check_name(name))
+        if entry is None:
+            raise StoreError(f"Registered Model with name={name} not found", RESOURCE_DOES_NOT_EXIST)
+        return entry
+
+    def _version(self, name: str, version: str | int) -> tuple[Entry, ModelVersion]:
+        """Return a version that is not deleted, and the entry it is in."""
+        check_name(name)
+        number = check_version(version)
+        entry = self._entries.get(name)
+        found = entry and entry.versions.get(number)
+        if entry is None or not found or found.is_deleted:
+            raise StoreError(f"Model Version (name={name}, version={number}) not found", RESOURCE_DOES_NOT_EXIST)
+        return entry, found
