@@ -1,0 +1,313 @@
+"""The model registry through `import mlflow`, as training code uses it: in memory, beside the runs, two dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import RegisteredModelTag
+from mlflow.exceptions import MlflowException, RestException
+from sklearn.linear_model import LinearRegression
+
+import mlquery
+from mlquery.mlflow_plugin import registry, uris
+from mlquery.mlflow_plugin.registry import REFUSED, RegistryStore
+from mlquery.registry import Registry
+
+# MLflow starts a Python to find out what a model needs, unless it is told.
+NONE_INFERRED = ["mlflow"]
+X = np.arange(20.0).reshape(10, 2)
+MODEL = LinearRegression().fit(X, X[:, 0] * 2 - X[:, 1])
+PREDICTED = MODEL.predict(X).tolist()
+
+# Warnings of MLflow and of the libraries it saves models of, about their own affairs.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+    pytest.mark.filterwarnings("ignore:.*stages will be removed.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*pickle.*"),
+]
+
+
+@pytest.fixture
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.mock.Mock]:
+    """Stand in for MLflow's servers, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    with mlquery.mock() as double:
+        yield double
+
+
+@pytest.fixture
+def client(double: mlquery.mock.Mock) -> MlflowClient:
+    return MlflowClient()
+
+
+@pytest.fixture
+def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    """Stand in for a workspace of Azure Machine Learning, with two versions of one model."""
+    monkeypatch.chdir(tmp_path)
+    with mlquery.mock("azure"):
+        client = MlflowClient()
+        client.create_registered_model("wine")
+        for _ in range(2):
+            client.create_model_version("wine", "azureml://somewhere/model", "a-run")
+        yield client
+
+
+def logged(name: str | None = None) -> Any:
+    """Log the model in a run of its own and return what MLflow says of it."""
+    with mlflow.start_run():
+        return mlflow.sklearn.log_model(MODEL, name="model", registered_model_name=name, pip_requirements=NONE_INFERRED)
+
+
+def predicted(uri: str) -> list[float]:
+    found: list[float] = mlflow.pyfunc.load_model(uri).predict(X).tolist()
+    return found
+
+
+# --- in the dialect of MLflow -----------------------------------------------------------------------------------------
+
+
+def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_uri(client: MlflowClient) -> None:
+    info = logged("wine")
+
+    client.set_registered_model_alias("wine", "champion", 1)
+    client.transition_model_version_stage("wine", "1", "production")
+
+    version = client.get_model_version("wine", 1)
+    assert (1, info.run_id, f"models:/{info.model_id}") == (version.version, version.run_id, version.source)
+    assert ("Production", ["champion"], "READY") == (version.current_stage, version.aliases, version.status)
+    for uri in ("models:/wine/1", "models:/wine@champion", "models:/wine/Production", "models:/wine/latest"):
+        assert PREDICTED == predicted(uri)
+    assert PREDICTED == mlflow.sklearn.load_model("models:/wine/1").predict(X).tolist()
+    assert '[{"name": "wine", "version": 1}]' == mlflow.get_logged_model(info.model_id).tags["mlflow.modelVersions"]
+
+
+def test_a_model_of_a_run_is_registered_afterwards(client: MlflowClient) -> None:
+    info = logged()
+
+    of_run = mlflow.register_model(f"runs:/{info.run_id}/model", "wine", tags={"by": "hand"})
+    of_model = mlflow.register_model(info.model_uri, "wine")
+
+    assert [1, 2] == [of_run.version, of_model.version]
+    assert [info.run_id] * 2 == [of_run.run_id, of_model.run_id]
+    assert {"by": "hand"} == of_run.tags
+    assert PREDICTED == predicted("models:/wine/1") == predicted("models:/wine/2")
+
+
+def test_a_version_is_copied_with_its_files_and_its_run(client: MlflowClient) -> None:
+    info = logged("staging")
+
+    copied = client.copy_model_version("models:/staging/1", "production")
+    again = client.copy_model_version("models:/staging/latest", "production")
+
+    assert [("production", 1), ("production", 2)] == [(v.name, v.version) for v in (copied, again)]
+    assert (info.run_id, "models:/staging/1") == (copied.run_id, copied.source)
+    assert PREDICTED == predicted("models:/production/2")
+
+
+def test_the_newest_version_of_each_stage_is_found(client: MlflowClient) -> None:
+    client.create_registered_model("wine")
+    for _ in range(4):
+        client.create_model_version("wine", "s3://somewhere")
+    client.transition_model_version_stage("wine", 1, "Production")
+    client.transition_model_version_stage("wine", 2, "Production", archive_existing_versions=True)
+    client.transition_model_version_stage("wine", 3, "Staging")
+
+    found = {v.current_stage: v.version for v in client.get_latest_versions("wine")}
+
+    assert {"Archived": 1, "Production": 2, "Staging": 3, "None": 4} == found
+    assert [2] == [v.version for v in client.get_latest_versions("wine", ["production"])]
+
+
+def test_both_searches_find_what_is_registered(client: MlflowClient) -> None:
+    for name in ("wine", "iris", "Wine"):
+        client.create_registered_model(name, {"team": name.lower()}, f"about {name}")
+    client.create_model_version("wine", "s3://one", "r1", {"kind": "linear"})
+    client.create_model_version("iris", "s3://two", "r2", {"kind": "tree"})
+
+    assert ["Wine", "iris", "wine"] == [model.name for model in mlflow.search_registered_models()]
+    assert ["wine"] == [m.name for m in client.search_registered_models("tags.team = 'wine' AND name LIKE 'w%'")]
+    found = mlflow.search_model_versions(filter_string="run_id IN ('r1') AND tags.kind = 'linear'")
+    assert [("wine", 1)] == [(version.name, version.version) for version in found]
+
+
+def test_pages_of_a_search_are_read_with_the_client_s_own_tokens(client: MlflowClient) -> None:
+    for number in range(5):
+        client.create_registered_model(f"model {number}")
+
+    first = client.search_registered_models(max_results=2)
+    second = client.search_registered_models(max_results=2, page_token=first.token)
+    last = client.search_registered_models(max_results=2, page_token=second.token)
+
+    assert [2, 2, 1] == [len(page) for page in (first, second, last)]
+    assert "model 4" == last[0].name
+    assert not last.token
+
+
+def test_a_refused_call_raises_the_exception_of_mlflow_with_its_cause(client: MlflowClient) -> None:
+    with pytest.raises(MlflowException, match="Registered Model with name=wine not found") as missing:
+        client.get_registered_model("wine")
+    with pytest.raises(MlflowException, match=r"oss does not support .*\[join.or\]") as refused:
+        client.search_model_versions("name = 'a' OR name = 'b'")
+
+    assert "RESOURCE_DOES_NOT_EXIST" == missing.value.error_code
+    assert "INVALID_PARAMETER_VALUE" == refused.value.error_code
+    assert "join.or" == refused.value.__cause__.diagnostics[0].feature  # type: ignore[union-attr]
+
+
+def test_prompts_and_webhooks_are_refused_with_a_sentence(client: MlflowClient) -> None:
+    for call in (
+        lambda: mlflow.genai.register_prompt("greeting", "Hello {{ name }}"),
+        lambda: client.create_webhook("hook", "https://example.com", ["registered_model.created"]),
+        lambda: client.list_webhooks(),
+    ):
+        with pytest.raises(MlflowException, match=r"mlquery does not keep (prompts|webhooks)") as error:
+            call()
+        assert "NOT_IMPLEMENTED" == error.value.error_code
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_other_call_of_a_registry_is_refused_by_name(name: str) -> None:
+    with pytest.raises(MlflowException, match=f"mlquery does not keep .*: '{name}' is outside"):
+        getattr(RegistryStore(), name)()
+
+
+def test_a_prompt_is_not_registered_as_a_model() -> None:
+    with pytest.raises(MlflowException, match="mlquery does not keep prompts"):
+        RegistryStore().create_registered_model("p", [RegisteredModelTag("mlflow.prompt.is_prompt", "true")])
+
+
+# --- in the dialect of Azure ------------------------------------------------------------------------------------------
+
+
+def test_azure_refuses_every_search_of_registered_models_in_the_words_of_the_service(azure: MlflowClient) -> None:
+    with pytest.raises(RestException) as error:
+        azure.search_registered_models()
+
+    assert "INVALID_PARAMETER_VALUE" == error.value.error_code
+    assert (
+        "Currently unsupported filter string format (we currently do not support OR). "
+        "Provided filter string: tag.`mlflow.prompt.is_prompt` != 'true'" == error.value.json["Error"]["Message"]
+    )
+    assert "this wording was seen in an answer of the service" in error.value.__notes__[0]
+
+
+def test_azure_finds_versions_by_name(azure: MlflowClient) -> None:
+    found = azure.search_model_versions("name='wine'", order_by=["version DESC"])
+
+    assert ["2", "1"] == [version.version for version in found]
+
+
+def test_azure_refuses_patterns_and_tags_of_versions(azure: MlflowClient) -> None:
+    for refused in ("name LIKE 'w%'", "tags.team = 'core'"):
+        with pytest.raises(RestException, match="do not support OR"):
+            azure.search_model_versions(refused)
+
+
+def test_azure_neither_renames_nor_deletes_a_registered_model(azure: MlflowClient) -> None:
+    with pytest.raises(RestException, match=r"rename_registered_model +\[registry.rename\]"):
+        azure.rename_registered_model("wine", "wines")
+    with pytest.raises(RestException, match="delete every version of it"):
+        azure.delete_registered_model("wine")
+
+    assert "wine" == azure.get_registered_model("wine").name
+
+
+def test_azure_deletes_versions_and_changes_them(azure: MlflowClient) -> None:
+    azure.update_model_version("wine", "1", "the first one")
+    azure.set_model_version_tag("wine", "1", "checked", "yes")
+    azure.delete_model_version("wine", "2")
+
+    (version,) = azure.search_model_versions("name='wine'")
+    assert ("1", "the first one", {"checked": "yes"}) == (version.version, version.description, version.tags)
+
+
+def test_azure_minds_the_case_of_stages(azure: MlflowClient) -> None:
+    with pytest.raises(RestException, match="Invalid Model Version stage: production"):
+        azure.transition_model_version_stage("wine", "1", "production")
+
+    moved = azure.transition_model_version_stage("wine", "1", "Production")
+
+    assert "Production" == moved.current_stage
+    assert ["1"] == [version.version for version in azure.get_latest_versions("wine", ["Production"])]
+
+
+def test_azure_warns_of_calls_that_no_source_speaks_of_where_the_call_is_written(azure: MlflowClient) -> None:
+    with pytest.warns(mlquery.QueryWarning, match=r"\[registry.alias\]") as caught:
+        azure.set_registered_model_alias("wine", "champion", "1")
+
+    assert __file__ == caught[0].filename
+
+
+# --- stores and URIs --------------------------------------------------------------------------------------------------
+
+
+def test_a_registry_belongs_to_the_store_of_its_name() -> None:
+    try:
+        one, same, other = (MlflowClient(uri) for uri in ("mlquery://one", "mlquery://one", "mlquery://other"))
+        one.create_registered_model("wine")
+
+        assert ["wine"] == [model.name for model in same.search_registered_models()]
+        assert [] == list(other.search_registered_models())
+        assert Registry() is not registry.registry_of(uris.store_for("mlquery://one"))
+        assert registry.registry_of(uris.store_for("mlquery://one")) is uris.store_for("mlquery://one").registry
+    finally:
+        uris.forget("mlquery://one")
+        uris.forget("mlquery://other")
+
+
+def test_a_mock_inside_another_has_a_registry_and_a_clock_of_its_own(client: MlflowClient) -> None:
+    client.create_registered_model("wine")
+    with mlquery.mock() as inner:
+        assert [] == list(MlflowClient().search_registered_models())
+        inner.clock.set(7_000)
+
+        MlflowClient().create_registered_model("iris")
+
+        assert 7_000 == MlflowClient().get_registered_model("iris").creation_timestamp
+    assert ["wine"] == [model.name for model in client.search_registered_models()]
+
+
+def test_what_a_mock_begins_with_is_copied_with_its_registry() -> None:
+    with mlquery.mock() as seed:
+        MlflowClient().create_registered_model("wine", {"team": "core"})
+        MlflowClient().create_model_version("wine", "s3://one")
+    for _ in range(2):
+        with mlquery.mock(store=seed):
+            client = MlflowClient()
+            client.set_registered_model_tag("wine", "team", "edge")
+            client.delete_model_version("wine", 1)
+            assert {"team": "edge"} == client.get_registered_model("wine").tags
+    with mlquery.mock(store=seed):
+        assert {"team": "core"} == MlflowClient().get_registered_model("wine").tags
+        assert 1 == MlflowClient().get_model_version("wine", "1").version
+
+
+def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mock.Mock, client: MlflowClient) -> None:
+    double.store.fail_next("create_registered_model", MlflowException("no space left"))
+
+    with pytest.raises(MlflowException, match="no space left"):
+        client.create_registered_model("wine")
+
+    assert "wine" == client.create_registered_model("wine").name
+
+
+def test_a_store_on_disk_has_no_registry_because_models_would_be_lost(tmp_path: Path) -> None:
+    uri = f"mlquery://{tmp_path / 'store'}"
+    try:
+        with pytest.raises(MlflowException, match="does not keep registered models on disk"):
+            MlflowClient(uri).create_registered_model("wine")
+    finally:
+        uris.forget(uri)
+
+
+def test_a_uri_that_means_nothing_is_refused_when_the_registry_is_made() -> None:
+    with pytest.raises(MlflowException, match="Invalid tracking URI 'mlquery:x"):
+        RegistryStore("mlquery:x?dialect=none")
