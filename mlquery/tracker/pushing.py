@@ -187,9 +187,7 @@ def _unfit(
 def _chosen_runs(store: DurableStore, experiments: Sequence[Experiment], filter_string: str) -> list[str]:
     """Return the ids of the runs that a filter finds, the oldest first."""
     ids = [experiment.experiment_id for experiment in experiments]
-    rows, _ = search_rows(
-        store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"], dialect=MATRIX.dialect("extended")
-    )
+    rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
     return [store.runs.ids[row] for row in rows]
 
 
