@@ -28,8 +28,8 @@ def default_order(lab: Lab, report: Report) -> None:
 def _judge(report: Report, case: str, runs: int) -> None:
     after, before = report.median(case, runs, "mlquery"), report.median(case, runs, "mlquery, a tenth of the runs")
     if after and before:
-        words = f"{after / before:.2f}x"
-        report.judge(TARGET, case, runs, words, "<= 1.5x that of a tenth of the runs", after <= 1.5 * before)
+        words = "<= 1.5x that of a tenth of the runs"
+        report.judge(TARGET, words, case, runs, f"{after / before:.2f}x", words, 1.5 * before / after)
 
 
 if __name__ == "__main__":

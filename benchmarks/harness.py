@@ -21,7 +21,8 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
-_PACKAGES = ("mlflow", "SQLAlchemy", "numpy", "pandas", "pyarrow", "duckdb", "polars")
+OWN = "mlquery"
+_PACKAGES = ("mlquery", "mlflow", "SQLAlchemy", "numpy", "pandas", "pyarrow", "duckdb", "polars")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Figure:
-    """What one system took for one case: times per call in ms; no calls, if it was left out, with the reason."""
+    """What one system took for one case, per call in the unit of the report; no calls if it was left out, and why."""
 
     case: str
     runs: int
@@ -49,14 +50,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target and what was measured: `ratio` targets are at least, `limit` targets are at most."""
+    """A target and what was measured; `margin` is how many times better than allowed it is, below 1 where it misses."""
 
     target: str
+    against: str
     case: str
     runs: int
     measured: str
     allowed: str
-    met: bool
+    margin: float
+
+    @property
+    def met(self) -> bool:
+        return self.margin >= 1
 
 
 @dataclass
@@ -64,9 +70,9 @@ class Report:
     """All that one benchmark has measured."""
 
     question: str
+    unit: str = "ms"
     figures: list[Figure] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
     def figure(self, case: str, runs: int, system: str) -> Figure | None:
         """Return what was measured of a system, None if nothing was."""
@@ -79,32 +85,35 @@ class Report:
         found = self.figure(case, runs, system)
         return None if found is None else found.median
 
-    def at_least(self, target: str, case: str, runs: int, peer: str, times: float, own: str = "mlquery") -> None:
+    def at_least(self, target: str, case: str, runs: int, peer: str, times: float) -> None:
         """Judge how many times faster than a peer mlquery is; nothing if one of them was not measured."""
-        mine, other = self.median(case, runs, own), self.median(case, runs, peer)
+        mine, other = self.median(case, runs, OWN), self.median(case, runs, peer)
         if mine and other:
-            self.judge(target, case, runs, f"{shown(other / mine)}x", f">= {times:g}x {peer}", other / mine >= times)
+            words = f">= {times:g}x {peer}"
+            self.judge(target, words, case, runs, f"{shown(other / mine)}x", words, other / mine / times)
 
-    def at_most(
-        self, target: str, case: str, runs: int, limit: str, times: float, plus: float = 0.0, own: str = "mlquery"
-    ) -> None:
+    def at_most(self, target: str, case: str, runs: int, limit: str, times: float, plus: float = 0.0) -> None:
         """Judge mlquery's time against that of a limit: at most `times` of it plus a few ms."""
-        mine, other = self.median(case, runs, own), self.median(case, runs, limit)
+        mine, other = self.median(case, runs, OWN), self.median(case, runs, limit)
         if mine and other is not None:
             allowed = times * other + plus
-            more = f" + {plus * 1000:g} µs" if plus else ""
-            words = f"<= {times:g}x {limit}{more} = {shown(allowed)} ms"
-            self.judge(target, case, runs, f"{shown(mine)} ms", words, mine <= allowed)
+            more = f"{plus:g} ms" if plus >= 1 else f"{plus * 1000:g} µs"
+            words = f"<= {times:g}x {limit}" + (f" + {more}" if plus else "")
+            unit = self.unit
+            self.judge(target, words, case, runs, f"{shown(mine)} {unit}", f"{shown(allowed)} {unit}", allowed / mine)
 
-    def within(self, target: str, case: str, runs: int, most: float, own: str = "mlquery") -> None:
-        """Judge mlquery's time in ms."""
-        mine = self.median(case, runs, own)
+    def within(self, target: str, case: str, runs: int, most: float) -> None:
+        """Judge mlquery's figure, in the unit of the report."""
+        mine = self.median(case, runs, OWN)
         if mine is not None:
-            self.judge(target, case, runs, f"{shown(mine)} ms", f"<= {shown(most)} ms", mine <= most)
+            words = f"<= {shown(most)} {self.unit}"
+            self.judge(target, words, case, runs, f"{shown(mine)} {self.unit}", words, most / mine)
 
-    def judge(self, target: str, case: str, runs: int, measured: str, allowed: str, met: bool) -> None:
+    def judge(
+        self, target: str, against: str, case: str, runs: int, measured: str, allowed: str, margin: float
+    ) -> None:
         """Record a verdict."""
-        self.verdicts.append(Verdict(target, case, runs, measured, allowed, met))
+        self.verdicts.append(Verdict(target, against, case, runs, measured, allowed, float(f"{margin:.3g}")))
 
     def save(self, folder: Path = RESULTS) -> Path:
         """Write everything as JSON."""
@@ -120,7 +129,7 @@ def read_report(path: Path) -> tuple[Report, dict[str, Any]]:
     data = json.loads(path.read_text())
     figures = [Figure(**one) for one in data["figures"]]
     verdicts = [Verdict(**one) for one in data["verdicts"]]
-    return Report(data["question"], figures, verdicts, data["notes"]), data["machine"]
+    return Report(data["question"], data["unit"], figures, verdicts), data["machine"]
 
 
 def measure(
@@ -218,10 +227,10 @@ def _burst(call: Callable[[], Any], once: float, plan: Plan) -> list[float]:
 
 
 def _rounds(once: float, plan: Plan) -> int:
-    """Return in how many rounds a system takes part; 0 if its first call alone used up the time."""
+    """Return in how many rounds a system takes part; 0 if its first call alone used up the time, else at least 3."""
     if once > plan.budget:
         return 0
-    return int(min(plan.rounds, max(1, plan.budget / max(once, 1e-6))))
+    return int(min(plan.rounds, max(3, plan.budget / max(once, 1e-6))))
 
 
 def _rounded(milliseconds: float) -> float:
@@ -239,7 +248,9 @@ def shown(value: float) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what a reader needs to know of the machine; neither its name nor its folders."""
-    versions = {"mlquery": _version("mlquery"), **{name: _version(name) for name in _PACKAGES}}
+    from systems import fasttrackml
+
+    versions = {name: _version(name) for name in _PACKAGES} | {"FastTrackML": fasttrackml.version()}
     return {
         "date": time.strftime("%Y-%m-%d"),
         "cpu": _cpu(),

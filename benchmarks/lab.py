@@ -147,4 +147,4 @@ def print_verdicts(report: Report) -> None:
     """Print what was met and what was not."""
     for one in report.verdicts:
         word = "met   " if one.met else "MISSED"
-        print(f"{word} {one.target} | {one.case} {one.runs:,} | {one.measured} ({one.allowed})")
+        print(f"{word} {one.target} {one.against} | {one.case} {one.runs:,} | {one.measured} (allowed {one.allowed})")

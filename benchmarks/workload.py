@@ -130,6 +130,30 @@ class Workload:
         return digest.hexdigest()[:16]
 
 
+def slices(runs: Workload, size: int) -> Iterator[Workload]:
+    """Yield the runs in pieces of at most `size`, each with the texts of its own runs alone and without queries."""
+    for start in range(0, runs.size, size):
+        part = slice(start, start + size)
+        yield Workload(
+            len(runs.run_ids[part]),
+            runs.run_ids[part],
+            _cut(runs.experiments, part),
+            _cut(runs.users, part),
+            _cut(runs.statuses, part),
+            runs.run_names[part],
+            runs.start_times[part],
+            runs.end_times[part],
+            {key: _cut(column, part) for key, column in runs.params.items()},
+            {key: _cut(column, part) for key, column in runs.tags.items()},
+            {key: Numbers(metric.values[part], metric.states[part]) for key, metric in runs.metrics.items()},
+        )
+
+
+def _cut(column: Texts, part: slice) -> Texts:
+    used, codes = np.unique(column.codes[part], return_inverse=True)
+    return Texts(codes.astype(np.int32), tuple(column.table[code] for code in used.tolist()))
+
+
 def artifact_root(experiment_id: str) -> str:
     return f"mlflow-artifacts:/{experiment_id}"
 

@@ -15,9 +15,21 @@ ALL = list(EXPERIMENTS)
 
 def load(runs: Workload) -> Store:
     """Return a store with the runs of a workload."""
+    store = empty_store()
+    load_into(store, runs)
+    return store
+
+
+def empty_store() -> Store:
+    """Return a store with the experiments of every workload and no runs."""
     store = Store()
     for number in EXPERIMENTS:
         store.load_experiment(number, f"experiment {number}", artifact_location=artifact_root(number))
+    return store
+
+
+def load_into(store: Store, runs: Workload) -> None:
+    """Add the runs of a workload."""
     metrics = [
         (key, metric.values.tolist(), (metric.states != ABSENT).tolist()) for key, metric in runs.metrics.items()
     ]
@@ -39,7 +51,6 @@ def load(runs: Workload) -> Store:
             params={key: table[codes[row]] for key, codes, table in params},
             tags={key: table[codes[row]] for key, codes, table in tags},
         )
-    return store
 
 
 def page(store: Store, query: Query) -> list[Any]:

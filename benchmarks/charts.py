@@ -1,0 +1,91 @@
+"""Draw what was measured: bars per query and system, and lines over the number of runs. SVG without dates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness import Report
+
+_COLOURS = {
+    "mlquery": "#0b6e4f",
+    "numpy, slot objects": "#9aa0a6",
+    "numpy, all rows": "#9aa0a6",
+    "numpy, newest first": "#c4c8cc",
+    "numpy": "#9aa0a6",
+    "MLflow": "#c0392b",
+    "MLflow, ANALYZE": "#e67e22",
+    "FastTrackML": "#8e44ad",
+    "Polars": "#2471a3",
+    "DuckDB": "#b7950b",
+}
+_QUERIES = ("Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7")
+
+
+def draw_all(reports: dict[str, Report], folder: Path) -> None:
+    """Write the charts of the reports that are there."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "mlquery", "svg.fonttype": "none", "font.size": 9})
+    folder.mkdir(exist_ok=True)
+    titles = {
+        "pages": "A page of up to 1,000 runs as entities",
+        "rows": "Filter, order and cut: row ids",
+        "frames": "A search as a DataFrame",
+    }
+    for name, title in titles.items():
+        if name in reports:
+            _bars(reports[name], title, folder / f"{name}.svg")
+            _lines(reports[name], f"{title}: Q1 and Q7", folder / f"{name}-growth.svg")
+
+
+def _bars(report: Report, title: str, path: Path) -> None:
+    """Draw a group of bars per query at the largest number of runs that most systems have."""
+    runs = max((f.runs for f in report.figures if f.median is not None), key=lambda size: (_count(report, size), size))
+    systems = list(dict.fromkeys(figure.system for figure in report.figures if figure.runs == runs))
+    figure, axes = _axes(f"{title}, {runs:,} runs")
+    width = 0.8 / len(systems)
+    for place, system in enumerate(systems):
+        found = [(at, report.median(case, runs, system)) for at, case in enumerate(_QUERIES)]
+        shown = [(at + place * width, median) for at, median in found if median]
+        axes.bar(*zip(*shown, strict=True), width, label=system, color=_COLOURS.get(system))
+    axes.set_xticks([at + 0.4 - width / 2 for at in range(len(_QUERIES))], _QUERIES)
+    _save(figure, axes, path)
+
+
+def _lines(report: Report, title: str, path: Path) -> None:
+    """Draw the growth of two queries with the number of runs; the dashed line is Q1."""
+    figure, axes = _axes(title)
+    for system in dict.fromkeys(figure.system for figure in report.figures):
+        for case, style in (("Q7", "-"), ("Q1", "--")):
+            points = [(f.runs, f.median) for f in report.figures if f.system == system and f.case == case and f.median]
+            if points:
+                label = system if case == "Q7" else None
+                axes.plot(*zip(*points, strict=True), style, marker="o", label=label, color=_COLOURS.get(system))
+    axes.set_xscale("log")
+    axes.set_xlabel("runs in the store (Q7: line, Q1: dashes)")
+    _save(figure, axes, path)
+
+
+def _count(report: Report, runs: int) -> int:
+    return len({f.system for f in report.figures if f.runs == runs and f.median is not None})
+
+
+def _axes(title: str) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    axes.set_yscale("log")
+    axes.set_ylabel("ms, median")
+    axes.grid(axis="y", alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, axes: Any, path: Path) -> None:
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    # Matplotlib ends some lines with blanks.
+    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")

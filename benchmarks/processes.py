@@ -1,0 +1,36 @@
+"""Time pieces of Python in new processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+from harness import FOLDER, Report, record
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """Run a piece of Python in a new process and return what it prints.
+
+    Raises: CalledProcessError if it fails.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (FOLDER, FOLDER.parent)))}
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def measure_processes(report: Report, case: str, codes: Mapping[str, str], rounds: int = 5) -> None:
+    """Add the time from the start of a process to its end for each piece of Python, taken in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in codes}
+    for number in range(rounds + 1):
+        for name, code in codes.items():
+            start = time.perf_counter()
+            run_python(code)
+            if number:  # the first round reads the files from the disk
+                seconds[name].append(time.perf_counter() - start)
+    for name, taken in seconds.items():
+        record(report, case, 0, name, taken)
