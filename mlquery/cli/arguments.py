@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mlquery import __version__
-from mlquery.cli import commands
+from mlquery.cli import commands, tracker
 from mlquery.language.plan import Entity
 
 _DESCRIPTION = "MLflow experiment and run queries, without MLflow and without a server."
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     conformance.add_argument("--format", choices=["table", "json"], default="table", help="default: table")
     conformance.set_defaults(command=commands.conformance)
     _add_serve(names.add_parser("serve", help="serve MLflow's REST API from memory"))
+    tracker.add_commands(names)
     return top
 
 

@@ -1,0 +1,214 @@
+"""The commands about stores on disk: each takes the parsed arguments, prints its answer and returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Final
+
+from mlquery.cli.commands import ACCEPTED, FORMATS, REFUSED, VIEWS, Misuse
+from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
+from mlquery.tracker import DoesNotFit, DurableStore, export, plan_push, pull, push, repair
+from mlquery.tracker import open as open_store
+
+HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
+
+
+def open_command(options: argparse.Namespace) -> int:
+    """Make or open a store and say what is in it."""
+    with open_store(options.path or options.store) as store:
+        experiments, runs = store.experiments.size, store.runs.size
+        print(f"{store.path}: {_counted(experiments, 'experiment')}, {_counted(runs, 'run')}, {store.dialect}")
+        print(f"in Python: mlquery.open({str(options.path or options.store)!r})")
+        print(f"for MLflow: MLFLOW_TRACKING_URI=mlquery://{store.path}")
+    return ACCEPTED
+
+
+def runs_command(options: argparse.Namespace) -> int:
+    """Print the runs of a store."""
+    with _to_read(options) as store:
+        with store.lock:
+            found = [store.experiments.experiment_at(row) for row in range(store.experiments.size)]
+        names = {experiment.name: experiment.experiment_id for experiment in found}
+        for name in options.experiment:
+            if name not in names:
+                raise Misuse(f"{options.store} has no experiment named {name!r}")
+        query = {
+            "experiment_ids": [names[name] for name in options.experiment or names],
+            "filter_string": options.filter,
+            "run_view_type": VIEWS[options.view],
+            "order_by": options.order_by,
+            "dialect": store.dialect,
+        }
+        FORMATS[options.format](store, query, options.max_results)
+    return ACCEPTED
+
+
+def show_command(options: argparse.Namespace) -> int:
+    """Print all that is known of a run."""
+    with _to_read(options) as store:
+        for line in shown_run(store, run_named(store, options.run)):
+            print(line)
+    return ACCEPTED
+
+
+def history_command(options: argparse.Namespace) -> int:
+    """Plot a metric of a run, or print its points."""
+    with _to_read(options) as store:
+        run_id = run_named(store, options.run)
+        values, timestamps, steps = store.history(run_id, options.metric)
+        if not len(values):
+            keys = ", ".join(sorted(store.get_run(run_id).data.metrics)) or "none"
+            raise Misuse(f"the run has no metric {options.metric!r}; it has: {keys}")
+        for line in HISTORIES[options.format](options, values, timestamps, steps):
+            print(line)
+    return ACCEPTED
+
+
+def tail_command(options: argparse.Namespace) -> int:
+    """Print what is logged to a run, as it is logged."""
+    with _to_read(options) as store:
+        run_id = run_named(store, options.run)
+        for line in tailed(store, run_id, options.lines, options.interval):
+            print(line, flush=True)
+    return ACCEPTED
+
+
+def pull_command(options: argparse.Namespace) -> int:
+    """Take over runs from another store."""
+    with open_store(options.store, "fast") as store, _progress() as progress:
+        done = pull(
+            store,
+            options.source,
+            experiments=options.experiment,
+            filter_string=options.filter,
+            artifacts=options.artifacts,
+            progress=progress,
+        )
+    print(
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs} changed, {done.same_runs} as they were; "
+        f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
+    )
+    if done.out_of_reach:
+        print(f"warning: the artifacts of {done.out_of_reach} are out of reach from here", file=sys.stderr)
+    return ACCEPTED
+
+
+def push_command(options: argparse.Namespace) -> int:
+    """Send what is new to a server, or say what would be sent."""
+    chosen: dict[str, Any] = {
+        "experiments": options.experiment,
+        "filter_string": options.filter,
+        "artifacts": not options.no_artifacts,
+        "dialect": options.dialect,
+    }
+    with open_store(options.store) as store:
+        if options.dry_run:
+            return _planned(store, options, chosen)
+        try:
+            with _progress() as progress:
+                done = push(store, options.target, leave_out=options.leave_out, progress=progress, **chosen)
+        except DoesNotFit as error:
+            _list_unfit(error.parts)
+            print(f"{error}; --leave-out sends the rest", file=sys.stderr)
+            return REFUSED
+    print(
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs} changed, {done.same_runs} there already; "
+        f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
+    )
+    if done.gone_runs:
+        print(f"warning: {done.gone_runs} of the runs were removed from the target", file=sys.stderr)
+    return ACCEPTED
+
+
+def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str, Any]) -> int:
+    plan = plan_push(store, options.target, **chosen)
+    _list_unfit(plan.unfit)
+    changed = len(plan.runs) - plan.new_runs
+    print(
+        f"to send: {_counted(plan.new_runs, 'new run')} with {_counted(plan.points, 'point')} and "
+        f"{_counted(plan.files, 'file')}, {changed} changed, {_counted(len(plan.models), 'model')}; "
+        f"{plan.same_runs} there already"
+    )
+    return REFUSED if plan.unfit and not options.leave_out else ACCEPTED
+
+
+def _list_unfit(parts: Any) -> None:
+    for part in parts:
+        print(f"does not fit: {part}", file=sys.stderr)
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Write a store as tables."""
+    with _to_read(options) as store:
+        done = export(
+            store, options.out, format=options.format, experiments=options.experiment, filter_string=options.filter
+        )
+    for path, rows in done.items():
+        print(f"{path}: {_counted(rows, 'row')}")
+    return ACCEPTED
+
+
+def repair_command(options: argparse.Namespace) -> int:
+    """Repair a store and say what was found."""
+    found = repair(options.path or options.store, dry_run=options.dry_run)
+    if not found.problem:
+        print("the store is whole; nothing to repair")
+        return ACCEPTED
+    print(f"the store {found.problem.partition(';')[0]}")
+    print(f"intact: {_counted(found.entries, 'entry', 'entries')}; lost: {found.lost}; of no use: {found.unfit}")
+    for name in found.placeholders:
+        print(f"stands in for one that is lost: {name}")
+    if found.aside is not None:
+        print(f"repaired; the old files are in {found.aside}")
+    return ACCEPTED
+
+
+def ui_command(options: argparse.Namespace) -> int:
+    """Start MLflow's UI on a store and wait for its end."""
+    with open_store(options.store) as store:
+        uri = f"mlquery://{store.path}"
+    if find_spec("mlflow") is None:
+        raise Misuse("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", options.host, "--port", options.port, "--workers", "1"]
+    # Artifacts are asked of the store, whose URI the server learns from here.
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    print(f"MLflow's UI on {uri}: http://{options.host}:{options.port}", flush=True)
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+@contextmanager
+def _to_read(options: argparse.Namespace) -> Iterator[DurableStore]:
+    with open_store(options.store, read_only=True) as store:
+        yield store
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what shows a bar on a terminal if rich is there, and nothing elsewhere."""
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,187 @@
+"""Runs and histories of a store on disk as lines of text: all of a run, a plot, a run as it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mlquery.cli.commands import Misuse
+from mlquery.cli.plot import curve
+from mlquery.cli.tables import aligned
+from mlquery.entities import Run, RunStatus
+from mlquery.tracker import DurableStore
+
+_SHORTEST: Final = 4  # characters that may stand for an id
+_HEIGHT: Final = 15
+
+
+def run_named(store: DurableStore, text: str | None) -> str:
+    """Return the id of the run that an id, its beginning or a name means; of the newest without a text.
+
+    Raises:
+        Misuse: there is none, or more than one.
+    """
+    with store.lock:
+        ids: list[str] = [store.runs.ids[row] for row in store.runs.default_order().tolist()]
+        if text is None and ids:
+            return ids[0]
+        if text in store.runs.row_of:
+            return str(text)
+        names = store.runs.texts.cells["run_name"]
+        found = [run_id for run_id in ids if names.text(store.runs.row_of[run_id]) == text]
+    if text is None:
+        raise Misuse(f"{store.path} has no runs")
+    if not found and len(text) >= _SHORTEST:
+        found = [run_id for run_id in ids if run_id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Misuse(f"{store.path} has no run {text!r}")
+    raise Misuse(f"{text!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
+
+
+def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:
+    """Yield the lines about a run."""
+    with store.lock:
+        run = store.get_run(run_id)
+        experiment = store.get_experiment(run.info.experiment_id)
+        histories = {key: store.history(run_id, key) for key in sorted(run.data.metrics)}
+        models = [(model_id, "wrote") for model_id in store.models.outputs.get(run_id, ())]
+        models += [(model_id, "read") for model_id in store.models.inputs.get(run_id, ())]
+        sent = {
+            target: kinds["run"][run_id] for target, kinds in store.pushed.items() if run_id in kinds.get("run", {})
+        }
+    info = run.info
+    yield f"{info.run_name or ''}  {run_id}".strip()
+    yield f"{_status(run)}, experiment {experiment.name!r}, by {info.user_id or 'nobody'}, {_span(run)}"
+    if histories:
+        yield ""
+        columns = [["metric"], ["latest"], ["min"], ["max"], ["points"], ["last step"]]
+        for key, (values, _, steps) in histories.items():
+            numbers = [value for value in values.tolist() if not math.isnan(value)] or [math.nan]
+            cells = (run.data.metrics[key], min(numbers), max(numbers))
+            texts = [key, *(f"{cell:.6g}" for cell in cells), str(len(values)), str(max(steps.tolist()))]
+            for column, text in zip(columns, texts, strict=True):
+                column.append(text)
+        yield from aligned(columns)
+    for name, items in (("params", run.data.params), ("tags", run.data.tags)):
+        if items:
+            yield from ("", name)
+            yield from (f"  {line}" for line in aligned([["", *items], ["", *map(_one_line, items.values())]]) if line)
+    yield from _belongings(store, run, models, sent)
+
+
+def _belongings(
+    store: DurableStore, run: Run, models: list[tuple[str, str]], sent: dict[str, tuple[str, str]]
+) -> Iterator[str]:
+    """Yield the lines about what a run read, wrote and kept, and where it was sent."""
+    datasets = run.inputs.dataset_inputs if run.inputs is not None else []
+    files = store.artifacts_of(run.info.run_id)
+    lines = [f"read dataset {found.dataset.name} ({found.dataset.digest})" for found in datasets]
+    lines += [f"{verb} model {model_id}" for model_id, verb in models]
+    lines += [f"artifact {path} ({size:,} bytes)" for path, size in files]
+    for target, (id_there, digest) in sent.items():
+        lines.append(f"is {id_there or 'being created'} on {target}{'' if digest else ', not complete'}")
+    if lines:
+        yield ""
+        yield from lines
+
+
+def _status(run: Run) -> str:
+    return run.info.status + (", deleted" if run.info.lifecycle_stage == "deleted" else "")
+
+
+def _span(run: Run) -> str:
+    start: int | None = run.info.start_time  # a database may hold none
+    end = run.info.end_time
+    if start is None:
+        return "start unknown"
+    if end is None:
+        return f"since {_time(start)}"
+    return f"{_time(start)} to {_time(end)} ({(end - start) / 1000:g} s)"
+
+
+def _time(milliseconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
+
+
+def _one_line(text: str) -> str:
+    shown = "".join(character if character.isprintable() else "·" for character in text)
+    return shown if len(shown) <= 100 else shown[:99] + "…"
+
+
+def history_plot(options: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
+    """Yield a plot."""
+    order = steps.argsort(kind="stable") if options.by == "step" else range(len(values))
+    start = int(timestamps.min())
+    across = steps if options.by == "step" else (timestamps - start) / 1000
+    finite = [value for value in values.tolist() if math.isfinite(value)]
+    left_out = len(values) - len(finite)
+    more = f"; {left_out} not finite" if left_out else ""
+    unit = "step" if options.by == "step" else f"seconds since {_time(start)}"
+    yield f"{options.metric} by {unit} ({len(values)} points{more})"
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    yield from curve([float(across[i]) for i in order], [float(values[i]) for i in order], width, _HEIGHT)
+
+
+def history_csv(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
+    """Yield the points as CSV, in the order of `get_metric_history`; times in ms UTC."""
+    yield "step,timestamp,value"
+    for value, timestamp, step in zip(values.tolist(), timestamps.tolist(), steps.tolist(), strict=True):
+        yield f"{step},{timestamp},{value!r}"
+
+
+def history_json(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
+    """Yield the points as a JSON list; NaN is a text, as in MLflow's REST answers."""
+    rows = zip(values.tolist(), timestamps.tolist(), steps.tolist(), strict=True)
+    points = [{"step": s, "timestamp": t, "value": "NaN" if math.isnan(v) else v} for v, t, s in rows]
+    yield json.dumps(points, indent=2)
+
+
+def tailed(store: DurableStore, run_id: str, lines: int, interval: float) -> Iterator[str]:
+    """Yield what is logged to a run: the last points first, then whatever comes, until the run ends."""
+    with store.lock:
+        points, data, seq = _points(store, run_id), store.get_run(run_id).data, store.seq
+    yield from map(_point_line, points[-lines:])
+    seen, texts = set(map(str, points)), {"param": dict(data.params), "tag": dict(data.tags)}
+    while True:
+        with store.lock:
+            run, is_new = store.get_run(run_id), store.seq != seq
+            seq = store.seq
+            points = _points(store, run_id) if is_new else []
+        for point in points:
+            if str(point) not in seen:
+                seen.add(str(point))
+                yield _point_line(point)
+        for kind, now in (("param", run.data.params), ("tag", run.data.tags)):
+            for key, value in now.items():
+                if texts[kind].get(key) != value:
+                    yield f"{kind} {key} = {_one_line(value)}"
+            texts[kind] = dict(now)
+        if RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
+            yield f"{_status(run)}, {_span(run)}"
+            return
+        time.sleep(interval)
+
+
+def _points(store: DurableStore, run_id: str) -> list[tuple[int, str, int, float]]:
+    """Return time, key, step and value of all points of a run, by time."""
+    found = []
+    for key in store.runs.metric_keys[store.runs.row_of[run_id]]:
+        values, timestamps, steps = (column.tolist() for column in store.history(run_id, key))
+        found += [(t, key, s, v) for v, t, s in zip(values, timestamps, steps, strict=True)]
+    return sorted(found, key=lambda point: point[:3])
+
+
+def _point_line(point: tuple[int, str, int, float]) -> str:
+    timestamp, key, step, value = point
+    return f"{_time(timestamp)}  {key} = {value:.6g}  (step {step})"

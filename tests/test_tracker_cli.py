@@ -1,0 +1,283 @@
+"""The commands about stores on disk, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlquery.cli import main
+from mlquery.cli.plot import curve
+from mlquery.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from mlquery.mlflow_plugin import register, uris
+from mlquery.tracker import DurableStore
+from mlquery.tracker import open as open_store
+
+register()
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("MLQUERY_STORE", raising=False)
+    yield
+    uris.reset()
+
+
+@pytest.fixture
+def run_id() -> str:
+    """Make a store in `runs.mlq` and return the id of the run "good"; there is a run "bad" too."""
+    with open_store("runs.mlq", "fast", clock=lambda: 0) as store:
+        tags = [RunTag("team", "risk\nand more"), RunTag("mlflow.user", "ada")]
+        good = store.create_run("0", "ada", 1_000, tags, "good").info.run_id
+        points = [Metric("loss", math.exp(-step / 10), 1_000 + 100 * step, step) for step in range(40)]
+        store.log_batch(good, [*points, Metric("odd", math.nan, 1, 0)], [Param("lr", "0.1")], [])
+        store.log_inputs(good, [DatasetInput(Dataset("sales", "d1", "local", "{}"), [])])
+        store.artifacts.put(good, "notes/a.txt", b"hello")
+        model = store.create_logged_model("0", "net", good)
+        store.log_outputs(good, [(model.model_id, 0)])
+        store.update_run_info(good, 3, 61_000, None)
+        bad = store.create_run("0", "bob", 2_000, [], "bad").info.run_id
+        store.log_metric(bad, Metric("loss", 9.0, 3_000, 0))
+        store.update_run_info(bad, 4, 3_000, None)
+    return good
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[list[str], str]:
+    """Run a command and return the lines it printed and what it complained about."""
+    assert code == main(arguments)
+    output = capsys.readouterr()
+    return output.out.splitlines(), output.err
+
+
+def test_open_makes_a_store_and_says_how_to_use_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines, _ = said(capsys, "open", "mine.mlq")
+
+    assert f"{tmp_path}/mine.mlq: 1 experiment, 0 runs, oss" == lines[0]
+    assert f"for MLflow: MLFLOW_TRACKING_URI=mlquery://{tmp_path}/mine.mlq" == lines[2]
+    assert (tmp_path / "mine.mlq" / "journal.db").exists()
+
+
+def test_runs_lists_what_a_filter_finds(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _ = said(capsys, "runs")
+    found, _ = said(capsys, "runs", "metrics.loss < 1", "--experiment", "Default", "--format", "json")
+
+    assert ["bad", "good"] == [line.split()[1] for line in lines[1:3]]
+    assert [run_id] == [run["info"]["run_id"] for run in json.loads("\n".join(found))]
+    assert ["(1 run; 5 more columns with --format csv)"] == said(capsys, "runs", "--max-results", "1")[0][2:]
+
+
+def test_the_store_is_the_one_of_the_option_or_the_environment(
+    run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "runs.mlq").rename(tmp_path / "moved.mlq")
+
+    _, problem = said(capsys, "runs", code=2)
+    by_option, _ = said(capsys, "runs", "--store", "moved.mlq")
+    monkeypatch.setenv("MLQUERY_STORE", "moved.mlq")
+    by_environment, _ = said(capsys, "runs")
+
+    assert f"mlquery: the store '{tmp_path}/runs.mlq' does not exist\n" == problem
+    assert by_option == by_environment
+
+
+@pytest.mark.parametrize("name", ["good", "id", "prefix"])
+def test_show_says_all_that_is_known_of_a_run(name: str, run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _ = said(capsys, "show", {"good": "good", "id": run_id, "prefix": run_id[:8]}[name])
+
+    text = "\n".join(lines)
+    assert [
+        f"good  {run_id}",
+        "FINISHED, experiment 'Default', by ada, 1970-01-01 00:00:01 to 1970-01-01 00:01:01 (60 s)",
+    ] == (lines[:2])
+    assert "loss    0.0202419  0.0202419    1      40         39" in text
+    assert "odd           nan        nan  nan       1          0" in text
+    assert "lr  0.1" in text
+    assert "risk·and more" in text
+    assert "read dataset sales (d1)" in lines
+    assert "artifact notes/a.txt (5 bytes)" in lines
+    assert any(line.startswith("wrote model m-") for line in lines)
+
+
+def test_a_run_that_is_not_there_or_not_the_only_one_is_said(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq") as store:
+        other = store.create_run("0", "me", 1, [], "good").info.run_id
+
+    _, several = said(capsys, "show", "good", code=2)
+    _, nothing = said(capsys, "show", "nobody", code=2)
+
+    assert "'good' may be one of 2 runs" in several
+    assert run_id in several
+    assert other in several
+    assert "has no run 'nobody'" in nothing
+
+
+def test_history_plots_a_metric(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _ = said(capsys, "history", "good", "loss")
+    by_time, _ = said(capsys, "history", run_id, "loss", "--by", "time")
+
+    assert "loss by step (40 points)" == lines[0]
+    assert lines[1].startswith("      1 ┤")
+    assert 18 == len(lines)
+    assert all(len(line) <= 100 for line in lines)
+    assert "loss by seconds since 1970-01-01 00:00:01 (40 points)" == by_time[0]
+    assert by_time[-1].split() == ["0", "3.9"]
+
+
+def test_history_prints_points_and_says_which_metrics_there_are(
+    run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points, _ = said(capsys, "history", "good", "loss", "--format", "csv")
+    nan, _ = said(capsys, "history", "good", "odd", "--format", "json")
+    _, problem = said(capsys, "history", "good", "accuracy", code=2)
+
+    assert ["step,timestamp,value", "0,1000,1.0"] == points[:2]
+    assert [{"step": 0, "timestamp": 1, "value": "NaN"}] == json.loads("\n".join(nan))
+    assert "mlquery: the run has no metric 'accuracy'; it has: loss, odd\n" == problem
+    assert ["(no finite values)"] == said(capsys, "history", "good", "odd")[0][1:]
+
+
+def test_a_plot_has_the_curve_where_the_numbers_say() -> None:
+    rising = list(curve([0, 1, 2, 3], [0, 1, 2, 3], 16, 4))
+    broken = list(curve([0, 1, 2, 3], [0, 1, math.nan, 1], 16, 4))
+
+    assert ["3 ┤          ⣀⠔⠊", "  │      ⢀⡠⠔⠉", "1 ┤   ⣀⠔⠊⠁", "0 ┤⡠⠔⠊"] == [
+        line.replace("⠀", " ") for line in rising[:4]
+    ]
+    assert ["  └─────────────", "   0           3"] == rising[4:]
+    assert "⠀⠀⠀⠀" in broken[0]
+    assert ["1e+308", "0", "-1e+308"] == [line.split()[0] for line in curve([0, 1], [-1e308, 1e308], 40, 3)][:3]
+    assert ["5", "5", "5"] == [line.split()[0] for line in curve([0, 1], [5, 5], 40, 3)][:3]
+
+
+def test_tail_follows_a_run_until_it_ends(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq", "fast") as store:
+        live = store.create_run("0", "me", 100_000, [], "live").info.run_id
+        store.log_metric(live, Metric("loss", 0.5, 101_000, 1))
+        timer = threading.Timer(0.3, log_the_rest, (store, live))
+        timer.start()
+
+        lines, _ = said(capsys, "tail", "--interval", "0.05")
+
+        timer.join()
+    assert [
+        "1970-01-01 00:01:41  loss = 0.5  (step 1)",
+        "1970-01-01 00:01:42  loss = 0.25  (step 2)",
+        "param lr = 0.1",
+        "tag stage = last",
+        "KILLED, 1970-01-01 00:01:40 to 1970-01-01 00:01:45 (5 s)",
+    ] == lines
+
+
+def log_the_rest(store: DurableStore, run_id: str) -> None:
+    with store.transaction():
+        store.log_metric(run_id, Metric("loss", 0.25, 102_000, 2))
+        store.log_param(run_id, Param("lr", "0.1"))
+        store.set_tag(run_id, RunTag("stage", "last"))
+        store.update_run_info(run_id, 5, 105_000, None)
+
+
+def test_pull_and_push_say_what_they_did(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pulled, _ = said(capsys, "pull", "runs.mlq", "--store", "other.mlq", "--artifacts")
+    planned, _ = said(capsys, "push", "mlquery://there", "--dry-run")
+    pushed, _ = said(capsys, "push", "mlquery://there")
+    again, _ = said(capsys, "push", "mlquery://there")
+    shown, _ = said(capsys, "show", run_id)
+
+    assert ["2 new runs, 0 changed, 0 as they were; 42 points, 1 model, 1 file"] == pulled
+    assert ["to send: 2 new runs with 42 points and 1 file, 0 changed, 1 model; 0 there already"] == planned
+    assert ["2 new runs, 0 changed, 0 there already; 42 points, 1 model, 1 file"] == pushed
+    assert ["0 new runs, 0 changed, 2 there already; 0 points, 0 models, 0 files"] == again
+    (row,) = uris.store_for("mlquery://there").store.runs.texts["run_name"].codes[:1]
+    assert row >= 0
+    assert any(line.endswith(" on mlquery://there") for line in shown)
+
+
+def test_push_lists_what_does_not_fit(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq") as store:
+        store.set_tag(run_id, RunTag("long", "x" * 2000))
+
+    planned, listed = said(capsys, "push", "mlquery://there", "--dialect", "azure", "--dry-run", code=1)
+    _, refused = said(capsys, "push", "mlquery://there", "--dialect", "azure", code=1)
+    sent, _ = said(capsys, "push", "mlquery://there", "--dialect", "azure", "--leave-out", "--no-artifacts")
+
+    line = f"does not fit: run {run_id}: characters in tag 'long': 2000, at most 1000"
+    assert line in listed.splitlines()
+    assert line in refused.splitlines()
+    assert "nothing was sent; --leave-out sends the rest" in refused
+    assert planned[0].startswith("to send: 2 new runs")
+    assert ["2 new runs, 0 changed, 0 there already; 42 points, 0 models, 0 files"] == sent
+
+
+def test_export_writes_the_tables(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines, _ = said(capsys, "export", "--format", "csv", "--out", "tables", "--filter", "attributes.run_name = 'good'")
+
+    assert [
+        "tables/experiments_latest.csv: 1 row",
+        "tables/runs_latest.csv: 1 row",
+        "tables/run_metrics_history.csv: 41 rows",
+    ] == lines
+
+
+def test_repair_says_what_it_found(run_id: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    whole, _ = said(capsys, "repair")
+    file = tmp_path / "runs.mlq" / "journal.db"
+    file.write_bytes(file.read_bytes().replace(b'"good"', b'"oops"', 1))
+
+    _, problem = said(capsys, "show", "good", code=2)
+    planned, _ = said(capsys, "repair", "runs.mlq", "--dry-run")
+    repaired, _ = said(capsys, "repair")
+    _, unknown = said(capsys, "repair", "nowhere", code=2)
+
+    assert ["the store is whole; nothing to repair"] == whole
+    assert "'mlquery repair' saves what can be saved" in problem
+    assert planned == repaired[:-1]
+    assert "the store is damaged: entry 2 of its journal is not what was written" == repaired[0]
+    assert repaired[1].endswith("lost: 1; of no use: 0")
+    assert f"stands in for one that is lost: run {run_id}" == repaired[2]
+    assert f"repaired; the old files are in {tmp_path}/runs.mlq/damaged-1" == repaired[3]
+    assert "does not exist" in unknown
+
+
+def test_ui_starts_mlflow_on_the_store(
+    run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Any] = []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        started.append((command[1:], options["env"]["MLFLOW_TRACKING_URI"]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+    lines, _ = said(capsys, "ui", "--port", "5055")
+
+    uri = f"mlquery://{tmp_path}/runs.mlq"
+    options = ["--host", "127.0.0.1", "--port", "5055", "--workers", "1"]
+    assert [(["-m", "mlflow", "server", "--backend-store-uri", uri, *options], uri)] == started
+    assert [f"MLflow's UI on {uri}: http://127.0.0.1:5055"] == lines
+
+
+def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) -> None:
+    with open_store("runs.mlq") as store:
+        store.create_run("0", "me", 100_000, [], "live")
+    command = [sys.executable, "-m", "mlquery", "tail", "live"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+
+    assert (130, b"") == (process.returncode, errors)
