@@ -13,6 +13,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -119,14 +120,19 @@ class Replay:
 
     @contextmanager
     def _quiet_and_on_time(self) -> Iterator[None]:
-        """Let MLflow read our clock, and keep it from logging the SQL of every refused query."""
+        """Let MLflow read our clock, and keep it from logging the SQL of every refused query and from warning."""
         loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store", "alembic")]
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
         try:
-            # MLflow keeps artifacts of a local database below the current folder.
-            with mock.patch(_CLOCKS[0], self._now), mock.patch(_CLOCKS[1], self._now), chdir(self._folder):
+            with (
+                mock.patch(_CLOCKS[0], self._now),
+                mock.patch(_CLOCKS[1], self._now),
+                chdir(self._folder),  # MLflow keeps artifacts of a local database below the current one
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")  # that a call will go some day is no part of its answer
                 yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):

@@ -20,14 +20,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mlflow_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of a real `mlflow server`; its tests are in the group "mlflow server", so that one is enough."""
+    """Give the URL of a real `mlflow server`, new for each file of tests: both servers count their experiments."""
     with mlflow_server(tmp_path_factory.mktemp("mlflow_server")) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server_url() -> Iterator[str]:
     """Give the URL of a server of ours to compare with it, which sees the same requests from its start on."""
     from mlquery.server.testing import running_server
