@@ -6,11 +6,8 @@ needed, and the source is never written to.
 
 from __future__ import annotations
 
-import gc
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -46,27 +43,13 @@ def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
     store = Store() if into is None else into
     try:
         if path.is_dir():
-            with _without_collector():
-                return read_folder(path, name).into_store(store)
+            return read_folder(path, name).into_store(store)
         if path.is_file():
-            with _without_collector():
-                return read_database(path, name).into_store(store)
+            return read_database(path, name).into_store(store)
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
     except OSError as error:
         raise SourceError(name, f"cannot be read: {error.strerror}") from None
     raise SourceError(name, problem, RESOURCE_DOES_NOT_EXIST)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector from looking through millions of new rows, none of them garbage: half of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _local_path(name: str) -> str:
