@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlquery.language.plan import All, AnyOf, Kind, Negation, Plan, Predicate, Where
+from mlquery.language.plan import Kind, Plan, predicates
 
 if TYPE_CHECKING:
     from mlquery.entities import Run
@@ -17,7 +17,7 @@ _WIDEST_CELL = 40
 
 def columns_named(plan: Plan) -> set[str]:
     """Return the columns of the fields that a query compares or orders by."""
-    fields = [predicate.field for predicate in _predicates(plan.where)] + [key.field for key in plan.order]
+    fields = [predicate.field for predicate in predicates(plan.where)] + [key.field for key in plan.order]
     return {field.key if field.kind is Kind.ATTRIBUTE else f"{field.kind.value}s.{field.key}" for field in fields}
 
 
@@ -53,17 +53,6 @@ def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'s' * (number != 1)}"
-
-
-def _predicates(where: Where) -> Iterator[Predicate]:
-    match where:
-        case Predicate():
-            yield where
-        case All(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _predicates(part)
-        case Negation(part):
-            yield from _predicates(part)
 
 
 def _cells(run: Run) -> dict[str, str]:

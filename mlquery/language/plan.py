@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 import attrs
@@ -94,6 +95,18 @@ class Negation:
 
 
 Where = Predicate | All | AnyOf | Negation
+
+
+def predicates(where: Where) -> Iterator[Predicate]:
+    """Yield every test in a condition, from left to right."""
+    match where:
+        case Predicate():
+            yield where
+        case All(parts) | AnyOf(parts):
+            for part in parts:
+                yield from predicates(part)
+        case Negation(part):
+            yield from predicates(part)
 
 
 @attrs.frozen

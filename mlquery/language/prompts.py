@@ -8,9 +8,7 @@ Source: MLflow 3.17 `SqlAlchemyStore._is_querying_prompt`, `_update_query_to_exc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Predicate, Where
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Predicate, Where, predicates
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 KEEPS_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
@@ -21,21 +19,10 @@ _ASKING = {(Op.EQ, "true"), (Op.NE, "false")}
 
 def apart_from_prompts(where: Where) -> tuple[Where, frozenset[str]]:
     """Return a condition as it is meant, and the stages that it is asked of: "active", and maybe "prompt"."""
-    first = next((p for p in _predicates(where) if p.field == _MARK), None)
+    first = next((p for p in predicates(where) if p.field == _MARK), None)
     if first is not None and (first.op, str(first.value).lower()) in _ASKING:
         return where, frozenset(("active", "prompt"))
     return _without_mark(where), frozenset(("active",))
-
-
-def _predicates(where: Where) -> Iterator[Predicate]:
-    match where:
-        case Predicate():
-            yield where
-        case All(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _predicates(part)
-        case Negation(part):
-            yield from _predicates(part)
 
 
 def _without_mark(where: Where) -> Where:
