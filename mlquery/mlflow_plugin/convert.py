@@ -7,11 +7,9 @@ Entities are snapshots. Only what hardly anyone reads is put together later: the
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import mlflow.entities as theirs
 from mlflow.entities.logged_model_input import LoggedModelInput
@@ -22,8 +20,6 @@ from mlquery.mlflow_plugin import ARTIFACT_SCHEME
 from mlquery.store import Store
 from mlquery.store.models import LoggedModel
 from mlquery.store.run_table import RunTable
-
-_LARGE_PAGE: Final = 500
 
 Points = tuple[tuple[int, ...], tuple[int, ...]]
 """The timestamps and the steps of the latest points of a run's metrics, in the order of its keys."""
@@ -62,29 +58,15 @@ def runs_at(store: Store, rows: Iterable[int]) -> list[theirs.Run]:
     """Return the runs of rows of the store, as a search does: without the models that they read."""
     wanted = [int(row) for row in rows]
     outputs = store.models.outputs
-    with _without_collections(len(wanted)):
-        return [
-            theirs.Run(
-                run_info(run.info),
-                _run_data(run.data, points),
-                theirs.RunInputs(_dataset_inputs(run.inputs)),
-                theirs.RunOutputs(_outputs(outputs.get(run.info.run_id))),
-            )
-            for run, points in zip(store.runs.runs_at(wanted), _latest_points(store.runs, wanted), strict=True)
-        ]
-
-
-@contextmanager
-def _without_collections(size: int) -> Iterator[None]:
-    """Make a large page without garbage collections: all is new, they find nothing and take most of the time."""
-    pauses = size > _LARGE_PAGE and gc.isenabled()
-    if pauses:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if pauses:
-            gc.enable()
+    return [
+        theirs.Run(
+            run_info(run.info),
+            _run_data(run.data, points),
+            theirs.RunInputs(_dataset_inputs(run.inputs)),
+            theirs.RunOutputs(_outputs(outputs.get(run.info.run_id))),
+        )
+        for run, points in zip(store.runs.runs_at(wanted), _latest_points(store.runs, wanted), strict=True)
+    ]
 
 
 def run_of(store: Store, run_id: str) -> theirs.Run:
