@@ -127,7 +127,7 @@ class Dialect:
     features: tuple[Feature, ...] = attrs.field(repr=False)
     fields: tuple[Field, ...] = attrs.field(repr=False)
     query_limits: Mapping[str, Any] = attrs.field(factory=dict)
-    write_limits: Mapping[str, int] = attrs.field(factory=dict)
+    write_limits: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
     messages: Mapping[str, str] = attrs.field(factory=dict)
     job_statuses: Mapping[str, str] = attrs.field(factory=dict)
     service: Mapping[str, Any] = attrs.field(factory=dict)
@@ -158,8 +158,9 @@ class Dialect:
 
     @property
     def enforced_limits(self) -> Mapping[str, int]:
-        """Return the limits on writes, none where the matrix says that the dialect has none."""
-        return self.write_limits if self.behaves("limit.params") else {}
+        """Return the limits on writes, as far as the matrix says that the dialect has them."""
+        behaving = (limits for feature_id, limits in self.write_limits.items() if self.behaves(feature_id))
+        return {name: limit for limits in behaving for name, limit in limits.items()}
 
     @cached_property
     def _fields_by_name(self) -> dict[tuple[str, str, str], Field]:

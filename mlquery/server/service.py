@@ -44,7 +44,7 @@ class Service:
     _initial: Store = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.limits = Limits(**self.dialect.write_limits)
+        self.limits = Limits(**self.dialect.enforced_limits)
         self.answers = self.dialect.service
         self.whole = str if self.answers.get("integers") == "text" else int
         self._missing = self.answers.get("missing", {})

@@ -56,7 +56,8 @@ def too_long(what: str, limit: int) -> StoreError:
 def over_service_limit(field: str, limit: int, size: int) -> StoreError:
     """Return the error Azure Machine Learning answers when a limit of the service is passed.
 
-    **Source**: Azure/azure-sdk-for-python issue 35685 (params), mlflow/mlflow issue 11462 (metric values).
+    **Source**: Azure/azure-sdk-for-python issue 35685 (params), mlflow/mlflow issue 11462 (metric values). What the
+    service calls the field of a tag is inferred.
     """
     return invalid_parameter(
         f"A field of the entity is over the size limit. FieldName={field}, Limit={limit}, Size={size}. "
@@ -141,7 +142,12 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
     value_path = _inside(path, "value")
-    return key, _fit(value_path, check_text(tag.value, value_path), limits.tag_value)
+    value = check_text(tag.value, value_path)
+    if limits.run_tag_key is not None and len(key) > limits.run_tag_key:
+        raise over_service_limit("Tags/Key", limits.run_tag_key, len(key))
+    if limits.run_tag_value is not None and len(value) > limits.run_tag_value:
+        raise over_service_limit("Tags/Value", limits.run_tag_value, len(value))
+    return key, _fit(value_path, value, limits.tag_value)
 
 
 def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:

@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Limits:
-    """Lengths in characters, counts per call or per run; None means no limit.
+    """Lengths in characters, counts per call or per run; None means no limit, or none beyond MLflow's.
 
     **Source** of the defaults: `mlflow/utils/validation.py` of MLflow 3.17.
     """
@@ -28,6 +28,9 @@ class Limits:
     entities_per_batch: int = 1_000
     values_per_metric_batch: int | None = None
     params_per_run: int | None = None
+    tags_per_run: int | None = None
+    run_tag_key: int | None = None
+    run_tag_value: int | None = None
     dataset_name: int = 500
     dataset_digest: int = 36
     dataset_source: int = 65_535

@@ -55,7 +55,9 @@ class LogCalls(RunCalls):
         """Set a tag; `mlflow.runName` renames the run, unless it is empty."""
         checked = check_tag(tag, limits)
         with self.lock:
-            self._put_tags(self._active_run_row(run_id), [checked])
+            row = self._active_run_row(run_id)
+            self._check_tag_count(row, [checked], limits)
+            self._put_tags(row, [checked])
             self.version += 1
 
     def delete_tag(self, run_id: str, key: str) -> None:
@@ -80,6 +82,7 @@ class LogCalls(RunCalls):
         with self.lock:
             row = self._active_run_row(run_id)
             new_params = self._check_params(row, run_id, new_params, limits)
+            self._check_tag_count(row, new_tags, limits)
             self.runs.put_params(row, new_params)
             self.runs.add_points(row, points)
             self._put_tags(row, new_tags)
@@ -132,6 +135,12 @@ class LogCalls(RunCalls):
             )
         self._check_param_count(row, len(new), limits)
         return new
+
+    def _check_tag_count(self, row: int, tags: Sequence[tuple[str, str]], limits: Limits) -> None:
+        if limits.tags_per_run is not None:
+            size = len({*self.runs.tag_keys[row], *(key for key, _ in tags)})
+            if size > limits.tags_per_run:
+                raise over_service_limit("Tags", limits.tags_per_run, size)
 
     def _check_param_count(self, row: int, added: int, limits: Limits) -> None:
         if limits.params_per_run is not None and added:

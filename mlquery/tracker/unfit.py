@@ -6,7 +6,6 @@ The limits are those of MLflow itself, made narrower by the column of the suppor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
@@ -25,15 +24,12 @@ class TargetLimits:
 
     Attributes:
         dialect: The column of the matrix.
-        limits: What MLflow checks, and what was seen to be refused.
+        limits: What MLflow checks, and what the column says beyond that.
         keeps_models: Whether there are logged models.
     """
 
     dialect: str
     limits: Limits
-    tag_key: int
-    tag_value: int
-    tags_per_run: int | None
     keeps_models: bool
 
 
@@ -61,17 +57,8 @@ def dialect_of(uri: str) -> Dialect:
 
 def limits_of(dialect: Dialect) -> TargetLimits:
     """Return what a target of a dialect takes."""
-    documented: dict[str, Any] = dict(dialect.service.get("documented_limits", {}))
-    own = {name: documented.pop(name) for name in ("tag_key", "tag_value", "tags_per_run") if name in documented}
-    limits = Limits(**{**dialect.write_limits, **documented})
-    return TargetLimits(
-        dialect.name,
-        limits,
-        own.get("tag_key", limits.key),
-        own.get("tag_value", limits.tag_value),
-        own.get("tags_per_run"),
-        "logged_models" not in dialect.service.get("missing", {}),
-    )
+    keeps_models = "logged_models" not in dialect.service.get("missing", {})
+    return TargetLimits(dialect.name, Limits(**dialect.enforced_limits), keeps_models)
 
 
 def unfit_of_experiment(found: Experiment, at_most: TargetLimits) -> Iterator[Unfit]:
@@ -87,10 +74,10 @@ def unfit_of_run(run: Summary, at_most: TargetLimits) -> Iterator[Unfit]:
     owner, limits = f"run {run.info.run_id}", at_most.limits
     if limits.params_per_run is not None and len(run.params) > limits.params_per_run:
         yield Unfit(owner, "params", len(run.params), limits.params_per_run)
-    if at_most.tags_per_run is not None and len(run.tags) > at_most.tags_per_run:
-        yield Unfit(owner, "tags", len(run.tags), at_most.tags_per_run)
+    if limits.tags_per_run is not None and len(run.tags) > limits.tags_per_run:
+        yield Unfit(owner, "tags", len(run.tags), limits.tags_per_run)
     yield from _long_texts(owner, "param", run.params, limits.key, limits.param_value)
-    yield from _long_texts(owner, "tag", run.tags, at_most.tag_key, at_most.tag_value)
+    yield from _long_texts(owner, "tag", run.tags, *_tag_lengths(limits))
     for key in run.latest:
         if len(key) > limits.key:
             yield Unfit(owner, f"characters in the name of metric {_short(key)!r}", len(key), limits.key)
@@ -102,10 +89,15 @@ def without_unfit(run: Summary, at_most: TargetLimits) -> Summary:
     """Return a run without the parts that do not fit, the first of them where there are too many."""
     limits = at_most.limits
     params = _fitting(run.params, limits.key, limits.param_value, limits.params_per_run)
-    tags = _fitting(run.tags, at_most.tag_key, at_most.tag_value, at_most.tags_per_run)
+    tags = _fitting(run.tags, *_tag_lengths(limits), limits.tags_per_run)
     inputs = [found for found in run.inputs if not any(_long_dataset("", found, limits))]
     latest = {key: point for key, point in run.latest.items() if len(key) <= limits.key}
     return attrs.evolve(run, params=params, tags=tags, inputs=tuple(inputs), latest=latest)
+
+
+def _tag_lengths(limits: Limits) -> tuple[int, int]:
+    """Return how long the key and the value of a run's tag may be."""
+    return limits.run_tag_key or limits.key, limits.run_tag_value or limits.tag_value
 
 
 def _fitting(texts: dict[str, str], key_limit: int, value_limit: int, most: int | None) -> dict[str, str]:
