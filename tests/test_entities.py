@@ -10,6 +10,7 @@ from mlflow.store.entities.paged_list import PagedList as TheirPagedList
 
 import mlquery.entities as ours
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+from mlquery.store import makers
 
 ENTITIES = (
     *("Dataset", "DatasetInput", "Experiment", "ExperimentTag", "FileInfo", "InputTag", "Metric", "Param"),
@@ -155,3 +156,19 @@ def test_entities_are_frozen() -> None:
 
     with pytest.raises(AttributeError):
         info.status = "FINISHED"
+
+
+def test_entities_made_in_bulk_are_those_that_the_constructors_make() -> None:
+    fields = ("r1", "7", "ann", "RUNNING", 5, None, "active", "x/y", "calm-heron-1")
+    data = ({"m": 1.5}, {"p": "a"}, {"t": "v"})
+    run = ours.Run(ours.RunInfo(*fields), ours.RunData(*data), ours.EMPTY, ours.EMPTY)
+
+    made = makers.make_run(makers.make_info(*fields), makers.make_data(*data), ours.EMPTY, ours.EMPTY)
+    point = makers.make_point("m", 1.5, 10, 2)
+
+    assert (run, repr(run)) == (made, repr(made))
+    assert ours.Metric("m", 1.5, 10, 2) == point
+    assert [ours.Run, ours.RunInfo, ours.RunData, ours.Metric] == [type(e) for e in (made, made.info, made.data, point)]
+    for entity, name in ((made, "info"), (made.info, "status"), (made.data, "tags"), (point, "value")):
+        with pytest.raises(AttributeError):
+            setattr(entity, name, None)

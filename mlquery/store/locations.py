@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
@@ -22,6 +23,15 @@ def run_location(root: str, run_id: str) -> str:
     """Return where a run keeps its artifacts; `root` is the location of its experiment."""
     before, after = _halves(root)
     return f"{before}{run_id}/artifacts{after}"
+
+
+def run_locations(roots: Mapping[str, str], experiment_ids: Sequence[Any], run_ids: Iterable[str]) -> list[str | None]:
+    """Return where runs keep their artifacts; None for those whose experiment has no location."""
+    around = {one: None if (root := roots.get(one)) is None else _halves(root) for one in set(experiment_ids)}
+    return [
+        halves and f"{halves[0]}{run_id}/artifacts{halves[1]}"
+        for halves, run_id in zip(map(around.__getitem__, experiment_ids), run_ids, strict=True)
+    ]
 
 
 @lru_cache(maxsize=1024)

@@ -3,71 +3,88 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import itemgetter
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import Any, Final, TypeVar
 
-from mlquery.store.columns import MISSING, IntColumn, MetricCells, MetricColumn, TextCells, TextColumn
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.store.columns import ABSENT, MISSING, IntColumn, MetricCells, MetricColumn, TextCells, TextColumn
 from mlquery.store.order import Rows
 from mlquery.store.table import Columns
 
 _FEW_KEYS: Final = 64
 
 Record = dict[str, Any]
+Mask = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int32]
+V = TypeVar("V", TextColumn, MetricColumn)
 
 
 def texts_of(column: TextColumn, rows: Rows) -> list[str | None]:
     """Return the texts of rows, None for those that have none."""
-    table = column.table
-    return [table[code] if code >= 0 else None for code in column.codes[rows].tolist()]
+    codes, table = column.codes[rows], column.table
+    if (codes >= 0).all():
+        return _texts_behind(table, codes)  # type: ignore[return-value]
+    return [table[code] if code >= 0 else None for code in codes.tolist()]
 
 
 def times_of(column: IntColumn, rows: Rows) -> list[int | None]:
     """Return the times of rows in ms UTC, None for those that are not known."""
-    return [None if time == MISSING else time for time in column.values[rows].tolist()]
+    times: list[int | None] = column.values[rows].tolist()
+    return [None if time == MISSING else time for time in times] if MISSING in times else times
 
 
 def text_records(columns: Columns[Any, TextColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
     """Return the params or tags of rows, a dictionary each."""
-    return _records(columns, keys_of, rows, _any_texts)
+    return _records(columns, keys_of, rows, _texts_present)
 
 
 def metric_records(columns: Columns[Any, MetricColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
     """Return the latest metrics of rows, a dictionary each."""
-    return _records(columns, keys_of, rows, lambda column, some: column.values[some].tolist())
+    return _records(columns, keys_of, rows, _values_present)
 
 
-def _any_texts(column: TextColumn, rows: Rows) -> Iterable[str]:
-    """Return the texts of rows; where there is none, any other, which nobody reads."""
-    return map(column.table.__getitem__, column.codes[rows].tolist())
+def _texts_present(column: TextColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[str]]:
+    codes = column.codes[rows]
+    has_key = None if all_have_it else codes >= 0
+    return has_key, _texts_behind(column.table, codes if has_key is None else codes[has_key])
+
+
+def _values_present(column: MetricColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[float]]:
+    values = column.values[rows]
+    has_key = None if all_have_it else column.states[rows] != ABSENT
+    return has_key, (values if has_key is None else values[has_key]).tolist()
+
+
+def _texts_behind(table: list[str], codes: Codes) -> list[str]:
+    if 4 * len(table) < len(codes):  # NumPy looks up twice as fast, once the table is one of its arrays
+        texts: list[str] = np.array(table, object)[codes].tolist()
+        return texts
+    return [table[code] for code in codes.tolist()]
 
 
 def _records(
-    columns: Columns[Any, Any],
+    columns: Columns[Any, V],
     keys_of: Sequence[tuple[str, ...]],
     rows: Rows,
-    read: Callable[[Any, Rows], Iterable[Any]],
+    read: Callable[[V, Rows, bool], tuple[Mask | None, list[Any]]],
 ) -> list[Record]:
+    """Return dictionaries with the keys of each row in their order, filled in column by column."""
     shapes = [keys_of[row] for row in rows.tolist()]
     kinds = {id(shape): shape for shape in shapes}
-    keys = list(dict.fromkeys(key for shape in kinds.values() for key in shape))
-    if not keys:
-        return [{} for _ in shapes]
+    keys = dict.fromkeys(key for shape in kinds.values() for key in shape)
     if len(keys) > _FEW_KEYS:
         return _by_shape(columns.cells, shapes, rows)
-    table = zip(*[read(columns[key], rows) for key in keys])  # noqa: B905  # a check of every row would cost a tenth
-    if len(kinds) == 1:
-        return [dict(zip(keys, values)) for values in table]  # noqa: B905
-    pick = {name: _picker(shape, keys) for name, shape in kinds.items()}
-    return [dict(zip(shape, pick[id(shape)](values))) for shape, values in zip(shapes, table)]  # noqa: B905
-
-
-def _picker(shape: tuple[str, ...], keys: list[str]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return the function that takes the values of some keys out of those of all."""
-    places = [keys.index(key) for key in shape]
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda values: tuple(values[place] for place in places)
+    blank = {name: dict.fromkeys(shape) for name, shape in kinds.items()}
+    records: list[Record] = [blank[id(shape)].copy() for shape in shapes]
+    for key in keys:
+        has_key, values = read(columns[key], rows, len(kinds) == 1)
+        with_key = records if has_key is None else compress(records, has_key.tolist())
+        for record, value in zip(with_key, values):  # noqa: B905  # a check of every row would cost a tenth
+            record[key] = value
+    return records
 
 
 def _by_shape(cells: Mapping[str, TextCells | MetricCells], shapes: list[tuple[str, ...]], rows: Rows) -> list[Record]:

@@ -13,11 +13,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunData, RunInfo, RunInputs
+from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunInfo, RunInputs
 from mlquery.store.cells import Cells
 from mlquery.store.checks import Point
 from mlquery.store.columns import TextCells, TextColumn
-from mlquery.store.locations import run_location
+from mlquery.store.locations import run_location, run_locations
+from mlquery.store.makers import make_data, make_info, make_run
 from mlquery.store.order import Rows
 from mlquery.store.records import metric_records, text_records, texts_of, times_of
 from mlquery.store.table import STAGES, Columns, Table, texts_at
@@ -25,7 +26,7 @@ from mlquery.store.table import STAGES, Columns, Table, texts_at
 RUN_NAME = "mlflow.runName"
 
 _INFO_TEXTS: Final = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
-_FEW_RUNS: Final = 8
+_FEW_RUNS: Final = 16
 
 
 class RunTexts(Columns[TextCells, TextColumn]):
@@ -139,14 +140,14 @@ class RunTable(Table):
     def info_at(self, row: int) -> RunInfo:
         """Return what is known of every run."""
         cells, times = self.texts.cells, self.times.cells
-        return RunInfo(
+        return make_info(
             self.ids[row],
-            cells["experiment_id"].text(row),  # type: ignore[arg-type]
-            cells["user_id"].text(row),  # type: ignore[arg-type]
-            cells["status"].text(row),  # type: ignore[arg-type]
-            times["start_time"].time(row),  # type: ignore[arg-type]
+            cells["experiment_id"].text(row),
+            cells["user_id"].text(row),
+            cells["status"].text(row),
+            times["start_time"].time(row),
             times["end_time"].time(row),
-            cells["lifecycle_stage"].text(row),  # type: ignore[arg-type]
+            cells["lifecycle_stage"].text(row),
             self.artifact_uri(row),
             cells["run_name"].text(row),
         )
@@ -155,8 +156,8 @@ class RunTable(Table):
         """Return the run of a row, as it is now."""
         metrics = self.metrics.cells
         values = {key: metrics[key].value(row) for key in self.metric_keys[row]}
-        data = RunData(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
-        return Run(self.info_at(row), data, self._inputs_at(row), EMPTY)
+        data = make_data(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
+        return make_run(self.info_at(row), data, self._inputs_at(row), EMPTY)
 
     def runs_at(self, rows: Sequence[int] | Rows) -> list[Run]:
         """Return the runs of many rows, read column by column."""
@@ -166,19 +167,20 @@ class RunTable(Table):
         metrics = metric_records(self.metrics, self.metric_keys, wanted)
         params = text_records(self.params, self.param_keys, wanted)
         tags = text_records(self.tags, self.tag_keys, wanted)
-        data = map(RunData, metrics, params, tags)
-        inputs = map(self._inputs_at, wanted.tolist())
-        return list(map(Run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))
+        data = map(make_data, metrics, params, tags)
+        inputs = map(self._inputs_at, wanted.tolist()) if self.inputs else repeat(EMPTY)
+        return list(map(make_run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))
 
     def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
-        texts = {name: texts_of(self.texts[name], rows) for name in _INFO_TEXTS}
+        taken = rows.tolist()
+        ids = [self.ids[row] for row in taken]
+        experiments, users, statuses, stages, names = (texts_of(self.texts[name], rows) for name in _INFO_TEXTS)
         start_times, end_times = (times_of(self.times[name], rows) for name in ("start_time", "end_time"))
-        columns: list[Iterable[Any]] = [
-            *(map(self.ids.__getitem__, rows.tolist()), texts["experiment_id"], texts["user_id"], texts["status"]),
-            *(start_times, end_times, texts["lifecycle_stage"]),
-            *(map(self.artifact_uri, rows.tolist()), texts["run_name"]),
-        ]
-        return map(RunInfo, *columns)
+        uris = run_locations(self.roots, experiments, ids)
+        for place, row in enumerate(taken) if self.own_artifact_uris else ():
+            if row in self.own_artifact_uris:
+                uris[place] = self.own_artifact_uris[row]
+        return map(make_info, ids, experiments, users, statuses, start_times, end_times, stages, uris, names)
 
     def _inputs_at(self, row: int) -> Any:
         found = self.inputs.get(row)
