@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 class Cells:
     """The cells of one key. The first of `arrays` marks presence: a row without the key holds its fill there."""
 
-    __slots__ = ("arrays", "count", "owner", "rows", "views")
+    __slots__ = ("arrays", "count", "owner", "rows", "shown", "views")
 
     typecodes: ClassVar[str]
     fills: ClassVar[tuple[float, ...]]
@@ -35,6 +35,7 @@ class Cells:
         self.arrays: tuple[array[Any], ...] = tuple(array(code) for code in self.typecodes)
         self.count = 0
         self.views: tuple[Array, ...] | None = None
+        self.shown: tuple[int, Any] | None = None  # the column of so many rows that dense cells were last read as
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
@@ -43,7 +44,7 @@ class Cells:
         new.rows = None if self.rows is None else self.rows[:]
         new.arrays = tuple(cells[:] for cells in self.arrays)
         new.count = self.count
-        new.views = None
+        new.views = new.shown = None
         return new
 
     def slot(self, row: int) -> int:
@@ -90,7 +91,7 @@ class Cells:
 
     def reach(self, size: int) -> None:
         """Make dense arrays cover `size` rows, or make the cells sparse if they are few."""
-        self.views = None
+        self.views = self.shown = None
         if self.count * _SPARSE_BELOW < size:
             self._gather()
             return

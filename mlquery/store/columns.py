@@ -144,7 +144,8 @@ class TextCells(Cells):
         new_code = {old: new for new, old in enumerate(used)} | {-1: -1}
         self.table = [old_table[code] for code in used]
         self.index = {text: code for code, text in enumerate(self.table)}
-        self.arrays, self.views = (array("i", [new_code[code] for code in codes]),), None
+        self.arrays = (array("i", [new_code[code] for code in codes]),)
+        self.views = self.shown = None
 
 
 class MetricCells(Cells):

@@ -42,12 +42,18 @@ class Columns(Mapping[str, V], Generic[C, V]):
 
     def __getitem__(self, key: str) -> V:
         cells, size = self.cells[key], self._table.size
+        if cells.shown is not None and cells.shown[0] == size:
+            column: V = cells.shown[1]
+            return column
         if cells.is_short_of(size):
             cells = self.to_write(key)
             cells.reach(size)
-        if cells.rows is not None:
+        column = self._view(cells, size)
+        if cells.rows is None:
+            cells.shown = size, column
+        else:
             self._remember(key, cells)
-        return self._view(cells, size)
+        return column
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.cells)

@@ -231,7 +231,8 @@ def _fill(cells: Cells, rows: npt.NDArray[Any], columns: Sequence[npt.NDArray[An
         cell.frombytes(whole.tobytes())
         filled.append(cell)
     cells.rows = None if is_dense else array("i", rows.astype("i").tobytes())
-    cells.arrays, cells.count, cells.views = tuple(filled), len(rows), None
+    cells.arrays, cells.count = tuple(filled), len(rows)
+    cells.views = cells.shown = None
 
 
 def _shapes_restored(
