@@ -20,6 +20,7 @@ from mlquery.store.columns import ABSENT, MISSING, NAN, NUMBER
 
 Rows = npt.NDArray[np.int64]
 _LAST = np.iinfo(np.int64).max
+_SAMPLE = 64  # times the limit
 _START_TIME, _RUN_ID = FieldRef(Kind.ATTRIBUTE, "start_time"), FieldRef(Kind.ATTRIBUTE, "run_id")
 
 
@@ -31,12 +32,12 @@ def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
     keys = _keys_beyond_default(plan)
     if listed is not None:
         base = _newest_first(listed, table)
-        found = base if test is None else base[test(base)]
+        found = base if test is None else base.compress(test(base))
         return _in_order(found, keys, table, limit)
     base = table.default_order()
     if not keys:
         return _first(base, test, limit)
-    found = base if test is None else base[test(slice(None))[base]]
+    found = base if test is None else _passing(base, test)
     return _in_order(found, keys, table, limit)
 
 
@@ -109,7 +110,7 @@ def _first(base: Rows, test: Test | None, limit: int | None) -> Rows:
         return base[:limit]
     if limit is not None and len(base) > 16 * limit:
         return _first_in_chunks(base, test, limit)
-    return base[test(slice(None))[base]][:limit]
+    return _passing(base, test)[:limit]
 
 
 def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
@@ -117,20 +118,24 @@ def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
     count, start, size = 0, 0, 4 * max(limit, 64)
     while count < limit and start + size < len(base) // 4:
         chunk = base[start : start + size]
-        found.append(chunk[test(chunk)])
+        found.append(chunk.compress(test(chunk)))
         count, start, size = count + len(found[-1]), start + size, 2 * size
     if count < limit:
-        rest = base[start:]
-        found.append(rest[test(slice(None))[rest]])
+        found.append(_passing(base[start:], test))
     return np.concatenate(found)[:limit]
+
+
+def _passing(base: Rows, test: Test) -> Rows:
+    """Return the candidates that pass, all rows being tested in the order in which they are stored."""
+    return base.compress(test(slice(None))[base])  # several times as fast as a mask between brackets
 
 
 def _in_order(found: Rows, keys: list[SortKey], table: Any, limit: int | None) -> Rows:
     """Return candidates in the order of the keys, equal ones as they come."""
     if limit is not None and len(found) > 4 * max(limit, 64):
-        found = _contenders(found, _ranks(keys[0], table), limit)
+        found = _contenders(found, _ranks(keys[0], table, found), limit)
     for key in reversed(keys):
-        found = found[np.argsort(_ranks(key, table)[found], kind="stable")]
+        found = found[np.argsort(_ranks(key, table, found), kind="stable")]
         found = _missing_to_their_end(found, key, table)
     return found[:limit]
 
@@ -138,44 +143,47 @@ def _in_order(found: Rows, keys: list[SortKey], table: Any, limit: int | None) -
 def _contenders(found: Rows, ranks: npt.NDArray[Any], limit: int) -> Rows:
     """Return the candidates that can be among the first `limit` by their first key, ties included.
 
-    NaN and missing values rank at infinity; when the limit reaches into them, all stay.
+    What a part of them is bounded by leaves few of all to find the exact bound among. When the limit reaches into NaN
+    and missing values, which rank last, all stay.
     """
-    values = ranks[found]
-    bound = np.partition(values, limit - 1)[limit - 1]
-    is_plain = bound < (np.inf if values.dtype.kind == "f" else _LAST)
-    return found[values <= bound] if is_plain else found
+    for part in (_SAMPLE * limit, len(ranks)):
+        bound = np.partition(ranks[:part], limit - 1)[limit - 1]
+        if bound < (np.inf if ranks.dtype.kind == "f" else _LAST):
+            within = ranks <= bound
+            found, ranks = found.compress(within), ranks.compress(within)
+    return found
 
 
-def _ranks(key: SortKey, table: Any) -> npt.NDArray[Any]:
-    """Return numbers (n,) that sort as the key does; NaN, missing values rank last."""
+def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
+    """Return numbers (len(rows),) that sort as the key does; NaN, missing values rank last."""
     match key.field:
         case FieldRef(Kind.METRIC, name):
-            return _metric_ranks(table.metrics.get(name), key.descending, table.size)
+            return _metric_ranks(table.metrics.get(name), key.descending, rows)
         case FieldRef(Kind.PARAM, name):
-            return _text_ranks(table.params.get(name), key, table.size)
+            return _text_ranks(table.params.get(name), key, rows)
         case FieldRef(Kind.TAG, name):
-            return _text_ranks(table.tags.get(name), key, table.size)
+            return _text_ranks(table.tags.get(name), key, rows)
         case FieldRef(Kind.ATTRIBUTE, "duration"):
-            return _time_ranks(durations(table)[0], key.descending)
+            return _time_ranks(durations(table)[0][rows], key.descending)
         case FieldRef(Kind.ATTRIBUTE, name) if name in table.times:
-            return _time_ranks(table.times[name].values, key.descending)
-    return _text_ranks(table.texts.get(key.field.key), key, table.size)
+            return _time_ranks(table.times[name].values[rows], key.descending)
+    return _text_ranks(table.texts.get(key.field.key), key, rows)
 
 
-def _metric_ranks(column: Any, descending: bool, size: int) -> npt.NDArray[Any]:
+def _metric_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]:
     if column is None:
-        return np.full(size, np.inf)
-    values = -column.values if descending else column.values
-    return np.where(np.isnan(values), np.inf, values)
+        return np.full(len(rows), np.inf)
+    values = column.values[rows]  # NumPy sorts NaN last
+    return -values if descending else values
 
 
 def _time_ranks(values: npt.NDArray[np.int64], descending: bool) -> npt.NDArray[Any]:
     return np.where(values == MISSING, _LAST, -values if descending else values)
 
 
-def _text_ranks(column: Any, key: SortKey, size: int) -> npt.NDArray[Any]:
+def _text_ranks(column: Any, key: SortKey, rows: Rows) -> npt.NDArray[Any]:
     if column is None:
-        return np.full(size, _LAST)
+        return np.full(len(rows), _LAST)
     rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else None
     texts = column.table
     ranks = np.empty(len(texts) + 1, dtype=np.int64)
@@ -185,7 +193,7 @@ def _text_ranks(column: Any, key: SortKey, size: int) -> npt.NDArray[Any]:
     if key.descending:
         ranks = -ranks
     ranks[-1] = _LAST
-    spread: npt.NDArray[Any] = ranks[column.codes]
+    spread: npt.NDArray[Any] = ranks[column.codes[rows]]
     return spread
 
 
@@ -198,6 +206,6 @@ def _missing_to_their_end(found: Rows, key: SortKey, table: Any) -> Rows:
         states = column.states[found]
         return np.concatenate([found[states == state] for state in (NUMBER, NAN, ABSENT)])
     if key.missing_is_least and not key.descending:
-        is_missing = _ranks(key, table)[found] == _LAST
+        is_missing = _ranks(key, table, found) == _LAST
         return np.concatenate([found[is_missing], found[~is_missing]])
     return found
