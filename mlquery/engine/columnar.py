@@ -114,12 +114,14 @@ def _first(base: Rows, test: Test | None, limit: int | None) -> Rows:
 
 
 def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
+    """Look at as many more candidates as the share of those that passed so far lets expect, or at all if it is few."""
     found: list[Rows] = []
     count, start, size = 0, 0, 4 * max(limit, 64)
     while count < limit and start + size < len(base) // 4:
         chunk = base[start : start + size]
         found.append(chunk.compress(test(chunk)))
-        count, start, size = count + len(found[-1]), start + size, 2 * size
+        count, start = count + len(found[-1]), start + size
+        size = max(size, (limit - count) * start * 5 // (4 * max(count, 1)))
     if count < limit:
         found.append(_passing(base[start:], test))
     return np.concatenate(found)[:limit]
@@ -173,7 +175,7 @@ def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
 def _metric_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]:
     if column is None:
         return np.full(len(rows), np.inf)
-    values = column.values[rows]  # NumPy sorts NaN last
+    values: npt.NDArray[Any] = column.values[rows]  # NumPy sorts NaN last
     return -values if descending else values
 
 

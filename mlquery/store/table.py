@@ -19,8 +19,10 @@ from mlquery.store.order import NewestFirst, Rows
 C = TypeVar("C", bound=Cells)
 V = TypeVar("V")
 
-STAGES: Final = ("active", "deleted")
-ACTIVE: Final = 0  # the code of "active" in every column of lifecycle stages
+# What every column of lifecycle stages begins with; "deleted" comes with the first row that is, so that a search asks no
+# row for its stage before.
+STAGES: Final = ("active",)
+ACTIVE: Final = 0  # the code of "active"
 
 _SPREAD_OUT_CELLS: Final = 1 << 23
 _SHAPES: Final = 1 << 12
