@@ -7,6 +7,7 @@ integer milliseconds UTC. Knows no query text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, overload
 
 import attrs
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from mlquery.entities import Metric
 from mlquery.errors import invalid_parameter
 from mlquery.store import Store
+from mlquery.store.makers import make_point
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -56,8 +58,7 @@ class Points(Sequence[Metric]):
         for start in range(0, len(self), _PIECE):
             piece = slice(start, start + _PIECE)
             columns = self.values[piece].tolist(), self.timestamps[piece].tolist(), self.steps[piece].tolist()
-            for value, timestamp, step in zip(*columns, strict=True):
-                yield Metric(self.key, value, timestamp, step)
+            yield from map(make_point, repeat(self.key), *columns)
 
     def __repr__(self) -> str:
         """Say what and how many."""

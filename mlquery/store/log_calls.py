@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_paramete
 from mlquery.store.checks import check_batch, check_metric, check_param, check_run_id, check_tag, over_service_limit
 from mlquery.store.history_pages import next_token, offset_of
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.makers import make_point
 from mlquery.store.run_calls import RunCalls
 from mlquery.store.run_table import RUN_NAME
 
@@ -97,8 +99,8 @@ class LogCalls(RunCalls):
             values, timestamps, steps = self.runs.points(run_id, metric_key)
             stop = len(values) if max_results is None else min(len(values), offset + max(0, max_results))
             part = slice(offset, stop)
-            rows = zip(values[part].tolist(), timestamps[part].tolist(), steps[part].tolist(), strict=True)
-        points = [Metric(metric_key, value, timestamp, step) for value, timestamp, step in rows]
+            columns = values[part].tolist(), timestamps[part].tolist(), steps[part].tolist()
+        points = map(make_point, repeat(metric_key), *columns)
         return PagedList(points, next_token(stop) if stop < len(values) else None)
 
     def history(
