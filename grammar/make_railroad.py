@@ -19,10 +19,10 @@ import pyparsing as pp
 import railroad
 
 from mlquery.language import tokens
-from mlquery.language.parser import GRAMMAR
+from mlquery.language.grammar import GRAMMAR
 
 FILE = Path(__file__).with_name("railroad.svg")
-NOTICE = "<!-- Generated from mlquery/language/parser.py by `python grammar/make_railroad.py`; do not edit. -->"
+NOTICE = "<!-- Generated from mlquery/language/grammar.py by `python grammar/make_railroad.py`; do not edit. -->"
 CAPTION = (
     "Words may be written in any case. Blanks may stand between any two pieces, save around the dots",
     "of a field, inside a word and inside quotes; two words that would touch need one. Green pieces are",

@@ -22,7 +22,8 @@ MODULES = {
 STAIRS = (
     {"mlquery.errors", "mlquery.lifecycle"},
     {"mlquery.entities", "mlquery.language.syntax", "mlquery.language.plan", "mlquery.language.tokens"},
-    {"mlquery.language.render", "mlquery.language.advice"},
+    {"mlquery.language.render", "mlquery.language.advice", "mlquery.language.pieces"},
+    {"mlquery.language.grammar"},
     {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},
     {"mlquery.language.findings", "mlquery.language.orders", "mlquery.language.prompts"},
     {"mlquery.language.fields"},
@@ -162,7 +163,7 @@ def direct_modules(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [
-        ("pyparsing", {"mlquery.language.parser"}),
+        ("pyparsing", {"mlquery.language.grammar"}),
         ("pandas", {"mlquery.frame"}),
         (
             "numpy",

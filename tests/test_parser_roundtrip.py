@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from mlquery.errors import Span
-from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.grammar import tree_of
+from mlquery.language.parser import parse_filter, parse_order_by, plain_conjunction
 from mlquery.language.render import render
 from mlquery.language.syntax import (
     And,
@@ -163,3 +164,40 @@ def test_the_canonical_text_of_a_tree(tree: Expression, text: str) -> None:
 def test_what_no_text_can_say_is_not_written(part: Name | Text | Items | OrderTerm) -> None:
     with pytest.raises(ValueError, match=r"no quotes can hold|cannot stand without quotes"):
         render(part)
+
+
+@SETTINGS
+@given(spelled_trees())
+def test_what_is_read_without_the_grammar_is_what_the_grammar_reads(pair: tuple[Expression, str]) -> None:
+    _, text = pair
+
+    for cut in range(len(text)):  # every beginning and every end of it, most of which are no filters
+        for piece in (text[cut:], text[:cut]):
+            assert plain_conjunction(piece) in (None, tree_of(piece))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "metrics.auc > 0.7",
+        "params.opt = 'adam' AND metrics.auc>.5 and\ttags.`a b` != \"it''s\"",
+        "a=1 AND b = -2e-3  AND AND c <> 'AND d = 1'",
+        "attributes.\"start time\" >= 10 AND `x``y` == ''",
+    ],
+)
+def test_comparisons_joined_by_and_are_read_without_the_grammar(text: str) -> None:
+    expected = tree_of(text)
+
+    assert expected is not None
+    assert expected == plain_conjunction(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a = 1 AND", " a = 1", "a = 1 ", "a = 1 b = 2", "a = 1 OR b = 2", "NOT a = 1", "(a = 1)", "a IS NULL"),
+        *("a BETWEEN 1 AND 2", "a IN ('b')", "a LIKE 'b'", "a = 1ANDb = 2", "a = 'b", "a = b", "case = 1", "a == = 1"),
+    ],
+)
+def test_anything_else_is_left_to_the_grammar(text: str) -> None:
+    assert plain_conjunction(text) is None

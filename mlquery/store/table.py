@@ -19,8 +19,8 @@ from mlquery.store.order import NewestFirst, Rows
 C = TypeVar("C", bound=Cells)
 V = TypeVar("V")
 
-# What every column of lifecycle stages begins with; "deleted" comes with the first row that is, so that a search asks no
-# row for its stage before.
+# What every column of lifecycle stages begins with; "deleted" comes with the first row that is, so that until then a
+# search asks no row for its stage.
 STAGES: Final = ("active",)
 ACTIVE: Final = 0  # the code of "active"
 

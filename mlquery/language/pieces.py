@@ -1,0 +1,39 @@
+"""From a match of one of the language's expressions to a node of the syntax tree. Knows no other text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mlquery.errors import Span
+from mlquery.language.syntax import And, Expression, Name, Number, Text
+
+
+def name_of(match: re.Match[str]) -> Name:
+    """Return the name in a match of `tokens.NAME` or of something that contains it."""
+    prefix, quoted, key, bare, bare_quoted = match.group("prefix", "quoted", "key", "bare", "bare_quoted")
+    in_quotes = quoted or bare_quoted
+    written = _without_quotes(in_quotes) if in_quotes else key or bare
+    return Name(prefix, written, in_quotes is not None, Span(*match.span("name")))
+
+
+def _without_quotes(text: str) -> str:
+    inner = text[1:-1]
+    is_backticked_again = text[0] != "`" and len(inner) > 1 and inner[0] == inner[-1] == "`"
+    return inner[1:-1] if is_backticked_again else inner
+
+
+def literal_of(match: re.Match[str], group: str | int = 0) -> Text | Number:
+    """Return the text or the number that a match, or a group of it, consists of."""
+    written, span = match[group], Span(*match.span(group))
+    return Text(written[1:-1], span) if written[0] in "'\"" else Number(written, span)
+
+
+def conjunction_of(operands: Sequence[Expression]) -> Expression:
+    """Return what holds when all operands do; one alone is itself."""
+    return operands[0] if len(operands) == 1 else And(tuple(operands), covering(operands))
+
+
+def covering(operands: Sequence[Expression]) -> Span:
+    """Return the span from the first operand to the last."""
+    return Span(operands[0].span.start, operands[-1].span.stop)
