@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -86,7 +85,7 @@ def download(store: Store, run_id: str, path: str | None, dst_path: str | os.Pat
         StoreError: RESOURCE_DOES_NOT_EXIST, there is no such artifact.
     """
     folder, name = posixpath.split((path or "").rstrip("/"))
-    local = Path(tempfile.mkdtemp() if dst_path is None else os.path.abspath(dst_path))
+    local = Path(_temporary_folder() if dst_path is None else os.path.abspath(dst_path))
     local.mkdir(parents=True, exist_ok=True)
     found = list(_files_below(store, run_id, posixpath.join(folder, name)))
     if name and not found:
@@ -99,6 +98,12 @@ def download(store: Store, run_id: str, path: str | None, dst_path: str | os.Pat
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(store.artifacts.read(run_id, artifact))
     return str(local / name) if name else str(local)
+
+
+def _temporary_folder() -> str:
+    from tempfile import mkdtemp  # takes longer to load than the rest of this module
+
+    return mkdtemp()
 
 
 def _files_below(store: Store, run_id: str, path: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib import resources
+from pkgutil import get_data
 from typing import Any, Literal
 
 import attrs
@@ -244,7 +244,7 @@ def _no_feature(feature_id: str) -> Feature:
 def load_matrix(text: str | None = None) -> Matrix:
     """Return the matrix written in a TOML text, by default the one mlquery ships."""
     if text is None:
-        text = resources.files(__package__).joinpath("matrix.toml").read_text(encoding="utf-8")
+        text = (get_data(__package__, "matrix.toml") or b"").decode("utf-8")
     data = tomllib.loads(text)
     columns: dict[str, dict[str, Any]] = data["dialect"]
     features = tuple(_feature(row, columns) for row in data["feature"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
@@ -36,7 +35,9 @@ def to_csv(matrix: Matrix) -> str:
     """Return one line for each feature, dialect and exception."""
     out = io.StringIO()
     rows = list(_records(matrix))
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+    from csv import DictWriter  # not for those who never ask for it
+
+    writer = DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

@@ -8,7 +8,6 @@ Nothing here knows what is stored; rules about stored data (deleted runs, change
 from __future__ import annotations
 
 import json
-import logging
 import math
 import numbers
 import posixpath
@@ -33,7 +32,6 @@ _CHARACTERS: Final = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) "
     "and slashes (/)."
 )
-_logger: Final = logging.getLogger("mlquery.store")
 
 
 def invalid_value(path: str, value: object, reason: str = "") -> StoreError:
@@ -113,7 +111,9 @@ def _fit(what: str, value: str, limit: int) -> str:
         return value
     if not cuts_long_values():
         raise too_long(what, limit)
-    _logger.warning(
+    from logging import getLogger  # few stores have anything to say
+
+    getLogger("mlquery.store").warning(
         "%s '%s...' (%d characters) is truncated to %d characters to meet the length limit.",
         *(what, value[:100], len(value), limit),
     )
