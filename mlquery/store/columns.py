@@ -235,15 +235,10 @@ class MetricCells(Cells):
         _, values, timestamps, steps = self.arrays
         return (step, timestamp, _ranked(value)) > (steps[place], timestamps[place], _ranked(values[place]))
 
-    def points(self, row: int, to_keep: bool = False) -> tuple[array[float], array[int], array[int]]:
-        """Return values, timestamps and steps of a row, sorted by (timestamp, step, value).
-
-        With `to_keep` the next write works on a copy.
-        """
+    def points(self, row: int) -> tuple[array[float], array[int], array[int]]:
+        """Return values, timestamps and steps of a row, sorted by (timestamp, step, value)."""
         history = self.histories.get(row)
         if history is not None:
-            if to_keep:
-                history.owner = None
             return history.values, history.timestamps, history.steps
         place = self.slot(row)
         stop = place + 1 if place >= 0 else place

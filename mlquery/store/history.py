@@ -9,22 +9,33 @@ others are inserted. An exact duplicate is dropped. Runs, keys and pages are not
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+N = TypeVar("N", np.float64, np.int64)
+Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def read_only(points: array[Any], kind: type[N]) -> npt.NDArray[N]:
+    """Return an array that shows points without a copy."""
+    view = np.frombuffer(points, kind) if points else np.empty(0, kind)
+    view.flags.writeable = False
+    return view
 
 
 class History:
     """Points of one metric of one run; `owner` says which table may write to them."""
 
-    __slots__ = ("owner", "steps", "timestamps", "values")
+    __slots__ = ("owner", "shown", "steps", "timestamps", "values")
 
     def __init__(self, owner: object) -> None:
         self.owner = owner
         self.values: array[float] = array("d")
         self.timestamps: array[int] = array("q")
         self.steps: array[int] = array("q")
+        self.shown: Arrays | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -32,7 +43,7 @@ class History:
     def copy(self, owner: object) -> History:
         """Return a history of the same points that another owner may write to."""
         new = object.__new__(History)
-        new.owner = owner
+        new.owner, new.shown = owner, None
         new.values, new.timestamps, new.steps = self.values[:], self.timestamps[:], self.steps[:]
         return new
 
@@ -49,6 +60,17 @@ class History:
         self.values.insert(place, value)
         self.timestamps.insert(place, timestamp)
         self.steps.insert(place, step)
+
+    def arrays(self) -> Arrays:
+        """Return values, timestamps and steps as read-only arrays (points,); from now on writes work on a copy."""
+        self.owner = None
+        if self.shown is None:
+            self.shown = (
+                read_only(self.values, np.float64),
+                read_only(self.timestamps, np.int64),
+                read_only(self.steps, np.int64),
+            )
+        return self.shown
 
     def _rank_at(self, place: int) -> tuple[int, int, float, bool]:
         return _rank(self.values[place], self.timestamps[place], self.steps[place])

@@ -6,24 +6,18 @@ fails leaves nothing behind, whatever it fails on.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
 
 from mlquery.entities import Metric, PagedList, Param, RunTag
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.checks import check_batch, check_metric, check_param, check_run_id, check_tag, over_service_limit
+from mlquery.store.history import Arrays
 from mlquery.store.history_pages import next_token, offset_of
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.makers import make_point
 from mlquery.store.run_calls import RunCalls
 from mlquery.store.run_table import RUN_NAME
-
-N = TypeVar("N", np.float64, np.int64)
 
 
 class LogCalls(RunCalls):
@@ -103,16 +97,14 @@ class LogCalls(RunCalls):
         points = map(make_point, repeat(metric_key), *columns)
         return PagedList(points, next_token(stop) if stop < len(values) else None)
 
-    def history(
-        self, run_id: str, key: str
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def history(self, run_id: str, key: str) -> Arrays:
         """Return values, timestamps (ms UTC) and steps of a metric, each (points,), as snapshots that do not change.
 
         The order is that of `get_metric_history`; the arrays are empty for an unknown run or key.
         """
         with self.lock:
-            values, timestamps, steps = self.runs.points(run_id, key, to_keep=True)
-        return _view(values, np.float64), _view(timestamps, np.int64), _view(steps, np.int64)
+            values, timestamps, steps = self.runs.history(run_id, key)
+        return values.view(), timestamps.view(), steps.view()
 
     def _put_tags(self, row: int, tags: Sequence[tuple[str, str]]) -> None:
         self.runs.put_tags(row, [(key, value) for key, value in tags if key != RUN_NAME])
@@ -149,10 +141,3 @@ class LogCalls(RunCalls):
             size = len(self.runs.param_keys[row]) + added
             if size > limits.params_per_run:
                 raise over_service_limit("Parameters", limits.params_per_run, size)
-
-
-def _view(points: array[Any], kind: type[N]) -> npt.NDArray[N]:
-    """Return points as a read-only array, without a copy."""
-    view = np.frombuffer(points, kind) if points else np.empty(0, kind)
-    view.flags.writeable = False
-    return view

@@ -17,6 +17,7 @@ from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunInfo, RunInpu
 from mlquery.store.cells import Cells
 from mlquery.store.checks import Point
 from mlquery.store.columns import TextCells, TextColumn
+from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.makers import make_data, make_info, make_run
 from mlquery.store.order import Rows
@@ -109,12 +110,21 @@ class RunTable(Table):
         if new:
             self.metric_keys[row] = self.shape((*self.metric_keys[row], *new))
 
-    def points(self, run_id: str, key: str, to_keep: bool = False) -> tuple[array[float], array[int], array[int]]:
-        """Return values, timestamps and steps of a metric of a run; `to_keep` if later writes must not change them."""
+    def points(self, run_id: str, key: str) -> tuple[array[float], array[int], array[int]]:
+        """Return values, timestamps and steps of a metric of a run, good until the next write."""
         row, cells = self.row_of.get(run_id), self.metrics.cells.get(key)
         if row is None or cells is None:
             return array("d"), array("q"), array("q")
-        return cells.points(row, to_keep)
+        return cells.points(row)
+
+    def history(self, run_id: str, key: str) -> Arrays:
+        """Return values, timestamps and steps of a metric of a run as arrays that later writes do not change."""
+        row, cells = self.row_of.get(run_id), self.metrics.cells.get(key)
+        history = None if row is None or cells is None else cells.histories.get(row)
+        if history is not None:
+            return history.arrays()
+        values, timestamps, steps = self.points(run_id, key)
+        return read_only(values, np.float64), read_only(timestamps, np.int64), read_only(steps, np.int64)
 
     def load_points(
         self, row: int, key: str, values: npt.NDArray[Any], timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]
