@@ -28,6 +28,7 @@ _TIMES = ("start_time", "end_time")
 # The largest page a search may ask for; MLflow's fluent API asks for 10,000, which gives the same rows.
 _PAGE = 50_000
 _FEW_KEYS = 256
+_MANY_COLUMNS = 100
 
 C = TypeVar("C")
 
@@ -90,14 +91,13 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
     with store.lock:
         runs = store.runs
         text = pd.Series(["a"]).dtype  # what pandas stores text in, under the options of the moment
-        frame = {name: _text_array(runs.texts[name].table, runs.texts[name].codes[rows], text) for name in _TEXTS}
-        frame |= {name: _time_array(runs.times[name].values[rows]) for name in _TIMES}
+        frame = {name: _named_array(runs, name, rows, text) for name in _TEXTS + _TIMES}
         for key, metric in _present(runs.metrics, runs.metric_keys, rows, _states):
             frame[f"metrics.{key}"] = metric.values[rows]
         for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
             for key, column in _present(columns, keys, rows, _codes):
                 frame[f"{prefix}.{key}"] = _text_array(column.table, column.codes[rows], text)
-        return DataFrame(frame)
+        return _framed(frame)
 
 
 def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFrame:
@@ -110,13 +110,24 @@ def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFram
     """
     with store.lock:
         text = pd.Series(["a"]).dtype
-        return DataFrame({name: _named_array(store.runs, name, rows, text) for name in columns})
+        return _framed({name: _named_array(store.runs, name, rows, text) for name in columns})
+
+
+def _framed(arrays: Mapping[str, Any]) -> DataFrame:
+    """Return the frame of arrays that nobody else holds, which takes twice the memory when it copies them.
+
+    It does so for the sake of many columns: pandas warns of more than a hundred when they are not put together.
+    """
+    return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
 
 
 def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
     prefix, _, key = name.partition(".")
     if name in _TIMES:
         return _time_array(runs.times[name].values[rows])
+    if name == "artifact_uri":
+        uris = runs.artifact_uris(rows)
+        return pd.array(np.array(uris, dtype=object), dtype=text) if uris.count(None) < len(uris) else uris
     if name in _TEXTS:
         return _text_array(runs.texts[name].table, runs.texts[name].codes[rows], text)
     if prefix == "metrics" and key:

@@ -139,6 +139,16 @@ class RunTable(Table):
             return self.own_artifact_uris[row]
         return self._default_uri(row)
 
+    def artifact_uris(self, rows: Rows) -> list[str | None]:
+        """Return where runs keep their artifacts, without making a column of it."""
+        taken = rows.tolist()
+        ids = [self.ids[row] for row in taken]
+        uris = run_locations(self.roots, texts_of(self.texts["experiment_id"], rows), ids)
+        for place, row in enumerate(taken) if self.own_artifact_uris else ():
+            if row in self.own_artifact_uris:
+                uris[place] = self.own_artifact_uris[row]
+        return uris
+
     def fill_artifact_uris(self) -> None:
         """Make the column of artifact URIs cover all rows."""
         for row in range(self._uris_made, len(self.ids)):
@@ -182,14 +192,10 @@ class RunTable(Table):
         return list(map(make_run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))
 
     def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
-        taken = rows.tolist()
-        ids = [self.ids[row] for row in taken]
+        ids = [self.ids[row] for row in rows.tolist()]
         experiments, users, statuses, stages, names = (texts_of(self.texts[name], rows) for name in _INFO_TEXTS)
         start_times, end_times = (times_of(self.times[name], rows) for name in ("start_time", "end_time"))
-        uris = run_locations(self.roots, experiments, ids)
-        for place, row in enumerate(taken) if self.own_artifact_uris else ():
-            if row in self.own_artifact_uris:
-                uris[place] = self.own_artifact_uris[row]
+        uris = self.artifact_uris(rows)
         return map(make_info, ids, experiments, users, statuses, start_times, end_times, stages, uris, names)
 
     def _inputs_at(self, row: int) -> Any:
