@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 _DENSE_FROM: Final = 8  # dense once at least 1/8 of the rows have the key,
 _SPARSE_BELOW: Final = 16  # sparse again when a dense column would have to grow to more than 16 times its cells
+_ALWAYS_DOUBLE: Final = 1 << 16
 
 Array = npt.NDArray[Any]
 
@@ -95,7 +96,7 @@ class Cells:
         if self.count * _SPARSE_BELOW < size:
             self._gather()
             return
-        extra = _room(size) - len(self.arrays[0])
+        extra = room_for(size) - len(self.arrays[0])
         pairs = zip(self.typecodes, self.fills, self.arrays, strict=True)
         # New arrays, because those that a view looks at cannot be resized.
         self.arrays = tuple(cells + array(code, [fill]) * extra for code, fill, cells in pairs)
@@ -121,7 +122,7 @@ class Cells:
 
     def _spread(self, size: int) -> None:
         assert self.rows is not None
-        room = _room(size)
+        room = room_for(size)
         spread = tuple(array(code, [fill]) * room for code, fill in zip(self.typecodes, self.fills, strict=True))
         for place, row in enumerate(self.rows):
             for new, old in zip(spread, self.arrays, strict=True):
@@ -135,6 +136,10 @@ class Cells:
         self.rows = array("i", rows)
 
 
-def _room(size: int) -> int:
-    """Return the capacity for `size` cells: a power of two, so that growing is rare."""
-    return max(8, 1 << (size - 1).bit_length())
+def room_for(size: int) -> int:
+    """Return the capacity for `size` cells: a power of two, or an eighth of one more where so much would lie idle."""
+    double = max(8, 1 << (size - 1).bit_length())
+    if double <= _ALWAYS_DOUBLE:
+        return double
+    step = double // 16
+    return -(-size // step) * step

@@ -59,11 +59,11 @@ class NewestFirst:
             kept[place] = row
         self._oldest_first, self._size = kept, size + 1
 
-    def replace(self, oldest_first: list[int]) -> None:
+    def replace(self, oldest_first: Rows) -> None:
         """Take over a complete order."""
         self._size = len(oldest_first)
-        self._oldest_first = np.array(oldest_first or [0], np.int64)
-        self._newest = oldest_first[-1] if oldest_first else -1
+        self._oldest_first = oldest_first if len(oldest_first) else np.empty(8, np.int64)
+        self._newest = int(oldest_first[-1]) if len(oldest_first) else -1
         self._handed_out = False
 
     def _place_of(self, row: int, is_older: Callable[[int, int], bool]) -> int:

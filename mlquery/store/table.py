@@ -224,10 +224,17 @@ class Table:
     def _id_rank(self, row: int) -> tuple[int, str]:
         return 0, self.ids[row]
 
-    def _sorted_rows(self) -> list[int]:
-        by_id = np.array(sorted(range(len(self.ids)), key=self._id_rank, reverse=True), np.int64)
-        times = self.times[self.order_name].values[by_id]
-        rows: list[int] = by_id[np.argsort(times, kind="stable")].tolist()
+    def _sorted_rows(self) -> Rows:
+        """Return all rows, the oldest first; ids are looked at only among rows of the same time."""
+        times = self.times[self.order_name].values
+        rows = np.argsort(times, kind="stable")
+        times = times[rows]
+        is_tied = np.zeros(len(rows) + 1, np.bool_)  # with the row before
+        is_tied[1:-1] = times[1:] == times[:-1]
+        starts = np.flatnonzero(~is_tied[:-1] & is_tied[1:]).tolist()
+        stops = (np.flatnonzero(is_tied[:-1] & ~is_tied[1:]) + 1).tolist()
+        for start, stop in zip(starts, stops, strict=True):
+            rows[start:stop] = sorted(rows[start:stop].tolist(), key=self._id_rank, reverse=True)
         return rows
 
 

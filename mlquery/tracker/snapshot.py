@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.entities import Dataset, DatasetInput, InputTag, Metric
-from mlquery.store.cells import Cells
+from mlquery.store.cells import Cells, room_for
 from mlquery.store.columns import MetricCells, TextCells
 from mlquery.store.history import History
 from mlquery.store.models import LoggedModel
@@ -225,7 +225,7 @@ def _fill(cells: Cells, rows: npt.NDArray[Any], columns: Sequence[npt.NDArray[An
     for code, fill, column in zip(cells.typecodes, cells.fills, columns, strict=True):
         whole = column.astype(code)
         if is_dense:
-            whole = np.full(max(8, 1 << (size - 1).bit_length()), fill, code)
+            whole = np.full(room_for(size), fill, code)
             whole[rows] = column
         cell = array(code)
         cell.frombytes(whole.tobytes())
