@@ -64,6 +64,25 @@ def test_both_engines_agree_on_stores_with_sparse_keys_and_early_stops(
 
 
 @settings(max_examples=100)
+@given(
+    size=st.integers(2000, 60_000),
+    share=st.sampled_from([0, 0.001, 0.02, 0.3, 1]),
+    clustered=st.booleans(),
+    limit=st.integers(1, 300),
+)
+def test_a_page_found_in_chunks_is_the_beginning_of_all_that_pass(
+    size: int, share: float, clustered: bool, limit: int
+) -> None:
+    base = np.arange(size)[::-1]
+    passes = base < share * size if clustered else np.random.default_rng(size).random(size) < share
+    expected = base[passes[base]][:limit]
+
+    found = columnar._first_in_chunks(base, lambda rows: passes[rows], limit)
+
+    assert expected.tolist() == found.tolist()
+
+
+@settings(max_examples=100)
 @given(store=st.sampled_from([*SMALL[2:], LARGE[1]]), data=st.data(), limit=LIMITS)
 def test_both_engines_find_listed_runs_in_the_same_order(store: Store, data: st.DataObject, limit: int | None) -> None:
     """Run ids are looked up, not compared, so they are asked for in lists, with other clauses and in other orders."""
@@ -342,7 +361,7 @@ FAULTS = {
         columnar, "_first_in_chunks", lambda b, t, n: ORIGINAL["_first_in_chunks"](b[1:], t, n)
     ),
     "ties at the end of a page are cut": _faulty(
-        columnar, "_contenders", lambda f, r, n: f[np.argpartition(r[f], n - 1)[:n]]
+        columnar, "_contenders", lambda f, r, n: f[np.argpartition(r, n - 1)[:n]]
     ),
     "the page is one too short": _faulty(
         columnar, "_first", lambda b, t, n: ORIGINAL["_first"](b, t, n)[: None if n is None else n - 1]
