@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import closing
 
 import render
 from default_order import default_order
 from frames import frames
 from fresh import fresh
-from harness import Report
+from harness import RESULTS, Report
 from histories import histories
 from lab import SIZES, Lab, print_verdicts
 from memory import memory
@@ -46,36 +48,50 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
 
 
 def main() -> None:
-    """Measure what the arguments ask for, save it and write the README."""
+    """Measure what the arguments ask for, save it and write the README; fail if a benchmark did."""
     parser = argparse.ArgumentParser(description="Run every benchmark and write the tables of the README.")
     parser.add_argument("--runs", type=int, nargs="*", default=list(SIZES), help="numbers of runs")
     parser.add_argument("--only", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS), help="benchmarks")
     parser.add_argument("--render", action="store_true", help="write tables and charts from what was measured before")
     arguments = parser.parse_args()
-    if not arguments.render:
-        measure_all(arguments.only, arguments.runs)
+    failed = set() if arguments.render else measure_all(arguments.only, arguments.runs)
     render.write_readme()
     print(f"wrote {render.README.name}")
+    if failed:
+        raise SystemExit(f"failed, and not on the page: {', '.join(sorted(failed))}")
 
 
-def measure_all(names: list[str], sizes: list[int]) -> None:
-    """Measure and save; a report is saved when its last number of runs is done."""
+def measure_all(names: list[str], sizes: list[int]) -> set[str]:
+    """Measure, save each report with its last number of runs, and return the names of those that failed.
+
+    What was measured before goes first, so that nothing of it stays beside what is new.
+    """
     start = time.perf_counter()
     reports = {name: Report(name) for name in names}
+    asked = {name: [size for size in (0, *sorted(sizes)) if size in QUESTIONS[name][1]] for name in names}
+    for name in names:
+        (RESULTS / f"{name}.json").unlink(missing_ok=True)
+    failed: set[str] = set()
     for size in (0, *sorted(sizes)):
-        lab = Lab(size)
-        try:
-            for name in names:
-                question, asked = QUESTIONS[name]
-                if size in asked:
-                    print(f"{name} ({time.perf_counter() - start:.0f} s)", flush=True)
-                    question(lab, reports[name])
-        finally:
-            lab.close()
+        with closing(Lab(size)) as lab:
+            for name in (name for name in names if size in asked[name] and name not in failed):
+                print(f"{name} ({time.perf_counter() - start:.0f} s)", flush=True)
+                failed |= _failed(name, lab, reports[name])
+                if size == asked[name][-1] and name not in failed:
+                    reports[name].save()
     for report in reports.values():
-        if report.figures:
-            report.save()
-            print_verdicts(report)
+        print_verdicts(report)
+    return failed
+
+
+def _failed(name: str, lab: Lab, report: Report) -> set[str]:
+    """Ask a question; the others are asked all the same if it fails."""
+    try:
+        QUESTIONS[name][0](lab, report)
+    except Exception:
+        traceback.print_exc()
+        return {name}
+    return set()
 
 
 if __name__ == "__main__":

@@ -37,14 +37,14 @@ def draw_all(reports: dict[str, Report], folder: Path) -> None:
     for name, title in titles.items():
         if name in reports:
             _bars(reports[name], title, folder / f"{name}.svg")
-            _lines(reports[name], f"{title}: Q1 and Q7", folder / f"{name}-growth.svg")
+            _lines(reports[name], title, folder / f"{name}-growth.svg")
 
 
 def _bars(report: Report, title: str, path: Path) -> None:
     """Draw a group of bars per query at the largest number of runs that most systems have."""
     runs = max((f.runs for f in report.figures if f.median is not None), key=lambda size: (_count(report, size), size))
     systems = list(dict.fromkeys(figure.system for figure in report.figures if figure.runs == runs))
-    figure, axes = _axes(f"{title}, {runs:,} runs")
+    figure, axes = _axes(f"{title}, {runs:,} runs in the store: median time, less is better")
     width = 0.8 / len(systems)
     for place, system in enumerate(systems):
         found = [(at, report.median(case, runs, system)) for at, case in enumerate(_QUERIES)]
@@ -56,15 +56,17 @@ def _bars(report: Report, title: str, path: Path) -> None:
 
 def _lines(report: Report, title: str, path: Path) -> None:
     """Draw the growth of two queries with the number of runs; the dashed line is Q1."""
-    figure, axes = _axes(title)
+    figure, axes = _axes(f"{title}: median time, less is better")
     for system in dict.fromkeys(figure.system for figure in report.figures):
         for case, style in (("Q7", "-"), ("Q1", "--")):
             points = [(f.runs, f.median) for f in report.figures if f.system == system and f.case == case and f.median]
             if points:
                 label = system if case == "Q7" else None
-                axes.plot(*zip(*points, strict=True), style, marker="o", label=label, color=_COLOURS.get(system))
+                colour = _COLOURS.get(system)
+                axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, label=label, color=colour)
     axes.set_xscale("log")
-    axes.set_xlabel("runs in the store (Q7: line, Q1: dashes)")
+    axes.xaxis.set_major_formatter(lambda runs, _: f"{runs:,.0f}")
+    axes.set_xlabel("runs in the store (Q7: lines, Q1: dashes)")
     _save(figure, axes, path)
 
 
@@ -75,13 +77,23 @@ def _count(report: Report, runs: int) -> int:
 def _axes(title: str) -> Any:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(title)
+    axes.set_title(title, loc="left", fontsize=11)
     axes.set_yscale("log")
-    axes.set_ylabel("ms, median")
-    axes.grid(axis="y", alpha=0.3)
+    axes.yaxis.set_major_formatter(lambda milliseconds, _: _with_unit(milliseconds))
+    axes.tick_params(which="minor", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", alpha=0.4)
     return figure, axes
+
+
+def _with_unit(milliseconds: float) -> str:
+    for unit, size in (("s", 1000), ("ms", 1), ("µs", 0.001)):
+        if milliseconds >= 0.999 * size:
+            return f"{milliseconds / size:,.0f} {unit}"
+    return f"{milliseconds * 1e6:,.0f} ns"
 
 
 def _save(figure: Any, axes: Any, path: Path) -> None:

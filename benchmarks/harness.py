@@ -19,6 +19,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+# Settings that work around faults of old builds of OpenBLAS and slow down a current NumPy, which is not loaded yet.
+for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(_name, None)
+
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
 OWN = "mlquery"
@@ -248,7 +252,7 @@ def shown(value: float) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what a reader needs to know of the machine; neither its name nor its folders."""
-    from systems import fasttrackml
+    from systems import fasttrackml  # which needs what this module defines
 
     versions = {name: _version(name) for name in _PACKAGES} | {"FastTrackML": fasttrackml.version()}
     return {

@@ -15,7 +15,7 @@ from systems.tables import arrow_table
 from workload import slices
 
 TARGET = "memory"
-_PIECE = 20_000
+_PIECE = 1_000
 _POINTS = 1_000_000
 
 # A piece of Python that prints the memory of its process in MiB: after the imports, and at most since the start.

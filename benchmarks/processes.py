@@ -16,7 +16,9 @@ def run_python(code: str, *arguments: str) -> str:
 
     Raises: CalledProcessError if it fails.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (FOLDER, FOLDER.parent)))}
+    # Compiled modules are kept, as they are wherever a package is installed.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**kept, "PYTHONPATH": os.pathsep.join(map(str, (FOLDER, FOLDER.parent)))}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -1,7 +1,8 @@
 """FastTrackML: its server (the `fml` program of its wheel) on a SQLite file, asked through MLflow's own REST client.
 
-The wheel's Python package needs an older MLflow and is not needed: `pip install --no-deps fasttrackml`, or point
-`FASTTRACKML` at the program. The runs are written into the schema that the server itself has made.
+The wheel's Python package needs an older MLflow, so that it is installed elsewhere; nothing but its program is needed.
+That is looked for where `FASTTRACKML` points, on the path, and in an environment `fasttrackml` beside the databases.
+The runs are written into the schema that the server itself has made.
 """
 
 from __future__ import annotations
@@ -121,7 +122,10 @@ def _insertion(table: str, columns: tuple[str, ...]) -> str:
 
 
 def _program() -> str | None:
-    return os.environ.get("FASTTRACKML") or shutil.which("fml")
+    from lab import cache_folder  # which imports this module in turn
+
+    beside = cache_folder() / "fasttrackml" / "bin"
+    return os.environ.get("FASTTRACKML") or shutil.which("fml") or shutil.which("fml", path=str(beside))
 
 
 def _free_port() -> int:
