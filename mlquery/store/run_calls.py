@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mlquery.entities import DatasetInput, LifecycleStage, Run, RunData, RunInfo, RunInputs, RunStatus, RunTag
+from mlquery.entities import EMPTY, DatasetInput, LifecycleStage, Run, RunInfo, RunStatus, RunTag
 from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.store.checks import check_dataset_inputs, check_run_id, check_text
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.locations import run_location
+from mlquery.store.makers import make_data, make_info, make_run
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.state import State
 
@@ -44,11 +45,11 @@ class RunCalls(State):
             _require("start_time", start_time)
             run_id, experiment_id = self._names.new_id(), self.experiments.ids[experiment_row]
             uri, active = run_location(self.runs.roots[experiment_id], run_id), LifecycleStage.ACTIVE
-            info = RunInfo(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
+            info = make_info(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
             row = self.runs.add(info)
             self.runs.put_tags(row, named_tags.items())
             self.version += 1
-            return Run(info, RunData({}, {}, named_tags), RunInputs([]))
+            return make_run(info, make_data({}, {}, named_tags), EMPTY, None)
 
     def get_run(self, run_id: str) -> Run:
         """Return a run, a deleted one too; raise RESOURCE_DOES_NOT_EXIST if there is none."""
