@@ -22,7 +22,7 @@ MODULES = {
 STAIRS = (
     {"mlquery.errors", "mlquery.lifecycle"},
     {"mlquery.entities", "mlquery.language.syntax", "mlquery.language.plan", "mlquery.language.tokens"},
-    {"mlquery.language.render", "mlquery.language.advice", "mlquery.language.pieces"},
+    {"mlquery.language.render", "mlquery.language.advice", "mlquery.language.pieces", "mlquery.language.regular"},
     {"mlquery.language.grammar"},
     {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},
     {"mlquery.language.findings", "mlquery.language.orders", "mlquery.language.prompts"},

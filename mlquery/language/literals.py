@@ -9,6 +9,7 @@ from mlquery.language import tokens as lexical
 from mlquery.language.fields import Target
 from mlquery.language.findings import Findings
 from mlquery.language.plan import All, Entity, Kind, Op, Predicate, Value, Where
+from mlquery.language.regular import PatternError, search_test
 from mlquery.language.syntax import Comparison, Items, Literal, Number, Range, Text
 
 _NULL_OPS = ("IS NULL", "IS NOT NULL")
@@ -26,8 +27,6 @@ _SPELLINGS = {"==": "=", "<>": "!="}
 _NUMBER = re.compile(lexical.NUMBER, re.IGNORECASE)
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 _FIRST_PLAUSIBLE_TIME = 10**11
-_RISKY_REPEAT = re.compile(r"\)[*+{]")
-_MOST_REPEATS = 3
 
 
 def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where:
@@ -114,16 +113,10 @@ def _check_text(part: Text | Number, node: Comparison, target: Target, findings:
 
 
 def _check_pattern(part: Text, findings: Findings) -> None:
-    """Refuse regular expressions that are broken, and those whose repeats could take for ever."""
     try:
-        re.compile(part.value)
-    except (re.error, OverflowError, RecursionError) as error:
-        findings.error("wrong-type", f"not a regular expression: {error}", part.span)
-        return
-    repeats = len(re.findall(r"(?<!\\)[*+]|\{\d*,\d*\}", part.value))
-    if _RISKY_REPEAT.search(part.value) or repeats > _MOST_REPEATS:
-        message = f"a regular expression may repeat no groups, and at most {_MOST_REPEATS} single items"
-        findings.error("wrong-type", message, part.span, suggestion="LIKE with % for any text")
+        search_test(part.value)
+    except PatternError as error:
+        findings.error("wrong-type", str(error), part.span, suggestion="LIKE with % for any text")
 
 
 def _check_length(part: Text, findings: Findings) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from mlquery.language.plan import Op, Value
+from mlquery.language.regular import search_test
 
 TextTest = Callable[[str], bool]
 NumberTest = Callable[[float], bool]
@@ -40,8 +41,7 @@ def text_test(op: Op, value: Value) -> TextTest:
         case Op.LIKE | Op.ILIKE:
             return like(str(value), folds_case=op is Op.ILIKE)
         case Op.RLIKE:
-            pattern = re.compile(str(value))
-            return lambda text: pattern.search(text) is not None
+            return search_test(str(value))
     raise AssertionError(f"{op} does not compare texts")
 
 
