@@ -277,6 +277,16 @@ def test_garbage_on_standard_input_is_refused_without_a_traceback(text: bytes) -
     assert b"" == done.stderr
 
 
+def test_standard_input_that_is_closed_is_misuse(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+
+    code, message = failed(capsys, "check", "-")
+
+    assert (2, "mlquery: standard input is closed, and the filter '-' is read from it\n") == (code, message)
+
+
 def test_an_argument_that_is_no_text_is_refused_without_a_traceback() -> None:
     done = subprocess.run(
         [sys.executable.encode(), b"-m", b"mlquery", b"check", b"params.a = '\xff'"], capture_output=True, check=False

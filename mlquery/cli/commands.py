@@ -119,6 +119,8 @@ def _filter(options: argparse.Namespace) -> str:
     """Return the filter; from standard input without the line break that ends it, and with any bytes at all."""
     if options.filter != "-":
         return str(options.filter)
+    if sys.stdin is None:
+        raise Misuse("standard input is closed, and the filter '-' is read from it")
     text = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
     return text.removesuffix("\n").removesuffix("\r")
 
