@@ -38,7 +38,8 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 def run(suite: pytest.Pytester, code: str, *options: str, **outcomes: int) -> pytest.RunResult:
     """Run a test file that can train, and compare how many of its tests passed, failed and so on."""
     suite.makepyfile(TRAIN + code)
-    result = suite.runpytest_inprocess("-p", "no:cacheprovider", *options)
+    # In the order in which they are written, also where a plugin shuffles the tests of everybody.
+    result = suite.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly", *options)
     result.assert_outcomes(**outcomes)
     return result
 
@@ -381,7 +382,9 @@ def test_plain(request):
 """
     )
 
-    result = suite.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
+    result = suite.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:hypothesispytest", "-p", "no:anyio"
+    )
 
     result.assert_outcomes(passed=1)
 
