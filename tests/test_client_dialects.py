@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mlquery import Client, Metric, Param, QueryWarning, Store, StoreError
+from mlquery import Client, Metric, Param, QueryError, QueryWarning, Store, StoreError
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -96,6 +96,24 @@ def test_azure_refuses_to_rename_an_experiment_and_says_which_line_decides() -> 
 
     assert refused.value.feature is not None
     assert "stays" == client.get_experiment(experiment).name
+
+
+@pytest.mark.parametrize(
+    ("dialect", "field", "listed"),
+    [
+        ("oss", "params.lr", "; these do: =, !=, LIKE, ILIKE, IS NULL, IS NOT NULL"),
+        ("oss", "status", "; these do: =, !=, LIKE, ILIKE"),
+        ("azure", "tags.team", "; these do: ="),
+        ("azure", "dataset.name", ""),
+    ],
+)
+def test_an_operator_of_the_wrong_type_is_refused_with_those_that_the_dialect_has(
+    dialect: str, field: str, listed: str
+) -> None:
+    with pytest.raises(QueryError) as caught:
+        Client(dialect=dialect).search_runs(["0"], f"{field} > 'a'")
+
+    assert f"{field} is a text, which > does not compare{listed}" == caught.value.diagnostics[0].message
 
 
 def test_a_call_that_no_source_speaks_of_is_done_with_a_warning() -> None:

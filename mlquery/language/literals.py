@@ -32,8 +32,8 @@ _FIRST_PLAUSIBLE_TIME = 10**11
 def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where:
     """Return the test of a clause; where it is wrong, the problem is noted and the result stands for nothing."""
     if node.op not in OPERATORS[target.type]:
-        listed = ", ".join(OPERATORS[target.type])
-        message = f"{target.label} is a {target.type}, which {node.written} does not compare; these do: {listed}"
+        message = f"{target.label} is a {target.type}, which {node.written} does not compare"
+        message += _supported(target, findings)
         wording = findings.service_message("operator", target.use("filter", node.op))
         findings.error("wrong-type", message, node.span, service_message=wording)
         return All()
@@ -48,6 +48,13 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
         return All()
     _judge_meaning(node, target, findings)
     return _typed(node, target, findings)
+
+
+def _supported(target: Target, findings: Findings) -> str:
+    """Name the operators with which the dialect compares a field, the plainer one of two spellings."""
+    verdicts = {op: findings.dialect.verdict(target.use("filter", op)) for op in OPERATORS[target.type]}
+    listed = [op for op, found in verdicts.items() if op not in _SPELLINGS and (found is None or found.state != "no")]
+    return f"; these do: {', '.join(listed)}" if listed else ""
 
 
 def _shape(value: Literal) -> str | None:
