@@ -125,6 +125,11 @@ def test_a_version_that_is_none_is_refused(registry: Registry, version: Any, cod
     assert code == refusal(registry.get_model_version, "wine", version)[0]
 
 
+def test_of_a_key_that_is_too_long_and_a_version_that_is_too_large_the_key_is_named(registry: Registry) -> None:
+    assert "INVALID_PARAMETER_VALUE" == refusal(registry.set_model_version_tag, "wine", 2**64, "k" * 251, "v")[0]
+    assert "INTERNAL_ERROR" == refusal(registry.set_model_version_tag, "wine", 2**64, "k", "v")[0]
+
+
 def test_the_tags_of_models_and_versions_are_checked(registry: Registry) -> None:
     for call in (
         lambda key, value: registry.set_registered_model_tag("wine", key, value),

@@ -47,14 +47,17 @@ def check_name(name: Any, path: str = "name") -> str:
 def check_version(version: Any) -> int:
     """Return the number of a version that may be given as a text."""
     try:
-        number = int(version)
+        return int(version)
     except ValueError:
         raise invalid_parameter(f"Parameter 'version' must be an integer, got '{version}'.") from None
     except (TypeError, OverflowError) as error:
         raise StoreError(str(error), INTERNAL_ERROR) from None
+
+
+def check_storable(number: int) -> None:
+    """Refuse the number of a version that a database cannot look up, after all that MLflow checks before it does."""
     if not -(2**63) <= number < 2**63:
         raise StoreError("Python int too large to convert to SQLite INTEGER", INTERNAL_ERROR)
-    return number
 
 
 def check_tag(key: Any, value: Any) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import attrs
 
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.language.prompts import PROMPT_TAG
-from mlquery.registry.checks import check_name, check_version
+from mlquery.registry.checks import check_name, check_storable, check_version
 from mlquery.registry.entities import ModelVersion, RegisteredModel
 from mlquery.store.state import now
 
@@ -95,6 +95,7 @@ class State:
         """Return a version that is not deleted, and the entry it is in."""
         check_name(name)
         number = check_version(version)
+        check_storable(number)
         entry = self._entries.get(name)
         found = entry and entry.versions.get(number)
         if entry is None or not found or found.is_deleted:
