@@ -100,7 +100,7 @@ def test_runs_that_were_pulled_are_not_pushed_back_but_what_is_new_about_them(
     mine = store.create_run(store.get_run(run_id).info.experiment_id, "me", 7, [], "mine").info.run_id
     store.log_metric(run_id, entities.Metric("loss", 0.5, 6, 2))
 
-    done = push(store, source, experiments=["first"], filter_string="attributes.run_name IN ('theirs', 'mine')")
+    done = push(store, source, experiments=["first"], filter_string=f"run_id IN ('{run_id}', '{mine}')")
 
     assert (1, 1, 1) == (done.new_runs, done.changed_runs, done.points)
     assert [1.0, 0.5] == [point.value for point in client.get_metric_history(run_id, "loss")]

@@ -1,4 +1,8 @@
-"""Draws a curve in the terminal, with the dots of braille characters: two across and four down in each."""
+"""Draws a curve in the terminal, with the dots of braille characters: two across and four down in each.
+
+Libraries were tried first: plotille stops at NaN, uniplot rounds its labels away ("0" for 0.44), plotext has just
+changed its whole API.
+"""
 
 from __future__ import annotations
 
