@@ -304,6 +304,10 @@ def test_a_store_on_disk_has_no_registry_because_models_would_be_lost(tmp_path: 
     try:
         with pytest.raises(MlflowException, match="does not keep registered models on disk"):
             MlflowClient(uri).create_registered_model("wine")
+
+        # MLflow's UI looks for models on the page of each run.
+        assert [] == list(MlflowClient(uri).search_model_versions("run_id = 'a'"))
+        assert [] == list(MlflowClient(uri).search_registered_models())
     finally:
         uris.forget(uri)
 

@@ -6,10 +6,13 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from mlquery.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlquery.mlflow_plugin import register, uris
 from mlquery.tracker import DurableStore
 from mlquery.tracker import open as open_store
+from tests.support.mlflow_server import wait_until_healthy
 
 register()
 
@@ -254,18 +258,75 @@ def test_ui_starts_mlflow_on_the_store(
 ) -> None:
     started: list[Any] = []
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        started.append((command[1:], options["env"]["MLFLOW_TRACKING_URI"]))
-        return subprocess.CompletedProcess(command, 0)
+    def execute(program: str, command: list[str], environment: dict[str, str]) -> None:
+        started.append((program, command[1:], environment["MLFLOW_TRACKING_URI"]))
+        raise SystemExit(0)  # what stands after it is never reached
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "execve", execute)
 
-    lines, _ = said(capsys, "ui", "--port", "5055")
+    with pytest.raises(SystemExit):
+        main(["ui", "--port", "5055"])
 
     uri = f"mlquery://{tmp_path}/runs.mlq"
     options = ["--host", "127.0.0.1", "--port", "5055", "--workers", "1"]
-    assert [(["-m", "mlflow", "server", "--backend-store-uri", uri, *options], uri)] == started
-    assert [f"MLflow's UI on {uri}: http://127.0.0.1:5055"] == lines
+    assert [(sys.executable, ["-m", "mlflow", "server", "--backend-store-uri", uri, *options], uri)] == started
+    assert f"MLflow's UI on {uri}: http://127.0.0.1:5055\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command", [["runs"], ["show", "a"], ["push", "sqlite:///x.db"], ["ui"], ["repair"], ["export"]]
+)
+def test_only_open_and_pull_make_a_store(
+    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, complaint = said(capsys, *command, "--store", "typo.mlq", code=2)
+
+    assert f"mlquery: the store '{tmp_path}/typo.mlq' does not exist\n" == complaint
+    assert not Path("typo.mlq").exists()
+
+
+def test_the_pages_of_the_ui_find_what_they_ask_for(run_id: str) -> None:
+    with store_ui() as url:
+        page = asked(f"{url}/")
+        runs = json.loads(asked(f"{url}/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": ["0"]}))["runs"]
+        datasets = json.loads(
+            asked(f"{url}/ajax-api/2.0/mlflow/experiments/search-datasets", {"experiment_ids": ["0"]})
+        )
+        models = json.loads(asked(f"{url}/ajax-api/2.0/mlflow/model-versions/search?filter=run_id%3D%27{run_id}%27"))
+        file = asked(f"{url}/get-artifact?run_uuid={run_id}&path=notes/a.txt")
+
+    assert b"<title>MLflow</title>" in page
+    assert ["bad", "good"] == [run["info"]["run_name"] for run in runs]
+    assert {"dataset_summaries": [{"experiment_id": "0", "name": "sales", "digest": "d1"}]} == datasets
+    assert {} == models
+    assert b"hello" == file
+
+
+@contextmanager
+def store_ui() -> Iterator[str]:
+    """Give the URL of the UI on the store `runs.mlq`."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "mlquery", "ui", "--port", str(port)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    with (
+        Path("log").open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True) as process,
+    ):
+        try:
+            wait_until_healthy(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)  # what it started too
+
+
+def asked(url: str, content: dict[str, Any] | None = None) -> bytes:
+    data = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        body: bytes = answer.read()
+    return body
 
 
 def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) -> None:

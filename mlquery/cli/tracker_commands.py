@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from mlquery.cli.commands import ACCEPTED, FORMATS, REFUSED, VIEWS, Misuse
 from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
 from mlquery.tracker import DoesNotFit, DurableStore, export, plan_push, pull, push, repair
 from mlquery.tracker import open as open_store
+from mlquery.tracker.errors import missing
+from mlquery.tracker.sources import store_folder
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
 
@@ -107,7 +108,7 @@ def push_command(options: argparse.Namespace) -> int:
         "artifacts": not options.no_artifacts,
         "dialect": options.dialect,
     }
-    with open_store(options.store) as store:
+    with _to_write(options) as store:
         if options.dry_run:
             return _planned(store, options, chosen)
         try:
@@ -170,22 +171,32 @@ def repair_command(options: argparse.Namespace) -> int:
 
 
 def ui_command(options: argparse.Namespace) -> int:
-    """Start MLflow's UI on a store and wait for its end."""
-    with open_store(options.store) as store:
+    """Become MLflow's UI on a store."""
+    with _to_read(options) as store:
         uri = f"mlquery://{store.path}"
     if find_spec("mlflow") is None:
         raise Misuse("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", options.host, "--port", options.port, "--workers", "1"]
     # Artifacts are asked of the store, whose URI the server learns from here.
-    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
+    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
     print(f"MLflow's UI on {uri}: http://{options.host}:{options.port}", flush=True)
-    return subprocess.run(command, env=environment, check=False).returncode
+    os.execve(sys.executable, command, environment)
 
 
 @contextmanager
 def _to_read(options: argparse.Namespace) -> Iterator[DurableStore]:
     with open_store(options.store, read_only=True) as store:
+        yield store
+
+
+@contextmanager
+def _to_write(options: argparse.Namespace) -> Iterator[DurableStore]:
+    """Yield a store that is there; a wrong path must not make a new one."""
+    if store_folder(options.store) is None:
+        raise missing(os.path.abspath(options.store))
+    with open_store(options.store) as store:
         yield store
 
 

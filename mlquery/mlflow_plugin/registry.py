@@ -30,15 +30,19 @@ from mlquery.registry import ModelVersion, RegisteredModel, Registry, RegistryCl
 
 P = ParamSpec("P")
 Tags = Sequence[Any] | None
+_LOOKS: Final = ("get_", "search_")  # how the names of calls begin that write nothing
 
 
-def registry_of(state: State) -> Registry:
+def registry_of(state: State, call: str = "") -> Registry:
     """Return the registry of a state, made now if there is none yet; it keeps the time of the state's store.
 
+    A store on disk has none: whoever looks there, as MLflow's UI does on the page of a run, finds nothing.
+
     Raises:
-        MlflowException: the store is on disk, where registered models would be lost.
+        MlflowException: the call would write to a store on disk, where registered models would be lost.
     """
-    if hasattr(state.store, "close"):
+    is_on_disk = hasattr(state.store, "close")
+    if is_on_disk and not call.startswith(_LOOKS):
         raise _not_kept("registered models on disk", "set a registry in memory: mlflow.set_registry_uri('mlquery://')")
     if state.registry is None:
         with state.store.lock:
@@ -59,7 +63,7 @@ def _served(
         state = self.state
         try:
             state.faults.before(name)
-            client = RegistryClient(registry_of(state), state.column, self.find_model, heed)
+            client = RegistryClient(registry_of(state, name), state.column, self.find_model, heed)
             # A service sends numbers of versions as texts, MLflow's own store returns numbers.
             return _theirs(method(self, client, *args, **kwargs), str if state.column.service else int)
         except (QueryError, StoreError) as error:

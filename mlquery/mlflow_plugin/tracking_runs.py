@@ -14,6 +14,7 @@ import attrs
 import mlflow.entities as theirs
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.async_logging.run_operations import RunOperations
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from mlquery.client.roots import ROOT, root_of
 from mlquery.client.values import own_dataset_input, stored_text
@@ -26,6 +27,7 @@ from mlquery.store.checks import check_dataset_inputs, check_run_id, check_tag
 
 _USER: Final = "mlflow.user"
 _HISTORY: Final = "mlflow.log-model.history"
+_MOST_DATASETS: Final = 1000  # as in MLflow
 
 
 class RunCalls(Calls):
@@ -161,6 +163,19 @@ class RunCalls(Calls):
         with state.store.lock:
             state.store.log_inputs(run_id, inputs, limits=state.limits)
             state.store.log_model_inputs(run_id, [model.model_id for model in models or ()])
+
+    @served
+    def _search_datasets(self, state: State, experiment_ids: Sequence[str]) -> list[theirs._DatasetSummary]:
+        """Return the datasets of experiments, each once for every context; MLflow's UI asks for them."""
+        wanted, found = set(experiment_ids), dict[tuple[str, ...], theirs._DatasetSummary]()
+        with state.store.lock:
+            for row, inputs in sorted(state.store.runs.inputs.items()):
+                experiment_id = state.store.runs.text("experiment_id", row) or ""
+                for one in inputs if experiment_id in wanted else ():
+                    context = next((tag.value for tag in one.tags if tag.key == MLFLOW_DATASET_CONTEXT), None)
+                    about = (experiment_id, one.dataset.name, one.dataset.digest)
+                    found[*about, context or ""] = theirs._DatasetSummary(*about, context)
+        return list(found.values())[:_MOST_DATASETS]
 
     @served
     def record_logged_model(self, state: State, run_id: str, mlflow_model: Any) -> None:

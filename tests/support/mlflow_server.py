@@ -39,13 +39,14 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     ):
         try:
             url = f"http://127.0.0.1:{port}"
-            _wait_until_healthy(url, process)
+            wait_until_healthy(url, process)
             yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)  # its workers too: it started them in a group of its own
 
 
-def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when a server answers."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         try:
