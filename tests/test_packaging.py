@@ -53,7 +53,7 @@ def test_the_source_distribution_holds_what_the_tests_need(built: Path) -> None:
     with tarfile.open(archive) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
 
-    assert tracked("tests") | tracked("grammar") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
+    assert tracked("tests") | tracked("grammar") | tracked("docs") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
 
 
 def test_the_core_needs_three_packages() -> None:

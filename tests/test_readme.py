@@ -14,6 +14,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def run_console(console: str) -> str:
     """
     typed, settings, port = "", "", ""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(checkout_to_write_in())
         for command in commands(console):
             if command.endswith("&"):
                 port = free_port()
@@ -72,6 +74,16 @@ def run_console(console: str) -> str:
                 output = output_of(settings + command, port)
             typed += f"$ {command}\n{output.replace(f':{port}', ':5000') if port else output}"
     return typed
+
+
+@contextlib.contextmanager
+def checkout_to_write_in() -> Iterator[None]:
+    """Work in a new folder that has everything of the checkout in it, so that what a block makes is gone with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in TOP.glob("[!.]*"):
+            (Path(folder) / path.name).symlink_to(path)
+        with contextlib.chdir(folder):
+            yield
 
 
 @contextlib.contextmanager
@@ -105,7 +117,6 @@ def started(command: str, prefix: str = "") -> dict[str, Any]:
     environment.pop("PYTHONPATH", None)
     return {
         "args": ["bash", "-c", script],
-        "cwd": TOP,
         "env": environment,
         "stdout": subprocess.PIPE,
         "stderr": subprocess.STDOUT,
@@ -116,7 +127,8 @@ def run_session(session: str) -> str:
     """Return a `>>>` session as it would look if it were typed now, every statement in one namespace."""
     names: dict[str, object] = {}
     examples = doctest.DocTestParser().get_examples(session)
-    return "".join(prompted(example.source) + typed(example.source, names) for example in examples)
+    with checkout_to_write_in():
+        return "".join(prompted(example.source) + typed(example.source, names) for example in examples)
 
 
 def prompted(source: str) -> str:
@@ -129,7 +141,7 @@ def prompted(source: str) -> str:
 def typed(source: str, names: dict[str, object]) -> str:
     """Return what one statement prints in a session; an error as doctest writes it."""
     output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.chdir(TOP):
+    with contextlib.redirect_stdout(output):
         try:
             exec(compile(source, "<README>", "single"), names)
         except Exception as error:
