@@ -8,10 +8,13 @@ MLflow is imported here and in `target` alone, at the first use.
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
 import numpy as np
@@ -25,6 +28,7 @@ from mlquery.tracker.sources import SourceFile, target_name
 
 _PAGE: Final = 500
 _WORKERS: Final = 8
+_SECONDS: Final = 10.0
 _NO_MLFLOW: Final = "MLflow is needed to talk to {}: pip install 'mlquery[mlflow]'"
 _AZURE: Final = "MLflow needs a plugin to talk to {}: pip install azureml-mlflow"
 
@@ -33,9 +37,10 @@ def client_of(uri: str) -> Any:
     """Return MLflow's client of a tracking URI.
 
     Raises:
-        StoreError: MLflow is not installed, or does not know such URIs.
+        StoreError: MLflow is not installed, or does not know such URIs, or nobody listens there.
     """
     name = target_name(uri)
+    _require_listener(uri)
     try:
         import mlflow
         from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
@@ -49,6 +54,22 @@ def client_of(uri: str) -> Any:
         raise invalid_parameter(message) from None
     except Exception as error:
         raise _said(name, error) from error
+
+
+def _require_listener(uri: str) -> None:
+    """Raise if nobody listens at the address of a server: MLflow itself would knock for minutes."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
+        return  # it is the proxy that is spoken to
+    try:
+        address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        socket.create_connection(address, _SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = f"{target_name(uri)} cannot be reached: {reason[:1].lower()}{reason[1:]}"
+        raise StoreError(problem, "TEMPORARILY_UNAVAILABLE") from None
 
 
 def _said(name: str, error: Exception) -> StoreError:
