@@ -1,0 +1,161 @@
+"""What does it cost to keep runs on disk? One `log_metric`, the opening of a large store, the reading of a database.
+
+    python benchmarks/tracker.py
+
+The stores are in the folder of the temporary files, which should be on a real disk: a sync costs nothing in memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import Report, record, shown
+from lab import Lab, cache_folder, command
+from processes import run_python
+from systems import mlflow_sql, own
+from workload import workload
+from writes import Calls
+
+_RUNS, _POINTS = 100_000, 1_000_000
+_READ = 2_000
+_TOGETHER, _ROUNDS = 20, 30
+_OPEN = """
+import sys, time
+import mlquery
+start = time.perf_counter()
+store = mlquery.open(sys.argv[1], read_only=True)
+seconds = time.perf_counter() - start
+assert store.runs.size == int(sys.argv[2]), store.runs.size
+print(seconds)
+"""
+
+
+def tracker(lab: Lab, report: Report) -> None:
+    """Measure all three; the number of runs of the lab plays no part."""
+    with tempfile.TemporaryDirectory() as folder:
+        _log_metric(report, Path(folder))
+        _opening(report, Path(folder))
+    _reading(report)
+
+
+def _log_metric(report: Report, folder: Path) -> None:
+    """Time single points, through the same calls of the three stores, in turns."""
+    from mlflow import entities as mlflow_entities
+
+    from mlquery import entities
+    from mlquery.tracker import open as open_store
+
+    mlflow_store = mlflow_sql.empty_store(folder / "mlflow.db")
+    stores = {name: open_store(folder / name, name) for name in ("fast", "commit")}  # type: ignore[arg-type]
+    calls = {"MLflow": Calls(mlflow_store, mlflow_entities)}
+    calls |= {f"mlquery, {name}": Calls(store, entities) for name, store in stores.items()}
+    for name, taken in _in_turns({name: call.log_metric for name, call in calls.items()}).items():
+        record(report, "log_metric", 0, name, taken)
+    for name, least in (("fast", 20), ("commit", 5)):
+        mine, other = (report.median("log_metric", 0, system) for system in (f"mlquery, {name}", "MLflow"))
+        assert mine is not None
+        assert other is not None
+        words, ratio = f">= {least}x MLflow", other / mine
+        report.judge(f"log_metric on disk, {name}", words, "log_metric", 0, f"{shown(ratio)}x", words, ratio / least)
+    for store in stores.values():
+        store.close()
+    mlflow_store.engine.dispose()
+
+
+def _in_turns(calls: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
+    """Return seconds per call, of bundles of calls that take turns; the first bundle warms up."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(_ROUNDS + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(_TOGETHER):
+                call()
+            if number:
+                times[name].append((time.perf_counter() - start) / _TOGETHER)
+    return times
+
+
+def _opening(report: Report, folder: Path) -> None:
+    """Time the opening of a store with many runs, in new processes, with its snapshot and without."""
+    path = folder / "large.mlq"
+    print(f"  made {_RUNS:,} runs and {_made(path):,} points on disk", flush=True)
+    for case in ("open", "open without snapshot"):
+        seconds = [float(run_python(_OPEN, str(path), str(_RUNS))) for _ in range(4)][1:]
+        record(report, case, _RUNS, "mlquery", seconds)
+        (path / "snapshot.npz").unlink(missing_ok=True)
+    report.within("a store on disk opens", "open", _RUNS, 5_000)
+
+
+def _made(path: Path) -> int:
+    """Make a store on disk and return how many points are in it."""
+    from mlquery.tracker import open as open_store
+
+    runs = workload(_RUNS)
+    with open_store(path, "fast") as store:
+        with store.transaction():
+            for number in own.ALL:
+                store.load_experiment(number, f"experiment {number}")
+            own.load_into(store, runs)
+        points = sum(cells.count for cells in store.runs.metrics.cells.values())
+        steps = np.arange(100, dtype=np.int64)
+        with store.transaction():
+            for run_id in store.runs.ids[: (_POINTS - points) // len(steps) + 1]:
+                store.load_history(run_id, "history", steps / 7, steps, steps)
+                points += len(steps)
+    return points
+
+
+def _reading(report: Report) -> None:
+    """Time the reading of all runs and points of a database, directly and through MLflow's client."""
+    import mlquery
+
+    path = mlflow_sql.load(workload(_READ), cache_folder())
+    answers: dict[str, Any] = {}
+
+    def timed(name: str, read: Callable[[Path], Any], rounds: int) -> None:
+        seconds = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            answers[name] = read(path)
+            seconds.append(time.perf_counter() - start)
+        record(report, "read a database", _READ, name, seconds)
+
+    timed("mlquery", lambda path: _counted(mlquery.load(str(path))), 5)
+    timed("MLflow", _read_by_client, 1)
+    assert answers["mlquery"] == answers["MLflow"], answers
+    report.at_least("an MLflow database is read", "read a database", _READ, "MLflow", 20)
+
+
+def _counted(store: Any) -> tuple[int, int]:
+    """Return the number of runs and of points."""
+    runs = store.runs
+    return runs.size, sum(
+        len(store.history(run_id, key)[0]) for row, run_id in enumerate(runs.ids) for key in runs.metric_keys[row]
+    )
+
+
+def _read_by_client(path: Path) -> tuple[int, int]:
+    from mlflow import MlflowClient
+
+    client, points = MlflowClient(f"sqlite:///{path}"), 0
+    runs: list[Any] = []
+    for experiment in client.search_experiments():
+        token = None
+        while True:
+            page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                break
+    for run in runs:
+        points += sum(len(client.get_metric_history(run.info.run_id, key)) for key in run.data.metrics)
+    return len(runs), points
+
+
+if __name__ == "__main__":
+    command("tracker", tracker, sizes=(0,))
