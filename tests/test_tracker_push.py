@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -13,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.xdist_group("tracker_mlflow")
 mlflow_plugin.register()
 
 # The calls of a target that change something on it.
+KILLS = int(os.environ.get("MLQUERY_KILLS", "1"))
 WRITES = [
     name
     for name in vars(Target)
@@ -270,28 +273,47 @@ class Server:
         self.process.wait()
 
 
-def test_a_push_to_a_server_that_is_killed_goes_on_when_it_is_back(
-    in_the_database: dict[str, Any], store: DurableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_a_push_to_a_server_that_is_killed_at_any_moment_goes_on_when_it_is_back(
+    seed: int, in_the_database: dict[str, Any], store: DurableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    server = Server(new_database(tmp_path / "target"), tmp_path / "files")
-    seen: list[int] = []
+    monkeypatch.setattr("mlquery.store.limits.Limits.__init__", small_batches())
+    server, chance = Server(new_database(tmp_path / "target"), tmp_path / "files"), random.Random(seed)
+    with pytest.raises(StoreError, match="cannot be"):
+        push_until_killed(store, server, chance.randrange(1, 12), chance.random() * 0.03)
+    with suppress(StoreError):  # the second may come too late
+        push_until_killed(store, server, chance.randrange(1, 25), chance.random() * 0.03)
 
-    def kill_in_the_middle(what: str, number: int, _: int) -> None:
-        if what == "sending runs" and number == 2:
-            threading.Timer(0.05, server.kill).start()
-        seen.append(number)
-
-    with pytest.raises(StoreError, match="cannot be asked"):
-        push(store, server.uri, progress=kill_in_the_middle)
-    server.process.wait()
-    server.start()
-
-    done = push(store, server.uri)
+    push(store, server.uri)
 
     assert in_the_database == contents(server.uri)
-    assert (0, 4) == (done.new_runs, min(done.changed_runs, 4))
+    seq, again = store.seq, push(store, server.uri)
+    assert (0, 0, seq) == (again.new_runs, again.changed_runs, store.seq)
     server.kill()
+
+
+def push_until_killed(store: DurableStore, server: Server, number: int, seconds: float) -> None:
+    """Push to a server that is killed a little after the n-th request that changes something; it is back in the end."""
+    calls, killer = count(1), threading.Timer(seconds, server.kill)
+
+    def killing(real: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(calls) == number:
+                killer.start()
+            return real(*arguments, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in WRITES:
+            patched.setattr(Target, name, killing(getattr(Target, name)))
+        try:
+            push(store, server.uri)
+        finally:
+            if killer.ident is not None:
+                killer.join()
+                server.start()
 
 
 # What does not fit
