@@ -72,13 +72,21 @@ def test_open_makes_a_store_and_says_how_to_use_it(capsys: pytest.CaptureFixture
     assert (tmp_path / "mine.mlq" / "journal.db").exists()
 
 
+def test_a_list_that_is_cut_says_so(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cut, _ = said(capsys, "runs", "--max-results", "1")
+    whole, _ = said(capsys, "runs", "--max-results", "2")
+
+    assert "(the first 1 of 2; --max-results N shows more)" == cut[-1]
+    assert whole[-1].startswith("(2 runs")
+
+
 def test_runs_lists_what_a_filter_finds(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines, _ = said(capsys, "runs")
     found, _ = said(capsys, "runs", "metrics.loss < 1", "--experiment", "Default", "--format", "json")
 
     assert ["bad", "good"] == [line.split()[1] for line in lines[1:3]]
     assert [run_id] == [run["info"]["run_id"] for run in json.loads("\n".join(found))]
-    assert ["(1 run; 5 more columns with --format csv)"] == said(capsys, "runs", "--max-results", "1")[0][2:]
+    assert "(1 run; 5 more columns with --format csv)" == said(capsys, "runs", "--max-results", "1")[0][2]
 
 
 def test_the_store_is_the_one_of_the_option_or_the_environment(

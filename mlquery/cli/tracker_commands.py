@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mlquery.cli.commands import ACCEPTED, FORMATS, REFUSED, VIEWS, Misuse
 from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
+from mlquery.search import count_runs
 from mlquery.tracker import DoesNotFit, DurableStore, export, plan_push, pull, push, repair
 from mlquery.tracker import open as open_store
 from mlquery.tracker.errors import missing
@@ -39,7 +40,7 @@ def runs_command(options: argparse.Namespace) -> int:
         for name in options.experiment:
             if name not in names:
                 raise Misuse(f"{options.store} has no experiment named {name!r}")
-        query = {
+        query: dict[str, Any] = {
             "experiment_ids": [names[name] for name in options.experiment or names],
             "filter_string": options.filter,
             "run_view_type": VIEWS[options.view],
@@ -47,6 +48,9 @@ def runs_command(options: argparse.Namespace) -> int:
             "dialect": store.dialect,
         }
         FORMATS[options.format](store, query, options.max_results)
+        found_runs = count_runs(store, **{name: value for name, value in query.items() if name != "order_by"})
+    if found_runs > options.max_results and options.format == "table":
+        print(f"(the first {options.max_results:,} of {found_runs:,}; --max-results N shows more)")
     return ACCEPTED
 
 
