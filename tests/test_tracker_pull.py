@@ -10,6 +10,7 @@ import mlflow
 import pytest
 
 from mlquery import mlflow_plugin
+from mlquery.errors import QueryError
 from mlquery.mlflow_plugin import uris
 from mlquery.tracker import DurableStore, pull
 from mlquery.tracker import open as open_store
@@ -186,6 +187,15 @@ def test_an_experiment_whose_id_is_taken_gets_another(store: DurableStore, tmp_p
 
     found = store.get_experiment(store.get_run(run_id).info.experiment_id)
     assert ("first", False) == (found.name, found.experiment_id == "1")
+
+
+def test_a_filter_that_is_none_leaves_no_trace(database: str, store: DurableStore) -> None:
+    seq = store.seq
+
+    with pytest.raises(QueryError, match="the comparison has no value"):
+        pull(store, database, filter_string="metrics.loss >")
+
+    assert seq == store.seq
 
 
 def test_what_cannot_be_pulled_is_said_in_one_sentence(store: DurableStore, tmp_path: Path) -> None:

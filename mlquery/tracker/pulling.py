@@ -80,13 +80,15 @@ class _Pull:
         self.models_from_here = {there: own for own, (there, _) in sent.get("model", {}).items() if there != own}
 
     def all(self, names: Sequence[str], filter_string: str) -> Pulled:
-        for experiment in chosen_experiments(self.source.experiments(), names, self.source.name):
+        chosen = chosen_experiments(self.source.experiments(), names, self.source.name)
+        # Asked first: a filter that is none leaves no trace.
+        found = self.source.runs([experiment.experiment_id for experiment in chosen], filter_string)
+        runs = [run for run in found if self.is_theirs(run)]
+        for experiment in chosen:
             self.own_ids[experiment.experiment_id] = self.own_experiment(experiment)
         self.done.experiments = len(self.own_ids)
-        runs = [run for run in self.source.runs(list(self.own_ids), filter_string) if self.is_theirs(run)]
         self.take_runs(runs)
-        chosen = {run.info.run_id for run in runs} if filter_string else None
-        self.take_models(chosen)
+        self.take_models({run.info.run_id for run in runs} if filter_string else None)
         if self.artifacts:
             self.take_files(runs)
         return self.done
