@@ -96,7 +96,7 @@ def pull_command(options: argparse.Namespace) -> int:
             progress=progress,
         )
     print(
-        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs} changed, {done.same_runs} as they were; "
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} as they were; "
         f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
     )
     if done.out_of_reach:
@@ -123,7 +123,7 @@ def push_command(options: argparse.Namespace) -> int:
             print(f"{error}; --leave-out sends the rest", file=sys.stderr)
             return REFUSED
     print(
-        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs} changed, {done.same_runs} there already; "
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} there already; "
         f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
     )
     if done.gone_runs:
@@ -137,8 +137,8 @@ def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str,
     changed = len(plan.runs) - plan.new_runs
     print(
         f"to send: {_counted(plan.new_runs, 'new run')} with {_counted(plan.points, 'point')} and "
-        f"{_counted(plan.files, 'file')}, {changed} changed, {_counted(len(plan.models), 'model')}; "
-        f"{plan.same_runs} there already"
+        f"{_counted(plan.files, 'file')}, {changed:,} changed, {_counted(len(plan.models), 'model')}; "
+        f"{plan.same_runs:,} there already"
     )
     return REFUSED if plan.unfit and not options.leave_out else ACCEPTED
 
