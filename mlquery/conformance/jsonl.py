@@ -1,0 +1,63 @@
+"""Reports as JSON lines: for each report a `report` line, then `case` lines, then `feature` lines and one of `totals`.
+
+Only the `report` and `case` lines are read back; the others say what follows from them, for readers in a hurry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+
+from mlquery.conformance.report import Report, Row, Tweak
+
+
+def write_jsonl(reports: Iterable[Report]) -> Iterator[str]:
+    """Yield the lines, without line breaks."""
+    for report in reports:
+        header = attrs.asdict(report, filter=lambda attribute, _: attribute.name != "rows")
+        yield _line("report", header)
+        yield from (_line("case", attrs.asdict(row)) for row in report.rows)
+        yield from (_line("feature", attrs.asdict(verdict)) for verdict in report.features)
+        yield _line("totals", report.totals)
+
+
+def read_jsonl(lines: Iterable[str]) -> list[Report]:
+    """Return the reports in the lines of a file.
+
+    Raises:
+        ValueError: a line is not what `write_jsonl` writes; the text says which.
+    """
+    headers: list[dict[str, Any]] = []
+    rows: list[list[Row]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            content: dict[str, Any] = json.loads(line)
+            match content.pop("kind"):
+                case "report":
+                    headers.append(content)
+                    rows.append([])
+                case "case" if rows:
+                    rows[-1].append(_row(content))
+                case "feature" | "totals" if rows:
+                    pass
+                case kind:
+                    raise ValueError(f"{kind} stands where no report has begun, or is unknown")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"line {number} is no line of a report: {error}") from None
+    return [_report(header, found) for header, found in zip(headers, rows, strict=True)]
+
+
+def _line(kind: str, content: Any) -> str:
+    return json.dumps({"kind": kind, **content}, ensure_ascii=False)
+
+
+def _row(row: dict[str, Any]) -> Row:
+    return Row(**{**row, "features": tuple(row["features"]), "details": tuple(row["details"])})
+
+
+def _report(header: dict[str, Any], rows: list[Row]) -> Report:
+    tweaks = tuple(Tweak(**tweak) for tweak in header.pop("tweaks"))
+    return Report(**header, rows=tuple(rows), tweaks=tweaks)

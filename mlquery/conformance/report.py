@@ -1,0 +1,144 @@
+"""What became of the suite on one target in one dialect, as a frozen document that every format is written from.
+
+A report holds everything that a reader needs, titles and queries among it, so that it can be read without the suite.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, get_args
+
+import attrs
+
+from mlquery.conformance.suite import Case
+from mlquery.language.matrix import MATRIX
+
+Outcome = Literal["pass", "fail", "refused-as-declared", "skipped", "errored"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""pass: the declared answer. refused-as-declared: the dialect says that this is refused, and it is. fail: another
+answer. skipped: not asked, the first detail says why. errored: no answer that could be compared."""
+
+BAD: tuple[Outcome, ...] = ("fail", "errored")
+
+
+@attrs.frozen
+class Tweak:
+    """One thing that was declared of the target and changes what is asked or how answers are compared."""
+
+    what: str
+    reason: str
+    link: str = ""
+
+
+@attrs.frozen
+class Row:
+    """One case: what was asked, the lines of the matrix it exercises, and what became of it.
+
+    `details` are what differs from the expectation, or the reason for skipping. `query` is for people.
+    """
+
+    case: str
+    topic: str
+    title: str
+    features: tuple[str, ...]
+    outcome: Outcome
+    details: tuple[str, ...] = ()
+    query: str = ""
+
+
+@attrs.frozen
+class FeatureVerdict:
+    """One line of the matrix on one target: what the dialect declares ("yes", "no", "silent") and what was seen.
+
+    `verdict` is "fail" when a case failed or had an error, "pass" when cases ran and none did, else "skipped".
+    `cases` are the rows behind it, in order.
+    """
+
+    feature: str
+    title: str
+    declared: str
+    verdict: Literal["pass", "fail", "skipped"]
+    totals: Mapping[Outcome, int]
+    cases: tuple[str, ...]
+
+
+@attrs.frozen
+class Report:
+    """One run of the suite: who was asked, in which dialect, when, under which tweaks, and every row.
+
+    `target` is a URI without secrets, `date` ISO 8601 in UTC, `suite` the start of the SHA-256 of the suite's files.
+    """
+
+    target: str
+    product: str
+    version: str
+    dialect: str
+    date: str
+    suite: str
+    rows: tuple[Row, ...]
+    tweaks: tuple[Tweak, ...] = ()
+
+    @property
+    def totals(self) -> dict[Outcome, int]:
+        """Return how many rows have each outcome."""
+        return counted(self.rows)
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether no case failed or had an error."""
+        return not any(row.outcome in BAD for row in self.rows)
+
+    @property
+    def features(self) -> tuple[FeatureVerdict, ...]:
+        """Return the verdict on each line of the matrix that has rows, in the order of the matrix."""
+        by_feature: dict[str, list[Row]] = {}
+        for row in self.rows:
+            for feature in row.features:
+                by_feature.setdefault(feature, []).append(row)
+        known = [feature.id for feature in MATRIX.features]
+        ordered = [f for f in known if f in by_feature] + [f for f in by_feature if f not in known]
+        return tuple(_verdict(feature, by_feature[feature], self.dialect) for feature in ordered)
+
+
+def counted(rows: Iterable[Row]) -> dict[Outcome, int]:
+    """Return how many rows have each outcome, zeros included."""
+    found = Counter(row.outcome for row in rows)
+    return {outcome: found[outcome] for outcome in OUTCOMES}
+
+
+def _verdict(feature_id: str, rows: list[Row], dialect: str) -> FeatureVerdict:
+    totals = counted(rows)
+    bad, ran = any(totals[o] for o in BAD), len(rows) > totals["skipped"]
+    feature = next((f for f in MATRIX.features if f.id == feature_id), None)
+    return FeatureVerdict(
+        feature_id,
+        feature.title if feature else feature_id,
+        feature.cells[dialect].state if feature and dialect in feature.cells else "unknown",
+        "fail" if bad else "pass" if ran else "skipped",
+        totals,
+        tuple(row.case for row in rows),
+    )
+
+
+def row_of(case: Case, outcome: Outcome, details: Iterable[str] = ()) -> Row:
+    """Return the row of a case."""
+    return Row(case.id, case.topic, case.title, case.features, outcome, tuple(details), "\n".join(_asked(case)))
+
+
+def _asked(case: Case) -> Iterator[str]:
+    for call in case.calls:
+        arguments = ", ".join(f"{key}={value!r}" for key, value in call.items() if key != "call")
+        yield f"call {call['call']}({arguments})"
+    yield f"search {case.entity}s of the store {case.store}"
+    if case.filter:
+        shown = case.filter if len(case.filter) <= 1000 else f"{case.filter[:1000]} … ({len(case.filter)} characters)"
+        yield f"filter: {shown}"
+    if case.order_by:
+        yield f"order_by: {', '.join(case.order_by)}"
+    if case.view != "ACTIVE_ONLY":
+        yield f"view: {case.view}"
+    if case.max_results != 1000 or case.walk:
+        yield f"max_results: {case.max_results}{', all pages' if case.walk else ''}"
+    if case.page_token is not None:
+        yield f"page_token: {case.page_token}"
