@@ -26,9 +26,15 @@ class Mismatch(Exception):
 class Session(Protocol):
     """One implementation with one store in it. `ids` holds the id of everything that a case can name."""
 
-    client: Any
-    entities: Any
     ids: dict[str, str]
+
+    @property
+    def client(self) -> Any:
+        """The client that makes the calls."""
+
+    @property
+    def entities(self) -> Any:
+        """Where the client's entities are."""
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page of the case's search, and the token of the next page."""

@@ -26,7 +26,8 @@ def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable
         entities: Where `Metric`, `Param`, `RunTag`, `Dataset`, `DatasetInput` and `InputTag` are.
         set_clock: Tells the store the time, in ms UTC.
     """
-    ids = {"experiment.Default": client.get_experiment_by_name("Default").experiment_id}
+    default = client.get_experiment_by_name("Default")  # None on a server where it is not ours
+    ids = {} if default is None else {"experiment.Default": default.experiment_id}
     for experiment in contents.experiments:
         ids[f"experiment.{experiment['id']}"] = _put_experiment(experiment, client, set_clock)
     for run in contents.runs:
@@ -47,13 +48,14 @@ def _put_models(contents: StoreContents, client: Any, set_clock: Callable[[int],
     ids = {}
     for model in contents.models:
         set_clock(model["time"])
-        client.create_registered_model(model["id"], description=model.get("description"))
-        ids[f"registered_model.{model['id']}"] = model["id"]
+        made = client.create_registered_model(model["id"], description=model.get("description"))
+        ids[f"registered_model.{model['id']}"] = made.name
     for version in contents.versions:
         set_clock(version["time"])
         optional = {key: version[key] for key in ("run_id", "description") if key in version}
-        number = client.create_model_version(version["model"], version["source"], **optional).version
-        ids[f"model_version.{version['id']}"] = f"{version['model']}/{number}"
+        made = client.create_model_version(version["model"], version["source"], **optional)
+        number = made.version
+        ids[f"model_version.{version['id']}"] = f"{made.name}/{number}"
         for key, value in version.get("tags", {}).items():
             client.set_model_version_tag(version["model"], number, key, value)
         if version.get("deleted"):

@@ -38,6 +38,11 @@ class _Client(Client):
         return getattr(self._registry_client, name)
 
 
+def client_of(store: Store, registry: Registry, dialect: Dialect) -> Any:
+    """Return a client that follows a dialect, with the calls of the registry."""
+    return _Client(store, registry, dialect)
+
+
 @attrs.define
 class InProcess:
     """A store and a registry of mlquery, the client of a dialect on them, and the engine that searches the store."""

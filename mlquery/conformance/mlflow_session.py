@@ -1,0 +1,113 @@
+"""MLflow's own client as a session of the suite, on any server that it can talk to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import attrs
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from mlquery.conformance.suite import Case, Problem
+from mlquery.conformance.values import described, described_experiment
+
+_VIEWS = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
+_SETTINGS = {
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # an internal error is an answer, and is not asked for again
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class Unanswered(Exception):
+    """The server gave no answer that could be compared."""
+
+
+class Unsent(Exception):
+    """MLflow's client did not send what the case asks, so that it says nothing of the server."""
+
+
+@attrs.define
+class MlflowSession:
+    """MLflow's client on one store; `seen` holds what the last search said of each run and experiment it found."""
+
+    client: Any
+    ids: dict[str, str]
+    entities: Any = mlflow.entities
+    seen: dict[str, Any] = attrs.field(factory=dict)
+
+    def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
+        """Return the ids on one page, and the token of the next one."""
+        query = (_VIEWS[case.view], case.max_results)
+        order_by = list(case.order_by) or None
+        if case.entity == "run":
+            runs = self.client.search_runs(ids, filter_string, *query, order_by, token)
+            self.seen |= {run.info.run_id: described(run) for run in runs}
+            return [run.info.run_id for run in runs], runs.token
+        # MLflow's client adds a clause of its own to every search of registered models.
+        if case.entity == "registered_model":
+            models = self._registry().search_registered_models(filter_string, case.max_results, order_by, token)
+            return [model.name for model in models], models.token
+        if case.entity == "model_version":
+            versions = self._registry().search_model_versions(filter_string, case.max_results, order_by, token)
+            return [f"{version.name}/{version.version}" for version in versions], versions.token
+        found = self.client.search_experiments(*query, filter_string or None, order_by, token)
+        self.seen |= {experiment.experiment_id: described_experiment(experiment) for experiment in found}
+        return [experiment.experiment_id for experiment in found], found.token
+
+    def _registry(self) -> Any:
+        return self.client._get_registry_client().store
+
+    def problems(self, error: Exception) -> tuple[Problem, ...]:
+        """Return the error code; what is no MlflowException is an internal error of a server.
+
+        Raises:
+            Unanswered: there was no answer at all.
+            Unsent: there was no question, because the client failed before it asked a server.
+        """
+        if is_connection_error(error):
+            raise Unanswered(first_line(error)) from error
+        if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):
+            raise Unsent(f"MLflow's client does not send this: {first_line(error)}") from error
+        return (Problem(error.error_code if isinstance(error, MlflowException) else "INTERNAL_ERROR"),)
+
+
+def first_line(error: Exception) -> str:
+    """Return the beginning of what an error says."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
+def is_connection_error(error: BaseException | None) -> bool:
+    """Tell whether an error comes from the connection: nobody there, cut off, too slow."""
+    from requests.exceptions import RequestException
+
+    while error is not None:
+        if isinstance(error, RequestException | ConnectionError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def serves_registry(client: Any) -> bool:
+    """Tell whether there is a model registry behind a client."""
+    try:
+        client._get_registry_client().store.search_registered_models(max_results=1)
+    except Exception as error:
+        if is_connection_error(error):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Let MLflow read the settings that a run needs, and forget them afterwards."""
+    with mock.patch.dict(os.environ, _SETTINGS):
+        yield

@@ -1,0 +1,106 @@
+"""MLflow on new stores of our own as a target: nobody else is there, and MLflow reads our clock."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import mlflow
+
+from mlquery.conformance.contents import FIRST_TIME, put
+from mlquery.conformance.mlflow_session import MlflowSession
+from mlquery.conformance.rehearsal import OWN
+from mlquery.conformance.suite import Case, Suite
+from mlquery.conformance.values import Described, read_back
+
+_CLOCKS = [
+    f"mlflow.store.{part}.{store}_store.get_current_time_millis"
+    for part in ("tracking", "model_registry")
+    for store in ("sqlalchemy", "file")
+]
+
+
+@contextmanager
+def own_stores(suite: Suite, folder: Path, kind: str) -> Iterator[OwnStores]:
+    """Give new stores of MLflow in a folder, with our clock in MLflow's place."""
+    stores = OwnStores(suite, folder, kind)
+    with ExitStack() as stack:
+        for clock in _CLOCKS:
+            stack.enter_context(mock.patch(clock, stores.now))
+        stack.enter_context(chdir(folder))
+        yield stores
+
+
+class OwnStores:
+    """MLflow stores for the contents of a suite, each made when it is first needed: SQLite databases, or folders."""
+
+    product = "MLflow"
+    version = mlflow.__version__
+    conditions = OWN
+    has_registry = True
+
+    def __init__(self, suite: Suite, folder: Path, kind: str) -> None:
+        self.name = f"{kind}:"
+        self._suite, self._folder, self._kind = suite, folder, kind
+        self._time = FIRST_TIME
+        self._built: dict[str, MlflowSession] = {}
+        self._copies = 0
+
+    def now(self) -> int:
+        """Return the time that MLflow is told."""
+        return self._time
+
+    def set_clock(self, milliseconds: int) -> None:
+        """Set the time that MLflow is told."""
+        self._time = milliseconds
+
+    @contextmanager
+    def session(self, case: Case) -> Iterator[MlflowSession]:
+        """Give a session; a case that calls anything gets a store of its own."""
+        if case.calls and self._kind == "file":
+            yield self._make(case.store, self._place())
+            return
+        if case.store not in self._built:
+            self._built[case.store] = self._make(case.store, case.store)
+        session = self._built[case.store]
+        if case.calls:
+            session = MlflowSession(self._client(self._place(), f"{case.store}.db"), dict(session.ids))
+        yield session
+
+    def kept(self, store: str) -> dict[str, Described]:
+        """Return what every run of a store reads back as."""
+        session = self._built[store]
+        return read_back(self._suite.stores[store], session.client, session.ids)
+
+    def _place(self) -> str:
+        self._copies += 1
+        return f"copy-{self._copies}"
+
+    def _make(self, store: str, place: str) -> MlflowSession:
+        self._time = FIRST_TIME
+        client = self._client(place, self._template())
+        return MlflowSession(client, put(self._suite.stores[store], client, mlflow.entities, self.set_clock))
+
+    def _template(self) -> str:
+        """Return the name of an empty database; making one takes MLflow a second."""
+        name = "empty-template.db"
+        if self._kind == "sqlite" and not (self._folder / name).exists():
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            make: Any = SqlAlchemyStore
+            make(f"sqlite:///{self._folder / name}", "mlquery-artifacts:").engine.dispose()
+        return name
+
+    def _client(self, place: str, original: str) -> mlflow.MlflowClient:
+        path = self._folder / place
+        if self._kind == "file":
+            return mlflow.MlflowClient(f"file://{path}")
+        shutil.copy(self._folder / original, f"{path}.db")
+        return mlflow.MlflowClient(f"sqlite:///{path}.db")
+
+    def close(self) -> None:
+        """Leave everything to whoever made the folder."""

@@ -1,0 +1,198 @@
+"""Ask a target every case of a suite in one dialect, and make the report of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+from mlquery.conformance.answers import Answer, Mismatch, Session, ask, outcome_disagreements
+from mlquery.conformance.foreign import Unmade
+from mlquery.conformance.guest import Guest, NotOurs, without_default
+from mlquery.conformance.mlflow_session import MlflowSession, Unanswered, Unsent
+from mlquery.conformance.rehearsal import Conditions, Rehearsals
+from mlquery.conformance.report import Outcome, Report, Row, row_of
+from mlquery.conformance.suite import Case, Expectation, Suite
+from mlquery.conformance.targets import Target
+from mlquery.conformance.tweaks import NONE, Tweaks
+from mlquery.conformance.values import Described, described, described_experiment, differences, read_back, with_names
+from mlquery.language.matrix import Dialect
+from mlquery.resources import data_path
+
+_REGISTRY = ("registered_model", "model_version")
+_MOST_DETAILS = 20
+_TIMES = ("start_time", "end_time")
+_NOT_SEARCHED = ("history of ", "datasets")
+
+
+@attrs.define
+class Runner:
+    """What a run of the suite needs; `answers` holds what was said to each case that was asked.
+
+    `asks_silent` says whether cases are asked about which no source says what the dialect answers.
+    """
+
+    target: Target
+    suite: Suite
+    dialect: Dialect
+    tweaks: Tweaks = NONE
+    asks_silent: bool = False
+    answers: dict[str, Answer] = attrs.field(factory=dict)
+    rehearsals: Rehearsals = attrs.field(init=False)
+    conditions: Conditions = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Keep what the rehearsals build for the whole run."""
+        self.rehearsals = Rehearsals(self.suite)
+        self.conditions = attrs.evolve(self.target.conditions, has_one_user="user" in self.dialect.service)
+
+    def report(self, names: Sequence[str] = (), progress: Callable[[int, int], None] = lambda *_: None) -> Report:
+        """Ask the cases of the given ids and topics, all of them by default, and return what became of them."""
+        cases = chosen(self.suite, names)
+        rows = []
+        for number, case in enumerate(cases):
+            progress(number, len(cases))
+            rows.append(self._row(case))
+        progress(len(cases), len(cases))
+        if not names or "values" in names:
+            rows += self._values({row.case for row in rows if row.outcome not in ("skipped", "errored")})
+        return new_report(
+            self.target.name, self.target.product, self.target.version, self.dialect.name, rows, self.tweaks
+        )
+
+    def _row(self, case: Case) -> Row:
+        if (reason := self._reason_against(case)) is not None:
+            return row_of(case, "skipped", [reason])
+        try:
+            with self.target.session(case) as session:
+                answer = self.tweaks.understood(ask(self.tweaks.asked(case), session))
+                self.answers[case.id] = answer
+                found = self._disagreements(case, answer, session)
+        except (NotOurs, Unsent) as reason:
+            return row_of(case, "skipped", [str(reason)])
+        except Mismatch as mismatch:
+            return row_of(case, "fail", [str(mismatch)])
+        except (Unmade, Unanswered) as error:
+            return row_of(case, "errored", [str(error)])
+        except Exception as error:
+            return row_of(case, "errored", [f"{type(error).__name__}: {error}"])
+        return row_of(case, "fail" if found else met(case.expect[self.dialect.name]), found[:_MOST_DETAILS])
+
+    def _reason_against(self, case: Case) -> str | None:
+        if (reason := self.tweaks.reason_against(case)) is not None:
+            return reason
+        warns = case.expect[self.dialect.name].warns
+        if warns and not self.asks_silent:
+            return f"no source says what {self.dialect.name} does here: {', '.join(warns)}"
+        if not self.target.has_registry and (self.suite.stores[case.store].models or case.entity in _REGISTRY):
+            return "the target serves no model registry"
+        return self.rehearsals.reason_against(case, self.dialect, self.conditions)
+
+    def _disagreements(self, case: Case, answer: Answer, session: Session) -> list[str]:
+        expected = case.expect[self.dialect.name]
+        if self.target.conditions.is_prefixed:
+            expected = without_default(case, expected)
+        found = outcome_disagreements(case, expected, answer, session)
+        return found or list(self._value_differences(case, session))
+
+    def _value_differences(self, case: Case, session: Session) -> Iterator[str]:
+        """Yield what the runs and experiments that were found hold and should not."""
+        seen = _seen(session)
+        if not seen:
+            return
+        is_rehearsed = bool(case.calls) or case.entity == "experiment"
+        wanted = self._rehearsed(case) if is_rehearsed else self._kept(case.store)
+        for name, identifier in session.ids.items():
+            if identifier in seen and name in wanted:
+                given = with_names(seen[identifier], session.ids)
+                yield from differences(name, wanted[name], _searched(given, case), self._same)
+
+    def _same(self, key: str, expected: Any, found: Any) -> bool:
+        is_written_by_the_service = self.conditions.has_one_user and key == "tag mlflow.user"
+        return is_written_by_the_service or self.tweaks.same(key, expected, found)
+
+    def _kept(self, store: str) -> dict[str, Described]:
+        """Return what a search should say of every run: what the server says of it when it is asked alone."""
+        kept = self.target.kept(store)
+        return {f"run.{name}": _searched(values) for name, values in kept.items()}
+
+    def _rehearsed(self, case: Case) -> dict[str, Described]:
+        """Return what everything that the case can find holds on mlquery after the same calls."""
+        _, session = self.rehearsals.answer(case, self.dialect, self.conditions)
+        client, wanted = _client(session), {}
+        for key, identifier in session.ids.items():
+            if key.startswith("run."):
+                wanted[key] = _searched(with_names(described(client.get_run(identifier)), session.ids), case)
+            if key.startswith("experiment."):
+                wanted[key] = described_experiment(client.get_experiment(identifier))
+        return wanted
+
+    def _values(self, asked: set[str]) -> Iterator[Row]:
+        """Yield a row for each store that was searched: whether its runs read back as they were written."""
+        cases = {case.store: case for case in self.suite.cases if case.id in asked and not case.calls}
+        for store, case in sorted(cases.items()):
+            title = f"Every run of the store {store} reads back as it was written"
+            session = self.rehearsals.session(case, self.dialect, self.conditions)
+            wanted = read_back(self.suite.stores[store], _client(session), session.ids)
+            outcome: Outcome = "pass"
+            try:
+                given = self.target.kept(store)
+                found = [d for name in wanted for d in differences(name, wanted[name], given[name], self._same)]
+                outcome = "fail" if found else "pass"
+            except Exception as error:
+                found, outcome = [f"{type(error).__name__}: {error}"], "errored"
+            yield Row(f"values.{store}", "values", title, (), outcome, tuple(found[:_MOST_DETAILS]))
+
+
+def met(expected: Expectation) -> Outcome:
+    """Return what to call an answer that is the expected one: a refusal that the matrix declares, or a plain pass."""
+    is_declared = any(p.feature is not None or p.code == "unsupported" for p in expected.problems[:1])
+    return "refused-as-declared" if is_declared else "pass"
+
+
+def chosen(suite: Suite, names: Sequence[str]) -> list[Case]:
+    """Return the cases of the given ids and topics, all of them for none.
+
+    Raises:
+        ValueError: nothing is called so.
+    """
+    known = {case.id for case in suite.cases} | set(suite.topics) | {"values"}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no case and no topic is called {', '.join(map(repr, unknown))}")
+    return [case for case in suite.cases if not names or case.id in names or case.topic in names]
+
+
+def new_report(
+    target: str, product: str, version: str, dialect: str, rows: Sequence[Row], tweaks: Tweaks = NONE
+) -> Report:
+    """Return a report of today."""
+    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Report(target, product, version, dialect, date, suite_hash(), tuple(rows), tweaks.declared)
+
+
+def suite_hash() -> str:
+    """Return the start of the SHA-256 of the files of the suite that ships with mlquery."""
+    folder = data_path("conformance")
+    digest = hashlib.sha256()
+    for path in sorted([folder / "suite.toml", *folder.glob("stores/*.toml"), *folder.glob("cases/*.toml")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _searched(values: Described, case: Case | None = None) -> Described:
+    """Return what a search tells of these values, and without times that depend on when a call was made."""
+    left_out = _TIMES if case is not None and case.calls else ()
+    return {k: v for k, v in values.items() if k not in left_out and not k.startswith(_NOT_SEARCHED)}
+
+
+def _seen(session: Session) -> dict[str, Any]:
+    inner = session.inner if isinstance(session, Guest) else session
+    assert isinstance(inner, MlflowSession)
+    return inner.seen
+
+
+def _client(session: Session) -> Any:
+    return session.inner.client if isinstance(session, Guest) else session.client
