@@ -32,10 +32,7 @@ def parser() -> argparse.ArgumentParser:
     matrix = names.add_parser("matrix", help="print the support matrix of all dialects")
     matrix.add_argument("--format", choices=["md", "csv", "json"], default="md", help="default: md")
     matrix.set_defaults(command=commands.matrix)
-    conformance = names.add_parser("conformance", help="run the conformance suite on mlquery itself")
-    conformance.add_argument("--dialect", metavar="NAME", action="append", help="may be repeated; default: all")
-    conformance.add_argument("--format", choices=["table", "json"], default="table", help="default: table")
-    conformance.set_defaults(command=commands.conformance)
+    _add_conformance(names.add_parser("conformance", help="run the conformance suite on mlquery or on a server"))
     _add_serve(names.add_parser("serve", help="serve MLflow's REST API from memory"))
     tracker.add_commands(names)
     return top
@@ -64,6 +61,21 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dialect", metavar="NAME", default=commands.DEFAULT_DIALECT, help=_DIALECT_HELP)
     command.add_argument("--format", choices=list(commands.FORMATS), default="table", help="default: table")
     command.set_defaults(command=commands.search)
+
+
+def _add_conformance(command: argparse.ArgumentParser) -> None:
+    uris = (
+        "sqlite:///PATH, file:PATH, http(s)://…, azureml://… or databricks; sqlite: and file: make new stores of MLflow"
+    )
+    command.add_argument("--target", metavar="URI", default="in-process", help=f"{uris}; default: mlquery itself")
+    command.add_argument("--dialect", metavar="NAME", action="append", help="may be repeated; default: by the target")
+    command.add_argument("--case", metavar="ID|TOPIC", nargs="+", default=[], help="only these; default: all")
+    command.add_argument("--format", choices=commands.REPORT_FORMATS, default="table", help="default: table")
+    command.add_argument("--tweaks", metavar="FILE", help="what is declared of the target, as TOML")
+    command.add_argument("--record", metavar="FILE", help="write what the target does as a column of the matrix")
+    command.add_argument("--silent", action="store_true", help="ask too where the dialect's sources say nothing")
+    command.add_argument("--product", metavar="NAME", help="what the target is, for the report: a name and a version")
+    command.set_defaults(command=commands.conformance)
 
 
 def _add_serve(command: argparse.ArgumentParser) -> None:

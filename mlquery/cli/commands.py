@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ACCEPTED, REFUSED, MISUSE = 0, 1, 2
 DEFAULT_DIALECT = "oss"
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
+REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
 _PAGE = 1000  # runs per request, as MLflow's client asks
 
 
@@ -91,16 +92,11 @@ def matrix(options: argparse.Namespace) -> int:
 
 
 def conformance(options: argparse.Namespace) -> int:
-    """Run the conformance suite and print how many cases passed."""
-    from mlquery.cli.suite import report
-    from mlquery.conformance import load_suite, run
+    """Run the conformance suite, on mlquery itself or on a target, and print what became of the cases."""
+    from mlquery.cli.conformance import run_suite
 
     dialects = None if options.dialect is None else [_dialect(name) for name in options.dialect]
-    suite = load_suite()
-    outcomes = run(dialects, suite=suite)
-    for line in report(outcomes, dict(suite.topics), options):
-        print(line)
-    return ACCEPTED if all(outcome.passed for outcome in outcomes) else REFUSED
+    return ACCEPTED if run_suite(options, dialects) else REFUSED
 
 
 def serve(options: argparse.Namespace) -> int:

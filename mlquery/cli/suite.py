@@ -12,6 +12,7 @@ from mlquery.cli.tables import aligned
 
 if TYPE_CHECKING:
     from mlquery.conformance import Outcome
+    from mlquery.conformance.report import Report
 
 
 def report(outcomes: Sequence[Outcome], titles: dict[str, str], options: argparse.Namespace) -> Iterator[str]:
@@ -23,6 +24,25 @@ def report(outcomes: Sequence[Outcome], titles: dict[str, str], options: argpars
     for outcome in outcomes:
         if not outcome.passed:
             yield f"FAILED  {outcome}"
+
+
+def report_table(report: Report) -> Iterator[str]:
+    """Yield the lines about one target: how many cases of each topic have each outcome, then all that failed."""
+    from mlquery.conformance.report import BAD, OUTCOMES, counted
+
+    product = " ".join(filter(None, (report.product, report.version)))
+    yield f"{product} at {report.target}, in dialect {report.dialect}"
+    yield from (f"declared: {tweak.what} ({tweak.reason})" for tweak in report.tweaks)
+    topics = list(dict.fromkeys(row.topic for row in report.rows))
+    totals = [counted(row for row in report.rows if row.topic == topic) for topic in topics] + [report.totals]
+    columns = [["topic", *topics, "all"]]
+    columns += [[outcome, *(str(counts[outcome] or "") for counts in totals)] for outcome in OUTCOMES]
+    yield from aligned(columns)
+    reasons = Counter(row.details[0] for row in report.rows if row.outcome == "skipped")
+    yield from (f"skipped {number}: {reason}" for reason, number in reasons.most_common())
+    for row in report.rows:
+        if row.outcome in BAD:
+            yield f"{row.outcome.upper()}  {row.case}: {'; '.join(row.details)}"
 
 
 def _table(outcomes: Sequence[Outcome], titles: dict[str, str]) -> Iterator[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final
 
 from mlquery.cli.commands import ACCEPTED, FORMATS, REFUSED, VIEWS, Misuse
+from mlquery.cli.progress import progress
 from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
 from mlquery.search import count_runs
 from mlquery.tracker import DoesNotFit, DurableStore, export, plan_push, pull, push, repair
@@ -86,14 +87,14 @@ def tail_command(options: argparse.Namespace) -> int:
 
 def pull_command(options: argparse.Namespace) -> int:
     """Take over runs from another store."""
-    with open_store(options.store, "fast") as store, _progress() as progress:
+    with open_store(options.store, "fast") as store, progress() as show:
         done = pull(
             store,
             options.source,
             experiments=options.experiment,
             filter_string=options.filter,
             artifacts=options.artifacts,
-            progress=progress,
+            progress=show,
         )
     print(
         f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} as they were; "
@@ -116,8 +117,8 @@ def push_command(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _planned(store, options, chosen)
         try:
-            with _progress() as progress:
-                done = push(store, options.target, leave_out=options.leave_out, progress=progress, **chosen)
+            with progress() as show:
+                done = push(store, options.target, leave_out=options.leave_out, progress=show, **chosen)
         except DoesNotFit as error:
             _list_unfit(error.parts)
             print(f"{error}; --leave-out sends the rest", file=sys.stderr)
@@ -202,27 +203,6 @@ def _to_write(options: argparse.Namespace) -> Iterator[DurableStore]:
         raise missing(os.path.abspath(options.store))
     with open_store(options.store) as store:
         yield store
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what shows a bar on a terminal if rich is there, and nothing elsewhere."""
-    if not sys.stderr.isatty() or find_spec("rich") is None:
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield show
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -6,16 +6,17 @@ implementations of any kind. What real MLflow answers is checked by `conformance
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from mlquery.conformance.answers import disagreements
 from mlquery.conformance.inprocess import ENGINES, Sessions, answer
+from mlquery.conformance.report import Report, Row, met, new_report, row_of
 from mlquery.conformance.suite import Case, Suite, load_suite
 from mlquery.language.matrix import MATRIX, Dialect
 
-__all__ = ["Case", "Outcome", "Suite", "load_suite", "run"]
+__all__ = ["Case", "Outcome", "Suite", "load_suite", "reports_of", "run"]
 
 
 @attrs.frozen
@@ -61,6 +62,26 @@ def run(
         raise ValueError(f"no engine is called {', '.join(map(repr, unknown))}; there are {', '.join(ENGINES)}")
     sessions = Sessions(dict(suite.stores))
     return [outcome(case, dialect, engine, sessions) for case in suite.cases for dialect in chosen for engine in names]
+
+
+def reports_of(outcomes: Sequence[Outcome], version: str) -> list[Report]:
+    """Return the report of each dialect; a case has failed if it has on any engine."""
+    return [
+        new_report("in-process", "mlquery", version, dialect, _rows(o for o in outcomes if o.dialect == dialect))
+        for dialect in dict.fromkeys(o.dialect for o in outcomes)
+    ]
+
+
+def _rows(outcomes: Iterable[Outcome]) -> list[Row]:
+    by_case: dict[str, list[Outcome]] = {}
+    for found in outcomes:
+        by_case.setdefault(found.case.id, []).append(found)
+    rows = []
+    for same in by_case.values():
+        case, dialect = same[0].case, same[0].dialect
+        details = [f"{o.engine}: {disagreement}" for o in same for disagreement in o.disagreements]
+        rows.append(row_of(case, "fail" if details else met(case.expect[dialect]), details))
+    return rows
 
 
 def outcome(case: Case, dialect: Dialect, engine: str, sessions: Sessions) -> Outcome:

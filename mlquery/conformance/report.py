@@ -5,14 +5,17 @@ A report holds everything that a reader needs, titles and queries among it, so t
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import attrs
 
-from mlquery.conformance.suite import Case
+from mlquery.conformance.suite import Case, Expectation
 from mlquery.language.matrix import MATRIX
+from mlquery.resources import data_path
 
 Outcome = Literal["pass", "fail", "refused-as-declared", "skipped", "errored"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -142,3 +145,26 @@ def _asked(case: Case) -> Iterator[str]:
         yield f"max_results: {case.max_results}{', all pages' if case.walk else ''}"
     if case.page_token is not None:
         yield f"page_token: {case.page_token}"
+
+
+def met(expected: Expectation) -> Outcome:
+    """Return what to call an answer that is the expected one: a refusal that the matrix declares, or a plain pass."""
+    is_declared = any(p.feature is not None or p.code == "unsupported" for p in expected.problems[:1])
+    return "refused-as-declared" if is_declared else "pass"
+
+
+def new_report(
+    target: str, product: str, version: str, dialect: str, rows: Iterable[Row], tweaks: tuple[Tweak, ...] = ()
+) -> Report:
+    """Return a report of today."""
+    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Report(target, product, version, dialect, date, suite_hash(), tuple(rows), tweaks)
+
+
+def suite_hash() -> str:
+    """Return the start of the SHA-256 of the files of the suite that ships with mlquery."""
+    folder = data_path("conformance")
+    digest = hashlib.sha256()
+    for path in sorted([folder / "suite.toml", *folder.glob("stores/*.toml"), *folder.glob("cases/*.toml")]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -14,13 +12,12 @@ from mlquery.conformance.foreign import Unmade
 from mlquery.conformance.guest import Guest, NotOurs, without_default
 from mlquery.conformance.mlflow_session import MlflowSession, Unanswered, Unsent
 from mlquery.conformance.rehearsal import Conditions, Rehearsals
-from mlquery.conformance.report import Outcome, Report, Row, row_of
-from mlquery.conformance.suite import Case, Expectation, Suite
+from mlquery.conformance.report import Outcome, Report, Row, met, new_report, row_of
+from mlquery.conformance.suite import Case, Suite, chosen
 from mlquery.conformance.targets import Target
 from mlquery.conformance.tweaks import NONE, Tweaks
 from mlquery.conformance.values import Described, described, described_experiment, differences, read_back, with_names
 from mlquery.language.matrix import Dialect
-from mlquery.resources import data_path
 
 _REGISTRY = ("registered_model", "model_version")
 _MOST_DETAILS = 20
@@ -59,9 +56,8 @@ class Runner:
         progress(len(cases), len(cases))
         if not names or "values" in names:
             rows += self._values({row.case for row in rows if row.outcome not in ("skipped", "errored")})
-        return new_report(
-            self.target.name, self.target.product, self.target.version, self.dialect.name, rows, self.tweaks
-        )
+        target, declared = self.target, self.tweaks.declared
+        return new_report(target.name, target.product, target.version, self.dialect.name, rows, declared)
 
     def _row(self, case: Case) -> Row:
         if (reason := self._reason_against(case)) is not None:
@@ -145,41 +141,6 @@ class Runner:
             except Exception as error:
                 found, outcome = [f"{type(error).__name__}: {error}"], "errored"
             yield Row(f"values.{store}", "values", title, (), outcome, tuple(found[:_MOST_DETAILS]))
-
-
-def met(expected: Expectation) -> Outcome:
-    """Return what to call an answer that is the expected one: a refusal that the matrix declares, or a plain pass."""
-    is_declared = any(p.feature is not None or p.code == "unsupported" for p in expected.problems[:1])
-    return "refused-as-declared" if is_declared else "pass"
-
-
-def chosen(suite: Suite, names: Sequence[str]) -> list[Case]:
-    """Return the cases of the given ids and topics, all of them for none.
-
-    Raises:
-        ValueError: nothing is called so.
-    """
-    known = {case.id for case in suite.cases} | set(suite.topics) | {"values"}
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no case and no topic is called {', '.join(map(repr, unknown))}")
-    return [case for case in suite.cases if not names or case.id in names or case.topic in names]
-
-
-def new_report(
-    target: str, product: str, version: str, dialect: str, rows: Sequence[Row], tweaks: Tweaks = NONE
-) -> Report:
-    """Return a report of today."""
-    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Report(target, product, version, dialect, date, suite_hash(), tuple(rows), tweaks.declared)
-
-
-def suite_hash() -> str:
-    """Return the start of the SHA-256 of the files of the suite that ships with mlquery."""
-    folder = data_path("conformance")
-    digest = hashlib.sha256()
-    for path in sorted([folder / "suite.toml", *folder.glob("stores/*.toml"), *folder.glob("cases/*.toml")]):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _searched(values: Described, case: Case | None = None) -> Described:

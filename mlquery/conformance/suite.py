@@ -7,7 +7,7 @@ that a misspelt key cannot quietly weaken a case.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +221,15 @@ def _require_known(table: Table, known: set[str], label: str) -> None:
     unknown = sorted(table.keys() - known)
     if unknown:
         raise ValueError(f"{label}: there is no {', '.join(unknown)}")
+
+
+def chosen(suite: Suite, names: Sequence[str]) -> list[Case]:
+    """Return the cases of the given ids and topics, all of them for none.
+
+    Raises:
+        ValueError: nothing is called so.
+    """
+    known = {case.id for case in suite.cases} | set(suite.topics) | {"values"}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no case and no topic is called {', '.join(map(repr, unknown))}")
+    return [case for case in suite.cases if not names or case.id in names or case.topic in names]
