@@ -17,7 +17,13 @@ FIRST_TIME = 1_600_000_000_000
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 
-def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable[[int], None]) -> dict[str, str]:
+def put(
+    contents: StoreContents,
+    client: Any,
+    entities: Any,
+    set_clock: Callable[[int], None],
+    refused: dict[str, str] | None = None,
+) -> dict[str, str]:
     """Make everything as written and return the ids by name (`experiment.x`, `run.x`, `registered_model.x` …).
 
     Args:
@@ -25,11 +31,17 @@ def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable
         client: Has the methods of `MlflowClient`; its store is new.
         entities: Where `Metric`, `Param`, `RunTag`, `Dataset`, `DatasetInput` and `InputTag` are.
         set_clock: Tells the store the time, in ms UTC.
+        refused: Gets the experiments that the store refuses and why, by name; without it, a refusal is raised.
     """
     default = client.get_experiment_by_name("Default")  # None on a server where it is not ours
     ids = {} if default is None else {"experiment.Default": default.experiment_id}
     for experiment in contents.experiments:
-        ids[f"experiment.{experiment['id']}"] = _put_experiment(experiment, client, set_clock)
+        try:
+            ids[f"experiment.{experiment['id']}"] = _put_experiment(experiment, client, set_clock)
+        except Exception as error:
+            if refused is None:
+                raise
+            refused[experiment["id"]] = str(error).strip().partition("\n")[0]
     for run in contents.runs:
         home = run.get("experiment", contents.experiments[0]["id"])
         ids[f"run.{run['id']}"] = _put_run(run, ids[f"experiment.{home}"], ids, client, entities)
@@ -37,7 +49,7 @@ def put(contents: StoreContents, client: Any, entities: Any, set_clock: Callable
         if run.get("deleted"):
             client.delete_run(ids[f"run.{run['id']}"])
     for experiment in contents.experiments:
-        if experiment.get("deleted"):
+        if experiment.get("deleted") and f"experiment.{experiment['id']}" in ids:
             set_clock(experiment.get("last_update_time", FIRST_TIME))
             client.delete_experiment(ids[f"experiment.{experiment['id']}"])
     return ids | _put_models(contents, client, set_clock)

@@ -37,7 +37,8 @@ class _Visit:
 
     client: GuestClient
     ids: dict[str, str]
-    values: dict[str, Described]
+    refused: dict[str, str]
+    values: dict[str, Described] = attrs.field(factory=dict)
 
 
 class Foreign:
@@ -79,6 +80,10 @@ class Foreign:
             self._made.remove(visit.client)
             _clean(self._client, visit.client)
 
+    def refused(self, store: str) -> dict[str, str]:
+        """Return the experiments of a store that cannot be made on the target, and why."""
+        return self._visit(store).refused
+
     def kept(self, store: str) -> dict[str, Described]:
         """Return what every run of a store reads back as."""
         visit = self._visit(store)
@@ -105,11 +110,12 @@ class Foreign:
             self._client, f"{self._prefix}{len(self._made) + len(self._visits)}-{uuid.uuid4().hex[:4]}-"
         )
         self._made.append(client)
+        refused: dict[str, str] = {}
         try:
-            ids = put(self._suite.stores[store], client, mlflow.entities, lambda _: time.sleep(_PAUSE))
+            ids = put(self._suite.stores[store], client, mlflow.entities, lambda _: time.sleep(_PAUSE), refused)
         except Exception as error:
             raise Unmade(f"the store {store} cannot be made: {first_line(error)}") from error
-        return _Visit(client, ids, {})
+        return _Visit(client, ids, refused)
 
     def close(self) -> None:
         """Delete our experiments and models."""

@@ -7,7 +7,7 @@ these conditions on mlquery decides whether it can be asked on a server (`mlquer
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -160,25 +160,22 @@ def prefixed_names(filter_string: str, prefix: str) -> str:
     return _QUOTED_NAME.sub(lambda match: match[1] + match[2] + prefix, filter_string)
 
 
-def without_default(case: Case, expected: Expectation) -> Expectation:
-    """Return what is expected where the default experiment is somebody else's."""
-    if case.entity != "experiment":
+def without(case: Case, expected: Expectation, experiments: Collection[str]) -> Expectation:
+    """Return what is expected of a search of experiments where some of them are not there, or are not ours."""
+    if case.entity != "experiment" or not experiments:
         return expected
     return attrs.evolve(
         expected,
-        rows=None if expected.rows is None else _without_default(expected.rows),
-        pages=None if expected.pages is None else tuple(map(_without_default, expected.pages)),
+        rows=None if expected.rows is None else _without(expected.rows, experiments),
+        pages=None if expected.pages is None else tuple(_without(page, experiments) for page in expected.pages),
     )
 
 
-def _without_default(rows: Iterable[Row]) -> tuple[Row, ...]:
+def _without(rows: Iterable[Row], names: Collection[str]) -> tuple[Row, ...]:
     kept: list[Row] = []
     for row in rows:
-        match row:
-            case Tied():
-                kept.append(attrs.evolve(row, names=tuple(name for name in row.names if name != "Default")))
-            case "Default":
-                pass
-            case _:
-                kept.append(row)
+        if isinstance(row, Tied):
+            kept.append(attrs.evolve(row, names=tuple(name for name in row.names if name not in names)))
+        elif row not in names:
+            kept.append(row)
     return tuple(kept)

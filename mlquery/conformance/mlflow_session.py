@@ -11,6 +11,7 @@ from unittest import mock
 import attrs
 import mlflow
 from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException, RetryError
 
 from mlquery.conformance.suite import Case, Problem
 from mlquery.conformance.values import described, described_experiment
@@ -72,6 +73,8 @@ class MlflowSession:
             Unanswered: there was no answer at all.
             Unsent: there was no question, because the client failed before it asked a server.
         """
+        if is_server_error(error):
+            return (Problem("INTERNAL_ERROR"),)
         if is_connection_error(error):
             raise Unanswered(first_line(error)) from error
         if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):
@@ -84,25 +87,30 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
-def is_connection_error(error: BaseException | None) -> bool:
-    """Tell whether an error comes from the connection: nobody there, cut off, too slow."""
-    from requests.exceptions import RequestException
+def is_server_error(error: BaseException) -> bool:
+    """Tell whether a server answered that it failed, after which MLflow's client speaks of retries."""
+    return any(isinstance(cause, RetryError) for cause in _causes(error))
 
+
+def is_connection_error(error: BaseException) -> bool:
+    """Tell whether an error comes from the connection: nobody there, cut off, too slow."""
+    return any(isinstance(cause, RequestException | ConnectionError) for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        if isinstance(error, RequestException | ConnectionError):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def serves_registry(client: Any) -> bool:
     """Tell whether there is a model registry behind a client."""
+    registry = client._get_registry_client().store
     try:
-        client._get_registry_client().store.search_registered_models(max_results=1)
-    except Exception as error:
-        if is_connection_error(error):
-            raise
-        return False
+        registry.search_registered_models(max_results=1)
+        registry.get_registered_model("mlquery asks whether there is a registry")
+    except MlflowException as error:
+        return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     return True
 
 

@@ -48,6 +48,7 @@ class OwnStores:
         self._suite, self._folder, self._kind = suite, folder, kind
         self._time = FIRST_TIME
         self._built: dict[str, MlflowSession] = {}
+        self._refused: dict[str, dict[str, str]] = {}
         self._copies = 0
 
     def now(self) -> int:
@@ -64,16 +65,24 @@ class OwnStores:
         if case.calls and self._kind == "file":
             yield self._make(case.store, self._place())
             return
-        if case.store not in self._built:
-            self._built[case.store] = self._make(case.store, case.store)
-        session = self._built[case.store]
+        session = self._session(case.store)
         if case.calls:
             session = MlflowSession(self._client(self._place(), f"{case.store}.db"), dict(session.ids))
         yield session
 
+    def refused(self, store: str) -> dict[str, str]:
+        """Return the experiments of a store that this MLflow refuses to make, and why."""
+        self._session(store)
+        return self._refused[store]
+
+    def _session(self, store: str) -> MlflowSession:
+        if store not in self._built:
+            self._built[store] = self._make(store, store)
+        return self._built[store]
+
     def kept(self, store: str) -> dict[str, Described]:
         """Return what every run of a store reads back as."""
-        session = self._built[store]
+        session = self._session(store)
         return read_back(self._suite.stores[store], session.client, session.ids)
 
     def _place(self) -> str:
@@ -83,7 +92,9 @@ class OwnStores:
     def _make(self, store: str, place: str) -> MlflowSession:
         self._time = FIRST_TIME
         client = self._client(place, self._template())
-        return MlflowSession(client, put(self._suite.stores[store], client, mlflow.entities, self.set_clock))
+        refused = self._refused.setdefault(store, {})
+        ids = put(self._suite.stores[store], client, mlflow.entities, self.set_clock, refused)
+        return MlflowSession(client, ids)
 
     def _template(self) -> str:
         """Return the name of an empty database; making one takes MLflow a second."""

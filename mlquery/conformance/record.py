@@ -81,7 +81,7 @@ class Column:
 
     def _agrees(self, case: Case, dialect: Dialect) -> bool:
         try:
-            answer, _ = self.runner.rehearsals.answer(case, dialect, self.runner.conditions)
+            answer, _ = self.runner.rehearsals.answer(case, dialect, self.runner.conditions(case))
         except Exception:  # a refusal in the middle of a call that the case counts on
             return False
         return _gist(case, answer) == _gist(case, self.runner.answers[case.id])

@@ -17,9 +17,9 @@ import attrs
 from mlquery import entities
 from mlquery.conformance.answers import Answer, Session, ask, outcome_disagreements
 from mlquery.conformance.contents import FIRST_TIME, put
-from mlquery.conformance.guest import Guest, GuestClient, without_default
+from mlquery.conformance.guest import Guest, GuestClient, without
 from mlquery.conformance.inprocess import ENGINES, InProcess, client_of
-from mlquery.conformance.suite import Case, Suite
+from mlquery.conformance.suite import Case, Expectation, Suite
 from mlquery.language.matrix import Dialect
 from mlquery.registry import Registry
 from mlquery.store import Store
@@ -33,13 +33,20 @@ class Conditions:
 
     `clock` is "told" where it can be set, and "standing" where calls one after the other may get the same time.
     `is_prefixed` says that names have a prefix and the default experiment is not ours, `is_shared` that there are
-    experiments and models of others, `has_one_user` that all runs belong to the caller.
+    experiments and models of others, `has_one_user` that all runs belong to the caller. `missing` are the experiments
+    that the target refuses to make.
     """
 
     clock: Clock = "told"
     is_prefixed: bool = False
     is_shared: bool = False
     has_one_user: bool = False
+    missing: tuple[str, ...] = ()
+
+    def expected(self, case: Case, dialect: Dialect) -> Expectation:
+        """Return what a dialect answers to a case under these conditions."""
+        missing = {*self.missing, "Default"} if self.is_prefixed else self.missing
+        return without(case, case.expect[dialect.name], missing)
 
 
 OWN = Conditions()
@@ -69,7 +76,7 @@ class Rehearsals:
         if all(self._works(case, dialect, attrs.evolve(conditions, clock=clock)) for clock in clocks):
             return None
         broken = (why for alone, why in _REASONS if not self._works(case, dialect, alone))
-        return f"the answer {next(broken, 'depends on a store of its own')}"
+        return f"the answer {next(broken, 'depends on what the target cannot hold')}"
 
     def answer(self, case: Case, dialect: Dialect, conditions: Conditions) -> tuple[Answer, Session]:
         """Return what mlquery answers under conditions, and the session, in the state after the case."""
@@ -79,9 +86,7 @@ class Rehearsals:
             return ask(case, session), session
 
     def _works(self, case: Case, dialect: Dialect, conditions: Conditions) -> bool:
-        expected = case.expect[dialect.name]
-        if conditions.is_prefixed:
-            expected = without_default(case, expected)
+        expected = conditions.expected(case, dialect)
         try:
             answer, session = self.answer(case, dialect, conditions)
             return not outcome_disagreements(case, expected, answer, session)
@@ -110,6 +115,8 @@ class Rehearsals:
         store = Store(clock=now, seed=1, guid_ids=dialect.behaves("id.guid"))
         registry = Registry(now)
         client, contents = client_of(store, registry, dialect), self.suite.stores[name]
+        held = tuple(table for table in contents.experiments if table["id"] not in conditions.missing)
+        contents = attrs.evolve(contents, experiments=held)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if not conditions.is_prefixed:

@@ -9,7 +9,7 @@ import attrs
 
 from mlquery.conformance.answers import Answer, Mismatch, Session, ask, outcome_disagreements
 from mlquery.conformance.foreign import Unmade
-from mlquery.conformance.guest import Guest, NotOurs, without_default
+from mlquery.conformance.guest import Guest, NotOurs
 from mlquery.conformance.mlflow_session import MlflowSession, Unanswered, Unsent
 from mlquery.conformance.rehearsal import Conditions, Rehearsals
 from mlquery.conformance.report import Outcome, Report, Row, met, new_report, row_of
@@ -39,12 +39,16 @@ class Runner:
     asks_silent: bool = False
     answers: dict[str, Answer] = attrs.field(factory=dict)
     rehearsals: Rehearsals = attrs.field(init=False)
-    conditions: Conditions = attrs.field(init=False)
+    _stable: Conditions = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep what the rehearsals build for the whole run."""
         self.rehearsals = Rehearsals(self.suite)
-        self.conditions = attrs.evolve(self.target.conditions, has_one_user="user" in self.dialect.service)
+        self._stable = attrs.evolve(self.target.conditions, has_one_user="user" in self.dialect.service)
+
+    def conditions(self, case: Case) -> Conditions:
+        """Return the conditions under which the target is asked a case."""
+        return attrs.evolve(self._stable, missing=tuple(self.target.refused(case.store)))
 
     def report(self, names: Sequence[str] = (), progress: Callable[[int, int], None] = lambda *_: None) -> Report:
         """Ask the cases of the given ids and topics, all of them by default, and return what became of them."""
@@ -63,12 +67,14 @@ class Runner:
         if (reason := self._reason_against(case)) is not None:
             return row_of(case, "skipped", [reason])
         try:
+            if (reason := self.rehearsals.reason_against(case, self.dialect, self.conditions(case))) is not None:
+                return row_of(case, "skipped", [reason])
             with self.target.session(case) as session:
                 answer = self.tweaks.understood(ask(self.tweaks.asked(case), session))
                 self.answers[case.id] = answer
                 found = self._disagreements(case, answer, session)
-        except (NotOurs, Unsent) as reason:
-            return row_of(case, "skipped", [str(reason)])
+        except (NotOurs, Unsent) as unasked:
+            return row_of(case, "skipped", [str(unasked)])
         except Mismatch as mismatch:
             return row_of(case, "fail", [str(mismatch)])
         except (Unmade, Unanswered) as error:
@@ -85,12 +91,10 @@ class Runner:
             return f"no source says what {self.dialect.name} does here: {', '.join(warns)}"
         if not self.target.has_registry and (self.suite.stores[case.store].models or case.entity in _REGISTRY):
             return "the target serves no model registry"
-        return self.rehearsals.reason_against(case, self.dialect, self.conditions)
+        return None
 
     def _disagreements(self, case: Case, answer: Answer, session: Session) -> list[str]:
-        expected = case.expect[self.dialect.name]
-        if self.target.conditions.is_prefixed:
-            expected = without_default(case, expected)
+        expected = self.conditions(case).expected(case, self.dialect)
         found = outcome_disagreements(case, expected, answer, session)
         return found or list(self._value_differences(case, session))
 
@@ -107,7 +111,7 @@ class Runner:
                 yield from differences(name, wanted[name], _searched(given, case), self._same)
 
     def _same(self, key: str, expected: Any, found: Any) -> bool:
-        is_written_by_the_service = self.conditions.has_one_user and key == "tag mlflow.user"
+        is_written_by_the_service = self._stable.has_one_user and key == "tag mlflow.user"
         return is_written_by_the_service or self.tweaks.same(key, expected, found)
 
     def _kept(self, store: str) -> dict[str, Described]:
@@ -117,7 +121,7 @@ class Runner:
 
     def _rehearsed(self, case: Case) -> dict[str, Described]:
         """Return what everything that the case can find holds on mlquery after the same calls."""
-        _, session = self.rehearsals.answer(case, self.dialect, self.conditions)
+        _, session = self.rehearsals.answer(case, self.dialect, self.conditions(case))
         client, wanted = _client(session), {}
         for key, identifier in session.ids.items():
             if key.startswith("run."):
@@ -131,12 +135,13 @@ class Runner:
         cases = {case.store: case for case in self.suite.cases if case.id in asked and not case.calls}
         for store, case in sorted(cases.items()):
             title = f"Every run of the store {store} reads back as it was written"
-            session = self.rehearsals.session(case, self.dialect, self.conditions)
+            session = self.rehearsals.session(case, self.dialect, self.conditions(case))
             wanted = read_back(self.suite.stores[store], _client(session), session.ids)
             outcome: Outcome = "pass"
             try:
                 given = self.target.kept(store)
-                found = [d for name in wanted for d in differences(name, wanted[name], given[name], self._same)]
+                found = [f"{name} cannot be made: {why}" for name, why in self.target.refused(store).items()]
+                found += [d for name in wanted for d in differences(name, wanted[name], given[name], self._same)]
                 outcome = "fail" if found else "pass"
             except Exception as error:
                 found, outcome = [f"{type(error).__name__}: {error}"], "errored"

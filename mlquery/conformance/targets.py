@@ -37,6 +37,13 @@ class Target(Protocol):
     def session(self, case: Case) -> AbstractContextManager[Session]:
         """Give a session with the store of a case, for the time of the case."""
 
+    def refused(self, store: str) -> dict[str, str]:
+        """Return the experiments of a store that cannot be made on the target, and why.
+
+        Raises:
+            Unmade: the store cannot be made at all.
+        """
+
     def kept(self, store: str) -> dict[str, Described]:
         """Return what every run of a store reads back as."""
 
