@@ -1,6 +1,6 @@
 """Random requests on all routes, in random order, on one store: never a status of 500, always JSON, always JSON errors.
 
-`HYPOTHESIS_PROFILE=fresh python tests/test_server_fuzz.py 180` goes on for that many seconds with new examples.
+`python tests/test_server_fuzz.py 180` goes on for that many seconds, with new examples.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ async def all_answered(dialect: str, requests: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(drawn=st.data())
 def test_whatever_is_asked_is_answered(dialect: str, drawn: st.DataObject) -> None:
     asyncio.run(all_answered(dialect, drawn.draw(st.lists(requests_to(dialect), min_size=1, max_size=12))))
