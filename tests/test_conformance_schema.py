@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from copy import deepcopy
 from functools import cache
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from mlquery.conformance import load_suite, suite
+from mlquery.conformance.wire import run_message
 from mlquery.resources import data_path
 
 FOLDER = data_path("conformance")
@@ -162,3 +164,26 @@ def test_the_schemas_know_the_dialects_and_the_calls_of_the_suite() -> None:
 
     assert {"all", *loaded.dialects} == set(dialects)
     assert sorted({call["call"] for case in loaded.cases for call in case.calls}) == calls
+
+
+def test_the_messages_shown_to_implementers_are_messages_of_the_protocol() -> None:
+    text = (FOLDER / "IMPLEMENTING.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+    assert [] == [wrong for line in shown.splitlines() if (wrong := complaint("stdio", json.loads(line)))]
+
+
+def test_implementers_are_told_of_every_call_and_its_arguments() -> None:
+    text = (FOLDER / "IMPLEMENTING.md").read_text("utf-8")
+    told: dict[str, set[str]] = {}
+    for calls, arguments in re.findall(
+        r"^\| (`[a-z_`, ]+) \| (`[a-z_`, ]+) \|$", text.partition("## The calls")[2], re.M
+    ):
+        told |= {name: set(re.findall(r"\w+", arguments)) for name in re.findall(r"\w+", calls)}
+
+    loaded, made = load_suite(), dict[str, set[str]]()
+    for case in loaded.cases:
+        for message in run_message(1, case, loaded.stores[case.store])["case"]["calls"]:
+            made.setdefault(message["call"], set()).update(message["arguments"])
+
+    assert told == made

@@ -23,6 +23,14 @@ class Mismatch(Exception):
     """A call did not do what the case says of it."""
 
 
+class Named(Protocol):
+    """Where `ids` holds the id of everything that a case can name (`run.x`, `experiment.x` …)."""
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """Return the ids by name."""
+
+
 class Session(Protocol):
     """One implementation with one store in it. `ids` holds the id of everything that a case can name."""
 
@@ -175,7 +183,7 @@ def disagreements(case: Case, expected: Expectation, answer: Answer, session: Se
     return found
 
 
-def outcome_disagreements(case: Case, expected: Expectation, answer: Answer, session: Session) -> list[str]:
+def outcome_disagreements(case: Case, expected: Expectation, answer: Answer, session: Named) -> list[str]:
     """Return how an answer differs in rows, order, acceptance or error code; other details are left aside."""
     wanted, given = (problems[:1] for problems in (expected.problems, answer.problems))
     if wanted or given:
@@ -191,14 +199,14 @@ def outcome_disagreements(case: Case, expected: Expectation, answer: Answer, ses
     return [] if is_even else [f"pages of {_listed(map(len, answer.pages))} rows, not of {case.max_results}"]
 
 
-def _names(rows: Sequence[Row], case: Case, session: Session) -> tuple[str, ...]:
+def _names(rows: Sequence[Row], case: Case, session: Named) -> tuple[str, ...]:
     names: list[str] = []
     for row in rows:
         names += [row] if isinstance(row, str) else _in_order_of_ids(row, case, session)
     return tuple(names)
 
 
-def _in_order_of_ids(tied: Tied, case: Case, session: Session) -> list[str]:
+def _in_order_of_ids(tied: Tied, case: Case, session: Named) -> list[str]:
     def rank(name: str) -> tuple[int, str]:
         identifier = session.ids[f"{case.entity}.{name}"]
         return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
