@@ -1,0 +1,131 @@
+"""What the report page shows, as plain values: the lines of the matrix over all reports, and the cases behind them.
+
+Cases that several reports share are there once, so that the page stays small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from mlquery.conformance.report import BAD, Outcome, Report, Row, counted
+from mlquery.language.matrix import MATRIX
+
+GROUPS = {
+    "order": "Ordering runs",
+    "filter": "Filtering runs",
+    "compare": "Comparing",
+    "join": "Joining clauses",
+    "in": "Lists of values",
+    "attribute": "Writing fields and values",
+    "literal": "Writing fields and values",
+    "key": "Writing fields and values",
+    "experiment": "Experiments",
+    "view": "Archiving and restoring",
+    "lifecycle": "Archiving and restoring",
+    "registry": "Model registry",
+}
+"""Headings of the matrix by the first word of a feature's id."""
+
+OTHER = "Behaviour"
+WORDS: dict[Outcome, str] = {
+    "pass": "pass",
+    "refused-as-declared": "refused",
+    "fail": "fail",
+    "errored": "errored",
+    "skipped": "skipped",
+}
+"""What the page calls outcomes, in the order in which it shows them."""
+
+_NO_FEATURE = "other"
+_EXPECTED = re.compile(r"expected (.*), not (.*)", re.DOTALL)
+
+
+@attrs.frozen
+class Line:
+    """A line of the matrix over all reports; `cases` are positions in the list of cases."""
+
+    id: str
+    title: str
+    group: str
+    declared: tuple[str, ...]
+    totals: tuple[Mapping[Outcome, int], ...]
+    cases: tuple[tuple[str, str], ...]
+
+
+def lines_of(reports: Sequence[Report]) -> list[Line]:
+    """Return the lines that any report has cases for, and at last one for the cases that belong to none."""
+    verdicts = [{verdict.feature: verdict for verdict in report.features} for report in reports]
+    ranks = {feature.id: rank for rank, feature in enumerate(MATRIX.features)}
+    features = dict.fromkeys(feature for found in verdicts for feature in found)
+    lines = []
+    for feature in sorted(features, key=lambda each: ranks.get(each, len(ranks))):
+        title = next(found[feature].title for found in verdicts if feature in found)
+        declared = tuple(found[feature].declared if feature in found else "" for found in verdicts)
+        group = GROUPS.get(feature.partition(".")[0], OTHER)
+        rows = [[row for row in report.rows if feature in row.features] for report in reports]
+        lines.append(Line(feature, title, group, declared, tuple(map(counted, rows)), _keys(rows)))
+    rows = [[row for row in report.rows if not row.features] for report in reports]
+    if any(rows):
+        title, nothing = "Calls and arguments outside of the matrix", ("",) * len(reports)
+        lines.append(Line(_NO_FEATURE, title, OTHER, nothing, tuple(map(counted, rows)), _keys(rows)))
+    return lines
+
+
+def _keys(rows: Sequence[Sequence[Row]]) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys(_key(row) for some in rows for row in some))
+
+
+def _key(row: Row) -> tuple[str, str]:
+    """Return what tells cases apart: reports of different versions of the suite may ask otherwise under one name."""
+    return row.case, row.query
+
+
+def verdict_of(totals: Mapping[Outcome, int], declared: str) -> Outcome | None:
+    """Return the word for a cell: the worst that happened; None where there is no case."""
+    bad = next((outcome for outcome in BAD if totals[outcome]), None)
+    if bad is not None:
+        return bad
+    if not totals["pass"] and not totals["refused-as-declared"]:
+        return "skipped" if totals["skipped"] else None
+    is_refused = totals["refused-as-declared"] and (declared == "no" or not totals["pass"])
+    return "refused-as-declared" if is_refused else "pass"
+
+
+def page_data(reports: Sequence[Report], lines: Sequence[Line]) -> dict[str, Any]:
+    """Return what the page's script reads.
+
+    `outcomes` and `words` name the outcomes, `cases` are [id, title, query], `lines` [title, id, positions of cases,
+    what each dialect declares]. Every report has the number of the outcome of each case (-1 without one) and details by
+    position: texts, and pairs of what was expected and got.
+    """
+    shown = {_key(row): [row.case, row.title, row.query] for report in reports for row in report.rows}
+    positions = {key: position for position, key in enumerate(shown)}
+    return {
+        "outcomes": list(WORDS),
+        "words": list(WORDS.values()),
+        "cases": list(shown.values()),
+        "lines": [[line.title, line.id, [positions[key] for key in line.cases], line.declared] for line in lines],
+        "reports": [_report_data(report, positions) for report in reports],
+    }
+
+
+def _report_data(report: Report, positions: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    outcomes = [-1] * len(positions)
+    details: dict[int, list[Any]] = {}
+    for row in report.rows:
+        position = positions[_key(row)]
+        outcomes[position] = list(WORDS).index(row.outcome)
+        if row.details:
+            details[position] = [_parted(detail) for detail in row.details]
+    name = f"{report.product} {report.version}".strip()
+    return {"name": name, "dialect": report.dialect, "target": report.target, "outcomes": outcomes, "details": details}
+
+
+def _parted(detail: str) -> str | list[str]:
+    """Return what was expected and what was got, or the whole text where the two cannot be told apart."""
+    found = _EXPECTED.fullmatch(detail)
+    return [found[1], found[2]] if found and detail.count(", not ") == 1 else detail
