@@ -12,9 +12,12 @@ from typing import Any
 import attrs
 import pytest
 
+import mlquery
+from mlquery.cli import main
 from mlquery.conformance import load_suite
 from mlquery.conformance.program import Broken, Program
-from mlquery.conformance.stdio import Told, run_program
+from mlquery.conformance.report import Row, Tweak
+from mlquery.conformance.stdio import ask_program
 from mlquery.conformance.suite import Suite
 from mlquery.conformance.wire import Unfit, disagreements_with, read_reply, run_message
 from mlquery.resources import data_path
@@ -57,13 +60,11 @@ def written(folder: Path, text: str) -> str:
     return f"{sys.executable} {path}"
 
 
-def told_by(
-    folder: Path, here: str, *ids: str, timeout: float = 10.0, dialects: tuple[str, ...] = ("oss",)
-) -> list[Told]:
+def told_by(folder: Path, here: str, *ids: str, timeout: float = 10.0) -> list[Row]:
+    """Return what becomes of cases that are asked a program which does something when it is to run one."""
     suite = few(*(ids or ("metric-compare.greater",)))
-    return list(
-        run_program(written(folder, PROGRAM.replace("{here}", here)), dialects, suite=suite, timeout=timeout)[1]
-    )
+    (report,) = ask_program(written(folder, PROGRAM.replace("{here}", here)), ["oss"], suite=suite, timeout=timeout)
+    return list(report.rows)
 
 
 @pytest.mark.parametrize("dialect", SUITE.dialects)
@@ -71,10 +72,40 @@ def test_the_sample_answers_as_expected(dialect: str) -> None:
     # Every tenth case, and all that call something, behave as in mlquery itself.
     cases = tuple(case for number, case in enumerate(SUITE.cases) if case.calls or number % 10 == 0)
 
-    introduction, told = run_program(SAMPLE, [dialect], suite=attrs.evolve(SUITE, cases=cases))
+    (report,) = ask_program(SAMPLE, [dialect], suite=attrs.evolve(SUITE, cases=cases), asks_silent=True)
 
-    assert ("mlquery", "Python", SUITE.dialects) == (introduction.name, introduction.language, introduction.dialects)
-    assert [] == [each for each in told if each.verdict != "pass"]
+    assert ("mlquery", mlquery.__version__, dialect) == (report.product, report.version, report.dialect)
+    assert report.passed
+    assert len(cases) == report.totals["pass"] + report.totals["refused-as-declared"]
+
+
+def test_there_is_a_report_for_each_dialect_that_the_program_names_and_the_suite_knows(tmp_path: Path) -> None:
+    introduction = {"version": 1, "name": "odd", "dialects": ["azure", "klingon", "oss"], "tweaks": ["no registry"]}
+    here = PROGRAM.replace('say(version=1, name="odd")', f"say(**{introduction!r})").replace(
+        "{here}", "answer(skipped='x')"
+    )
+    done: list[tuple[int, int]] = []
+
+    reports = ask_program(
+        f"{written(tmp_path, here)} --token=secret",
+        suite=few("metric-compare.greater"),
+        progress=lambda *numbers: done.append(numbers),
+    )
+
+    assert ["azure", "oss"] == [report.dialect for report in reports]
+    assert {(Tweak("no registry", "says the program"),)} == {report.tweaks for report in reports}
+    assert {f"stdio: {Path(sys.executable).name} program.py"} == {report.target for report in reports}
+    assert [(1, 2), (2, 2)] == done
+
+
+def test_cases_of_which_no_source_speaks_are_asked_on_demand() -> None:
+    suite = few("lifecycle.delete-run-view")
+
+    (quiet,), (bold,) = (ask_program(SAMPLE, ["azure"], suite=suite, asks_silent=asked) for asked in (False, True))
+
+    assert ("no source says what azure does here: view.deleted",) == quiet.rows[0].details
+    assert "skipped" == quiet.rows[0].outcome
+    assert "pass" == bold.rows[0].outcome
 
 
 def test_what_is_asked_fits_the_schema_and_gives_no_answer_away() -> None:
@@ -125,8 +156,8 @@ def test_a_program_that_does_not_answer_is_told_with_the_reason(here: str, reaso
 
     (told,) = told_by(tmp_path, here, timeout=timeout)
 
-    assert "errored" == told.verdict
-    assert reason in told.reasons[0]
+    assert "errored" == told.outcome
+    assert reason in told.details[0]
 
 
 UNFIT = [
@@ -153,9 +184,9 @@ def test_an_answer_of_a_wrong_shape_is_told_and_the_program_goes_on(
 
     first, second = told_by(tmp_path, here, "metric-compare.greater", "order.metric")
 
-    assert "errored" == first.verdict
-    assert reason in first.reasons[0]
-    assert "errored" != second.verdict
+    assert "errored" == first.outcome
+    assert reason in first.details[0]
+    assert "errored" != second.outcome
 
 
 def test_a_program_that_broke_is_started_again_for_the_next_case(tmp_path: Path) -> None:
@@ -164,7 +195,7 @@ def test_a_program_that_broke_is_started_again_for_the_next_case(tmp_path: Path)
 
     first, second = told_by(tmp_path, here, "metric-compare.greater", "order.metric")
 
-    assert ("errored", "skipped") == (first.verdict, second.verdict)
+    assert ("errored", "skipped") == (first.outcome, second.outcome)
 
 
 def test_a_program_that_breaks_again_and_again_is_asked_no_more(tmp_path: Path) -> None:
@@ -173,8 +204,8 @@ def test_a_program_that_breaks_again_and_again_is_asked_no_more(tmp_path: Path) 
     told = told_by(tmp_path, "sys.exit(1)", *ids)
 
     assert 300 == len(told)
-    assert {"errored"} == {each.verdict for each in told}
-    assert ("not asked: the program broke 5 times in a row",) == told[5].reasons == told[-1].reasons
+    assert {"errored"} == {each.outcome for each in told}
+    assert ("not asked: the program broke 5 times in a row",) == told[5].details == told[-1].details
 
 
 def test_an_answer_too_many_breaks_the_next_case_and_not_the_one_behind_it(tmp_path: Path) -> None:
@@ -182,15 +213,15 @@ def test_an_answer_too_many_breaks_the_next_case_and_not_the_one_behind_it(tmp_p
 
     told = told_by(tmp_path, here, "metric-compare.greater", "order.metric", "metric-compare.less")
 
-    assert ["skipped", "errored", "skipped"] == [each.verdict for each in told]
-    assert ("the answer is to seq 1, not to 2",) == told[1].reasons
+    assert ["skipped", "errored", "skipped"] == [each.outcome for each in told]
+    assert ("the answer is to seq 1, not to 2",) == told[1].details
 
 
 def test_a_program_that_reads_nothing_is_not_waited_for_longer_than_said(tmp_path: Path) -> None:
     start = time.monotonic()
 
     with pytest.raises(Broken, match=r"no answer in 0\.3 s"):
-        run_program(written(tmp_path, "import time; time.sleep(60)"), ["oss"], suite=SUITE, timeout=0.3)
+        ask_program(written(tmp_path, "import time; time.sleep(60)"), ["oss"], suite=SUITE, timeout=0.3)
 
     assert 5 > time.monotonic() - start
 
@@ -201,9 +232,9 @@ def test_a_message_larger_than_a_pipe_is_not_waited_for_either(tmp_path: Path) -
     command = written(tmp_path, f"import time\n{introduce}\n{speak}\ntime.sleep(60)\n")
 
     case = attrs.evolve(CASES["metric-compare.greater"], filter="a" * 10**6)
-    (told,) = run_program(command, ["oss"], suite=attrs.evolve(SUITE, cases=(case,)), timeout=0.5)[1]
+    (report,) = ask_program(command, ["oss"], suite=attrs.evolve(SUITE, cases=(case,)), timeout=0.5)
 
-    assert ("no answer in 0.5 s",) == told.reasons
+    assert ("no answer in 0.5 s",) == report.rows[0].details
 
 
 def test_a_program_may_write_to_its_standard_error_as_much_as_it_likes(tmp_path: Path) -> None:
@@ -211,7 +242,7 @@ def test_a_program_may_write_to_its_standard_error_as_much_as_it_likes(tmp_path:
 
     (told,) = told_by(tmp_path, here)
 
-    assert "errored" != told.verdict
+    assert "errored" != told.outcome
 
 
 def test_a_program_that_stays_after_stop_is_ended_and_so_is_what_it_started(tmp_path: Path) -> None:
@@ -231,14 +262,17 @@ def test_a_case_may_be_skipped_or_go_wrong_with_a_reason(tmp_path: Path) -> None
 
     first, second = told_by(tmp_path, here, "metric-compare.greater", "order.metric")
 
-    assert ("skipped", ("no registry",)) == (first.verdict, first.reasons)
-    assert ("errored", ("Traceback: …",)) == (second.verdict, second.reasons)
+    assert ("skipped", ("no registry",)) == (first.outcome, first.details)
+    assert ("errored", ("Traceback: …",)) == (second.outcome, second.details)
 
 
 def test_a_dialect_that_the_program_does_not_speak_is_skipped(tmp_path: Path) -> None:
-    told = told_by(tmp_path, "answer(skipped='x')", dialects=("azure", "oss"))
+    command = written(tmp_path, PROGRAM.replace("{here}", "answer(skipped='x')"))
 
-    assert [("the program does not speak azure",), ("x",)] == [each.reasons for each in told]
+    azure, oss = ask_program(command, ["azure", "oss"], suite=few("metric-compare.greater"))
+
+    assert ("the program does not speak azure",) == azure.rows[0].details
+    assert ("x",) == oss.rows[0].details
 
 
 NO_PROGRAM = [
@@ -254,7 +288,7 @@ NO_PROGRAM = [
 @pytest.mark.parametrize(("command", "reason"), [pytest.param(*rest, id=name) for name, *rest in NO_PROGRAM])
 def test_a_program_that_does_not_introduce_itself_is_no_implementation(command: str, reason: str) -> None:
     with pytest.raises(Broken, match=reason):
-        run_program(command, suite=SUITE, timeout=10.0)
+        ask_program(command, suite=SUITE, timeout=10.0)
 
 
 def compared(case_id: str, dialect: str = "oss", **message: Any) -> list[str]:
@@ -307,3 +341,44 @@ def test_what_calls_return_and_how_they_fail_is_compared() -> None:
     assert ["get_metric_history returned [9]"] == compared(history.id, pages=[["rising"]], calls=[{"returned": [9]}])
     assert ["get_metric_history returned None"] == compared(history.id, pages=[["rising"]])
     assert ["log_batch did not fail with INVALID_PARAMETER_VALUE, but went on"] == compared(batch.id, pages=[[]])
+
+
+def test_the_command_asks_a_program_and_fails_when_a_case_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = written(tmp_path, PROGRAM.replace("{here}", "answer(pages=[['z']])"))
+
+    codes = [
+        main(["conformance", "--stdio", program, "--dialect", "oss", "--case", "two-valued"])
+        for program in (SAMPLE, wrong)
+    ]
+
+    printed = capsys.readouterr().out
+    assert [0, 1] == codes
+    assert "mlquery 0" in printed
+    assert "at stdio: " in printed
+    assert "FAIL  two-valued." in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--stdio", "/nowhere/none"], "the program cannot be started"),
+        (["--stdio", SAMPLE, "--target", "sqlite:///a.db"], "--stdio goes without --target"),
+        (["--stdio", SAMPLE, "--case", "none"], "no case and no topic is called 'none'"),
+    ],
+)
+def test_a_program_that_cannot_be_asked_is_misuse(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["conformance", *arguments])
+
+    assert 2 == code
+    assert reason in capsys.readouterr().err
+
+
+def test_a_page_is_written_for_what_a_program_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["conformance", "--stdio", SAMPLE, "--dialect", "oss", "--case", "ties", "--format", "html"])
+
+    assert 0 == code
+    assert capsys.readouterr().out.startswith("<!doctype html>")

@@ -68,6 +68,7 @@ def _add_conformance(command: argparse.ArgumentParser) -> None:
         "sqlite:///PATH, file:PATH, http(s)://…, azureml://… or databricks; sqlite: and file: make new stores of MLflow"
     )
     command.add_argument("--target", metavar="URI", default="in-process", help=f"{uris}; default: mlquery itself")
+    command.add_argument("--stdio", metavar="COMMAND", help="ask a program that answers on its standard output instead")
     command.add_argument("--dialect", metavar="NAME", action="append", help="may be repeated; default: by the target")
     command.add_argument("--case", metavar="ID|TOPIC", nargs="+", default=[], help="only these; default: all")
     command.add_argument("--format", choices=commands.REPORT_FORMATS, default="table", help="default: table")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,10 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
         cases = chosen(suite, options.case)
     except ValueError as error:
         raise Misuse(str(error)) from None
+    if options.stdio is not None:
+        reports = _ask_program(options, dialects, attrs.evolve(suite, cases=tuple(cases)))
+        _print(rendered(reports, options.format))
+        return all(report.passed for report in reports)
     if options.target != _OURSELVES:
         reports = _ask_target(options, dialects or [_dialect_of(options.target)], suite)
         _print(rendered(reports, options.format))
@@ -91,6 +95,20 @@ def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Sui
     return reports
 
 
+def _ask_program(options: argparse.Namespace, dialects: Sequence[str] | None, suite: Suite) -> list[Report]:
+    from mlquery.conformance.program import Broken
+    from mlquery.conformance.stdio import ask_program
+
+    if options.target != _OURSELVES or options.tweaks or options.record or options.product:
+        raise Misuse("--stdio goes without --target, --tweaks, --record and --product; the program says what it is")
+    try:
+        with progress() as show:
+            tell = partial(show, "cases")
+            return ask_program(options.stdio, dialects, suite=suite, asks_silent=options.silent, progress=tell)
+    except Broken as broken:
+        raise Misuse(str(broken)) from None
+
+
 def _tweaks(options: argparse.Namespace) -> Tweaks:
     from mlquery.conformance.tweaks import NONE, load_tweaks
 
@@ -124,4 +142,6 @@ def rendered(reports: Sequence[Report], format_: str) -> Iterator[str]:
 
             yield render_markdown(reports).rstrip("\n")
         case _:
-            yield import_module("mlquery.conformance.html").render_html(reports)
+            from mlquery.conformance.html import render_html
+
+            yield render_html(reports)

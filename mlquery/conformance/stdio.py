@@ -8,12 +8,14 @@ protocol, `conformance/stdio_sample.py` speaks it.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import attrs
 
 from mlquery.conformance.program import Broken, Program
+from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of
 from mlquery.conformance.suite import Case, Suite, load_suite
 from mlquery.conformance.wire import (
     VERSION,
@@ -29,16 +31,6 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds for one answer."""
 
 _MOST_IN_A_ROW = 5
-
-
-@attrs.frozen
-class Told:
-    """What became of a case in a dialect on a program, and why."""
-
-    case: Case
-    dialect: str
-    verdict: Literal["pass", "fail", "skipped", "errored"]
-    reasons: tuple[str, ...] = ()
 
 
 @attrs.define
@@ -59,7 +51,7 @@ class Talk:
     _seq: int = 0
 
     def introduction(self) -> Introduction:
-        """Start the program if need be and return what it says of itself.
+        """Start the program and return what it says of itself.
 
         Raises:
             Broken: it does not say it.
@@ -72,40 +64,34 @@ class Talk:
         except Unfit as unfit:
             raise Broken(str(unfit)) from None
 
-    def told(self, case: Case, dialect: str, suite: Suite) -> Told:
-        """Ask for one case; whatever goes wrong is part of what is returned."""
+    def row(self, case: Case, dialect: str, suite: Suite) -> Row:
+        """Ask one case and return what became of it; whatever goes wrong is part of that."""
         if self._broken_in_a_row >= _MOST_IN_A_ROW:
-            return Told(case, dialect, "errored", (f"not asked: the program broke {_MOST_IN_A_ROW} times in a row",))
+            return row_of(case, "errored", [f"not asked: the program broke {_MOST_IN_A_ROW} times in a row"])
         try:
-            found = self._told(case, dialect, suite)
+            found = self._row(case, dialect, suite)
         except Broken as broken:
             self._leave()
             self._broken_in_a_row += 1
-            return Told(case, dialect, "errored", (str(broken),))
+            return row_of(case, "errored", [str(broken)])
         except Unfit as unfit:
-            return Told(case, dialect, "errored", (str(unfit),))
+            return row_of(case, "errored", [str(unfit)])
         self._broken_in_a_row = 0
         return found
 
-    def _told(self, case: Case, dialect: str, suite: Suite) -> Told:
+    def _row(self, case: Case, dialect: str, suite: Suite) -> Row:
         if self._program is None:
             self.introduction()
         if self._dialect != dialect:
             self._is_spoken = self._ask({"cmd": "dialect", "dialect": dialect}).get("ok") is True
             self._dialect = dialect
         if not self._is_spoken:
-            return Told(case, dialect, "skipped", (f"the program does not speak {dialect}",))
+            return row_of(case, "skipped", [f"the program does not speak {dialect}"])
         self._seq += 1
         message = self._ask(run_message(self._seq, case, suite.stores[case.store]))
         if message.get("seq") != self._seq:
             raise Broken(f"the answer is to seq {message.get('seq')!r:.40}, not to {self._seq}")
-        reply = read_reply(message, case)
-        if reply.skipped is not None:
-            return Told(case, dialect, "skipped", (reply.skipped,))
-        if reply.errored is not None:
-            return Told(case, dialect, "errored", (reply.errored,))
-        found = tuple(disagreements_with(reply, case, case.expect[dialect]))
-        return Told(case, dialect, "fail" if found else "pass", found)
+        return _judged(message, case, dialect)
 
     def _ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
         assert self._program is not None
@@ -124,20 +110,35 @@ class Talk:
         self._program, self._dialect = None, None
 
 
-def run_program(
+def _judged(message: Mapping[str, Any], case: Case, dialect: str) -> Row:
+    reply = read_reply(message, case)
+    if reply.skipped is not None:
+        return row_of(case, "skipped", [reply.skipped])
+    if reply.errored is not None:
+        return row_of(case, "errored", [reply.errored])
+    expected = case.expect[dialect]
+    found = disagreements_with(reply, case, expected)
+    return row_of(case, "fail" if found else met(expected), found)
+
+
+def ask_program(
     command: str,
-    dialects: Iterable[str] | None = None,
+    dialects: Sequence[str] | None = None,
     *,
     suite: Suite | None = None,
     timeout: float = DEFAULT_TIMEOUT,
-) -> tuple[Introduction, Iterator[Told]]:
-    """Start a program and return what it says of itself, and what becomes of every case as it is asked for.
+    asks_silent: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[Report]:
+    """Ask a program every case and return a report for each dialect.
 
     Args:
         command: The command line of the program.
-        dialects: Names of dialects; by default those that the program names.
+        dialects: Names of dialects; by default those of the suite that the program names.
         suite: The cases; by default those that ship with mlquery.
         timeout: Seconds for one answer.
+        asks_silent: Whether to ask too where no source says what the dialect answers.
+        progress: Is told how many answers there are, and how many there will be.
 
     Raises:
         Broken: the program cannot be started or does not introduce itself.
@@ -145,21 +146,20 @@ def run_program(
     suite = load_suite() if suite is None else suite
     talk = Talk(_words(command), timeout)
     try:
-        introduction = talk.introduction()
-    except Broken:
-        talk.stop()
-        raise
-    chosen = list(introduction.dialects if dialects is None else dialects)
-    return introduction, _all_told(talk, chosen, suite)
-
-
-def _all_told(talk: Talk, dialects: list[str], suite: Suite) -> Iterator[Told]:
-    try:
-        for dialect in dialects:
-            for case in suite.cases:
-                yield talk.told(case, dialect, suite)
+        program = talk.introduction()
+        chosen = [name for name in program.dialects if name in suite.dialects] if dialects is None else list(dialects)
+        pairs = [(dialect, case) for dialect in chosen for case in suite.cases]
+        rows: dict[str, list[Row]] = {dialect: [] for dialect in chosen}
+        for number, (dialect, case) in enumerate(pairs, start=1):
+            unsaid = () if asks_silent else case.expect[dialect].warns
+            reason = f"no source says what {dialect} does here: {', '.join(unsaid)}"
+            rows[dialect].append(row_of(case, "skipped", [reason]) if unsaid else talk.row(case, dialect, suite))
+            progress(number, len(pairs))
     finally:
         talk.stop()
+    tweaks = tuple(Tweak(text, "says the program") for text in program.tweaks)
+    target, name, version = _shown(talk.command), program.name, program.product_version
+    return [new_report(target, name, version, dialect, found, tweaks) for dialect, found in rows.items()]
 
 
 def _words(command: str) -> list[str]:
@@ -167,3 +167,8 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError as error:
         raise Broken(f"{command!r} is no command line: {error}") from None
+
+
+def _shown(command: Sequence[str]) -> str:
+    """Return what a report calls a program: the names of files in its command line, no other arguments (secrets)."""
+    return " ".join(["stdio:", *(Path(word).name for word in command if word == command[0] or Path(word).is_file())])
