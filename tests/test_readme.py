@@ -113,7 +113,8 @@ def output_of(command: str, port: str = "") -> str:
 def started(command: str, prefix: str = "") -> dict[str, Any]:
     """Return the arguments of `subprocess` for a command of the README."""
     script = f'mlquery() {{ {prefix}{shlex.quote(sys.executable)} -m mlquery "$@"; }}\n{command}'
-    environment = os.environ | {"COLUMNS": "120", "PYTHONWARNINGS": "ignore"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"COLUMNS": "120", "PYTHONWARNINGS": "ignore", "PATH": path}
     environment.pop("PYTHONPATH", None)
     return {
         "args": ["bash", "-c", script],
