@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
@@ -17,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from mlquery.conformance.html import render_html
 from mlquery.conformance.report import Report
 from tests.support.browser import CHROMIUM, DRIVER, MISSING, browser, prefer, requests_of, resize
-from tests.support.sample_reports import AZURE, BAD, EVIL, GOOD, ODD
+from tests.support.sample_reports import AZURE, BAD, EVIL, GOOD, ODD, report
 
 pytestmark = [
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING),
@@ -103,6 +104,19 @@ def test_the_page_is_seen_in_full_on_every_screen(size: str, scheme: str, driver
 def has_reddish(picture: Image.Image) -> bool:
     colours = [colour for _, colour in picture.getcolors(10**6) or []]
     return any(red > 120 and red > 1.6 * max(green, blue) for red, green, blue in colours)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+@pytest.mark.parametrize("size", SIZES)
+def test_what_stands_in_a_cell_stays_in_it(size: str, count: int, driver: Any, tmp_path: Path) -> None:
+    rows = tuple(attrs.evolve(row, case=f"{row.case}.{number}") for number in range(60) for row in ODD.rows)
+    page = Page(driver, tmp_path, *[report(f"Product {number}", rows) for number in range(count)], size=size)
+
+    spilling = """return [...document.querySelectorAll('.cell')].filter((cell) => cell.scrollWidth > cell.clientWidth)
+        .map((cell) => cell.textContent)"""
+
+    assert SIZES[size][0] >= page.run("return document.documentElement.scrollWidth")
+    assert [] == page.run(spilling)
 
 
 @pytest.mark.parametrize("size", SIZES)

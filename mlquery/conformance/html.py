@@ -26,6 +26,7 @@ _TOLD: dict[Outcome, str] = {
     "skipped": "not asked",
     "errored": "no answer to compare",
 }
+_MOST_WIDE = 6
 _DECLARED = {"yes": "the dialect has it", "no": "the dialect does not have it", "silent": "no source says"}
 
 
@@ -40,7 +41,10 @@ def render_html(reports: Sequence[Report]) -> str:
     """
     if not reports:
         raise ValueError("there is no report to show")
-    style, script = _part("report.css"), _part("report.js")
+    columns = len(reports)
+    # Below so many rem a line has its cells below its name; a column needs six of them.
+    style = Template(_part("report.css")).substitute(narrow=max(56, 22 + 6 * columns), wide=max(84, 30 + 9 * columns))
+    script = _part("report.js")
     lines = lines_of(reports)
     page = Template(_part("report.html")).substitute(
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:",
@@ -53,8 +57,8 @@ def render_html(reports: Sequence[Report]) -> str:
         legend="".join(f"<li class='{o}'>{_icon(o)}<b>{WORDS[o]}</b> {_TOLD[o]}</li>" for o in WORDS),
         chips="\n".join(_chip(outcome, reports) for outcome in WORDS),
         columns="\n".join(_column(report) for report in reports),
-        width=1 + len(reports),
-        count=len(reports),
+        count=columns,
+        density="many" if columns > _MOST_WIDE else "few",
         body="\n".join(_body(lines, reports)),
         data=_json(page_data(reports, lines)),
     )

@@ -178,4 +178,5 @@ chips.forEach((chip) => chip.addEventListener("click", () => { chip.ariaPressed 
 byId("more").addEventListener("click", () => { shown += 4 * STEP; apply(); });
 byId("reset").addEventListener("click", () => { byId("text").value = ""; chips.forEach((chip) => { chip.ariaPressed = "true"; }); apply(); byId("text").focus(); });
 window.addEventListener("beforeprint", () => { document.querySelectorAll("#list details.fail, #list details.errored").forEach((each) => { each.open = true; }); });
+new ResizeObserver(() => document.documentElement.style.setProperty("--tools", document.querySelector(".tools").offsetHeight + "px")).observe(document.querySelector(".tools"));
 apply();
