@@ -1,21 +1,26 @@
 """Replay the conformance cases on real MLflow (its default store: SQLAlchemy on SQLite) and say where they disagree.
 
-    python conformance/replay.py [CASE ...]
+    python conformance/replay.py [--dialect NAME] [--answers FILE] [CASE ...]
 
 It needs mlflow and mlquery installed. Every store of the suite is made once, by MLflow's own client; a case that
 makes calls gets a copy of the database. Rows, order, acceptance and error codes are compared with what the cases say
-of `oss`.
+of a dialect, by default `oss`. With `--answers`, MLflow's answers are written to a file as JSON, and not compared.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import itertools
+import json
 import logging
 import shutil
 import sys
 import tempfile
+import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,13 +28,16 @@ from unittest import mock
 import attrs
 import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.store.model_registry import sqlalchemy_store as registry_module
+from mlflow.store.tracking import sqlalchemy_store as tracking_module
 
 from mlquery.conformance.answers import Answer, Mismatch, ask, outcome_disagreements
 from mlquery.conformance.contents import FIRST_TIME, put
+from mlquery.conformance.records import Recorded, record_of
 from mlquery.conformance.suite import Case, Problem, Suite, load_suite
 
-_CLOCKS = [f"mlflow.store.{part}.sqlalchemy_store.get_current_time_millis" for part in ("tracking", "model_registry")]
+_MODULES = (tracking_module, registry_module)
+
 _VIEWS = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 
 
@@ -61,18 +69,22 @@ class MlflowSession:
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
         """Return the error code; what is no MlflowException is an internal error of a server."""
+        if isinstance(error, AttributeError) and error.obj in (self.client, self.entities):
+            raise Mismatch(f"unsupported by this client: {error.name}") from error
         return (Problem(error.error_code if isinstance(error, MlflowException) else "INTERNAL_ERROR"),)
 
 
 class Replay:
     """Databases for the stores of a suite, in a folder, made when they are first needed."""
 
-    def __init__(self, suite: Suite, folder: Path) -> None:
+    def __init__(self, suite: Suite, folder: Path, dialect: str = "oss") -> None:
         self.suite = suite
+        self._dialect = dialect
         self._folder = folder
         self._time = FIRST_TIME
         self._built: dict[str, MlflowSession] = {}
         self._copies = 0
+        self._ids = _ids_from("")
 
     def answer(self, case: Case) -> tuple[Answer, MlflowSession]:
         """Return what MLflow answers to a case, and the session it was asked in."""
@@ -86,11 +98,12 @@ class Replay:
             answer, session = self.answer(case)
         except Mismatch as mismatch:
             return [str(mismatch)]
-        return outcome_disagreements(case, case.expect["oss"], answer, session)
+        return outcome_disagreements(case, case.expect[self._dialect], answer, session)
 
     def _session(self, case: Case) -> MlflowSession:
         if case.store not in self._built:
             client = self._client(case.store, self._template())
+            self._ids = _ids_from(case.store)
             ids = put(self.suite.stores[case.store], client, mlflow.entities, self._set_clock)
             self._built[case.store] = MlflowSession(client, ids)
         session = self._built[case.store]
@@ -98,13 +111,14 @@ class Replay:
             return session
         self._copies += 1
         copy = self._client(f"copy-{self._copies}", self._folder / f"{case.store}.db")
+        self._ids = _ids_from(case.id)
         return MlflowSession(copy, dict(session.ids))
 
     def _template(self) -> Path:
         """Return an empty database; making one takes MLflow a second."""
         path = self._folder / "empty-template.db"
         if not path.exists():
-            SqlAlchemyStore(f"sqlite:///{path}", "mlquery-artifacts:").engine.dispose()
+            tracking_module.SqlAlchemyStore(f"sqlite:///{path}", "mlquery-artifacts:").engine.dispose()
         return path
 
     def _client(self, name: str, original: Path) -> mlflow.MlflowClient:
@@ -115,23 +129,27 @@ class Replay:
     def _now(self) -> int:
         return self._time
 
+    def _next_id(self) -> uuid.UUID:
+        return next(self._ids)
+
     def _set_clock(self, milliseconds: int) -> None:
         self._time = milliseconds
 
     @contextmanager
     def _quiet_and_on_time(self) -> Iterator[None]:
-        """Let MLflow read our clock, and keep it from logging the SQL of every refused query and from warning."""
+        """Let MLflow read our clock and take ids from us, and keep it from logging the SQL of every refused query."""
         loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store", "alembic")]
         levels = [logger.level for logger in loggers]
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
         try:
-            with (
-                mock.patch(_CLOCKS[0], self._now),
-                mock.patch(_CLOCKS[1], self._now),
-                chdir(self._folder),  # MLflow keeps artifacts of a local database below the current one
-                warnings.catch_warnings(),
-            ):
+            # MLflow keeps artifacts of a local database below the current folder.
+            with ExitStack() as stack:
+                for module in _MODULES:
+                    stack.enter_context(mock.patch.object(module, "get_current_time_millis", self._now))
+                stack.enter_context(mock.patch.object(uuid, "uuid4", self._next_id))
+                stack.enter_context(chdir(self._folder))
+                stack.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore")  # that a call will go some day is no part of its answer
                 yield
         finally:
@@ -139,13 +157,39 @@ class Replay:
                 logger.setLevel(level)
 
 
-def main(names: list[str]) -> int:
+def _ids_from(seed: str) -> Iterator[uuid.UUID]:
+    """Yield ids that are in no order, but the same ones each time, so that answers can be compared between versions."""
+    for number in itertools.count():
+        yield uuid.UUID(hashlib.sha256(f"{seed} {number}".encode()).hexdigest()[:32])
+
+
+def answers(suite: Suite, chosen: list[Case], folder: Path) -> dict[str, Recorded]:
+    """Return what MLflow answers to each case, as data."""
+    replay, found = Replay(suite, folder), {}
+    for case in chosen:
+        try:
+            found[case.id] = record_of(case, *replay.answer(case))
+        except Mismatch as mismatch:
+            found[case.id] = str(mismatch)
+    return found
+
+
+def main(arguments: list[str]) -> int:
     """Replay the named cases, or all of them, and return the exit code: 1 if MLflow disagrees with any."""
+    parser = argparse.ArgumentParser(description="Replay conformance cases on the MLflow that is installed.")
+    parser.add_argument("cases", metavar="CASE", nargs="*", help="default: all")
+    parser.add_argument("--dialect", default="oss", help="whose expectations to compare with; default: oss")
+    parser.add_argument("--answers", metavar="FILE", type=Path, help="write the answers there and compare nothing")
+    options = parser.parse_args(arguments)
     suite = load_suite()
-    chosen = [case for case in suite.cases if not names or case.id in names]
-    disagreeing = 0
+    chosen = [case for case in suite.cases if not options.cases or case.id in options.cases]
     with tempfile.TemporaryDirectory() as folder:
-        replay = Replay(suite, Path(folder))
+        if options.answers is not None:
+            recorded = {"mlflow": mlflow.__version__, "answers": answers(suite, chosen, Path(folder))}
+            options.answers.write_text(json.dumps(recorded), encoding="utf-8")
+            return 0
+        replay = Replay(suite, Path(folder), options.dialect)
+        disagreeing = 0
         for case in chosen:
             found = replay.disagreements(case)
             disagreeing += bool(found)

@@ -65,6 +65,8 @@ def _test(predicate: Predicate) -> str:
     if op in (Op.IS_NULL, Op.IS_NOT_NULL):
         return f"{field} is {'missing' if op is Op.IS_NULL else 'there'}"
     shown = f"({', '.join(map(repr, value))})" if isinstance(value, tuple) else repr(value)
+    if predicate.nan is not None:
+        return f"{field} {op.value} {shown} (NaN counts as {predicate.nan:g})"
     nan = "NaN too, " if predicate.field.kind is Kind.METRIC else ""
     missing = f" ({nan}but not where it is missing)" if op in (Op.NE, Op.NOT_IN) else ""
     return f"{field} {op.value} {shown}{missing}"

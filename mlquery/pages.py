@@ -22,8 +22,8 @@ MAX_RESULTS_LIMIT = 50_000
 _LONG = 2**63
 
 
-def require_max_results(max_results: int | None, none_is_all: bool = True) -> None:
-    """Refuse a number of results that is not between 1 and 50,000.
+def require_max_results(max_results: int | None, none_is_all: bool = True, least: float = 1) -> None:
+    """Refuse a number of results that is not between 1, or another `least` one, and 50,000.
 
     Raises:
         StoreError: with code INVALID_PARAMETER_VALUE.
@@ -36,7 +36,7 @@ def require_max_results(max_results: int | None, none_is_all: bool = True) -> No
             raise invalid_parameter(f"{prefix} a positive integer")
     elif isinstance(max_results, bool) or not isinstance(max_results, int):
         raise _not_an_integer(max_results, prefix)
-    elif max_results < 1:
+    elif max_results < least:
         raise invalid_parameter(f"{prefix} a positive integer")
     elif max_results > MAX_RESULTS_LIMIT:
         raise invalid_parameter(f"{prefix} at most {MAX_RESULTS_LIMIT}")

@@ -6,6 +6,7 @@ query and `StoreError` for the other arguments; warnings are `QueryWarning`, rai
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +33,7 @@ Heed = Callable[[Iterable[Diagnostic]], None]
 
 DEFAULT_MAX_RESULTS = 1000
 _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
+_LONGEST_ID = 20
 _CACHED_PLANS = 1024
 
 
@@ -111,13 +113,13 @@ def search_rows(
     heed: Heed = warn_caller,
 ) -> tuple[Sequence[int], str | None]:
     """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
-    require_max_results(max_results)
     chosen = MATRIX.dialect(dialect)
+    require_max_results(max_results, least=1 if chosen.behaves("max_results.positive") else -math.inf)
     resolved = read_query(Entity.RUN, filter_string, order_by, run_view_type, chosen)
     token = read_token(page_token)
     plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
     heed(resolved.warnings)
-    return _page(store, plan, token, max_results, engine)
+    return _page(store, plan, token, max_results, engine, chosen.behaves("page.full-is-not-last"))
 
 
 def search_experiments(
@@ -202,18 +204,24 @@ def plan_of(
 
 
 def _page(
-    store: Store, plan: Plan, token: PageToken, max_results: int | None, engine: Engine
+    store: Store,
+    plan: Plan,
+    token: PageToken,
+    max_results: int | None,
+    engine: Engine,
+    full_is_not_last: bool = False,
 ) -> tuple[Sequence[int], str | None]:
     """Return the rows of one page and the token of the next.
 
     The first page costs no more than it needs. Further pages are cut from one result, which the store keeps, so that
-    reading all pages costs one search, and runs that are added meanwhile neither move nor repeat others.
+    reading all pages costs one search, and runs that are added meanwhile neither move nor repeat others. Where a full
+    page is not taken for the last one, an empty page may follow it.
     """
-    if max_results is None:
+    if max_results is None or max_results < 0:
         return engine(store, plan, None)[token.offset :], None
     stop = token.offset + max_results
     found = engine(store, plan, stop + 1) if token.offset == 0 else _whole_result(store, plan, token, engine)
-    if len(found) <= stop:
+    if len(found) < stop or (len(found) == stop and not full_is_not_last):
         return found[token.offset : stop], None
     size, version = (_size(store, plan), store.version) if token.offset == 0 else (token.size, token.version)
     return found[token.offset : stop], str(PageToken(stop, size, version))
@@ -313,6 +321,8 @@ def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) ->
     if dialect.behaves("experiment_id.integer"):
         return frozenset(map(_whole_id, experiment_ids))
     ids = frozenset(map(str, experiment_ids))
+    # A database finds whole numbers however they are written.
+    ids |= {str(int(i)) for i in ids if i.isdecimal() and len(i) < _LONGEST_ID}
     # MLflow's client searches "0" where no experiment is set, and creates runs there: the service knows what is meant.
     return ids | {store.default_experiment_id} if "0" in ids else ids
 

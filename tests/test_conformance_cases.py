@@ -10,14 +10,14 @@ from mlquery.conformance.suite import Suite
 from mlquery.language.matrix import MATRIX
 
 SUITE = load_suite()
+pytestmark = pytest.mark.xdist_group("conformance cases")  # all cases are run once
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
-    return run(suite=SUITE)
+    return run(MATRIX.dialects, suite=SUITE)
 
 
-@pytest.mark.xdist_group("conformance cases")
 @pytest.mark.parametrize("dialect", MATRIX.dialects)
 @pytest.mark.parametrize("topic", SUITE.topics)
 def test_every_case_of_a_topic_gives_the_expected_answer_on_both_engines(

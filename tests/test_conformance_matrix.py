@@ -80,10 +80,10 @@ def is_noticed(feature_id: str, dialect: str, exception: int | None, state: Stat
 
 
 def with_data(dialect: Dialect) -> Dialect:
-    """Give a dialect the data that its behaviours would need, that of the first dialect that has any."""
+    """Give a dialect the data that its behaviours would need, that of the dialects that have any."""
     columns = MATRIX.dialects.values()
     statuses = next(column.job_statuses for column in columns if column.job_statuses)
-    limits = next(column.write_limits for column in columns if column.write_limits)
+    limits = {feature: found for column in columns for feature, found in column.write_limits.items()}
     return attrs.evolve(dialect, job_statuses=statuses, write_limits=limits)
 
 
@@ -149,7 +149,8 @@ def well_typed_uses() -> Iterator[Use]:
             if "order" in clauses and not (entity == "experiment" and spelling):
                 yield Use(entity, "order", kind, key=key, type=type_, quoted=quoted, spelling=spelling)
             for op, value in compared(kind, type_) if "filter" in clauses else ():
-                yield Use(entity, "filter", kind, op, key, type_, value, quoted, spelling)
+                use = Use(entity, "filter", kind, op, key, type_, value, quoted, spelling)
+                yield from (use, attrs.evolve(use, layout="loose")) if op in ("IN", "NOT IN") else (use,)
     for entity in Entity:
         yield from (Use(entity.value, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
     for entity in ("run", "experiment"):

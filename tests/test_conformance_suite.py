@@ -231,17 +231,17 @@ def lists_without_capitals(op: Op, value: Any) -> Callable[[str], bool]:
     return TEXT_TEST(op, tuple(v for v in value if v == v.lower()) if op is Op.IN else value)
 
 
-def nan_as_zero(op: Op, value: Any) -> Callable[[float], bool]:
+def nan_as_zero(op: Op, value: Any, nan: float | None = None) -> Callable[[float], bool]:
     test = NUMBER_TEST(op, value)
     return lambda number: test(0.0 if math.isnan(number) else number)
 
 
-def nan_without_difference(op: Op, value: Any) -> Callable[[float], bool]:
+def nan_without_difference(op: Op, value: Any, nan: float | None = None) -> Callable[[float], bool]:
     test = NUMBER_TEST(op, value)
     return lambda number: not math.isnan(number) and test(number)
 
 
-def equality_with_tolerance(op: Op, value: Any) -> Callable[[float], bool]:
+def equality_with_tolerance(op: Op, value: Any, nan: float | None = None) -> Callable[[float], bool]:
     return (lambda number: math.isclose(number, value)) if op is Op.EQ else NUMBER_TEST(op, value)
 
 

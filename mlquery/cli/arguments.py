@@ -10,6 +10,7 @@ from mlquery.language.plan import Entity
 
 _DESCRIPTION = "MLflow experiment and run queries, without MLflow and without a server."
 _FILTER_HELP = "a filter such as \"metrics.accuracy > 0.9 AND params.model = 'forest'\"; - reads it from standard input"
+_CONFORMANCE_HELP = "may be repeated; default: all but older releases, such as oss:2.14"
 _DIALECT_HELP = f"whose rules to follow; default: {commands.DEFAULT_DIALECT}"
 _EXIT_CODES = "Exit codes: 0 accepted, 1 refused by the dialect, 2 misuse or a source that cannot be read."
 
@@ -29,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     explain = names.add_parser("explain", help="show what a query means under a dialect")
     _add_query(explain)
     explain.set_defaults(command=commands.explain)
-    matrix = names.add_parser("matrix", help="print the support matrix of all dialects")
+    matrix = names.add_parser("matrix", help="print the support matrix of all dialects, or of some")
+    matrix.add_argument("--dialect", metavar="NAME", action="append", help="a column; may be repeated; default: all")
+    matrix.add_argument("--differing", action="store_true", help="only the lines on which the columns differ")
     matrix.add_argument("--format", choices=["md", "csv", "json"], default="md", help="default: md")
     matrix.set_defaults(command=commands.matrix)
     _add_conformance(names.add_parser("conformance", help="run the conformance suite on mlquery or on a server"))

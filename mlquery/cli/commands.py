@@ -83,10 +83,12 @@ def explain(options: argparse.Namespace) -> int:
 
 
 def matrix(options: argparse.Namespace) -> int:
-    """Print the support matrix."""
+    """Print the support matrix, or some columns of it, or the lines on which they differ."""
     from mlquery.language.matrix import MATRIX
 
-    tables = {"md": MATRIX.to_markdown, "csv": MATRIX.to_csv, "json": MATRIX.to_json}
+    shown = MATRIX.of(_dialects(options)) if options.dialect else MATRIX
+    shown = shown.differing() if options.differing else shown
+    tables = {"md": shown.to_markdown, "csv": shown.to_csv, "json": shown.to_json}
     print(tables[options.format]().rstrip("\n"))
     return ACCEPTED
 

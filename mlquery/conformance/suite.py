@@ -101,12 +101,16 @@ class StoreContents:
 
 @attrs.frozen
 class Suite:
-    """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects."""
+    """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects.
+
+    `inherits` has the dialects that answer as another one wherever a case says nothing of them.
+    """
 
     cases: tuple[Case, ...]
     stores: Mapping[str, StoreContents]
     topics: Mapping[str, str]
     dialects: tuple[str, ...] = ()
+    inherits: Mapping[str, str] = attrs.field(factory=dict)
 
 
 _STORE_KEYS = {"about", "experiment", "run", "model", "version"}
@@ -131,9 +135,10 @@ def load_suite(folder: Path | None = None) -> Suite:
     folder = folder or data_path("conformance")
     stores = {path.stem: _store(path) for path in sorted((folder / "stores").glob("*.toml"))}
     topics = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((folder / "cases").glob("*.toml"))}
-    dialects = tuple(tomllib.loads((folder / "suite.toml").read_text("utf-8"))["dialects"])
-    cases = tuple(case for topic, data in topics.items() for case in _cases(topic, data, dialects))
-    return Suite(cases, stores, {topic: data["title"] for topic, data in topics.items()}, dialects)
+    settings = tomllib.loads((folder / "suite.toml").read_text("utf-8"))
+    dialects, inherits = tuple(settings["dialects"]), settings.get("inherits", {})
+    cases = tuple(case for topic, data in topics.items() for case in _cases(topic, data, dialects, inherits))
+    return Suite(cases, stores, {topic: data["title"] for topic, data in topics.items()}, dialects, inherits)
 
 
 def _store(path: Path) -> StoreContents:
@@ -147,13 +152,13 @@ def _store(path: Path) -> StoreContents:
     return StoreContents(path.stem, data["about"], *tables.values())
 
 
-def _cases(topic: str, data: Table, dialects: tuple[str, ...]) -> Iterator[Case]:
+def _cases(topic: str, data: Table, dialects: tuple[str, ...], inherits: Mapping[str, str]) -> Iterator[Case]:
     _require_known(data, {"title", "about", "defaults", "case"}, topic)
     defaults = data.get("defaults", {})
     for written in data["case"]:
         label = f"{topic}: {written.get('id', 'a case without an id')}"
         _require_known({**defaults, **written}, _CASE_KEYS, label)
-        yield _case(topic, {**defaults, **written}, _expected(defaults, written, label, dialects))
+        yield _case(topic, {**defaults, **written}, _expected(defaults, written, label, dialects, inherits))
 
 
 def _case(topic: str, table: dict[str, Any], expect: Mapping[str, Expectation]) -> Case:
@@ -165,11 +170,17 @@ def _case(topic: str, table: dict[str, Any], expect: Mapping[str, Expectation]) 
     return Case(**{**table, "topic": topic, "expect": expect})
 
 
-def _expected(defaults: Table, written: Table, label: str, dialects: tuple[str, ...]) -> dict[str, Expectation]:
-    """Return the expectation of each dialect: the case's own, else its `all`, else those of the file's defaults."""
+def _expected(
+    defaults: Table, written: Table, label: str, dialects: tuple[str, ...], inherits: Mapping[str, str]
+) -> dict[str, Expectation]:
+    """Return the expectation of each dialect: the case's own, else its `all`, else those of the file's defaults.
+
+    A dialect that inherits has its own or that of the dialect it inherits from.
+    """
     own = dict(written.get("expect", {}))
-    every = dict.fromkeys(dialects, own.pop("all")) if "all" in own else {}
-    tables = {**defaults.get("expect", {}), **every, **own}
+    every = dict.fromkeys((d for d in dialects if d not in inherits), own.pop("all")) if "all" in own else {}
+    inherited = {name: f"as {other}" for name, other in inherits.items()}
+    tables = {**inherited, **defaults.get("expect", {}), **every, **own}
     _require_known(tables, set(dialects), label)
     return {name: _expectation(name, tables, label, ()) for name in dialects}
 

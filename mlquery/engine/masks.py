@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mlquery.language.plan import All, AnyOf, FieldRef, Kind, Negation, Op, Predicate, Where
 from mlquery.language.semantics import COMPARISONS, number_test, text_test
-from mlquery.store.columns import ABSENT, MISSING
+from mlquery.store.columns import ABSENT, MISSING, NAN
 
 Mask = npt.NDArray[np.bool_]
 Rows = Any
@@ -90,6 +90,8 @@ def _metric(column: Any, predicate: Predicate, table: Any) -> Test:
     if column is None:
         return _constant(op is Op.IS_NULL, table)
     values, states = column.values, column.states
+    if predicate.nan is not None:
+        values = np.where(states == NAN, predicate.nan, values)
     if op is Op.IS_NULL:
         return lambda rows: states[rows] == ABSENT
     if op is Op.IS_NOT_NULL:

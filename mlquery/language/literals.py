@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import attrs
+
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Span
 from mlquery.language import tokens as lexical
 from mlquery.language.fields import Target
@@ -27,6 +29,8 @@ _SPELLINGS = {"==": "=", "<>": "!="}
 _NUMBER = re.compile(lexical.NUMBER, re.IGNORECASE)
 _LEAST, _GREATEST = -(2**63), 2**63 - 1
 _FIRST_PLAUSIBLE_TIME = 10**11
+_PLAIN_LIST = re.compile(rf"\('[^']*'(?:(?:[ \t]*,[ \t]*'[^']*')+{lexical.GAP}(?:,{lexical.GAP})?)?\)")
+_MOST_DIGITS = 4000  # Python reads hardly more in one whole number
 
 
 def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where:
@@ -35,12 +39,14 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
         message = f"{target.label} is a {target.type}, which {node.written} does not compare"
         message += _supported(target, findings)
         wording = findings.service_message("operator", target.use("filter", node.op))
-        findings.error("wrong-type", message, node.span, service_message=wording)
+        code = _operator_code(target, findings)
+        findings.error("wrong-type", message, node.span, service_message=wording, error_code=code)
         return All()
     before = len(findings.errors)
     _check_values(node, target, findings)
     if len(findings.errors) == before:
         use = target.use("filter", node.op, _shape(node.value), _spelling(node, findings))
+        use = attrs.evolve(use, layout=_layout(node.value, findings))
         findings.judge(use, node.span, target.label, **_ends(node.value))
     if len(findings.errors) == before and target.type == "integer":
         _check_sizes(node, findings)
@@ -83,6 +89,22 @@ def _spelling(node: Comparison, findings: Findings) -> str | None:
     """Return how the operator is written, where that matters: MLflow reads some in upper case only for experiments."""
     is_lower = findings.entity is Entity.EXPERIMENT and node.written != node.written.upper()
     return "lower case" if is_lower else None
+
+
+def _layout(value: Literal, findings: Findings) -> str | None:
+    """Return "loose" for a list that MLflow's tokenizer did not take for one before 3.1."""
+    if not isinstance(value, Items) or _shape(value) == "numbers":
+        return None
+    return None if _PLAIN_LIST.fullmatch(findings.source, value.span.start, value.span.stop) else "loose"
+
+
+def _operator_code(target: Target, findings: Findings) -> str:
+    """Return the code for an operator that a field does not know; MLflow gave some refusals none before 2.14."""
+    of_run = target.entity is Entity.RUN and target.kind in (Kind.TAG, Kind.ATTRIBUTE, Kind.DATASET)
+    of_experiment = target.entity is Entity.EXPERIMENT and target.key == "name"
+    is_internal = target.type == "text" and (of_run or of_experiment)
+    behaves = is_internal and findings.dialect.behaves("operator.internal-error")
+    return INTERNAL_ERROR if behaves else INVALID_PARAMETER_VALUE
 
 
 def _parts(value: Literal) -> tuple[Text | Number, ...]:
@@ -179,6 +201,8 @@ def _check_sizes(node: Comparison, findings: Findings) -> None:
 
 def _check_time(part: Text | Number, text: str, target: Target, findings: Findings) -> None:
     is_whole, span = Number(text).is_integer, part.span
+    if findings.dialect.behaves("time.any-number"):
+        return
     if not is_whole and findings.entity is Entity.EXPERIMENT:
         findings.error("wrong-type", f"{target.label} is compared with whole milliseconds", span)
     elif is_whole and not _fits_64_bits(text):
@@ -225,13 +249,21 @@ def _judge_time(text: str, span: Span, findings: Findings) -> None:
 
 def _typed(node: Comparison, target: Target, findings: Findings) -> Where:
     values = [_value(part, target, findings) for part in _parts(node.value)]
+    nan = 0.0 if target.kind is Kind.METRIC and findings.dialect.behaves("metric.nan-as-zero") else None
     if node.op == "BETWEEN":
         low, high = values
-        return All((Predicate(target.ref, Op.GE, low), Predicate(target.ref, Op.LE, high)))
+        return All((Predicate(target.ref, Op.GE, low, nan), Predicate(target.ref, Op.LE, high, nan)))
     op = Op(_SPELLINGS.get(node.op, node.op))
     if isinstance(node.value, Items):
-        return Predicate(target.ref, op, tuple(values))  # type: ignore[arg-type]
-    return Predicate(target.ref, op, values[0] if values else None)
+        return Predicate(target.ref, op, _listed(values, findings), nan)
+    return Predicate(target.ref, op, values[0] if values else None, nan)
+
+
+def _listed(values: list[Value], findings: Findings) -> Value:
+    """Return the values of a list that count."""
+    if findings.dialect.behaves("in.small-letters"):
+        values = [value for value in values if not isinstance(value, str) or value.islower()]
+    return tuple(values)  # type: ignore[return-value]
 
 
 def _value(part: Text | Number, target: Target, findings: Findings) -> Value:
@@ -239,7 +271,7 @@ def _value(part: Text | Number, target: Target, findings: Findings) -> Value:
     if target.type == "integer":
         return int(text)
     if target.type == "number":
-        is_whole = target.kind is Kind.ATTRIBUTE and Number(text).is_integer
+        is_whole = target.kind is Kind.ATTRIBUTE and Number(text).is_integer and len(text) < _MOST_DIGITS
         return int(text) if is_whole else float(text)
     if _is_whole_id(target, findings):
         return str(int(text))

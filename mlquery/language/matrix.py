@@ -7,7 +7,7 @@ dialect. A use is supported when no feature that matches it says otherwise. All 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pkgutil import get_data
 from typing import Any, Literal
@@ -34,6 +34,7 @@ class Use:
     value: str | None = None
     quoted: bool = False
     spelling: str | None = None
+    layout: str | None = None
 
 
 @attrs.frozen
@@ -65,6 +66,11 @@ class Cell:
     error_code: str = INVALID_PARAMETER_VALUE
     exceptions: tuple[tuple[Pattern, Cell], ...] = ()
 
+    @property
+    def decision(self) -> tuple[Any, ...]:
+        """Return what the cell says, apart from how that is known."""
+        return self.state, self.error_code, tuple((pattern, cell.decision) for pattern, cell in self.exceptions)
+
     def for_use(self, use: Use) -> Cell:
         """Return the cell that decides about a use: an exception or the cell itself."""
         return next((cell for pattern, cell in self.exceptions if pattern.matches(use)), self)
@@ -86,6 +92,10 @@ class Feature:
     def matches(self, use: Use) -> bool:
         """Tell whether the feature says anything about a use."""
         return any(pattern.matches(use) for pattern in self.uses)
+
+    def is_alike(self, dialects: Iterable[str]) -> bool:
+        """Tell whether the feature says the same of some dialects, whatever it rests on."""
+        return len({self.cells[name].decision for name in dialects}) < 2
 
     @property
     def is_behaviour(self) -> bool:
@@ -119,7 +129,7 @@ class Verdict:
 
 @attrs.frozen(slots=False, eq=False)
 class Dialect:
-    """One column of the matrix."""
+    """One column of the matrix. `release` is the version of the software, where the column is of one version only."""
 
     name: str
     title: str
@@ -131,6 +141,8 @@ class Dialect:
     messages: Mapping[str, str] = attrs.field(factory=dict)
     job_statuses: Mapping[str, str] = attrs.field(factory=dict)
     service: Mapping[str, Any] = attrs.field(factory=dict)
+    release: str | None = None
+    aliases: tuple[str, ...] = ()
 
     @cached_property
     def _verdicts(self) -> dict[Use, Verdict | None]:
@@ -208,13 +220,36 @@ class Matrix:
         """
         if isinstance(name, Dialect):
             return name
-        if name not in self.dialects:
-            raise ValueError(f"no dialect is called {name!r}; there are {', '.join(self.dialects)}")
-        return self.dialects[name]
+        found = self.dialects.get(name) or next((d for d in self.dialects.values() if name in d.aliases), None)
+        return found or self._no_dialect(name)
+
+    def _no_dialect(self, name: str) -> Dialect:
+        family = f"{name.partition(':')[0]}:"
+        aliases = [alias for dialect in self.dialects.values() for alias in dialect.aliases]
+        close = [known for known in (*self.dialects, *aliases) if known.startswith(family)] if ":" in name else []
+        raise ValueError(f"no dialect is called {name!r}; there are {', '.join(close or self.dialects)}")
+
+    @property
+    def main_dialects(self) -> tuple[str, ...]:
+        """Return the names of the dialects that are not of one version only."""
+        return tuple(name for name, dialect in self.dialects.items() if dialect.release is None)
 
     def feature(self, feature_id: str) -> Feature:
         """Return a feature by id, raising KeyError when there is none."""
         return next((f for f in self.features if f.id == feature_id), None) or _no_feature(feature_id)
+
+    def of(self, names: Iterable[str]) -> Matrix:
+        """Return the matrix with some of its columns, in the order of the names.
+
+        Raises:
+            ValueError: there is no dialect of that name.
+        """
+        return attrs.evolve(self, dialects={d.name: d for d in map(self.dialect, names)})
+
+    def differing(self) -> Matrix:
+        """Return the matrix with only those lines on which its columns do not agree."""
+        names = list(self.dialects)
+        return attrs.evolve(self, features=tuple(f for f in self.features if not f.is_alike(names)))
 
     def to_markdown(self) -> str:
         """Return the matrix as a Markdown table with notes."""
@@ -260,7 +295,8 @@ def _dialect(
     settings: dict[str, Any] = {}
     for ancestor in reversed(list(_lineage(name, columns))):
         settings |= columns[ancestor]
-    settings = {key: value for key, value in settings.items() if key not in ("base", "defaults")}
+    settings = {key: value for key, value in settings.items() if key not in ("base", "defaults", "measures_all")}
+    settings |= {"release": columns[name].get("release"), "aliases": tuple(columns[name].get("aliases", ()))}
     return Dialect(name=name, features=features, fields=fields, **settings)
 
 
@@ -279,8 +315,10 @@ def _feature(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> Feature
 
 def _inherited_cell(row: dict[str, Any], name: str, columns: dict[str, dict[str, Any]]) -> Cell:
     owner = next(ancestor for ancestor in _lineage(name, columns) if ancestor in row)
+    # What was measured in every cell does not rest on the column that it agrees with.
+    witness = name if columns[name].get("measures_all") else owner
     written = row[owner]
-    return _cell({"is": written} if isinstance(written, str) else written, columns[owner]["defaults"])
+    return _cell({"is": written} if isinstance(written, str) else written, columns[witness]["defaults"])
 
 
 def _cell(written: dict[str, Any], defaults: Mapping[str, str]) -> Cell:

@@ -66,11 +66,15 @@ class FieldRef:
 
 @attrs.frozen
 class Predicate:
-    """One test of one field. Times are integer milliseconds since the Unix epoch, UTC."""
+    """One test of one field. Times are integer milliseconds since the Unix epoch, UTC.
+
+    `nan` is the number that NaN is compared as; None where NaN differs from every number.
+    """
 
     field: FieldRef
     op: Op
     value: Value
+    nan: float | None = None
 
 
 @attrs.frozen

@@ -13,6 +13,8 @@ from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 KEEPS_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
 
+ALL_MODELS = frozenset(("active", "prompt"))
+
 _MARK = FieldRef(Kind.TAG, PROMPT_TAG)
 _ASKING = {(Op.EQ, "true"), (Op.NE, "false")}
 
@@ -21,7 +23,7 @@ def apart_from_prompts(where: Where) -> tuple[Where, frozenset[str]]:
     """Return a condition as it is meant, and the stages that it is asked of: "active", and maybe "prompt"."""
     first = next((p for p in predicates(where) if p.field == _MARK), None)
     if first is not None and (first.op, str(first.value).lower()) in _ASKING:
-        return where, frozenset(("active", "prompt"))
+        return where, ALL_MODELS
     return _without_mark(where), frozenset(("active",))
 
 

@@ -17,7 +17,7 @@ from mlquery.language.literals import predicate_for
 from mlquery.language.matrix import Dialect, Use
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
-from mlquery.language.prompts import KEEPS_PROMPTS, apart_from_prompts
+from mlquery.language.prompts import ALL_MODELS, KEEPS_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
 
 _NULL_OPS = ("IS NULL", "IS NOT NULL")
@@ -57,7 +57,8 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
     _require_few_clauses(query, in_filter)
     stages = frozenset(_STAGES[query.view])
     if query.entity in KEEPS_PROMPTS:
-        where, stages = apart_from_prompts(where)
+        is_apart = dialect.behaves("registry.prompts-apart")
+        where, stages = apart_from_prompts(where) if is_apart else (where, ALL_MODELS)
     order = _order(query, findings)
     findings.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
     if findings.errors:

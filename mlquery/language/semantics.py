@@ -45,8 +45,14 @@ def text_test(op: Op, value: Value) -> TextTest:
     raise AssertionError(f"{op} does not compare texts")
 
 
-def number_test(op: Op, value: Value) -> NumberTest:
-    """Return the test that a present number must pass. NaN differs from everything: it passes != and NOT IN alone."""
+def number_test(op: Op, value: Value, nan: float | None = None) -> NumberTest:
+    """Return the test that a present number must pass.
+
+    NaN differs from everything and passes != and NOT IN alone, unless it is to be compared as the number `nan`.
+    """
+    if nan is not None:
+        test = number_test(op, value)
+        return lambda number: test(number if number == number else nan)
     if op is Op.IN or op is Op.NOT_IN:
         numbers, is_in = frozenset(value), op is Op.IN  # type: ignore[arg-type]
         return lambda number: (number in numbers) is is_in

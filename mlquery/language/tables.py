@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from mlquery.errors import INVALID_PARAMETER_VALUE
+
 if TYPE_CHECKING:
     from mlquery.language.matrix import Cell, Feature, Matrix
 
@@ -25,9 +27,10 @@ def to_markdown(matrix: Matrix) -> str:
     for feature in matrix.features:
         cells = (_mark(feature, name, notes) for name in matrix.dialects)
         lines.append(_row(f"{_titled(feature)} `{feature.id}`", *cells))
+    shown = {feature.footnote for feature in matrix.features}
     legend = "✓ yes · – no · ? no source says: accepted with a warning · ᵒ observed · ⁱ inferred"
-    footnotes = " · ".join(f"({_LETTERS[n]}) {text}" for n, text in matrix.footnotes.items())
-    lines += ["", legend, "", f"Footnotes of the page: {footnotes}", ""]
+    footnotes = " · ".join(f"({_LETTERS[n]}) {text}" for n, text in matrix.footnotes.items() if n in shown)
+    lines += ["", legend, *(["", f"Footnotes of the page: {footnotes}"] if footnotes else []), ""]
     return "\n".join([*lines, *(f"{i}. {note}" for i, note in enumerate(notes, 1))]) + "\n"
 
 
@@ -70,8 +73,13 @@ def _escaped(text: str) -> str:
 
 def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:
     cell = feature.cells[dialect]
-    mark = _MARKS[cell.state] + _CONFIDENCE_MARKS.get(cell.confidence, "")
+    mark = _MARKS[cell.state] + _CONFIDENCE_MARKS.get(cell.confidence, "") + _code(cell)
     return f"{mark} <sup>{_note(cell, notes)}</sup>" if cell.exceptions else mark
+
+
+def _code(cell: Cell) -> str:
+    """Return the code of a refusal where it is not the usual one."""
+    return f" `{cell.error_code}`" if cell.state == "no" and cell.error_code != INVALID_PARAMETER_VALUE else ""
 
 
 def _note(cell: Cell, notes: list[str]) -> int:
@@ -84,7 +92,7 @@ def _note(cell: Cell, notes: list[str]) -> int:
 
 def _exception(wanted: Iterable[tuple[str, tuple[Any, ...]]], cell: Cell) -> str:
     uses = ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in wanted)
-    verdict = {"yes": "yes", "no": "no", "silent": "no source says"}[cell.state]
+    verdict = {"yes": "yes", "no": "no", "silent": "no source says"}[cell.state] + _code(cell)
     return f"{uses}: {verdict} ({cell.confidence}, {cell.source}, {cell.date})"
 
 

@@ -209,10 +209,17 @@ def _parts(uri: str) -> _Parts:
     durability = options.pop("durability", None) if is_folder else None
     if options:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
-    if dialect is not None and dialect not in MATRIX.dialects:
-        raise invalid_parameter(f"Invalid tracking URI '{uri}': there are the dialects {sorted(MATRIX.dialects)}")
+    if dialect is not None:
+        dialect = _column(dialect, uri)
     name = unquote(path.strip("/"))
     return _Parts(os.path.normpath(f"/{name}") if is_folder else name, dialect, durability)
+
+
+def _column(dialect: str, uri: str) -> str:
+    try:
+        return MATRIX.dialect(dialect).name
+    except ValueError as error:
+        raise invalid_parameter(f"Invalid tracking URI '{uri}': {error}") from None
 
 
 def _forget_repositories() -> None:

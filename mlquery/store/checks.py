@@ -64,10 +64,12 @@ def over_service_limit(field: str, limit: int, size: int) -> StoreError:
 
 
 @lru_cache(maxsize=16_384)
-def _name_problem(name: str) -> str | None:
-    """Return why a key of a metric, param or tag is refused; None if it is fine."""
+def _name_problem(name: str, colons: int | None) -> str | None:
+    """Return why a key of a metric, param or tag, with at most so many colons, is refused; None if it is fine."""
     if not _NAME.fullmatch(name):
         return _CHARACTERS
+    if colons is not None and name.count(":") > colons:
+        return _CHARACTERS.replace("colon(:) ", "")
     normal = posixpath.normpath(name)
     if normal != name or normal == "." or normal.startswith(("..", "/")):
         return (
@@ -77,8 +79,8 @@ def _name_problem(name: str) -> str | None:
     return None
 
 
-def _check_name(name: Any, path: str) -> None:
-    problem = _name_problem(name) if isinstance(name, str) else "Expects a string."
+def _check_name(name: Any, path: str, limits: Limits) -> None:
+    problem = _name_problem(name, limits.colons_in_key) if isinstance(name, str) else "Expects a string."
     if problem is not None:
         raise invalid_value(path, name, problem)
 
@@ -125,8 +127,8 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
     key = param.key
     if key is None:
         raise invalid_value(_inside(path, "key"), "", "A key name must be provided.")
-    if not isinstance(key, str) or _name_problem(key) is not None:
-        _check_name(key, _inside(path, "key"))
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+        _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long("Param key", limits.key)
     return key, _fit("Param value", check_text(param.value, _inside(path, "value")), limits.param_value)
@@ -137,8 +139,8 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
     key = tag.key
     if key is None:
         raise missing_value(_inside(path, "key"))
-    if not isinstance(key, str) or _name_problem(key) is not None:
-        _check_name(key, _inside(path, "key"))
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+        _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
     value_path = _inside(path, "value")
@@ -156,8 +158,8 @@ def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:
     Infinities become the largest floats and -0.0 becomes 0.0, as MLflow on SQLite keeps them.
     """
     key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
-    if not isinstance(key, str) or _name_problem(key) is not None:
-        _check_metric_name(key, _inside(path, "name"))
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+        _check_metric_name(key, _inside(path, "name"), limits)
     if not (type(value) is float and type(timestamp) is int and type(step) is int and timestamp >= 0):
         _check_metric_numbers(key, value, timestamp, step, path)
         value, timestamp, step = _as_float(value, path), int(timestamp), int(step)
@@ -175,10 +177,10 @@ def clean_value(value: float) -> float:
     return value + 0.0
 
 
-def _check_metric_name(name: Any, path: str) -> None:
+def _check_metric_name(name: Any, path: str, limits: Limits) -> None:
     if name is None:
         raise invalid_value(path, name, "Metric name cannot be None. A key name must be provided.")
-    _check_name(name, path)
+    _check_name(name, path, limits)
 
 
 def _check_metric_numbers(key: str, value: Any, timestamp: Any, step: Any, path: str) -> None:
@@ -288,7 +290,7 @@ def check_experiment_tag(tag: ExperimentTag, limits: Limits) -> tuple[str, str]:
     """Return the key and the value of an experiment's tag; nothing is cut."""
     if tag.key is None:
         raise missing_value("key")
-    _check_name(tag.key, "key")
+    _check_name(tag.key, "key", limits)
     if len(tag.key) > limits.experiment_tag_key:
         raise too_long("key", limits.experiment_tag_key)
     value = check_text(tag.value, "value")

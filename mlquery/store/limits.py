@@ -31,6 +31,7 @@ class Limits:
     tags_per_run: int | None = None
     run_tag_key: int | None = None
     run_tag_value: int | None = None
+    colons_in_key: int | None = None
     dataset_name: int = 500
     dataset_digest: int = 36
     dataset_source: int = 65_535
