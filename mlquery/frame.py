@@ -7,6 +7,7 @@ of data. Nothing here knows a query language: rows come in, a frame goes out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -29,6 +30,7 @@ _TIMES = ("start_time", "end_time")
 _PAGE = 50_000
 _FEW_KEYS = 256
 _MANY_COLUMNS = 100
+_FEW_ROWS = 500
 
 C = TypeVar("C")
 
@@ -207,7 +209,7 @@ def _text_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
     if len(table) > 8 * len(codes):  # few rows of many
         return pd.array([table[code] if code >= 0 else None for code in codes.tolist()], dtype=dtype)
     texts = np.array([*table, None], dtype=object)  # -1 is the last entry
-    if 4 * len(table) < len(codes):
+    if max(4 * len(table), _FEW_ROWS) < len(codes):
         return pd.array(texts, dtype=dtype).take(codes)
     return pd.array(texts[codes], dtype=dtype)
 
@@ -218,5 +220,10 @@ def _time_array(values: Any) -> Any:
     times = values.view("M8[ms]")
     if np.isnat(times).all():
         return [pd.to_datetime(nothing, unit="ms", utc=True)] * len(values)
-    unit = pd.to_datetime(0, unit="ms", utc=True).unit
-    return pd.DatetimeIndex(times).as_unit(unit).tz_localize("UTC")
+    return pd.DatetimeIndex(times).as_unit(_time_unit()).tz_localize("UTC")
+
+
+@cache
+def _time_unit() -> Any:
+    """Return the unit that this version of pandas keeps such times in; asking takes longer than filling a column."""
+    return pd.to_datetime(0, unit="ms", utc=True).unit
