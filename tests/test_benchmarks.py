@@ -1,0 +1,175 @@
+"""The benchmarks measure the same on every system, and their page says what was measured. Nothing is timed here."""
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+RUNS = 1000
+SCRIPTS = (
+    *("workload", "harness", "lab", "render", "all", "pages"),
+    *("systems.own", "systems.mlflow_sql", "systems.bare_numpy"),
+)
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The modules of the benchmarks, which import each other as scripts in one folder do."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    try:
+        yield SimpleNamespace(**{name.rpartition(".")[2]: importlib.import_module(name) for name in SCRIPTS})
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in set(sys.modules) - before:
+            if str(FOLDER) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def lab(scripts, tmp_path_factory):
+    lab = scripts.lab.Lab(RUNS, tmp_path_factory.mktemp("databases"))
+    yield lab
+    lab.close()
+
+
+def test_the_same_number_of_runs_gives_the_same_workload(scripts):
+    first, second, other = (scripts.workload.workload(size) for size in (RUNS, RUNS, RUNS + 1))
+
+    assert first.digest() == second.digest()
+    assert first.queries == second.queries
+    assert first.digest() != other.digest()
+
+
+def test_the_workload_has_ties_gaps_and_nan(scripts):
+    runs = scripts.workload.workload(RUNS)
+    loss = runs.metrics["loss"]
+    states = {scripts.workload.ABSENT, scripts.workload.NUMBER, scripts.workload.NAN}
+
+    assert states == set(loss.states.tolist())
+    assert len(set(runs.start_times.tolist())) < RUNS
+    assert (np.diff(runs.start_times) >= 0).all()
+    assert (10, 8, 7) == (len(runs.params), len(runs.metrics), len(runs.all_tags()))
+    assert {-1} < set(runs.end_times.tolist())
+
+
+def test_slices_hold_the_runs_of_the_whole(scripts):
+    runs = scripts.workload.workload(RUNS)
+
+    pieces = list(scripts.workload.slices(runs, 300))
+
+    assert [300, 300, 300, 100] == [piece.size for piece in pieces]
+    assert runs.run_ids == tuple(run_id for piece in pieces for run_id in piece.run_ids)
+    for key, column in runs.params.items():
+        assert list(column) == [text for piece in pieces for text in piece.params[key]]
+
+
+@pytest.mark.parametrize("name", ["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7"])
+def test_all_systems_return_the_same_runs_in_the_same_order(scripts, lab, name):
+    query = lab.runs.queries[name]
+    expected = scripts.own.run_ids(scripts.mlflow_sql.page(lab.mlflow, query))
+
+    assert expected
+    assert expected == scripts.own.run_ids(scripts.own.page(lab.own, query))
+    assert expected == lab.numpy.ids(scripts.own.rows(lab.own, query))
+    assert expected == lab.numpy.ids(lab.numpy.rows(query))
+    assert expected == lab.numpy.ids(lab.numpy.newest(query))
+
+
+def test_the_limit_hands_out_what_mlquery_hands_out(scripts, lab):
+    query = lab.runs.queries["Q4"]
+
+    own = scripts.own.page(lab.own, query)
+    limit = lab.numpy.entities(lab.numpy.rows(query))
+
+    for run, bare in zip(own, limit, strict=True):
+        assert {name: getattr(bare.info, name) for name in bare.info.__slots__} == dict(run.info)
+        assert (repr(bare.data.metrics), bare.data.params) == (repr(run.data.metrics), run.data.params)
+        assert bare.data.tags == run.data.tags
+
+
+def test_the_frame_of_the_limit_is_that_of_mlquery(scripts, lab):
+    query = lab.runs.queries["Q3"]
+
+    own = scripts.own.frame(lab.own, query)
+    limit = lab.numpy.frame(lab.numpy.rows(query, RUNS))
+
+    pd.testing.assert_frame_equal(own, limit[list(own.columns)])
+
+
+def test_a_system_that_answers_otherwise_is_not_timed(scripts):
+    report = scripts.harness.Report("one")
+    systems = {"mlquery": lambda: ["a", "b"], "another": lambda: ["b", "a"]}
+
+    with pytest.raises(ValueError, match="another answers 2 runs that are not the 2 of mlquery"):
+        scripts.harness.measure(report, "case", RUNS, systems, ids=list)
+
+    assert [] == report.figures
+
+
+def test_a_target_is_missed_when_the_figure_is_worse_than_allowed(scripts):
+    report = scripts.harness.Report("one")
+    for system, seconds in (("mlquery", 0.001), ("MLflow", 0.099), ("numpy", 0.0004)):
+        report.figures.append(scripts.harness.figure("case", RUNS, system, [seconds]))
+
+    report.at_least("speed", "case", RUNS, "MLflow", 100)
+    report.at_least("speed", "case", RUNS, "MLflow", 90)
+    report.at_most("speed", "case", RUNS, "numpy", 2, 0.1)
+    report.at_most("speed", "case", RUNS, "numpy", 2, 0.3)
+    report.within("speed", "case", RUNS, 0.9)
+    report.at_least("speed", "case", RUNS, "not measured", 2)
+
+    assert [False, True, False, True, False] == [verdict.met for verdict in report.verdicts]
+
+
+def test_the_mean_is_that_of_all_queries_at_all_sizes_so_far(scripts):
+    report = scripts.harness.Report("pages")
+    queries = [scripts.workload.Query("Q1", ""), scripts.workload.Query("Q4", "", ("metrics.loss ASC",))]
+    seconds = {
+        100: {("Q1", "mlquery"): 1, ("Q1", "MLflow"): 50, ("Q4", "mlquery"): 1, ("Q4", "MLflow, ANALYZE"): 200},
+        200: {("Q1", "mlquery"): 1, ("Q1", "MLflow"): 800, ("Q4", "mlquery"): 1, ("Q4", "MLflow"): 9999},
+    }
+
+    for runs, taken in seconds.items():
+        report.figures += [scripts.harness.figure(case, runs, name, [s]) for (case, name), s in taken.items()]
+        scripts.pages._judge_mean(report, queries)
+
+    assert ["200x"] == [verdict.measured for verdict in report.verdicts]
+
+
+def test_one_command_asks_every_question_of_the_page_at_some_size(scripts):
+    assert set(scripts.render.ORDER) == set(scripts.all.QUESTIONS)
+    assert all(sizes and set(sizes) <= {0, *scripts.lab.SIZES} for _, sizes in scripts.all.QUESTIONS.values())
+
+
+def test_the_page_shows_the_results_that_are_kept(scripts):
+    page = (FOLDER / "README.md").read_text()
+    reports = scripts.render.read_all()
+
+    assert set(scripts.render.ORDER) == set(reports)
+    assert scripts.render.with_tables(page, reports) == page
+
+
+def test_every_question_is_one_script_and_the_page_shows_its_charts(scripts):
+    page = (FOLDER / "README.md").read_text()
+
+    assert all((FOLDER / f"{name}.py").exists() for name in scripts.render.ORDER)
+    charts = re.findall(r"\(charts/([\w-]+\.svg)\)", page)
+    assert sorted(charts) == sorted(path.name for path in (FOLDER / "charts").glob("*.svg"))
+
+
+def test_results_name_neither_the_machine_nor_its_folders(scripts):
+    for path in (FOLDER / "results" / f"{name}.json" for name in scripts.render.ORDER):
+        data = json.loads(path.read_text())
+
+        assert {"date", "cpu", "cores", "memory_gib", "system", "python", "load_average", "versions"} == set(
+            data["machine"]
+        )
+        assert not re.search(r'"[^"]*(?:/tmp|/home|/root|/work|localhost)', path.read_text())
