@@ -3,7 +3,7 @@
 It holds a URI and nothing else; see `uris`. What MLflow's stores can do and this one does not is refused by name: those
 methods are found in MLflow's classes, so that none is missing silently when MLflow grows.
 
-Where it differs from MLflow's store on SQLite, on purpose:
+Where it differs from MLflow's store on SQLite, on purpose (the list with reasons is `conformance/differences.toml`):
 
 1. A batch is logged whole or not at all. There a batch that the database refuses has been written in part.
 2. A time or a step with a fraction is refused. There it is kept in a column of integers and cannot be searched.

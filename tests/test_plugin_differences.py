@@ -1,0 +1,124 @@
+"""The list of what MLflow's store on SQLite does otherwise is short and true: each entry is shown on both stores."""
+
+from __future__ import annotations
+
+import logging
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+
+from mlquery.mlflow_plugin import register, uris
+
+FILE = Path(__file__).resolve().parents[1] / "conformance" / "differences.toml"
+ENTRIES: list[dict[str, str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["store"]
+
+pytestmark = [
+    pytest.mark.xdist_group("plugin differences"),
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+]
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowClient, MlflowClient]]:
+    """Return a client of MLflow's store and one of ours."""
+    register()
+    folder = tmp_path_factory.mktemp("mlflow")
+    logging.disable(logging.CRITICAL)  # MLflow logs the SQL of every statement that fails
+    uri = uris.new_private()
+    yield MlflowClient(f"sqlite:///{folder}/mlflow.db"), MlflowClient(uri)
+    uris.forget(uri)
+    logging.disable(logging.NOTSET)
+
+
+def refusal(call: Callable[[], Any]) -> str | None:
+    try:
+        call()
+    except MlflowException as error:
+        return str(error.error_code)
+    return None
+
+
+def batches(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    batch = {"metrics": [Metric("m", 1.0, 0, 2**70)], "params": [Param("lr", "1")]}
+    return refusal(lambda: client.log_batch(run_id, **batch)), client.get_run(run_id).data.params
+
+
+def fractions(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    codes = [refusal(partial(client.log_metric, run_id, "m", 1.0, *at)) for at in ((1.5, 0), (1, 0.5))]
+    return codes, [(point.timestamp, point.step) for point in client.get_metric_history(run_id, "m")]
+
+
+def wording(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    with pytest.raises(MlflowException) as caught:
+        client.search_runs([experiment_id], "nonsense = 'x'")
+    return caught.value.error_code, caught.value.message.startswith("filter_string: ")
+
+
+def empty_tags(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    return client.create_run(experiment_id, tags={"a": None, "b": ""}, run_name="x").data.tags
+
+
+def asynchronous(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    store = client._tracking_client.store
+    with mock.patch.object(store, "log_batch", side_effect=partial(_after_a_while, store.log_batch)):
+        right = client.log_metric(run_id, "later", 1.0, synchronous=False)
+        is_there_at_once = "later" in client.get_run(run_id).data.metrics
+        right.wait()
+    wrong = client.log_batch(run_id, params=[Param("bad@", "x")], synchronous=False)
+    return is_there_at_once, refusal(wrong.wait)
+
+
+def _after_a_while(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    time.sleep(0.5)
+    return call(*args, **kwargs)
+
+
+def empty_folders(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    (folder / "files" / "empty").mkdir(parents=True)
+    (folder / "files" / "one.txt").write_text("one")
+    client.log_artifacts(run_id, str(folder / "files"))
+    return [file.path for file in client.list_artifacts(run_id)]
+
+
+def out_of_scope(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    return refusal(lambda: client.search_traces(locations=[experiment_id]))
+
+
+SHOWN: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "batches": (batches, ("INTERNAL_ERROR", {"lr": "1"}), ("INTERNAL_ERROR", {})),
+    "fractions": (fractions, ([None] * 2, [(1, 0.5), (1.5, 0)]), (["INVALID_PARAMETER_VALUE"] * 2, [])),
+    "wording": (wording, ("INVALID_PARAMETER_VALUE", False), ("INVALID_PARAMETER_VALUE", True)),
+    "empty-tags": (empty_tags, {"a": None, "b": "", "mlflow.runName": "x"}, {"b": "", "mlflow.runName": "x"}),
+    "asynchronous": (asynchronous, (False, "INTERNAL_ERROR"), (True, "INTERNAL_ERROR")),
+    "empty-folders": (empty_folders, ["empty", "one.txt"], ["one.txt"]),
+    "out-of-scope": (out_of_scope, None, "NOT_IMPLEMENTED"),
+}
+
+
+@pytest.mark.parametrize("entry", SHOWN)
+def test_an_entry_of_the_list_is_true(clients: tuple[MlflowClient, MlflowClient], entry: str, tmp_path: Path) -> None:
+    show, *expected = SHOWN[entry]
+    actual = []
+
+    for client, place in zip(clients, [(tmp_path / "artifacts").as_uri(), None], strict=True):
+        experiment_id = client.create_experiment(entry, place)
+        run_id = client.create_run(experiment_id).info.run_id
+        actual.append(show(client, experiment_id, run_id, tmp_path / str(len(actual))))
+
+    assert expected == actual
+
+
+def test_the_list_is_under_ten_entries_each_with_a_reason_and_shown() -> None:
+    assert list(SHOWN) == [entry["id"] for entry in ENTRIES]
+    assert len(ENTRIES) < 10
+    assert all(entry["what"].endswith(".") and entry["reason"].endswith(".") for entry in ENTRIES)
