@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -27,6 +26,7 @@ from mlquery.mlflow_plugin import uris
 from mlquery.tracker import DoesNotFit, DurableStore, plan_push, pull, push
 from mlquery.tracker import open as open_store
 from mlquery.tracker.target import MARK, Target
+from tests.support.mlflow_server import wait_until_healthy
 from tests.support.tracker_mlflow import contents, fill, new_database
 
 pytestmark = pytest.mark.xdist_group("tracker_mlflow")
@@ -262,11 +262,7 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-c", SERVER, self.database, self.uri.rpartition(":")[2], str(self.folder)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(600):
-            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=1):
-                return
-            time.sleep(0.1)
-        raise TimeoutError(self.uri)
+        wait_until_healthy(self.uri, self.process)
 
     def kill(self) -> None:
         self.process.kill()
