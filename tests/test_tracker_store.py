@@ -15,6 +15,7 @@ import pytest
 import mlquery
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import StoreError
+from mlquery.load import load
 from mlquery.store import Store
 from mlquery.tracker import DurableStore, JournalError, durable, mark
 from mlquery.tracker import open as open_store
@@ -270,6 +271,13 @@ def test_what_is_no_store_is_left_alone(content: str, problem: str, tmp_path: Pa
         open_store(path)
 
     assert ["thesis.tex"] == [p.name for p in path.iterdir()] if content == "folder" else path.read_text() == "mine"
+
+
+def test_who_loads_a_store_on_disk_learns_how_it_is_opened(tmp_path: Path) -> None:
+    open_store(tmp_path / "a").close()
+
+    with pytest.raises(StoreError, match=r"it is a store on disk, which .*mlquery\.open read"):
+        load(tmp_path / "a")
 
 
 def test_a_durability_that_does_not_exist_is_refused(tmp_path: Path) -> None:

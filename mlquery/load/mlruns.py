@@ -48,6 +48,8 @@ def _advice(path: Path) -> str:
     for inner in ("mlruns", "mlflow.db"):
         if (path / inner).exists():
             return f"; did you mean {str(path / inner)!r}?"
+    if (path / "journal.db").exists():
+        return ": it is a store on disk, which 'mlquery runs --store' and mlquery.open read"
     return ""
 
 
