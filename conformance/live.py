@@ -47,7 +47,7 @@ _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.Machi
 class Live:
     """A product and how to get at it.
 
-    `command` gives the command that serves on a port, from a folder; without one, `path` is the whole URI. `asks_silent`
+    `command` gives the command that serves on a port, from a folder; without one, `path` is the URI. `asks_silent`
     says that the product is held to mlquery's own answers where no source of the dialect says any.
     """
 

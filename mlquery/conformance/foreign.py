@@ -141,7 +141,7 @@ def _clean(client: Any, made: GuestClient) -> None:
             client._tracking_client._get_artifact_repo(run_id).delete_artifacts()
     for name in dict.fromkeys(made.models):
         with suppress(Exception):
-            client.delete_registered_model(name)
+            client._get_registry_client().store.delete_registered_model(name)  # the client spares prompts
     for experiment_id in made.experiments:
         with suppress(Exception):
             if client.get_experiment(experiment_id).lifecycle_stage == "active":

@@ -59,6 +59,8 @@ class GuestClient:
                 self._require_ours(name, positional, named)
             if name == "create_run" and self.user is not None:
                 positional = (*positional[:2], {**positional[2], "mlflow.user": self.user}, *positional[3:])
+            if name in _MAKING_MODELS:  # noted first: a server may fail when it has done half of it
+                self.models.append(named.get("new_name") or named.get("name") or positional[0])
             return self._noted(name, method(*positional, **named), named)
 
         return call
@@ -71,10 +73,6 @@ class GuestClient:
         match name:
             case "create_experiment":
                 self.experiments.append(result)
-            case "create_registered_model":
-                self.models.append(result.name)
-            case "rename_registered_model":
-                self.models.append(named["new_name"])
             case "create_run":
                 self.runs.add(result.info.run_id)
             case "log_text":
@@ -109,6 +107,7 @@ class GuestClient:
             return None
 
 
+_MAKING_MODELS = {"create_registered_model", "rename_registered_model"}
 _BY_NAME = {"create_experiment", "get_experiment_by_name"}
 _ON_EXPERIMENTS = {
     *("create_run", "delete_experiment", "restore_experiment", "rename_experiment"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
 import attrs
 import mlflow
 from mlflow.exceptions import MlflowException
-from requests.exceptions import RequestException, RetryError
+from mlflow.utils import rest_utils
+from requests.exceptions import RequestException
 
 from mlquery.conformance.suite import Case, Problem
 from mlquery.conformance.values import described, described_experiment
@@ -73,8 +75,6 @@ class MlflowSession:
             Unanswered: there was no answer at all.
             Unsent: there was no question, because the client failed before it asked a server.
         """
-        if is_server_error(error):
-            return (Problem("INTERNAL_ERROR"),)
         if is_connection_error(error):
             raise Unanswered(first_line(error)) from error
         if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):
@@ -87,20 +87,14 @@ def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
-def is_server_error(error: BaseException) -> bool:
-    """Tell whether a server answered that it failed, after which MLflow's client speaks of retries."""
-    return any(isinstance(cause, RetryError) for cause in _causes(error))
-
-
 def is_connection_error(error: BaseException) -> bool:
     """Tell whether an error comes from the connection: nobody there, cut off, too slow."""
-    return any(isinstance(cause, RequestException | ConnectionError) for cause in _causes(error))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RequestException | ConnectionError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def serves_registry(client: Any) -> bool:
@@ -117,5 +111,7 @@ def serves_registry(client: Any) -> bool:
 @contextmanager
 def settings() -> Iterator[None]:
     """Let MLflow read the settings that a run needs, and forget them afterwards."""
-    with mock.patch.dict(os.environ, _SETTINGS):
+    # Else MLflow's client throws away the body, and with it the error code, of what it might have asked for again.
+    http_request = partial(rest_utils.http_request, raise_on_status=False)
+    with mock.patch.dict(os.environ, _SETTINGS), mock.patch.object(rest_utils, "http_request", http_request):
         yield
