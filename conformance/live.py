@@ -38,7 +38,7 @@ from mlquery.conformance.tweaks import NONE, load_tweaks
 from mlquery.language.matrix import MATRIX
 
 HERE = Path(__file__).resolve().parent
-FORMATS = {"md": "markdown", "jsonl": "jsonl"}
+FORMATS = {"md": "markdown", "html": "html", "jsonl": "jsonl"}
 _PATIENCE = 120.0  # s
 _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 

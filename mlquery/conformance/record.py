@@ -18,7 +18,7 @@ from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Case, Row, Tied
 from mlquery.language.matrix import MATRIX, Dialect, Matrix, State
 
-_MOST_PASSES = 4  # a cell that changes can change what explains another one
+_STATES: tuple[State, ...] = ("yes", "no")
 
 
 @attrs.define
@@ -52,25 +52,25 @@ class Column:
         return {feature: self.matrix.feature(feature).cells[name].state for feature in self.exercised}
 
     def fit(self) -> None:
-        """Change cells as long as that explains more answers."""
-        for _ in range(_MOST_PASSES):
-            changes = sum(self._fit(feature) for feature in self.exercised)
-            if changes == 0:
+        """Change, again and again, the cell that explains the most answers more, until none explains any more."""
+        while True:
+            gain, matrix = max(self._changes(), key=lambda change: change[0], default=(0, self.matrix))
+            if gain <= 0:
                 return
+            self.matrix = matrix
+            self._agreeing.clear()
 
-    def _fit(self, feature: str) -> bool:
-        name, cases = self.runner.dialect.name, self.exercised[feature]
-        if all(self.explains(case) for case in cases):
-            return False
-        cell = self.matrix.feature(feature).cells[name]
-        for state in [state for state in ("yes", "no") if state != cell.state]:
-            other = self.matrix.with_cell(feature, name, attrs.evolve(cell, state=state))
-            dialect = _with_data(other.dialect(name))
-            if sum(self._agrees(case, dialect) for case in cases) > sum(map(self.explains, cases)):
-                self.matrix = other
-                self._agreeing.clear()
-                return True
-        return False
+    def _changes(self) -> Iterator[tuple[int, Matrix]]:
+        """Yield how many answers more another state of each cell explains, and the matrix that has it."""
+        name = self.runner.dialect.name
+        for feature, cases in self.exercised.items():
+            explained = sum(map(self.explains, cases))
+            cell = self.matrix.feature(feature).cells[name]
+            for state in _STATES if explained < len(cases) else ():
+                if state != cell.state:
+                    matrix = self.matrix.with_cell(feature, name, attrs.evolve(cell, state=state))
+                    dialect = _with_data(matrix.dialect(name))
+                    yield sum(self._agrees(case, dialect) for case in cases) - explained, matrix
 
     def explains(self, case: Case) -> bool:
         """Tell whether the cells give the target's answer to a case."""

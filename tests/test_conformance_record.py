@@ -1,0 +1,69 @@
+"""What a server does becomes a column of the matrix: its own again, when the server is one of ours."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+
+import pytest
+
+from mlquery.conformance import load_suite
+from mlquery.conformance.record import Column, recorded
+from mlquery.conformance.runner import Runner
+from mlquery.conformance.targets import opened
+from mlquery.language.matrix import MATRIX
+from mlquery.server.testing import running_server
+
+SUITE = load_suite()
+EVERY = (
+    [] if "MLQUERY_EVERY_CASE" in os.environ else ["page-matrix", "page-runs", "ties", "status", "refused-or", "null"]
+)
+pytestmark = pytest.mark.xdist_group("conformance record")
+
+
+def asked(served: str, claimed: str) -> tuple[Runner, str]:
+    """Return who asked a server of one dialect in another, and the column that was recorded."""
+    with running_server(dialect=served) as server, opened(server.tracking_uri, SUITE) as target:
+        runner = Runner(target, SUITE, MATRIX.dialect(claimed), asks_silent=True)
+        report = runner.report(EVERY)
+        return runner, recorded(runner, report)
+
+
+def test_a_server_of_the_same_dialect_gives_the_column_again() -> None:
+    runner, written = asked("oss", "oss")
+
+    column = tomllib.loads(written)
+
+    assert len(column["cells"]) > 25
+    assert {feature: MATRIX.feature(feature).cells["oss"].state for feature in column["cells"]} == column["cells"]
+    assert "answers" not in column
+    assert "oss" == next(iter(column["dialect"].values()))["base"]
+    assert len(runner.answers) > 100
+
+
+def test_a_server_of_another_dialect_gives_the_column_of_that_one() -> None:
+    """Nobody can see from outside that no source says something: a silent cell is a yes."""
+    _, written = asked("azure", "oss")
+
+    cells = tomllib.loads(written)["cells"]
+
+    azure = {feature: MATRIX.feature(feature).cells["azure"].state.replace("silent", "yes") for feature in cells}
+    oss = {feature: MATRIX.feature(feature).cells["oss"].state for feature in cells}
+    assert sum(azure[feature] != oss[feature] for feature in cells) > 8
+    # The studio's words for a status are only told apart from any other by a map that the base does not have.
+    assert {} == {f: state for f, state in cells.items() if azure[f] != state and f != "status.job-names"}
+
+
+def test_what_no_cell_explains_is_written_as_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = next(case for case in SUITE.cases if case.id == "ties.limit")
+    with running_server() as server, opened(server.url, SUITE) as target:
+        runner = Runner(target, SUITE, MATRIX.dialect("oss"))
+        report = runner.report([case.id])
+        runner.answers[case.id] = type(runner.answers[case.id])(pages=(("g", "h"),))
+
+        column = Column(runner)
+        column.fit()
+        written = tomllib.loads(recorded(runner, report))
+
+    assert not column.explains(case)
+    assert {"ties.limit": {"pages": [["g", "h"]]}} == written["answers"]
