@@ -1,4 +1,4 @@
-"""The reports of live products that are kept here: read back, the same in every format, and told truly in the README."""
+"""The reports of live products that are kept here: read back, alike in every format, and told truly in the README."""
 
 from __future__ import annotations
 
