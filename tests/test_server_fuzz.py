@@ -61,6 +61,28 @@ junk = st.recursive(
     max_leaves=5,
 )
 
+# Bodies and query strings that are hardly text.
+BODIES = [
+    *(
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b'{"a":' * 5_000,
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        b"\0",
+        b"NaN",
+        b"1e999",
+        b"'name'",
+    ),
+    *(b'{"run_id":"\\ud800"}', b'{"filter":"\\u0000"}', b'{"max_results":1e400}', b"9" * 5_000, b"'name'"),
+    *(b'{"max_results":' + b"9" * 5_000 + b"}", b'{"name":"a"}{}', b'{"name":"a","name":"b"}', b'{"name":"a",}'),
+]
+QUERIES = [
+    *(b"%", b"%ff=%fe", b"run_id=%00", b"run_id=%ed%a0%80", b"a=1&a=2&a", b"=", b"&&;;", b"\xff=\xfe", b"a[]=1"),
+    *(b"max_results=1e9", b"max_results=0x10", b"max_results=%D9%A3", b"run_id=" + b"x" * 70_000, b"a&" * 5_000),
+]
+
 
 def fitting(field: Field) -> st.SearchStrategy[Any]:
     """Draw values that are right for a field, or nearly."""
@@ -97,7 +119,7 @@ def requests_to(dialect: str) -> st.SearchStrategy[Any]:
         st.sampled_from(METHODS),
         st.sampled_from([*OTHER_PATHS, *(path for path, _ in calls)])
         | st.text(max_size=8).map(lambda text: f"/{text}"),
-        junk,
+        junk | st.binary(max_size=8),
         st.sampled_from(["application/json", "text/plain", "", "application/json; charset=\xff"]),
     )
     return right | right | right | wrong
@@ -138,10 +160,12 @@ class Caller:
             .replace("{tag_key}", "t")
             .replace("/run/", f"/{self.ids['run']}/")
         )
-        query = ""
+        body = value if isinstance(value, bytes) else json.dumps(value).encode()
+        query = b""
         if method in ("GET", "DELETE") and isinstance(value, dict):
-            query = urlencode(value, doseq=True, errors="surrogatepass")
-        body = json.dumps(value).encode()
+            query = urlencode(value, doseq=True, errors="surrogatepass").encode()
+        elif method in ("GET", "DELETE") and isinstance(value, bytes):
+            query = value
         headers = [(b"host", b"localhost"), (b"content-type", content_type.encode("latin-1"))]
         scope = {
             "type": "http",
@@ -149,7 +173,7 @@ class Caller:
             "path": path,
             "raw_path": quote(path, errors="surrogatepass").encode(),
             "root_path": "",
-            "query_string": query.encode(),
+            "query_string": query,
             "headers": headers,
             "server": ("localhost", 80),
             "client": ("127.0.0.1", 5),
@@ -195,6 +219,20 @@ async def all_answered(dialect: str, requests: list[Any]) -> None:
 @given(drawn=st.data())
 def test_whatever_is_asked_is_answered(dialect: str, drawn: st.DataObject) -> None:
     asyncio.run(all_answered(dialect, drawn.draw(st.lists(requests_to(dialect), min_size=1, max_size=12))))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bodies_and_queries_that_are_hardly_text_are_answered(dialect: str) -> None:
+    requests = [
+        (call.method, path, raw, "application/json")
+        for path, methods in TABLES[dialect].items()
+        for call in methods.values()
+        for raw in (*BODIES, *QUERIES)
+    ]
+    some = (*BODIES[:6], *QUERIES)
+    requests += [(method, path, raw, "text/plain") for path in OTHER_PATHS for method in METHODS for raw in some]
+
+    asyncio.run(all_answered(dialect, requests))
 
 
 if __name__ == "__main__":

@@ -127,12 +127,12 @@ class Server:
     async def no_such_route(self, request: Request, error: Exception) -> Response:
         """Answer a request for which there is no route."""
         assert isinstance(error, HTTPException)
-        if "/traces" in request.url.path and self.service.answers.get("missing", {}).get("traces"):
+        if "/traces" in request.scope["path"] and self.service.answers.get("missing", {}).get("traces"):
             return Response(status_code=self.service.answers["missing"]["traces"])
         if error.status_code == 405:
             return self._not_allowed(request.method, (error.headers or {}).get("Allow", ""))
         code = "ENDPOINT_NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
-        return self.refused(Refusal(f"There is no endpoint {request.url.path}", code, error.status_code))
+        return self.refused(Refusal(f"There is no endpoint {request.scope['path']}", code, error.status_code))
 
     def _not_allowed(self, method: str, allowed: str) -> Response:
         response = self.refused(Refusal(f"The method {method} is not allowed here", "BAD_REQUEST", 405))
