@@ -176,7 +176,7 @@ def _batch(
 def disagreements(case: Case, expected: Expectation, answer: Answer, session: Session) -> list[str]:
     """Return every way in which an answer, with all its details, is not the expected one."""
     found = outcome_disagreements(case, expected, answer, session)
-    given = tuple(_without_span_of_ids(problem, case) for problem in answer.problems)
+    given = tuple(without_span_of_ids(problem, case) for problem in answer.problems)
     if not found and expected.problems != given:
         found = [f"expected {_listed(expected.problems)}, not {_listed(given)}"]
     if expected.warns != answer.warns:
@@ -184,7 +184,7 @@ def disagreements(case: Case, expected: Expectation, answer: Answer, session: Se
     return found
 
 
-def _without_span_of_ids(problem: Problem, case: Case) -> Problem:
+def without_span_of_ids(problem: Problem, case: Case) -> Problem:
     """Return a problem without its span where that depends on how long an id is."""
     first = case.filter.find("${")
     if problem.argument != "filter_string" or first < 0 or problem.span is None or problem.span[1] <= first:

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.answers import Answer, outcome_disagreements
+from mlquery.conformance.answers import Answer, outcome_disagreements, without_span_of_ids
 from mlquery.conformance.contents import FIRST_TIME
 from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table, Tied
 
@@ -213,7 +213,7 @@ def disagreements_with(reply: Reply, case: Case, expected: Expectation) -> list[
     if found:
         return found
     for wanted, told in zip(expected.problems, reply.answer.problems, strict=False):
-        found += _wrong_details(wanted, told)
+        found += _wrong_details(wanted, without_span_of_ids(told, case))
     if reply.tells_warnings and set(expected.warns) != set(reply.answer.warns):
         found.append(f"expected warnings of {sorted(expected.warns)}, not {sorted(reply.answer.warns)}")
     return found
