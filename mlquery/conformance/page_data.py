@@ -70,7 +70,7 @@ def lines_of(reports: Sequence[Report]) -> list[Line]:
         lines.append(Line(feature, title, group, declared, tuple(map(counted, rows)), _keys(rows)))
     rows = [[row for row in report.rows if not row.features] for report in reports]
     if any(rows):
-        title, nothing = "Calls and arguments outside of the matrix", ("",) * len(reports)
+        title, nothing = "What no line of the matrix is about", ("",) * len(reports)
         lines.append(Line(_NO_FEATURE, title, OTHER, nothing, tuple(map(counted, rows)), _keys(rows)))
     return lines
 
