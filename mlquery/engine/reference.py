@@ -44,11 +44,10 @@ def holds(where: Where, entity: Any) -> bool:
         case Negation(part):
             return not holds(part, entity)
         case Predicate(field, op, value, nan):
-            present = _values(entity, field)
+            found = _values(entity, field)
             if op in (Op.IS_NULL, Op.IS_NOT_NULL):
-                return bool(present) is (op is Op.IS_NOT_NULL)
-            tests = (text_test(op, value) if isinstance(v, str) else number_test(op, value, nan) for v in present)
-            return any(test(v) for test, v in zip(tests, present, strict=True))
+                return bool(found) is (op is Op.IS_NOT_NULL)
+            return any((text_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v) for v in found)
 
 
 def _values(entity: Any, field: FieldRef) -> list[Any]:
