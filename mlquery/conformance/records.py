@@ -7,7 +7,7 @@ were found, in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -42,19 +42,11 @@ def record_disagreements(case: Case, expected: Expectation, recorded: Recorded) 
     return outcome_disagreements(case, expected, Answer(tuple(map(tuple, pages))), _Remembered(ids))
 
 
-@attrs.define
+@attrs.frozen
 class _Remembered:
-    """A session that is over: only the order of its ids is left."""
+    """What is left of a session that is over: the order of its ids."""
 
-    ids: dict[str, str] = attrs.field(factory=dict)
-    client: Any = None
-    entities: Any = None
-
-    def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
-        raise NotImplementedError
-
-    def problems(self, error: Exception) -> tuple[Problem, ...]:
-        raise NotImplementedError
+    ids: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def _rank(identifier: str) -> tuple[int, str]:
