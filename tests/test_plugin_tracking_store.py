@@ -17,7 +17,7 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
@@ -489,6 +489,15 @@ def test_a_new_private_store_takes_less_than_a_millisecond(client: MlflowClient)
     assert best_time(begin_and_end) / 50 < 0.001
 
 
+def all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
+    found, token = [], None
+    while token is not None or not found:
+        page = client.search_runs([experiment_id], page_token=token)
+        found += page
+        token = page.token
+    return found
+
+
 def test_threads_that_log_and_search_at_once_lose_nothing(client: MlflowClient) -> None:
     """`MLQUERY_THREAD_SECONDS=20` gives them more time."""
     seconds = float(os.environ.get("MLQUERY_THREAD_SECONDS", "1.5"))
@@ -523,11 +532,7 @@ def test_threads_that_log_and_search_at_once_lose_nothing(client: MlflowClient) 
         thread.join()
 
     assert [] == failures
-    pages, token = [], None
-    while token is not None or not pages:
-        page = client.search_runs([experiment], page_token=token)
-        pages += page
-        token = page.token
+    pages = all_runs(client, experiment)
     assert set(logged) == {run.info.run_id for run in pages}
     for run in pages:
         assert ({"a": 19.0, "b": -19.0, "m": 19.0}, "FINISHED") == (run.data.metrics, run.info.status)

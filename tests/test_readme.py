@@ -29,7 +29,8 @@ README = TOP / "README.md"
 REGENERATE = "python tests/test_readme.py"
 TABLES = (
     "mlquery matrix --dialect oss --dialect azure --dialect azure:documented --dialect extended",
-    "mlquery matrix --differing --dialect oss:2.9 --dialect oss:2.14 --dialect oss:2.22 --dialect oss:3.1 --dialect oss",
+    "mlquery matrix --differing"
+    " --dialect oss:2.9 --dialect oss:2.14 --dialect oss:2.22 --dialect oss:3.1 --dialect oss",
 )
 """The commands that print the generated tables."""
 

@@ -58,8 +58,8 @@ def predicate_for(node: Comparison, target: Target, findings: Findings) -> Where
 
 def _supported(target: Target, findings: Findings) -> str:
     """Name the operators with which the dialect compares a field, the plainer one of two spellings."""
-    verdicts = {op: findings.dialect.verdict(target.use("filter", op)) for op in OPERATORS[target.type]}
-    listed = [op for op, found in verdicts.items() if op not in _SPELLINGS and (found is None or found.state != "no")]
+    plain = [op for op in OPERATORS[target.type] if op not in _SPELLINGS]
+    listed = [op for op in plain if findings.dialect.supports(target.use("filter", op))]
     return f"; these do: {', '.join(listed)}" if listed else ""
 
 

@@ -150,6 +150,14 @@ class Dialect:
 
     def verdict(self, use: Use) -> Verdict | None:
         """Return the strictest verdict on a use, None when no feature knows it."""
+        return self._decided(use)
+
+    def supports(self, use: Use) -> bool:
+        """Tell whether nothing speaks against a use, for those who only want to say so."""
+        verdict = self._decided(use)
+        return verdict is None or verdict.state != "no"
+
+    def _decided(self, use: Use) -> Verdict | None:
         if use not in self._verdicts:
             found = [self._verdict_of(feature, use) for feature in self.features if feature.matches(use)]
             self._verdicts[use] = min(found, key=lambda v: _STRICTEST.index(v.state), default=None)
