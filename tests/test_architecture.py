@@ -180,7 +180,7 @@ def direct_modules(module: str) -> set[str]:
         ),
         ("sqlite3", {"mlquery.load", "mlquery.tracker"}),
         ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
-        ("mlflow", {"mlquery.mlflow_plugin", "mlquery.tracker", "mlquery.mock"}),
+        ("mlflow", {"mlquery.mlflow_plugin", "mlquery.tracker", "mlquery.mock", "mlquery.conformance"}),
         ("starlette", {"mlquery.server"}),
         ("uvicorn", {"mlquery.server"}),
         ("pyarrow", {"mlquery.tracker"}),
