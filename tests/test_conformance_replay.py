@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 import pytest
 
-from conformance.replay import Replay
+from conformance.replay import Replay, replaying
 from mlquery.conformance import load_suite
 from mlquery.conformance.suite import Expectation
 
@@ -14,8 +16,9 @@ pytestmark = pytest.mark.xdist_group("conformance replay")  # the stores of the 
 
 
 @pytest.fixture(scope="module")
-def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
-    return Replay(SUITE, tmp_path_factory.mktemp("replay"))
+def replay() -> Iterator[Replay]:
+    with replaying(SUITE) as replay:
+        yield replay
 
 
 @pytest.mark.parametrize("topic", SUITE.topics)

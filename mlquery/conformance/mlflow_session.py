@@ -73,8 +73,10 @@ class MlflowSession:
 
         Raises:
             Unanswered: there was no answer at all.
-            Unsent: there was no question, because the client failed before it asked a server.
+            Unsent: there was no question, because the client has no such call or failed before it asked a server.
         """
+        if isinstance(error, AttributeError) and error.obj in (self.client, self.entities):
+            raise Unsent(f"unsupported by this client: {error.name}") from error
         if is_connection_error(error):
             raise Unanswered(first_line(error)) from error
         if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):

@@ -1,8 +1,11 @@
-"""MLflow on new stores of our own as a target: nobody else is there, and MLflow reads our clock."""
+"""MLflow on new stores of our own as a target: nobody else is there, and MLflow reads our clock and takes our ids."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
@@ -17,20 +20,18 @@ from mlquery.conformance.rehearsal import OWN
 from mlquery.conformance.suite import Case, Suite
 from mlquery.conformance.values import Described, read_back
 
-_CLOCKS = [
-    f"mlflow.store.{part}.{store}_store.get_current_time_millis"
-    for part in ("tracking", "model_registry")
-    for store in ("sqlalchemy", "file")
-]
+_MODULES = {"sqlite": "sqlalchemy_store", "file": "file_store"}
 
 
 @contextmanager
 def own_stores(suite: Suite, folder: Path, kind: str) -> Iterator[OwnStores]:
-    """Give new stores of MLflow in a folder, with our clock in MLflow's place."""
+    """Give new stores of MLflow in a folder, with our clock and our ids in the place of MLflow's."""
     stores = OwnStores(suite, folder, kind)
     with ExitStack() as stack:
-        for clock in _CLOCKS:
+        for part in ("tracking", "model_registry"):
+            clock = f"mlflow.store.{part}.{_MODULES[kind]}.get_current_time_millis"
             stack.enter_context(mock.patch(clock, stores.now))
+        stack.enter_context(mock.patch.object(uuid, "uuid4", stores.next_id))
         stack.enter_context(chdir(folder))
         yield stores
 
@@ -50,6 +51,7 @@ class OwnStores:
         self._built: dict[str, MlflowSession] = {}
         self._refused: dict[str, dict[str, str]] = {}
         self._copies = 0
+        self._ids = _ids_from("")
 
     def now(self) -> int:
         """Return the time that MLflow is told."""
@@ -58,6 +60,10 @@ class OwnStores:
     def set_clock(self, milliseconds: int) -> None:
         """Set the time that MLflow is told."""
         self._time = milliseconds
+
+    def next_id(self) -> uuid.UUID:
+        """Return the next id that MLflow takes."""
+        return next(self._ids)
 
     @contextmanager
     def session(self, case: Case) -> Iterator[MlflowSession]:
@@ -68,6 +74,7 @@ class OwnStores:
         session = self._session(case.store)
         if case.calls:
             session = MlflowSession(self._client(self._place(), f"{case.store}.db"), dict(session.ids))
+            self._ids = _ids_from(case.id)
         yield session
 
     def refused(self, store: str) -> dict[str, str]:
@@ -92,6 +99,7 @@ class OwnStores:
     def _make(self, store: str, place: str) -> MlflowSession:
         self._time = FIRST_TIME
         client = self._client(place, self._template())
+        self._ids = _ids_from(store)
         refused = self._refused.setdefault(store, {})
         ids = put(self._suite.stores[store], client, mlflow.entities, self.set_clock, refused)
         return MlflowSession(client, ids)
@@ -115,3 +123,9 @@ class OwnStores:
 
     def close(self) -> None:
         """Leave everything to whoever made the folder."""
+
+
+def _ids_from(seed: str) -> Iterator[uuid.UUID]:
+    """Yield ids that are in no order, but the same ones each time, so that answers can be compared between versions."""
+    for number in itertools.count():
+        yield uuid.UUID(hashlib.sha256(f"{seed} {number}".encode()).hexdigest()[:32])
