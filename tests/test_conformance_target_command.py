@@ -126,4 +126,5 @@ def test_without_mlflow_a_target_is_misuse_and_the_suite_itself_runs() -> None:
     assert (2, "") == (target.returncode, target.stdout)
     assert "mlquery: a target is asked through mlflow: pip install 'mlquery[mlflow]'\n" == target.stderr
     assert 0 == itself.returncode
-    assert list(MATRIX.dialects) == [report.dialect for report in read_jsonl(itself.stdout.splitlines())]
+    reports = read_jsonl(itself.stdout.splitlines())
+    assert {"oss", "azure"} < {report.dialect for report in reports} <= set(MATRIX.dialects)

@@ -43,6 +43,12 @@ class Conditions:
     has_one_user: bool = False
     missing: tuple[str, ...] = ()
 
+    def includes(self, other: Conditions) -> bool:
+        """Tell whether nothing holds under other conditions that does not hold under these."""
+        flags = ("is_prefixed", "is_shared", "has_one_user")
+        has_clock = self.clock != "told" or other.clock == "told"
+        return has_clock and all(getattr(self, flag) or not getattr(other, flag) for flag in flags)
+
     def expected(self, case: Case, dialect: Dialect) -> Expectation:
         """Return what a dialect answers to a case under these conditions."""
         missing = {*self.missing, "Default"} if self.is_prefixed else self.missing
@@ -77,7 +83,8 @@ class Rehearsals:
             return None
         if not self._works(case, dialect, OWN):
             return None  # mlquery does not answer it either way, so that the conditions are not to blame
-        broken = (why for alone, why in _REASONS if not self._works(case, dialect, alone))
+        reasons = [(alone, why) for alone, why in _REASONS if conditions.includes(alone)]
+        broken = (why for alone, why in reasons if not self._works(case, dialect, alone))
         return f"the answer {next(broken, 'depends on what the target cannot hold')}"
 
     def answer(self, case: Case, dialect: Dialect, conditions: Conditions) -> tuple[Answer, Session]:
