@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 import attrs
@@ -107,13 +106,18 @@ def _label(name: Name) -> str:
 def _note_unknown_prefix(name: Name, findings: Findings) -> None:
     known = PREFIXES[findings.entity]
     message = f"{findings.entity.noun} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
-    close = difflib.get_close_matches((name.prefix or "").lower(), known, 1)
-    suggestion = f"{close[0]}.{name.key}" if close else None
+    close = _closest(name.prefix or "", known)
+    suggestion = f"{close}.{name.key}" if close else None
     findings.error("unknown-field", message, name.span, suggestion=suggestion)
 
 
 def _note_unknown(name: Name, problem: str, known: Iterable[str], findings: Findings) -> None:
     names = list(known)
-    close = difflib.get_close_matches(name.key.lower(), names, 1)
-    suggestion = close[0] if close else None
+    suggestion = _closest(name.key, names)
     findings.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)
+
+
+def _closest(word: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # only mistakes need it
+
+    return next(iter(get_close_matches(word.lower(), list(known), 1)), None)

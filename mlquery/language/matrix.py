@@ -316,17 +316,25 @@ def _lineage(name: str, columns: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _feature(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> Feature:
-    cells = {name: _inherited_cell(row, name, columns) for name in columns}
+    cells = _cells(row, columns)
     details = {key: row[key] for key in ("page", "footnote", "instead", "note") if key in row}
     return Feature(row["id"], row["title"], tuple(map(_pattern, row["uses"])), cells, **details)
 
 
-def _inherited_cell(row: dict[str, Any], name: str, columns: dict[str, dict[str, Any]]) -> Cell:
-    owner = next(ancestor for ancestor in _lineage(name, columns) if ancestor in row)
-    # What was measured in every cell does not rest on the column that it agrees with.
-    witness = name if columns[name].get("measures_all") else owner
-    written = row[owner]
-    return _cell({"is": written} if isinstance(written, str) else written, columns[witness]["defaults"])
+def _cells(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> dict[str, Cell]:
+    """Return the cell of every column, the same one for columns that agree and rest on the same."""
+    cells: dict[str, Cell] = {}
+    made: dict[tuple[str, str], Cell] = {}
+    for name, column in columns.items():
+        owner = next(ancestor for ancestor in _lineage(name, columns) if ancestor in row)
+        # What was measured in every cell does not rest on the column that it agrees with.
+        witness = name if column.get("measures_all") else owner
+        if (owner, witness) not in made:
+            written = row[owner]
+            defaults = columns[witness]["defaults"]
+            made[owner, witness] = _cell({"is": written} if isinstance(written, str) else written, defaults)
+        cells[name] = made[owner, witness]
+    return cells
 
 
 def _cell(written: dict[str, Any], defaults: Mapping[str, str]) -> Cell:
