@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mlquery.engine import columnar, masks, reference
 from mlquery.entities import Metric, Param, RunTag, ViewType
 from mlquery.errors import QueryError
-from mlquery.language.plan import Op, Plan
+from mlquery.language.plan import FieldRef, Kind, Op, Plan, Predicate
 from mlquery.search import check, plan_of, search_experiments, search_runs
 from mlquery.store import Store
 from tests.support import random_data, random_queries
@@ -61,6 +62,21 @@ def test_both_engines_agree_on_stores_with_sparse_keys_and_early_stops(
     expected = list(reference.rows(store, plan, limit))
 
     assert expected == columnar.rows(store, plan, limit).tolist()
+
+
+@pytest.mark.parametrize("op", [Op.EQ, Op.NE, Op.GT, Op.GE, Op.LT, Op.LE, Op.IN, Op.NOT_IN])
+@pytest.mark.parametrize("nan", [None, 0.0, 1.0])
+def test_both_engines_take_nan_for_the_number_that_the_plan_says(op: Op, nan: float | None) -> None:
+    """Older releases of MLflow took it for 0."""
+    stores = [store for store in SMALL + LARGE if store.runs.size]
+    for store, value in product(stores, (-1.0, 0.0, 0.5, 1.0)):
+        listed = (value, 1e300) if op in (Op.IN, Op.NOT_IN) else value
+        where = Predicate(FieldRef(Kind.METRIC, "loss"), op, listed, nan)
+        plan = attrs.evolve(plan_of(), where=where, experiment_ids=None)
+
+        expected = list(reference.rows(store, plan, None))
+
+        assert expected == columnar.rows(store, plan, None).tolist()
 
 
 @settings(max_examples=100)
