@@ -130,6 +130,14 @@ def test_of_a_key_that_is_too_long_and_a_version_that_is_too_large_the_key_is_na
     assert "INTERNAL_ERROR" == refusal(registry.set_model_version_tag, "wine", 2**64, "k", "v")[0]
 
 
+def test_is_null_fails_before_the_field_is_looked_at(registry: Registry) -> None:
+    with pytest.raises(QueryError) as caught:
+        search_registered_models(registry, "attributes.name IS NULL")
+
+    assert ["unsupported", "unknown-field"] == [problem.code for problem in caught.value.diagnostics]
+    assert "INTERNAL_ERROR" == caught.value.error_code
+
+
 def test_the_tags_of_models_and_versions_are_checked(registry: Registry) -> None:
     for call in (
         lambda key, value: registry.set_registered_model_tag("wine", key, value),

@@ -93,8 +93,23 @@ def _join(findings: Findings, op: str) -> Use:
 
 def _predicate(node: Comparison, findings: Findings) -> Where:
     """Return the test of one clause; where it is wrong, the problem is noted and the result stands for nothing."""
+    before = len(findings.errors)
     target = find_field(node.name, "filter", findings)
-    return All() if target is None else predicate_for(node, target, findings)
+    if target is not None:
+        return predicate_for(node, target, findings)
+    _put_operator_first(node, findings, before)
+    return All()
+
+
+def _put_operator_first(node: Comparison, findings: Findings, before: int) -> None:
+    """Note an operator with which the dialect fails, with an error code of its own, before it looks at the field."""
+    use = Use(findings.entity.value, "filter", op=node.op)
+    verdict = findings.dialect.verdict(use)
+    if verdict is not None and verdict.state == "no" and verdict.cell.error_code:
+        unknown = findings.errors[before:]
+        del findings.errors[before:]
+        findings.judge(use, node.span)
+        findings.errors += unknown
 
 
 def _require_few_clauses(query: Query, findings: Findings) -> None:
