@@ -30,7 +30,8 @@ pytestmark = pytest.mark.xdist_group("wheel")  # one installation serves all tes
 
 
 def bare_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    unwanted = ("PYTHON", "VIRTUAL_ENV", "PIP_QUIET")  # a quiet pip lists nothing
+    return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
 
 def run(command: list[str] | str, cwd: Path) -> str:

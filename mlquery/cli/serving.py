@@ -30,5 +30,5 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         gc.freeze()  # what was loaded is no garbage, and the collector need not look through it again and again
         if not is_loopback and options.token is None:
             print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
-        print(f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}", flush=True)
-        serve_socket(new_service(store, dialect), guard, listening)
+        line = f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}"
+        serve_socket(new_service(store, dialect), guard, listening, lambda: print(line, flush=True))

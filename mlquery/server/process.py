@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -46,16 +46,31 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(service: Service, guard: Guard, listening: socket.socket) -> None:
-    """Serve until the process is interrupted. Requests that came since the socket was bound are answered too."""
-    _server(service, guard).run(sockets=[listening])
+class _Announcing(uvicorn.Server):
+    """A server that says when it serves; from then on an interrupt ends it in order."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+
+def serve(service: Service, guard: Guard, listening: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve until the process is interrupted. Requests that came since the socket was bound are answered too.
+
+    `announce` is called once interrupts are looked after.
+    """
+    _Announcing(_config(service, guard), announce).run(sockets=[listening])
 
 
 @contextmanager
 def serving(service: Service, guard: Guard | None = None) -> Iterator[str]:
     """Serve on a free port of the loopback, in a thread of this process, and give the URL."""
     listening = bound_socket(LOOPBACK, 0)
-    server = _server(service, Guard() if guard is None else guard)
+    server = uvicorn.Server(_config(service, Guard() if guard is None else guard))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="mlquery server", daemon=True)
     thread.start()
     try:
@@ -66,8 +81,8 @@ def serving(service: Service, guard: Guard | None = None) -> Iterator[str]:
         listening.close()
 
 
-def _server(service: Service, guard: Guard) -> uvicorn.Server:
-    config = uvicorn.Config(
+def _config(service: Service, guard: Guard) -> uvicorn.Config:
+    return uvicorn.Config(
         create_app(service, guard),
         lifespan="off",
         ws="none",
@@ -77,4 +92,3 @@ def _server(service: Service, guard: Guard) -> uvicorn.Server:
         headers=[("Server", f"mlquery/{__version__}")],
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
