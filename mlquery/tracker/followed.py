@@ -6,7 +6,6 @@ comes from, and when it is closed, is not known here.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,8 +166,7 @@ class Followed(Journalled):
                 raise damaged(str(self.path), f"the last {seq - last} entries of its journal are missing")
             reader.seq = self._snapshot_seq = seq
         reader.require_end()
-        with _without_collector():
-            self._replay(reader, is_many=True)
+        self._replay(reader, is_many=True)
         self._is_stale = False
 
 
@@ -187,15 +185,3 @@ class _Call:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._store.end(error)
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector from looking through many new objects, none of them garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
