@@ -21,7 +21,13 @@ MODULES = {
 # from lower steps and from its own entry, never from a neighbour on the same step or from above.
 STAIRS = (
     {"mlquery.errors", "mlquery.lifecycle"},
-    {"mlquery.entities", "mlquery.language.syntax", "mlquery.language.plan", "mlquery.language.tokens"},
+    {
+        "mlquery.entities",
+        "mlquery.language.syntax",
+        "mlquery.language.plan",
+        "mlquery.language.tokens",
+        "mlquery.language.features",
+    },
     {"mlquery.language.render", "mlquery.language.advice", "mlquery.language.pieces", "mlquery.language.regular"},
     {"mlquery.language.grammar"},
     {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},

@@ -10,9 +10,10 @@ import pytest
 
 from mlquery.conformance import load_suite, outcome
 from mlquery.conformance.inprocess import Sessions
+from mlquery.language.features import Cell, Feature, State, Use
 from mlquery.language.fields import DATASET_KEYS
 from mlquery.language.literals import OPERATORS
-from mlquery.language.matrix import MATRIX, Cell, Dialect, Feature, State, Use
+from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.plan import Entity
 from tests.support.suite_uses import Place, all_places, places_of, places_touched
 

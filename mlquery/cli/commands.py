@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlquery.store import Store
 
 ACCEPTED, REFUSED, MISUSE = 0, 1, 2
-DEFAULT_DIALECT = "oss"
+DEFAULT_DIALECT = "oss"  # the matrix says so too, and need not be loaded for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
 _PAGE = 1000  # runs per request, as MLflow's client asks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mlquery import __version__
-from mlquery.cli.commands import DEFAULT_DIALECT, Misuse
+from mlquery.cli.commands import Misuse
 from mlquery.cli.progress import progress
 from mlquery.cli.suite import report as topic_table
 from mlquery.cli.suite import report_table
@@ -46,7 +46,7 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
         _print(rendered(reports, options.format))
         return all(report.passed for report in reports)
     if options.target != _OURSELVES:
-        reports = _ask_target(options, dialects or [_dialect_of(options.target)], suite)
+        reports = _ask_target(options, dialects or [MATRIX.dialect_of_uri(options.target).name], suite)
         _print(rendered(reports, options.format))
         return all(report.passed for report in reports)
     if options.tweaks or options.record:
@@ -62,13 +62,6 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
 def _print(lines: Iterator[str]) -> None:
     for line in lines:
         print(line)
-
-
-def _dialect_of(uri: str) -> str:
-    """Return the dialect that has tracking URIs of this scheme."""
-    scheme = uri.partition(":")[0]
-    claiming = (name for name, dialect in MATRIX.dialects.items() if scheme in dialect.service.get("schemes", ()))
-    return next(claiming, DEFAULT_DIALECT)
 
 
 def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Suite) -> list[Report]:

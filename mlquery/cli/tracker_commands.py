@@ -96,10 +96,7 @@ def pull_command(options: argparse.Namespace) -> int:
             artifacts=options.artifacts,
             progress=show,
         )
-    print(
-        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} as they were; "
-        f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
-    )
+    print(_moved(done, "as they were"))
     if done.out_of_reach:
         print(f"warning: the artifacts of {done.out_of_reach} are out of reach from here", file=sys.stderr)
     return ACCEPTED
@@ -123,13 +120,17 @@ def push_command(options: argparse.Namespace) -> int:
             _list_unfit(error.parts)
             print(f"{error}; --leave-out sends the rest", file=sys.stderr)
             return REFUSED
-    print(
-        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} there already; "
-        f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
-    )
+    print(_moved(done, "there already"))
     if done.gone_runs:
         print(f"warning: {done.gone_runs} of the runs were removed from the target", file=sys.stderr)
     return ACCEPTED
+
+
+def _moved(done: Any, unchanged: str) -> str:
+    return (
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} {unchanged}; "
+        f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
+    )
 
 
 def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str, Any]) -> int:

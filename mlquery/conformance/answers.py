@@ -16,7 +16,8 @@ from mlquery.conformance.suite import Case, Expectation, Problem, Row, Table, Ti
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _MOST_PAGES = 100
-_CALL_WORDS = {"call", "as", "fails", "returns", "times"}
+CALL_WORDS = {"call", "as", "fails", "returns", "times"}
+"""What a table of `calls` says beside the arguments of the call."""
 
 
 class Mismatch(Exception):
@@ -96,7 +97,7 @@ def _pages(case: Case, session: Session) -> Iterator[list[str]]:
 
 
 def _perform(call: Table, session: Session) -> None:
-    arguments = {key: value for key, value in call.items() if key not in _CALL_WORDS}
+    arguments = {key: value for key, value in call.items() if key not in CALL_WORDS}
     for number in range(1, call.get("times", 1) + 1):
         ready = {key: _ready(value, session, number) for key, value in arguments.items()}
         if call["call"] == "log_batch":
@@ -217,10 +218,14 @@ def _names(rows: Sequence[Row], case: Case, session: Named) -> tuple[str, ...]:
 
 def _in_order_of_ids(tied: Tied, case: Case, session: Named) -> list[str]:
     def rank(name: str) -> tuple[int, str]:
-        identifier = session.ids[f"{case.entity}.{name}"]
-        return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
+        return rank_of_id(session.ids[f"{case.entity}.{name}"])
 
     return sorted(tied.names, key=rank, reverse=tied.descending)
+
+
+def rank_of_id(identifier: str) -> tuple[int, str]:
+    """Return what ids of one kind are sorted by: their number, or their text."""
+    return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
 
 
 def _listed(things: Iterable[Any]) -> str:

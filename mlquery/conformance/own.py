@@ -7,7 +7,7 @@ import itertools
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -32,7 +32,6 @@ def own_stores(suite: Suite, folder: Path, kind: str) -> Iterator[OwnStores]:
             clock = f"mlflow.store.{part}.{_MODULES[kind]}.get_current_time_millis"
             stack.enter_context(mock.patch(clock, stores.now))
         stack.enter_context(mock.patch.object(uuid, "uuid4", stores.next_id))
-        stack.enter_context(chdir(folder))
         yield stores
 
 

@@ -16,7 +16,8 @@ from mlquery.conformance.answers import Answer
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Case, Row, Tied
-from mlquery.language.matrix import MATRIX, Dialect, Matrix, State
+from mlquery.language.features import State
+from mlquery.language.matrix import MATRIX, Dialect, Matrix
 
 _STATES: tuple[State, ...] = ("yes", "no")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.answers import Answer, Session, outcome_disagreements
+from mlquery.conformance.answers import Answer, Session, outcome_disagreements, rank_of_id
 from mlquery.conformance.suite import Case, Expectation, Problem, Tied
 
 Recorded = Any
@@ -27,7 +27,7 @@ def record_of(case: Case, answer: Answer, session: Session) -> Recorded:
     if not any(map(_leaves_order_to_ids, case.expect.values())):
         return pages
     found = {name for page in pages for name in page}
-    return {"pages": pages, "by_id": sorted(found, key=lambda name: _rank(session.ids[f"{case.entity}.{name}"]))}
+    return {"pages": pages, "by_id": sorted(found, key=lambda name: rank_of_id(session.ids[f"{case.entity}.{name}"]))}
 
 
 def record_disagreements(case: Case, expected: Expectation, recorded: Recorded) -> list[str]:
@@ -47,10 +47,6 @@ class _Remembered:
     """What is left of a session that is over: the order of its ids."""
 
     ids: Mapping[str, str] = attrs.field(factory=dict)
-
-
-def _rank(identifier: str) -> tuple[int, str]:
-    return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
 
 
 def _tied(expected: Expectation) -> Iterable[Tied]:

@@ -147,6 +147,12 @@ def _asked(case: Case) -> Iterator[str]:
         yield f"page_token: {case.page_token}"
 
 
+def unsaid(case: Case, dialect: str) -> str | None:
+    """Return why a case is asked only of those who insist: no source says what the dialect does. None if one does."""
+    warns = case.expect[dialect].warns
+    return f"no source says what {dialect} does here: {', '.join(warns)}" if warns else None
+
+
 def met(expected: Expectation) -> Outcome:
     """Return what to call an answer that is the expected one: a refusal that the matrix declares, or a plain pass."""
     is_declared = any(p.feature is not None or p.code == "unsupported" for p in expected.problems[:1])

@@ -12,7 +12,7 @@ from mlquery.conformance.foreign import Unmade
 from mlquery.conformance.guest import Guest, NotOurs
 from mlquery.conformance.mlflow_session import MlflowSession, Unanswered, Unsent
 from mlquery.conformance.rehearsal import Conditions, Rehearsals
-from mlquery.conformance.report import Outcome, Report, Row, met, new_report, row_of
+from mlquery.conformance.report import Outcome, Report, Row, met, new_report, row_of, unsaid
 from mlquery.conformance.suite import Case, Suite, chosen
 from mlquery.conformance.targets import Target
 from mlquery.conformance.tweaks import NONE, Tweaks
@@ -86,9 +86,8 @@ class Runner:
     def _reason_against(self, case: Case) -> str | None:
         if (reason := self.tweaks.reason_against(case)) is not None:
             return reason
-        warns = case.expect[self.dialect.name].warns
-        if warns and not self.asks_silent:
-            return f"no source says what {self.dialect.name} does here: {', '.join(warns)}"
+        if not self.asks_silent and (reason := unsaid(case, self.dialect.name)) is not None:
+            return reason
         if not self.target.has_registry and (self.suite.stores[case.store].models or case.entity in _REGISTRY):
             return "the target serves no model registry"
         return None

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from mlquery.conformance.program import Broken, Program
-from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of
+from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of, unsaid
 from mlquery.conformance.suite import Case, Suite, load_suite
 from mlquery.conformance.wire import (
     VERSION,
@@ -151,9 +151,8 @@ def ask_program(
         pairs = [(dialect, case) for dialect in chosen for case in suite.cases]
         rows: dict[str, list[Row]] = {dialect: [] for dialect in chosen}
         for number, (dialect, case) in enumerate(pairs, start=1):
-            unsaid = () if asks_silent else case.expect[dialect].warns
-            reason = f"no source says what {dialect} does here: {', '.join(unsaid)}"
-            rows[dialect].append(row_of(case, "skipped", [reason]) if unsaid else talk.row(case, dialect, suite))
+            reason = None if asks_silent else unsaid(case, dialect)
+            rows[dialect].append(row_of(case, "skipped", [reason]) if reason else talk.row(case, dialect, suite))
             progress(number, len(pairs))
     finally:
         talk.stop()

@@ -12,14 +12,13 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.answers import Answer, outcome_disagreements, without_span_of_ids
+from mlquery.conformance.answers import CALL_WORDS, Answer, outcome_disagreements, without_span_of_ids
 from mlquery.conformance.contents import FIRST_TIME
 from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table, Tied
 
 VERSION = 1
 """Of the protocol; an implementation that cannot speak it says so in its answer to `start`."""
 
-_CALL_WORDS = {"call", "as", "fails", "returns", "times"}
 _ANSWERS = ("pages", "error", "skipped", "errored")
 
 
@@ -127,7 +126,7 @@ def _plain(value: Any) -> Any:
 def _call_messages(call: Table) -> Iterator[dict[str, Any]]:
     """Yield one message for each time that a call is made; what it has to return or fail with stays here."""
     for number in range(1, call.get("times", 1) + 1):
-        arguments = {key: _numbered(value, number) for key, value in call.items() if key not in _CALL_WORDS}
+        arguments = {key: _numbered(value, number) for key, value in call.items() if key not in CALL_WORDS}
         if call["call"] == "log_batch":
             arguments = _batch(**arguments)
         asked = {"call": call["call"], "arguments": arguments, "as": call.get("as")}

@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from mlquery.errors import Code, Diagnostic, Span
-from mlquery.language.matrix import Dialect, Use
+from mlquery.language.features import Use
+from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity
 
 TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 import attrs
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
+from mlquery.language.features import Use
 from mlquery.language.fields import Target, find_field
 from mlquery.language.findings import Findings
 from mlquery.language.literals import predicate_for
-from mlquery.language.matrix import Dialect, Use
+from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
 from mlquery.language.prompts import ALL_MODELS, KEEPS_PROMPTS, apart_from_prompts

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlquery.errors import INVALID_PARAMETER_VALUE
 
 if TYPE_CHECKING:
-    from mlquery.language.matrix import Cell, Feature, Matrix
+    from mlquery.language.features import Cell, Feature
+    from mlquery.language.matrix import Matrix
 
 _MARKS = {"yes": "✓", "no": "–", "silent": "?"}
 _LETTERS = {1: "a", 2: "b"}

@@ -20,10 +20,10 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
 
 from mlquery.errors import StoreError, invalid_parameter
-from mlquery.language.matrix import MATRIX
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import SCHEME
 from mlquery.mlflow_plugin.errors import as_mlflow
-from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, replacement, store_for
+from mlquery.mlflow_plugin.uris import State, replacement, store_for
 
 P = ParamSpec("P")
 R = TypeVar("R")

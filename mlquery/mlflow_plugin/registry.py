@@ -21,11 +21,11 @@ from mlflow.tracking import MlflowClient
 
 from mlquery.entities import PagedList as OurPagedList
 from mlquery.errors import QueryError, StoreError
-from mlquery.language.matrix import MATRIX
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.mlflow_plugin.errors import as_mlflow
 from mlquery.mlflow_plugin.tracking_calls import heed
-from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, store_for
+from mlquery.mlflow_plugin.uris import State, store_for
 from mlquery.registry import ModelVersion, RegisteredModel, Registry, RegistryClient
 
 P = ParamSpec("P")

@@ -15,9 +15,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from mlflow.store.tracking.abstract_store import AbstractStore
 
 from mlquery.errors import Diagnostic, QueryError, QueryWarning, StoreError
-from mlquery.language.matrix import MATRIX
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin.errors import as_mlflow, not_there
-from mlquery.mlflow_plugin.uris import DEFAULT_DIALECT, State, store_for
+from mlquery.mlflow_plugin.uris import State, store_for
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -24,13 +24,12 @@ from urllib.parse import parse_qsl, quote, unquote
 import attrs
 
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
 from mlquery.mlflow_plugin import ARTIFACT_SCHEME, SCHEME
 from mlquery.store import Store
 from mlquery.store.faults import Faults
 from mlquery.store.limits import Limits
 
-DEFAULT_DIALECT = "oss"
 _PRIVATE = "private-"
 
 

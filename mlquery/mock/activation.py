@@ -21,7 +21,7 @@ from mlquery.client import Client
 from mlquery.entities import RunStatus
 from mlquery.errors import MockWarning, StoreError
 from mlquery.fluent import session
-from mlquery.language.matrix import MATRIX
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import uris
 from mlquery.mock.clock import Clock
 from mlquery.mock.decorators import decorated
@@ -175,7 +175,7 @@ class Mock:
     def _found_origin(self) -> _Made | None:
         """Return what there is to begin with."""
         if isinstance(self._origin, Store) and _MADE not in vars(self._origin):
-            return _Made(uris.State(self._origin, self._dialect or uris.DEFAULT_DIALECT), None)
+            return _Made(uris.State(self._origin, self._dialect or DEFAULT_DIALECT), None)
         return _left_by_mock(self._origin)
 
     def _made(self) -> _Made:
@@ -188,7 +188,7 @@ class Mock:
         return _Made(self._started(), experiment_id if is_ours else None)
 
     def _new_state(self, origin: uris.State | None) -> uris.State:
-        dialect = MATRIX.dialect(self._dialect or (uris.DEFAULT_DIALECT if origin is None else origin.dialect))
+        dialect = MATRIX.dialect(self._dialect or (DEFAULT_DIALECT if origin is None else origin.dialect))
         if origin is None:
             store = Store(seed=self._seed, guid_ids=dialect.behaves("id.guid"), clock=self._new_clock(None))
             state = uris.State(store, dialect.name)

@@ -11,12 +11,11 @@ from typing import Any
 import attrs
 
 from mlquery.errors import Diagnostic
-from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
 from mlquery.server.errors import NotThere
 from mlquery.store import Store
 from mlquery.store.limits import Limits
 
-DEFAULT_DIALECT = "oss"
 ARTIFACT_ROOT = "mlflow-artifacts:/"
 """Where artifacts are, for clients that bring and fetch them through the server."""
 

@@ -21,7 +21,7 @@ from mlquery.tracker.references import PARENT
 from mlquery.tracker.sending import Pushed, Sending
 from mlquery.tracker.sources import chosen_experiments, target_name
 from mlquery.tracker.target import Target
-from mlquery.tracker.unfit import TargetLimits, Unfit, dialect_of, limits_of, unfit_of_experiment, unfit_of_run
+from mlquery.tracker.unfit import TargetLimits, Unfit, limits_of, unfit_of_experiment, unfit_of_run
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done and how much there is."""
@@ -89,7 +89,7 @@ def push(
         StoreError: the target cannot be reached or refuses something; a second push goes on from there.
         QueryError: the filter is none.
     """
-    at_most = limits_of(MATRIX.dialect(dialect) if dialect else dialect_of(target))
+    at_most = limits_of(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
     lock = FolderLock(store.path, alone=True, name="push.lock", problem="is being pushed by another process")
     try:
         sending = Sending(store, Target(target), at_most, artifacts)
@@ -112,7 +112,7 @@ def plan_push(
     dialect: str | None = None,
 ) -> Plan:
     """Return what a push would send, without asking the target; arguments as those of `push`."""
-    at_most = limits_of(MATRIX.dialect(dialect) if dialect else dialect_of(target))
+    at_most = limits_of(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
     return plan_of(store, target, experiments, filter_string, artifacts, at_most)
 
 

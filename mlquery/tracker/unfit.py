@@ -6,16 +6,13 @@ The limits are those of MLflow itself, made narrower by the column of the suppor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import attrs
 
 from mlquery.entities import DatasetInput, Experiment
-from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.matrix import Dialect
 from mlquery.store.limits import Limits
 from mlquery.tracker.content import Summary
-
-DEFAULT_DIALECT = "oss"
 
 
 @attrs.frozen
@@ -44,15 +41,6 @@ class Unfit:
 
     def __str__(self) -> str:
         return f"{self.owner}: {self.part}: {self.size}, at most {self.limit}"
-
-
-def dialect_of(uri: str) -> Dialect:
-    """Return the column of the matrix that a target answers like, by the scheme of its URI."""
-    scheme = urlsplit(uri).scheme.lower()
-    for dialect in MATRIX.dialects.values():
-        if scheme in dialect.service.get("schemes", ()):
-            return dialect
-    return MATRIX.dialect(DEFAULT_DIALECT)
 
 
 def limits_of(dialect: Dialect) -> TargetLimits:
