@@ -19,7 +19,6 @@ from frames import frames
 from fresh import fresh
 from harness import RESULTS, Report
 from histories import histories
-from lab import SIZES, Lab, print_verdicts
 from memory import memory
 from order_by_metric import order_by_metric
 from pages import pages
@@ -27,9 +26,10 @@ from paging import paging
 from parsing import parsing
 from rows import rows
 from startup import startup
+from workbench import SIZES, Workbench, print_verdicts
 from writes import writes
 
-Question = Callable[[Lab, Report], None]
+Question = Callable[[Workbench, Report], None]
 # Each with the numbers of runs it is asked for; 0 stands for a question that no number of runs belongs to.
 QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "pages": (pages, SIZES),
@@ -73,10 +73,10 @@ def measure_all(names: list[str], sizes: list[int]) -> set[str]:
         (RESULTS / f"{name}.json").unlink(missing_ok=True)
     failed: set[str] = set()
     for size in (0, *sorted(sizes)):
-        with closing(Lab(size)) as lab:
+        with closing(Workbench(size)) as bench:
             for name in (name for name in names if size in asked[name] and name not in failed):
                 print(f"{name} ({time.perf_counter() - start:.0f} s)", flush=True)
-                failed |= _failed(name, lab, reports[name])
+                failed |= _failed(name, bench, reports[name])
                 if size == asked[name][-1] and name not in failed:
                     reports[name].save()
     for report in reports.values():
@@ -84,10 +84,10 @@ def measure_all(names: list[str], sizes: list[int]) -> set[str]:
     return failed
 
 
-def _failed(name: str, lab: Lab, report: Report) -> set[str]:
+def _failed(name: str, bench: Workbench, report: Report) -> set[str]:
     """Ask a question; the others are asked all the same if it fails."""
     try:
-        QUESTIONS[name][0](lab, report)
+        QUESTIONS[name][0](bench, report)
     except Exception:
         traceback.print_exc()
         return {name}

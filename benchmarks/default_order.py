@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from harness import Plan, Report, measure
-from lab import Lab, command
-from systems import own
+from systems import mlquery_store
+from workbench import Workbench, command
 
 TARGET = "first page in default order, ten times the runs"
 _PLAN = Plan(rounds=25)
 
 
-def default_order(lab: Lab, report: Report) -> None:
+def default_order(bench: Workbench, report: Report) -> None:
     """Measure first pages on a store and, in the same rounds, on one with a tenth of its runs."""
-    large, small = lab.own, Lab(lab.size // 10, lab.folder).own
-    for query in (lab.runs.queries[name] for name in ("Q7", "Q1")):
-        for what, search in (("page", own.page), ("row ids", own.rows)):
+    large, small = bench.mlquery, Workbench(bench.size // 10, bench.folder).mlquery
+    for query in (bench.runs.queries[name] for name in ("Q7", "Q1")):
+        for what, search in (("page", mlquery_store.page), ("row ids", mlquery_store.rows)):
             case = f"{query.name}, {what}"
             systems = {
                 "mlquery": lambda s=search, q=query: s(large, q),
                 "mlquery, a tenth of the runs": lambda s=search, q=query: s(small, q),
             }
-            measure(report, case, lab.size, systems, plan=_PLAN)
-            if lab.size == 1_000_000:
-                _judge(report, case, lab.size)
+            measure(report, case, bench.size, systems, plan=_PLAN)
+            if bench.size == 1_000_000:
+                _judge(report, case, bench.size)
 
 
 def _judge(report: Report, case: str, runs: int) -> None:

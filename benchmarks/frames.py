@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness import Plan, Report, leave_out, measure
-from lab import Lab, command
-from systems import mlflow_sql, own
+from systems import mlflow_sql, mlquery_store
+from workbench import Workbench, command
 from workload import Query
 
 TARGET = "DataFrame of 10k and 100k runs"
@@ -13,32 +13,34 @@ _MOST = 100_000
 _MANY_FOR_MLFLOW = 10_000
 
 
-def frames(lab: Lab, report: Report) -> None:
+def frames(bench: Workbench, report: Report) -> None:
     """Measure the frame of every query on every system."""
-    store, numpy, polars, duckdb = lab.own, lab.numpy, lab.polars, lab.duckdb
-    for query in lab.runs.queries.values():
+    store, numpy, polars, duckdb = bench.mlquery, bench.numpy, bench.polars, bench.duckdb
+    for query in bench.runs.queries.values():
         most = query.limit if query.order_by else _MOST
         systems = {
-            "mlquery": lambda q=query, k=most: own.frame(store, q, k),
+            "mlquery": lambda q=query, k=most: mlquery_store.frame(store, q, k),
             "numpy": lambda q=query, k=most: numpy.frame(numpy.newest(q, k)),
             "Polars": lambda q=query, k=most: polars.frame(q, k),
             "DuckDB": lambda q=query, k=most: duckdb.frame(q, k),
         }
-        peer = "MLflow, ANALYZE" if query.order_by and lab.size > 10_000 else "MLflow"
-        if lab.has_mlflow and _is_quick_enough(lab, query, most):
-            path = lab.analyzed_path if "ANALYZE" in peer else lab.mlflow_path
+        peer = "MLflow, ANALYZE" if query.order_by and bench.size > 10_000 else "MLflow"
+        if bench.has_mlflow and _is_quick_enough(bench, query, most):
+            path = bench.analyzed_path if "ANALYZE" in peer else bench.mlflow_path
             systems[peer] = lambda q=query, k=most, p=path: mlflow_sql.frame(f"sqlite:///{p}", q, k)
-        elif lab.has_mlflow:
-            leave_out(report, query.name, lab.size, peer, "about a millisecond for each run of the frame")
-        measure(report, query.name, lab.size, systems, ids=lambda frame: frame["run_id"].to_list(), plan=Plan(rounds=7))
-        if query.name == "Q7" and lab.size in (10_000, 100_000):
-            report.at_least(TARGET, query.name, lab.size, peer, 300)
-            report.at_most(TARGET, query.name, lab.size, "numpy", 1.5)
+        elif bench.has_mlflow:
+            leave_out(report, query.name, bench.size, peer, "about a millisecond for each run of the frame")
+        measure(
+            report, query.name, bench.size, systems, ids=lambda frame: frame["run_id"].to_list(), plan=Plan(rounds=7)
+        )
+        if query.name == "Q7" and bench.size in (10_000, 100_000):
+            report.at_least(TARGET, query.name, bench.size, peer, 300)
+            report.at_most(TARGET, query.name, bench.size, "numpy", 1.5)
 
 
-def _is_quick_enough(lab: Lab, query: Query, most: int) -> bool:
+def _is_quick_enough(bench: Workbench, query: Query, most: int) -> bool:
     """Return whether MLflow is asked: up to 10,000 runs, and for the one frame of 100,000 that has a target."""
-    return query.name == "Q7" or len(lab.numpy.rows(query, most)) <= _MANY_FOR_MLFLOW
+    return query.name == "Q7" or len(bench.numpy.rows(query, most)) <= _MANY_FOR_MLFLOW
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import Plan, Report, measure
-from lab import Lab, command
 from processes import measure_processes
 from systems import mlflow_sql
+from workbench import Workbench, command
 
 TARGET = "fresh store + one run + one search"
 _TIME = 1_700_000_000_000
@@ -21,9 +21,9 @@ run = store.create_run("0", "someone", {_TIME}, [], "first")
 store.log_param(run.info.run_id, Param("lr", "0.1"))
 store.log_metric(run.info.run_id, Metric("auc", 0.9, {_TIME}, 1))
 """
-_OWN = f"""
+_MLQUERY = f"""
 from mlquery import Metric, Param, Store
-from mlquery.search import search_runs
+from mlquery.query.search import search_runs
 store = Store()
 {_USE}
 assert len(search_runs(store, ["0"], "{_FILTER}")) == 1
@@ -40,15 +40,15 @@ assert len(store.search_runs(["0"], "{_FILTER}", 1)) == 1
 """
 
 
-def fresh(lab: Lab, report: Report) -> None:
-    """Measure new stores and clones; the number of runs of the lab plays no part."""
+def fresh(bench: Workbench, report: Report) -> None:
+    """Measure new stores and clones; the number of runs of the workbench plays no part."""
     with tempfile.TemporaryDirectory() as name:
         _warm(report, Path(name))
-    codes = {"mlquery": _OWN, "MLflow": _MLFLOW, "import numpy": "import numpy"}
+    codes = {"mlquery": _MLQUERY, "MLflow": _MLFLOW, "import numpy": "import numpy"}
     measure_processes(report, "new process", codes)
     report.at_least(TARGET, "new process", 0, "MLflow", 10)
     report.at_most(TARGET, "new process", 0, "import numpy", 1, 100)
-    _clones(report, Lab(10_000, lab.folder))
+    _clones(report, Workbench(10_000, bench.folder))
 
 
 def _warm(report: Report, folder: Path) -> None:
@@ -74,7 +74,7 @@ def _warm(report: Report, folder: Path) -> None:
 
 def _use_own() -> None:
     from mlquery.entities import Metric, Param
-    from mlquery.search import search_runs
+    from mlquery.query.search import search_runs
     from mlquery.store import Store
 
     store = Store()
@@ -97,13 +97,13 @@ def _write(store: Any, metric: Any, param: Any) -> None:
     store.log_metric(run_id, metric("auc", 0.9, _TIME, 1))
 
 
-def _clones(report: Report, lab: Lab) -> None:
+def _clones(report: Report, bench: Workbench) -> None:
     """Measure copies of a store of 10,000 runs, alone and with what a test does to one."""
     from mlquery.entities import Metric, Param
-    from mlquery.search import search_runs
+    from mlquery.query.search import search_runs
 
-    store, path = lab.own, lab.mlflow_path
-    run_id = lab.runs.run_ids[0]
+    store, path = bench.mlquery, bench.mlflow_path
+    run_id = bench.runs.run_ids[0]
 
     def used() -> None:
         copy = store.clone()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from harness import Plan, Report, measure
-from lab import Lab, command
 from systems import mlflow_sql
-from systems.own import empty_store
+from systems.mlquery_store import empty_store
+from workbench import Workbench, command
 
 TARGET = "history of 1,000,000 points"
 POINTS = 1_000_000
@@ -35,11 +35,11 @@ class Point:
         self.step = step
 
 
-def histories(lab: Lab, report: Report) -> None:
-    """Measure histories; the number of runs of the lab plays no part."""
+def histories(bench: Workbench, report: Report) -> None:
+    """Measure histories; the number of runs of the workbench plays no part."""
     data = {(_LONG, "loss"): _history(POINTS, 0)}
     data |= {(run_id, key): _history(EACH, seed) for seed, run_id in enumerate(_IDS) for key in KEYS}
-    store, database = _own_store(data), mlflow_sql.empty_store(_database(data, lab.folder))
+    store, database = _own_store(data), mlflow_sql.empty_store(_database(data, bench.folder))
     as_list = partial(database.get_metric_history, _LONG, "loss")
     _one_long(report, data, store, as_list)
     _many(report, data, store, database)
@@ -48,7 +48,7 @@ def histories(lab: Lab, report: Report) -> None:
 
 def _one_long(report: Report, data: dict[tuple[str, str], History], store: Any, as_list: Any) -> None:
     """Measure one history as arrays, as a frame and as a list; MLflow has the list alone, which is asked for once."""
-    from mlquery.frame import history_frame
+    from mlquery.query.dataframe import history_frame
 
     cases = {
         "arrays": (lambda: store.history(_LONG, "loss"), lambda: tuple(one.view() for one in data[_LONG, "loss"])),
@@ -71,8 +71,8 @@ def _one_long(report: Report, data: dict[tuple[str, str], History], store: Any, 
 
 def _many(report: Report, data: dict[tuple[str, str], History], store: Any, database: Any) -> None:
     """Measure 100 runs with two metrics of 1,000 points each."""
-    from mlquery.frame import history_frame
-    from mlquery.histories import histories as own_histories
+    from mlquery.query.dataframe import history_frame
+    from mlquery.query.histories import histories as own_histories
 
     name = f"{RUNS} runs x {len(KEYS)} metrics x {EACH:,} points"
     arrays = {

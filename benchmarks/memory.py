@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import Figure, Report, leave_out, shown
-from lab import Lab, command
 from processes import run_python
 from systems.tables import arrow_table
+from workbench import Workbench, command
 from workload import slices
 
 TARGET = "memory"
@@ -33,15 +33,15 @@ loaded = memory("VmHWM")
 {use}
 print(json.dumps([before, loaded, memory("VmHWM"), memory("VmRSS")]))
 """
-_OWN_LOAD = """
-store = own.empty_store()
+_MLQUERY_LOAD = """
+store = mlquery_store.empty_store()
 with open(sys.argv[1], "rb") as file:
     for _ in range(int(sys.argv[2])):
-        own.load_into(store, pickle.load(file))
+        mlquery_store.load_into(store, pickle.load(file))
 """
-_OWN = ("import pickle\nfrom systems import own\nimport mlquery.frame", _OWN_LOAD)
+_MLQUERY = ("import pickle\nfrom systems import mlquery_store\nimport mlquery.query.dataframe", _MLQUERY_LOAD)
 _CODES = {
-    "mlquery": (*_OWN, "frame = mlquery.frame.search_frame(store, own.ALL)"),
+    "mlquery": (*_MLQUERY, "frame = mlquery.query.dataframe.search_frame(store, mlquery_store.ALL)"),
     "MLflow": (
         "import mlflow, logging\nlogging.disable(logging.CRITICAL)\nfrom systems import mlflow_sql\n"
         "from workload import Query",
@@ -73,41 +73,41 @@ del points
 """
 
 
-def memory(lab: Lab, report: Report) -> None:
-    """Measure processes that load the runs of the lab and make a DataFrame of the newest 100,000."""
+def memory(bench: Workbench, report: Report) -> None:
+    """Measure processes that load the runs of the workbench and make a DataFrame of the newest 100,000."""
     report.unit = "MiB"
     with tempfile.TemporaryDirectory() as name:
-        arguments = _files(lab, Path(name))
+        arguments = _files(bench, Path(name))
         for system, given in arguments.items():
-            _one_process(report, lab.size, system, given)
-    if not lab.has_mlflow:
+            _one_process(report, bench.size, system, given)
+    if not bench.has_mlflow:
         for case in ("loaded", "with a DataFrame"):
-            leave_out(report, case, lab.size, "MLflow", "minutes to load and to search")
-    if lab.size == 100_000:
-        report.at_most(TARGET, "with a DataFrame", lab.size, "MLflow", 0.25)
+            leave_out(report, case, bench.size, "MLflow", "minutes to load and to search")
+    if bench.size == 100_000:
+        report.at_most(TARGET, "with a DataFrame", bench.size, "MLflow", 0.25)
         _history_points(report)
-    if lab.size == 1_000_000:
-        report.within(TARGET, "loaded", lab.size, 1.5 * 1024)
+    if bench.size == 1_000_000:
+        report.within(TARGET, "loaded", bench.size, 1.5 * 1024)
 
 
-def _files(lab: Lab, folder: Path) -> dict[str, Sequence[str]]:
+def _files(bench: Workbench, folder: Path) -> dict[str, Sequence[str]]:
     """Write what each process loads and return its arguments."""
     import pyarrow.parquet
 
     pieces = 0
     with (folder / "runs.pickle").open("wb") as file:
-        for piece in slices(lab.runs, _PIECE):
+        for piece in slices(bench.runs, _PIECE):
             pickle.dump(piece, file, protocol=5)
             pieces += 1
     table = folder / "runs.parquet"
-    pyarrow.parquet.write_table(arrow_table(lab.runs), table)
+    pyarrow.parquet.write_table(arrow_table(bench.runs), table)
     given: dict[str, Sequence[str]] = {
         "mlquery": (str(folder / "runs.pickle"), str(pieces)),
         "Polars": (str(table),),
         "DuckDB": (str(table),),
     }
-    if lab.has_mlflow:
-        given["MLflow"] = (str(lab.mlflow_path),)
+    if bench.has_mlflow:
+        given["MLflow"] = (str(bench.mlflow_path),)
     return given
 
 
@@ -121,7 +121,7 @@ def _one_process(report: Report, runs: int, system: str, arguments: Sequence[str
 
 def _history_points(report: Report) -> None:
     """Measure what a million logged points of one metric add to a process."""
-    code = _FRAME.format(imports="import mlquery\nfrom mlquery.search import search_runs", load=_HISTORY, use="")
+    code = _FRAME.format(imports="import mlquery\nfrom mlquery.query.search import search_runs", load=_HISTORY, use="")
     before, _, _, after = json.loads(run_python(code).splitlines()[-1])
     size = (after - before) * 2**20 / _POINTS
     report.judge(

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from harness import Report, leave_out, measure
-from lab import Lab, command
 from pages import QUADRATIC, searches
-from systems import own
+from systems import mlquery_store
+from workbench import Workbench, command
 from workload import Query
 
 TARGET = "order by a metric, top 10"
 _QUERY = Query("top 10 by loss", "", ("metrics.loss ASC",), 10)
 
 
-def order_by_metric(lab: Lab, report: Report) -> None:
+def order_by_metric(bench: Workbench, report: Report) -> None:
     """Measure the page as entities and, beside Polars and DuckDB, the row ids."""
-    systems = {name: lambda s=search: own.touched(s(_QUERY)) for name, search in searches(lab).items()}
-    store, numpy, polars, duckdb = lab.own, lab.numpy, lab.polars, lab.duckdb
-    systems["numpy, slot objects"] = lambda: own.touched(numpy.entities(numpy.order_by_metric("loss", 10)))
-    if lab.size > 10_000 and "MLflow" in systems:
+    systems = {name: lambda s=search: mlquery_store.touched(s(_QUERY)) for name, search in searches(bench).items()}
+    store, numpy, polars, duckdb = bench.mlquery, bench.numpy, bench.polars, bench.duckdb
+    systems["numpy, slot objects"] = lambda: mlquery_store.touched(numpy.entities(numpy.order_by_metric("loss", 10)))
+    if bench.size > 10_000 and "MLflow" in systems:
         del systems["MLflow"]
-        leave_out(report, "page", lab.size, "MLflow", QUADRATIC)
-    measure(report, "page", lab.size, systems, ids=own.run_ids, differing=["FastTrackML"])
+        leave_out(report, "page", bench.size, "MLflow", QUADRATIC)
+    measure(report, "page", bench.size, systems, ids=mlquery_store.run_ids, differing=["FastTrackML"])
     rows = {
-        "mlquery": lambda: own.rows(store, _QUERY),
+        "mlquery": lambda: mlquery_store.rows(store, _QUERY),
         "numpy": lambda: numpy.order_by_metric("loss", 10),
         "Polars": lambda: polars.order_by_metric("loss", 10),
         "DuckDB": lambda: duckdb.order_by_metric("loss", 10),
     }
-    measure(report, "row ids", lab.size, rows, ids=numpy.ids)
-    if lab.size == 100_000:
-        report.at_least(TARGET, "page", lab.size, "MLflow, ANALYZE", 200)
-        report.within(TARGET, "page", lab.size, 3)
+    measure(report, "row ids", bench.size, rows, ids=numpy.ids)
+    if bench.size == 100_000:
+        report.at_least(TARGET, "page", bench.size, "MLflow, ANALYZE", 200)
+        report.within(TARGET, "page", bench.size, 3)
 
 
 if __name__ == "__main__":

@@ -8,31 +8,31 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import Report, leave_out, measure
-from lab import Lab, command
-from systems import mlflow_sql, own
+from systems import mlflow_sql, mlquery_store
+from workbench import Workbench, command
 from workload import Query
 
 TARGET = "page of <= 1,000 entities, data touched"
 QUADRATIC = "ordering by a metric is quadratic without statistics: minutes"
 
 
-def pages(lab: Lab, report: Report) -> None:
+def pages(bench: Workbench, report: Report) -> None:
     """Measure the first page of every query on every system."""
-    for query in lab.runs.queries.values():
-        systems = {name: _touching(search, query) for name, search in searches(lab).items()}
-        if query.order_by and lab.size > 10_000 and "MLflow" in systems:
+    for query in bench.runs.queries.values():
+        systems = {name: _touching(search, query) for name, search in searches(bench).items()}
+        if query.order_by and bench.size > 10_000 and "MLflow" in systems:
             del systems["MLflow"]
-            leave_out(report, query.name, lab.size, "MLflow", QUADRATIC)
+            leave_out(report, query.name, bench.size, "MLflow", QUADRATIC)
         # FastTrackML sorts runs without the metric to the front in ascending order, MLflow to the end. It is timed all
         # the same: it does the same work for another answer.
         differing = ["FastTrackML"] if query.order_by else []
-        measure(report, query.name, lab.size, systems, ids=own.run_ids, differing=differing)
-        if lab.size <= 100_000:
-            report.at_least(TARGET, query.name, lab.size, _peer(query), 50)
-            report.at_most(TARGET, query.name, lab.size, "numpy, slot objects", 1.5, 0.1)
-    if lab.has_mlflow:
-        _judge_mean(report, list(lab.runs.queries.values()))
-        _without_collector(lab, report)
+        measure(report, query.name, bench.size, systems, ids=mlquery_store.run_ids, differing=differing)
+        if bench.size <= 100_000:
+            report.at_least(TARGET, query.name, bench.size, _peer(query), 50)
+            report.at_most(TARGET, query.name, bench.size, "numpy, slot objects", 1.5, 0.1)
+    if bench.has_mlflow:
+        _judge_mean(report, list(bench.runs.queries.values()))
+        _without_collector(bench, report)
 
 
 def _peer(query: Query) -> str:
@@ -40,15 +40,15 @@ def _peer(query: Query) -> str:
     return "MLflow, ANALYZE" if query.order_by else "MLflow"
 
 
-def searches(lab: Lab) -> dict[str, Callable[[Query], Any]]:
+def searches(bench: Workbench) -> dict[str, Callable[[Query], Any]]:
     """Return how each system, loaded now, searches for a page."""
-    store, columns = lab.own, lab.numpy
+    store, columns = bench.mlquery, bench.numpy
     found: dict[str, Callable[[Query], Any]] = {
-        "mlquery": lambda query: own.page(store, query),
+        "mlquery": lambda query: mlquery_store.page(store, query),
         "numpy, slot objects": lambda query: columns.entities(columns.newest(query)),
     }
-    if lab.has_mlflow:
-        peers = {"MLflow": lab.mlflow, "MLflow, ANALYZE": lab.analyzed, "FastTrackML": lab.fasttrackml}
+    if bench.has_mlflow:
+        peers = {"MLflow": bench.mlflow, "MLflow, ANALYZE": bench.analyzed, "FastTrackML": bench.fasttrackml}
         found |= {
             name: lambda query, p=peer: mlflow_sql.page(p, query) for name, peer in peers.items() if peer is not None
         }
@@ -56,7 +56,7 @@ def searches(lab: Lab) -> dict[str, Callable[[Query], Any]]:
 
 
 def _touching(search: Callable[[Query], Any], query: Query) -> Callable[[], Any]:
-    return lambda: own.touched(search(query))
+    return lambda: mlquery_store.touched(search(query))
 
 
 def _judge_mean(report: Report, queries: list[Query]) -> None:
@@ -73,13 +73,13 @@ def _judge_mean(report: Report, queries: list[Query]) -> None:
     report.judge(TARGET, words, "all queries at all sizes", 0, f"{mean:.0f}x", words, mean / 100)
 
 
-def _without_collector(lab: Lab, report: Report) -> None:
+def _without_collector(bench: Workbench, report: Report) -> None:
     """Measure one query with Python's collector switched off, which MLflow's time depends on more than on anything."""
-    query = lab.runs.queries["Q7"]
-    systems = {name: _touching(search, query) for name, search in searches(lab).items() if "ANALYZE" not in name}
+    query = bench.runs.queries["Q7"]
+    systems = {name: _touching(search, query) for name, search in searches(bench).items() if "ANALYZE" not in name}
     gc.disable()
     try:
-        measure(report, "Q7, no collector", lab.size, systems)
+        measure(report, "Q7, no collector", bench.size, systems)
     finally:
         gc.enable()
 

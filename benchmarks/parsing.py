@@ -5,18 +5,18 @@ from __future__ import annotations
 import itertools
 
 from harness import Plan, Report, measure
-from lab import Lab, command
+from workbench import Workbench, command
 
 TARGET = "parse and resolve a three-clause filter"
 _TEXT = "metrics.auc > 0.7{} AND params.opt = 'adam' AND tags.stage = 'prod'"
 _PLAN = Plan(rounds=25)
 
 
-def parsing(lab: Lab, report: Report) -> None:
-    """Measure texts that are new each time, and one that is not; the number of runs of the lab plays no part."""
+def parsing(bench: Workbench, report: Report) -> None:
+    """Measure texts that are new each time, and one that is not; the number of runs of the workbench plays no part."""
     from mlflow.utils.search_utils import SearchUtils
 
-    from mlquery.search import plan_of
+    from mlquery.query.search import plan_of
 
     number = itertools.count(1)
     new = {

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import mlflow
 
-from mlquery.load import load
 from mlquery.mlflow_plugin import register, uris
+from mlquery.readers import load
 
 ROUNDS = 3
 TARGET = 5

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from harness import Report, measure
-from lab import Lab, command
-from systems import own
+from systems import mlquery_store
+from workbench import Workbench, command
 
 TARGET = "filter + order + top-k row ids"
 
 
-def rows(lab: Lab, report: Report) -> None:
+def rows(bench: Workbench, report: Report) -> None:
     """Measure the row ids of the first page of every query."""
-    store, numpy, polars, duckdb = lab.own, lab.numpy, lab.polars, lab.duckdb
-    for query in lab.runs.queries.values():
+    store, numpy, polars, duckdb = bench.mlquery, bench.numpy, bench.polars, bench.duckdb
+    for query in bench.runs.queries.values():
         systems = {
-            "mlquery": lambda q=query: own.rows(store, q),
+            "mlquery": lambda q=query: mlquery_store.rows(store, q),
             "numpy, all rows": lambda q=query: numpy.rows(q),
             "numpy, newest first": lambda q=query: numpy.newest(q),
             "Polars": lambda q=query: polars.rows(q),
             "DuckDB": lambda q=query: duckdb.rows(q),
         }
-        measure(report, query.name, lab.size, systems, ids=numpy.ids)
-        if lab.size >= 100_000:
-            report.at_most(TARGET, query.name, lab.size, "numpy, all rows", 2, 0.05)
-        if lab.size == 100_000:
+        measure(report, query.name, bench.size, systems, ids=numpy.ids)
+        if bench.size >= 100_000:
+            report.at_most(TARGET, query.name, bench.size, "numpy, all rows", 2, 0.05)
+        if bench.size == 100_000:
             for peer in ("Polars", "DuckDB"):
-                report.at_least(TARGET, query.name, lab.size, peer, 1)
+                report.at_least(TARGET, query.name, bench.size, peer, 1)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness import Report, shown
-from lab import Lab, command
 from processes import measure_processes
+from workbench import Workbench, command
 
 TARGET = "import mlquery without numpy's share"
 _CODES = {
@@ -20,8 +20,8 @@ _CODES = {
 _MOST_MS = 150
 
 
-def startup(lab: Lab, report: Report) -> None:
-    """Measure imports in new processes; the number of runs of the lab plays no part."""
+def startup(bench: Workbench, report: Report) -> None:
+    """Measure imports in new processes; the number of runs of the workbench plays no part."""
     measure_processes(report, "import", _CODES, rounds=7)
     for name in ("mlquery", "mlquery, Store and Client"):
         mine, numpy = report.median("import", 0, name), report.median("import", 0, "numpy")

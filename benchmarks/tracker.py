@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from caching import cache_folder
 from harness import Report, record, shown
-from lab import Lab, cache_folder, command
 from processes import run_python
-from systems import mlflow_sql, own
+from systems import mlflow_sql, mlquery_store
+from workbench import Workbench, command
 from workload import workload
 from writes import Calls
 
@@ -35,8 +36,8 @@ print(seconds)
 """
 
 
-def tracker(lab: Lab, report: Report) -> None:
-    """Measure all three; the number of runs of the lab plays no part."""
+def tracker(bench: Workbench, report: Report) -> None:
+    """Measure all three; the number of runs of the workbench plays no part."""
     with tempfile.TemporaryDirectory() as folder:
         _log_metric(report, Path(folder))
         _opening(report, Path(folder))
@@ -48,7 +49,7 @@ def _log_metric(report: Report, folder: Path) -> None:
     from mlflow import entities as mlflow_entities
 
     from mlquery import entities
-    from mlquery.tracker import open as open_store
+    from mlquery.durable.opening import open as open_store
 
     mlflow_store = mlflow_sql.empty_store(folder / "mlflow.db")
     stores = {name: open_store(folder / name, name) for name in ("fast", "commit")}  # type: ignore[arg-type]
@@ -93,14 +94,14 @@ def _opening(report: Report, folder: Path) -> None:
 
 def _made(path: Path) -> int:
     """Make a store on disk and return how many points are in it."""
-    from mlquery.tracker import open as open_store
+    from mlquery.durable.opening import open as open_store
 
     runs = workload(_RUNS)
     with open_store(path, "fast") as store:
         with store.transaction():
-            for number in own.ALL:
+            for number in mlquery_store.ALL:
                 store.load_experiment(number, f"experiment {number}")
-            own.load_into(store, runs)
+            mlquery_store.load_into(store, runs)
         points = sum(cells.count for cells in store.runs.metrics.cells.values())
         steps = np.arange(100, dtype=np.int64)
         with store.transaction():

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import Report, record
-from lab import Lab, command
 from systems import fasttrackml, mlflow_sql
+from workbench import Workbench, command
 
 TARGET = "writes, validated"
 _MOST_MS = {"create_run": 0.015, "log_metric": 0.005, "log_param": 0.005, "set_tag": 0.005}
@@ -22,8 +22,8 @@ _TOGETHER = 200
 _ROUNDS = 15
 
 
-def writes(lab: Lab, report: Report) -> None:
-    """Measure calls on empty stores; the number of runs of the lab plays no part."""
+def writes(bench: Workbench, report: Report) -> None:
+    """Measure calls on empty stores; the number of runs of the workbench plays no part."""
     from mlquery import entities as own_entities
     from mlquery.store import Store
 

@@ -31,10 +31,10 @@ from mlquery import __version__
 from mlquery.cli.conformance import rendered
 from mlquery.cli.progress import progress
 from mlquery.conformance import load_suite
+from mlquery.conformance.known_deviations import NONE, load_tweaks
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.targets import opened
-from mlquery.conformance.tweaks import NONE, load_tweaks
 from mlquery.language.matrix import MATRIX
 
 HERE = Path(__file__).resolve().parent

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import mlflow
 
-from mlquery.conformance.answers import Answer, Mismatch, Session, ask, outcome_disagreements
-from mlquery.conformance.mlflow_session import Unsent
-from mlquery.conformance.records import Recorded, record_of
+from mlquery.conformance.execution import Answer, MismatchError, Session, ask, outcome_disagreements
+from mlquery.conformance.mlflow_session import UnsentError
+from mlquery.conformance.recordings import Recorded, record_of
 from mlquery.conformance.suite import Case, Suite, load_suite
 from mlquery.conformance.targets import Target, opened
 
@@ -39,8 +39,8 @@ class Replay:
         """Return what MLflow answers to a case, and the session it was asked in.
 
         Raises:
-            Mismatch: a call of the case did something else.
-            Unsent: the client of this release has no such call.
+            MismatchError: a call of the case did something else.
+            UnsentError: the client of this release has no such call.
         """
         with warnings.catch_warnings(), self._stores.session(case) as session:
             warnings.simplefilter("ignore")  # that a call will go some day is no part of its answer
@@ -50,7 +50,7 @@ class Replay:
         """Return how MLflow's answer differs from what the case expects of it."""
         try:
             answer, session = self.answer(case)
-        except (Mismatch, Unsent) as mismatch:
+        except (MismatchError, UnsentError) as mismatch:
             return [str(mismatch)]
         return outcome_disagreements(case, case.expect[self._dialect], answer, session)
 
@@ -60,7 +60,7 @@ class Replay:
         for case in cases:
             try:
                 found[case.id] = record_of(case, *self.answer(case))
-            except (Mismatch, Unsent) as mismatch:
+            except (MismatchError, UnsentError) as mismatch:
                 found[case.id] = str(mismatch)
         return found
 

@@ -16,7 +16,8 @@ import warnings
 from typing import Any
 
 import mlquery
-from mlquery.registry import Registry, RegistryClient
+from mlquery.backend.registry_client import RegistryClient
+from mlquery.registry import Registry
 
 WARNED_OF = re.compile(r"\[([\w.-]+)\]$")
 

@@ -25,8 +25,9 @@ from typing import Any
 import attrs
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.records import Recorded, record_disagreements
+from mlquery.conformance.recordings import Recorded, record_disagreements
 from mlquery.language.matrix import MATRIX
+from mlquery.language.tables import to_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDS = ROOT / "conformance" / "reports" / "versions.json"
@@ -129,7 +130,7 @@ def report(records: Records) -> Iterator[str]:
     yield f"MLflow {releases}, each with its default store (SQLAlchemy on SQLite), answered every case of the suite on"
     yield f"{records.date}. These are the lines of the support matrix on which they differ."
     yield ""
-    yield MATRIX.of(COLUMNS).differing().to_markdown()
+    yield to_markdown(MATRIX.of(COLUMNS).differing())
     yield "| MLflow | cases | answered as its column says | otherwise |"
     yield "| --- | --: | --: | --- |"
     for version, release in records.releases.items():

@@ -1,18 +1,19 @@
 """MLflow experiment and run queries in memory, in the dialect of open-source MLflow or of Azure Machine Learning.
 
-This module names what is public and loads each part at its first use, so that `import mlquery` stays light.
+This module names what is public and loads each part at its first use, so that `import mlquery` stays light. Besides
+these names `mlquery.fluent`, `mlquery.entities` and `mlquery.errors` are public; every other module is private.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlquery import fluent
+    from mlquery import entities, errors, fluent
     from mlquery.client import Client
+    from mlquery.durable.errors import JournalError
+    from mlquery.durable.opening import open as open
     from mlquery.entities import (
         Dataset,
         DatasetInput,
@@ -33,28 +34,35 @@ if TYPE_CHECKING:
         ViewType,
     )
     from mlquery.errors import Diagnostic, MockWarning, QueryError, QueryWarning, Span, StoreError
-    from mlquery.explain import explain
-    from mlquery.language.matrix import MATRIX
+    from mlquery.language.matrix import MATRIX, Dialect
     from mlquery.language.parser import parse_filter, parse_order_by
-    from mlquery.load import load
-    from mlquery.mock import mock
-    from mlquery.search import check
+    from mlquery.mocking import mock
+    from mlquery.query.dataframe import history_frame, search_frame
+    from mlquery.query.explain import explain
+    from mlquery.query.search import check, count_runs
+    from mlquery.readers import load
+    from mlquery.readers.errors import SourceError
     from mlquery.store import Store
-    from mlquery.tracker import open as open
+    from mlquery.sync.pulling import pull
+    from mlquery.sync.pushing import LimitViolationError, push
 
 __version__ = "0.1.0"
 
+# `import *` leaves `open` out, or it would hide Python's own.
 __all__ = [
     "MATRIX",
     "Client",
     "Dataset",
     "DatasetInput",
     "Diagnostic",
+    "Dialect",
     "Experiment",
     "ExperimentTag",
     "FileInfo",
     "InputTag",
+    "JournalError",
     "LifecycleStage",
+    "LimitViolationError",
     "Metric",
     "MockWarning",
     "PagedList",
@@ -67,62 +75,69 @@ __all__ = [
     "RunInputs",
     "RunStatus",
     "RunTag",
+    "SourceError",
     "Span",
     "Store",
     "StoreError",
     "ViewType",
+    "__version__",
     "check",
+    "count_runs",
+    "entities",
+    "errors",
     "explain",
     "fluent",
+    "history_frame",
     "load",
     "mock",
     "parse_filter",
     "parse_order_by",
+    "pull",
+    "push",
+    "search_frame",
 ]
 
-# Where each public name is defined; whatever is not listed is an entity. `import *` leaves `open` out, or it would hide
-# Python's own.
+# Where each public name is defined; whatever is not listed is an entity.
 _HOMES = {
     "MATRIX": "mlquery.language.matrix",
     "Client": "mlquery.client",
     "Diagnostic": "mlquery.errors",
+    "Dialect": "mlquery.language.matrix",
+    "JournalError": "mlquery.durable.errors",
+    "LimitViolationError": "mlquery.sync.pushing",
     "MockWarning": "mlquery.errors",
     "QueryError": "mlquery.errors",
     "QueryWarning": "mlquery.errors",
+    "SourceError": "mlquery.readers.errors",
     "Span": "mlquery.errors",
     "Store": "mlquery.store",
     "StoreError": "mlquery.errors",
-    "check": "mlquery.search",
-    "explain": "mlquery.explain",
-    "load": "mlquery.load",
-    "open": "mlquery.tracker",
-    "mock": "mlquery.mock",
+    "check": "mlquery.query.search",
+    "count_runs": "mlquery.query.search",
+    "explain": "mlquery.query.explain",
+    "history_frame": "mlquery.query.dataframe",
+    "load": "mlquery.readers",
+    "mock": "mlquery.mocking",
+    "open": "mlquery.durable.opening",
     "parse_filter": "mlquery.language.parser",
     "parse_order_by": "mlquery.language.parser",
+    "pull": "mlquery.sync.pulling",
+    "push": "mlquery.sync.pushing",
+    "search_frame": "mlquery.query.dataframe",
 }
+_MODULES = ("entities", "errors", "fluent")
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its module at the first use."""
+    if name in _MODULES:
+        return import_module(f"mlquery.{name}")
     if name not in __all__ and name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "fluent":
-        return import_module("mlquery.fluent")
     value = getattr(import_module(_HOMES.get(name, "mlquery.entities")), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
-
-
-class _Facade(ModuleType):
-    """Keeps `load` and `explain` functions; importing the modules of these names would put modules in their place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        is_in_the_way = isinstance(value, ModuleType) and name in _HOMES
-        super().__setattr__(name, getattr(value, name) if is_in_the_way else value)
-
-
-sys.modules[__name__].__class__ = _Facade
+    return sorted({*__all__, *_HOMES})

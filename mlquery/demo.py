@@ -14,10 +14,10 @@ from mlquery import fluent
 from mlquery.client import Client
 from mlquery.entities import Experiment, Metric, Run, ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
-from mlquery.frame import DataFrame
 from mlquery.language.features import Cell
 from mlquery.language.matrix import MATRIX
-from mlquery.load import load
+from mlquery.query.dataframe import DataFrame
+from mlquery.readers import load
 from mlquery.resources import example_database
 
 DEFAULT_DIALECTS = ("oss", "azure")

@@ -15,7 +15,7 @@ from mlquery.server.testing import mlquery_server, mlquery_servers
 
 if TYPE_CHECKING:
     from mlquery.client import Client
-    from mlquery.mock import Mock
+    from mlquery.mocking import Mock
     from mlquery.store import Store
 
 __all__ = ["mlquery_server", "mlquery_servers"]
@@ -74,8 +74,8 @@ def mlquery_dialect(request: pytest.FixtureRequest) -> str:
 def mlquery_mock(request: pytest.FixtureRequest, mlquery_seed: Any) -> Iterator[Mock]:
     """Yield the mock around the test."""
     from mlquery.errors import MockWarning
-    from mlquery.mock import mock
-    from mlquery.mock.activation import dialect_of
+    from mlquery.mocking import mock
+    from mlquery.mocking.activation import dialect_of
 
     arguments = _marked(request.node)
     if _DIALECT in request.fixturenames:

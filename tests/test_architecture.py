@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,47 +21,33 @@ MODULES = {
 # The rooms from the ground up, one step of the stairs for each pair of which one builds on the other. A module imports
 # from lower steps and from its own entry, never from a neighbour on the same step or from above.
 STAIRS = (
-    {"mlquery.errors", "mlquery.lifecycle"},
-    {
-        "mlquery.entities",
-        "mlquery.language.syntax",
-        "mlquery.language.plan",
-        "mlquery.language.tokens",
-        "mlquery.language.features",
-    },
-    {"mlquery.language.render", "mlquery.language.advice", "mlquery.language.pieces", "mlquery.language.regular"},
-    {"mlquery.language.grammar"},
-    {"mlquery.language.parser", "mlquery.language.matrix", "mlquery.language.semantics"},
-    {"mlquery.language.findings", "mlquery.language.orders", "mlquery.language.prompts"},
-    {"mlquery.language.fields"},
-    {"mlquery.language.literals"},
-    {"mlquery.language.resolve", "mlquery.store"},
-    {"mlquery.engine.masks"},
-    {"mlquery.engine.reference", "mlquery.engine.columnar"},
-    {"mlquery.pages"},
-    {"mlquery.search", "mlquery.histories", "mlquery.model_search", "mlquery.envelope"},
-    {"mlquery.explain", "mlquery.frame", "mlquery.registry"},
+    {"mlquery.errors", "mlquery.resources", "mlquery._moved"},
+    {"mlquery.entities"},
+    {"mlquery.language"},
+    {"mlquery.store"},
+    {"mlquery.registry", "mlquery.engine", "mlquery.readers"},
+    {"mlquery.durable"},
+    {"mlquery.query"},
+    {"mlquery.backend"},
     {"mlquery.client"},
-    {"mlquery.fluent"},
-    {"mlquery.resources", "mlquery.load"},
-    {"mlquery.tracker"},
+    {"mlquery.fluent", "mlquery.sync"},
     {"mlquery.mlflow_plugin", "mlquery.server"},
-    {"mlquery.mock"},
+    {"mlquery.mocking"},
     {"mlquery.pytest_plugin"},
     {"mlquery.conformance", "mlquery.demo"},
     {"mlquery.cli"},
     {"mlquery.__main__"},
 )
 ROOMS = {room: step for step, rooms in enumerate(STAIRS) for room in rooms}
-# A file of its own for size alone, in the room of the module it was cut from.
-PARTS = {"mlquery.language.tables": "mlquery.language.matrix"}
+# The old paths of the first release, which lead to the new ones by name.
+MOVED = {"mlquery.search", "mlquery.frame", "mlquery.histories"}
 # The three facades: they re-export what is below them (`mlquery` lazily), so they may name every room of theirs.
 FACADES = {"mlquery", "mlquery.language", "mlquery.engine"}
 
 
 def room_of(module: str) -> str:
     """Return the longest entry of ROOMS that `module` is or lies in."""
-    name = PARTS.get(module, module)
+    name = "mlquery._moved" if module in MOVED else module
     while name not in ROOMS:
         name = name.rpartition(".")[0]
         assert name, f"{module} is in no room of the house plan; give it one in STAIRS"
@@ -99,6 +86,24 @@ def imports_at_import_time(module: str) -> set[str]:
             yield from walk(child)
 
     return {name for node in walk(tree_of(module)) for name in imported_names(node)}
+
+
+def test_no_file_imports_itself_by_a_detour() -> None:
+    sorter = TopologicalSorter({m: modules_imported(m) - {m} for m in MODULES if m not in FACADES})
+
+    sorter.prepare()  # raises CycleError, which names the files
+
+
+def modules_imported(module: str) -> set[str]:
+    """Return the files that a file imports from, whenever and for whatever it does."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= parts & MODULES.keys() or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & MODULES.keys()
+    return found - FACADES
 
 
 def uses_package(names: set[str], package: str) -> bool:
@@ -155,7 +160,7 @@ def is_in(module: str, place: str) -> bool:
 
 
 def test_nothing_inside_the_package_imports_the_facade_that_reexports_it() -> None:
-    inside = [m for m in MODULES if m not in FACADES and ROOMS[room_of(m)] < ROOMS["mlquery.resources"]]
+    inside = [m for m in MODULES if m not in FACADES and ROOMS[room_of(m)] < ROOMS["mlquery.mlflow_plugin"]]
 
     assert [] == [m for m in inside if "mlquery" in direct_modules(m)]
 
@@ -169,27 +174,25 @@ def direct_modules(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [
-        ("pyparsing", {"mlquery.language.grammar"}),
-        ("pandas", {"mlquery.frame"}),
+        ("pyparsing", {"mlquery.language"}),
+        ("pandas", {"mlquery.query"}),
         (
             "numpy",
             {
                 "mlquery.store",
-                "mlquery.engine.columnar",
-                "mlquery.engine.masks",
-                "mlquery.search",
-                "mlquery.histories",
-                "mlquery.frame",
-                "mlquery.load",
-                "mlquery.tracker",
+                "mlquery.engine",
+                "mlquery.query",
+                "mlquery.readers",
+                "mlquery.durable",
+                "mlquery.sync",
             },
         ),
-        ("sqlite3", {"mlquery.load", "mlquery.tracker"}),
-        ("tomllib", {"mlquery.language.matrix", "mlquery.conformance"}),
-        ("mlflow", {"mlquery.mlflow_plugin", "mlquery.tracker", "mlquery.mock", "mlquery.conformance"}),
+        ("sqlite3", {"mlquery.readers", "mlquery.durable", "mlquery.sync"}),
+        ("tomllib", {"mlquery.language", "mlquery.conformance"}),
+        ("mlflow", {"mlquery.mlflow_plugin", "mlquery.sync", "mlquery.mocking", "mlquery.conformance"}),
         ("starlette", {"mlquery.server"}),
         ("uvicorn", {"mlquery.server"}),
-        ("pyarrow", {"mlquery.tracker"}),
+        ("pyarrow", {"mlquery.sync"}),
     ],
 )
 def test_a_library_is_imported_only_in_its_rooms(package: str, rooms: set[str]) -> None:
@@ -199,9 +202,9 @@ def test_a_library_is_imported_only_in_its_rooms(package: str, rooms: set[str]) 
 
 
 def test_pandas_is_loaded_at_the_first_data_frame_and_not_before() -> None:
-    not_yet = [m for m in MODULES if m not in {"mlquery.frame", "mlquery.demo"}]
-    eager = [m for m in not_yet if uses_package(imports_at_import_time(m), "mlquery.frame")]
-    assert "mlquery.frame" in MODULES
+    not_yet = [m for m in MODULES if m not in {"mlquery.query.dataframe", "mlquery.demo"}]
+    eager = [m for m in not_yet if uses_package(imports_at_import_time(m), "mlquery.query.dataframe")]
+    assert "mlquery.query.dataframe" in MODULES
 
     assert [] == eager
 

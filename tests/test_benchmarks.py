@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 RUNS = 1000
 SCRIPTS = (
     *("workload", "harness", "lab", "render", "all", "pages"),
-    *("systems.own", "systems.mlflow_sql", "systems.bare_numpy"),
+    *("systems.mlquery_store", "systems.mlflow_sql", "systems.bare_numpy"),
 )
 
 
@@ -35,7 +35,7 @@ def scripts():
 
 @pytest.fixture(scope="module")
 def lab(scripts, tmp_path_factory):
-    lab = scripts.lab.Lab(RUNS, tmp_path_factory.mktemp("databases"))
+    lab = scripts.lab.Workbench(RUNS, tmp_path_factory.mktemp("databases"))
     yield lab
     lab.close()
 

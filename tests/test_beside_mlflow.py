@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlquery.errors import QueryError, StoreError
-from mlquery.load import load
-from mlquery.search import search_experiments, search_runs
+from mlquery.query.search import search_experiments, search_runs
+from mlquery.readers import load
 from tests.support import random_data, random_queries
 
 EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "300"))

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.record import Column, recorded
+from mlquery.conformance.matrix_column import Column, recorded
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.targets import opened
 from mlquery.language.matrix import MATRIX

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from mlquery.conformance import load_suite, suite
-from mlquery.conformance.wire import run_message
+from mlquery.conformance.protocol import run_message
 from mlquery.resources import data_path
 
 FOLDER = data_path("conformance")

@@ -15,11 +15,11 @@ import pytest
 import mlquery
 from mlquery.cli import main
 from mlquery.conformance import load_suite
-from mlquery.conformance.program import Broken, Program
+from mlquery.conformance.protocol import Unfit, disagreements_with, read_reply, run_message
 from mlquery.conformance.report import Row, Tweak
 from mlquery.conformance.stdio import ask_program
+from mlquery.conformance.subprocess_client import BrokenProgramError, Program
 from mlquery.conformance.suite import Suite
-from mlquery.conformance.wire import Unfit, disagreements_with, read_reply, run_message
 from mlquery.resources import data_path
 from tests.test_conformance_schema import complaint
 
@@ -220,7 +220,7 @@ def test_an_answer_too_many_breaks_the_next_case_and_not_the_one_behind_it(tmp_p
 def test_a_program_that_reads_nothing_is_not_waited_for_longer_than_said(tmp_path: Path) -> None:
     start = time.monotonic()
 
-    with pytest.raises(Broken, match=r"no answer in 0\.3 s"):
+    with pytest.raises(BrokenProgramError, match=r"no answer in 0\.3 s"):
         ask_program(written(tmp_path, "import time; time.sleep(60)"), ["oss"], suite=SUITE, timeout=0.3)
 
     assert 5 > time.monotonic() - start
@@ -287,7 +287,7 @@ NO_PROGRAM = [
 
 @pytest.mark.parametrize(("command", "reason"), [pytest.param(*rest, id=name) for name, *rest in NO_PROGRAM])
 def test_a_program_that_does_not_introduce_itself_is_no_implementation(command: str, reason: str) -> None:
-    with pytest.raises(Broken, match=reason):
+    with pytest.raises(BrokenProgramError, match=reason):
         ask_program(command, suite=SUITE, timeout=10.0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlquery.conformance import Outcome, load_suite, outcome
-from mlquery.conformance.answers import Answer, Mismatch, disagreements, outcome_disagreements
+from mlquery.conformance.execution import Answer, MismatchError, disagreements, outcome_disagreements
 from mlquery.conformance.inprocess import Sessions, answer
 from mlquery.conformance.suite import Case, Expectation, Problem, Tied
 from mlquery.engine import reference
@@ -429,5 +429,5 @@ def test_a_call_that_returns_something_else_is_a_failure() -> None:
     call = {**case.calls[0], "returns": [1.0]}
     session = SESSIONS.session(case, MATRIX.dialect("oss"), "columnar")
 
-    with pytest.raises(Mismatch, match=r"get_metric_history returned \[9.0, 5.0, 1.0\]"):
+    with pytest.raises(MismatchError, match=r"get_metric_history returned \[9.0, 5.0, 1.0\]"):
         answer(type(case)(**{**{n: getattr(other, n) for n in Case.__annotations__}, "calls": (call,)}), session)

@@ -14,9 +14,9 @@ import mlflow
 import pytest
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.foreign import Foreign
-from mlquery.conformance.guest import GuestClient, NotOurs, prefixed_names
-from mlquery.conformance.rehearsal import FOREIGN, OWN, Rehearsals
+from mlquery.conformance.applicability import FOREIGN, OWN, Rehearsals
+from mlquery.conformance.namespacing import ForeignEntityError, GuestClient, prefixed_names
+from mlquery.conformance.remote_target import Foreign
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Expectation
@@ -235,7 +235,7 @@ def test_a_guest_writes_to_nothing_that_it_did_not_make(crowded: Any) -> None:
         ("delete_run", {"run_id": run_id}),
         ("log_metric", {"run_id": run_id, "key": "m", "value": 1.0}),
     ]:
-        with pytest.raises(NotOurs, match="of its own"):
+        with pytest.raises(ForeignEntityError, match="of its own"):
             getattr(guest, call)(**arguments)
     assert "active" == crowded.client.get_experiment(theirs).lifecycle_stage
     assert {} == crowded.client.get_run(run_id).data.metrics

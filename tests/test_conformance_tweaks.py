@@ -8,12 +8,12 @@ import attrs
 import pytest
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.answers import Answer
+from mlquery.conformance.execution import Answer
+from mlquery.conformance.known_deviations import Tweaks, load_tweaks
 from mlquery.conformance.markdown import render_markdown
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Problem
 from mlquery.conformance.targets import opened
-from mlquery.conformance.tweaks import Tweaks, load_tweaks
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
 

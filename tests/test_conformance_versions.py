@@ -30,7 +30,7 @@ from conformance.versions import (
 )
 from mlquery.cli import main
 from mlquery.conformance import load_suite
-from mlquery.conformance.records import record_disagreements
+from mlquery.conformance.recordings import record_disagreements
 from mlquery.conformance.suite import Expectation, Tied
 from mlquery.language.matrix import MATRIX
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlquery.errors import QueryError
-from mlquery.search import search_runs
+from mlquery.query.search import search_runs
 from mlquery.store import Store
 from tests.support.random_data import new_mlflow_store
 

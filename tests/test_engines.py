@@ -19,7 +19,7 @@ from mlquery.engine import columnar, masks, reference
 from mlquery.entities import Metric, Param, RunTag, ViewType
 from mlquery.errors import QueryError
 from mlquery.language.plan import FieldRef, Kind, Op, Plan, Predicate
-from mlquery.search import check, plan_of, search_experiments, search_runs
+from mlquery.query.search import check, plan_of, search_experiments, search_runs
 from mlquery.store import Store
 from tests.support import random_data, random_queries
 

@@ -10,7 +10,7 @@ from mlflow.store.entities.paged_list import PagedList as TheirPagedList
 
 import mlquery.entities as ours
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
-from mlquery.store import makers
+from mlquery.store import fast_entities
 
 ENTITIES = (
     *("Dataset", "DatasetInput", "Experiment", "ExperimentTag", "FileInfo", "InputTag", "Metric", "Param"),
@@ -163,8 +163,10 @@ def test_entities_made_in_bulk_are_those_that_the_constructors_make() -> None:
     data = ({"m": 1.5}, {"p": "a"}, {"t": "v"})
     run = ours.Run(ours.RunInfo(*fields), ours.RunData(*data), ours.EMPTY, ours.EMPTY)
 
-    made = makers.make_run(makers.make_info(*fields), makers.make_data(*data), ours.EMPTY, ours.EMPTY)
-    point = makers.make_point("m", 1.5, 10, 2)
+    made = fast_entities.make_run(
+        fast_entities.make_info(*fields), fast_entities.make_data(*data), ours.EMPTY, ours.EMPTY
+    )
+    point = fast_entities.make_point("m", 1.5, 10, 2)
 
     assert (run, repr(run)) == (made, repr(made))
     assert ours.Metric("m", 1.5, 10, 2) == point

@@ -19,7 +19,7 @@ from mlflow.entities import Metric, Param, RunTag
 from pandas.testing import assert_frame_equal
 
 from mlquery import Store, fluent
-from mlquery.frame import runs_frame, search_frame
+from mlquery.query.dataframe import runs_frame, search_frame
 
 # One worker runs them all: an MLflow database takes a second to make.
 pytestmark = pytest.mark.xdist_group("frame beside mlflow")
@@ -189,7 +189,7 @@ def test_a_frame_can_be_changed_without_touching_the_store() -> None:
 
 
 def test_more_runs_than_a_page_holds_are_all_in_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlquery.frame._PAGE", 4)
+    monkeypatch.setattr("mlquery.query.dataframe._PAGE", 4)
     store = many_runs(11)
 
     expected = [f"{i:032x}" for i in reversed(range(11))]
@@ -203,7 +203,7 @@ def test_keys_that_few_runs_have_are_found_among_very_many(monkeypatch: pytest.M
     store = many_runs(40)
     expected = search_frame(store, ["0"], order_by=["run_id"])
 
-    monkeypatch.setattr("mlquery.frame._FEW_KEYS", 3)
+    monkeypatch.setattr("mlquery.query.dataframe._FEW_KEYS", 3)
 
     assert_frame_equal(expected, search_frame(store, ["0"], order_by=["run_id"]))
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mlquery.entities import Metric
 from mlquery.errors import StoreError
-from mlquery.frame import history_frame
-from mlquery.histories import downsample, histories, points
+from mlquery.query.dataframe import history_frame
+from mlquery.query.histories import downsample, histories, points
 from mlquery.store import Store
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mlquery
-from mlquery.load import SourceError
+from mlquery.readers.errors import SourceError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
 KEPT = ["experiments", "experiment_tags", "runs", "params", "tags", "metrics", "latest_metrics", "datasets"]

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mlquery.load.flatyaml import read_mapping
+from mlquery.readers.flatyaml import read_mapping
 
 DUMPERS = [yaml.SafeDumper, getattr(yaml, "CSafeDumper", yaml.SafeDumper)]
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=40)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import mlquery
-from mlquery.load import SourceError, readonly
+from mlquery.readers import readonly
+from mlquery.readers.errors import SourceError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
 RUNS = 50

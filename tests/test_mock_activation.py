@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 import mlquery
 from mlquery import MockWarning
-from mlquery.mock import Clock, Mock
+from mlquery.mocking import Clock, Mock
 from tests.support.mlflow_globals import fingerprint
 
 

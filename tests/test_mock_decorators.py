@@ -228,7 +228,7 @@ def test_failing_skipped_and_broken_test_cases_leave_nothing_behind() -> None:
             self.skipTest("not today")
 
     @mlquery.mock()
-    class Broken(unittest.TestCase):
+    class BrokenProgramError(unittest.TestCase):
         @classmethod
         def setUpClass(cls) -> None:
             raise OSError
@@ -236,7 +236,7 @@ def test_failing_skipped_and_broken_test_cases_leave_nothing_behind() -> None:
         def test_is_not_reached(self) -> None:
             raise AssertionError
 
-    result = outcome(Case, Broken)
+    result = outcome(Case, BrokenProgramError)
 
     assert (1, 2, 2) == (len(result.failures), len(result.errors), len(result.skipped))
 

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 import mlquery
 from mlquery import Client, MockWarning, Store, StoreError
-from mlquery.mock import Mock
+from mlquery.mocking import Mock
 
 
 @pytest.fixture

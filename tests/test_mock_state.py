@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import mlquery
 from mlquery.mlflow_plugin import uris
-from mlquery.mock import Mock
+from mlquery.mocking import Mock
 from tests.support.mlflow_globals import fingerprint
 
 _numbers = itertools.count()

@@ -7,8 +7,8 @@ import pytest
 
 from mlquery.entities import Metric
 from mlquery.errors import QueryError
-from mlquery.frame import search_frame
-from mlquery.search import count_runs, search_runs
+from mlquery.query.dataframe import search_frame
+from mlquery.query.search import count_runs, search_runs
 from mlquery.store import Store
 
 

@@ -41,7 +41,7 @@ pytestmark = [
 
 
 @pytest.fixture(autouse=True)
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.mock.Mock]:
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.mocking.Mock]:
     """Stand in for MLflow's server, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     with mlquery.mock() as double:
@@ -210,7 +210,7 @@ def test_runs_with_the_same_id_in_two_stores_keep_their_artifacts_apart() -> Non
             assert text == mlflow.artifacts.load_text(f"{run.info.artifact_uri}/a.txt")
 
 
-def test_a_fault_is_met_by_artifacts(double: mlquery.mock.Mock, client: MlflowClient, run_id: str) -> None:
+def test_a_fault_is_met_by_artifacts(double: mlquery.mocking.Mock, client: MlflowClient, run_id: str) -> None:
     double.store.faults.fail_next("log_artifact", OSError("disk full"))
 
     with pytest.raises(OSError, match="disk full"):

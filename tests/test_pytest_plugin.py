@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlquery.mock import mlflow_state  # imports MLflow, which a suite in this process would drop again
+from mlquery.mocking import mlflow_state  # imports MLflow, which a suite in this process would drop again
 
 pytest_plugins = ["pytester"]
 assert mlflow_state

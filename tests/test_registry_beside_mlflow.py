@@ -26,7 +26,8 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from mlquery.errors import QueryError, StoreError
 from mlquery.mlflow_plugin import register, uris
-from mlquery.registry import Registry, search_model_versions, search_registered_models
+from mlquery.query.registry import search_model_versions, search_registered_models
+from mlquery.registry import Registry
 from mlquery.store import Store
 from tests.support import random_queries, random_registry
 from tests.support.random_registry import Player, Script, Step

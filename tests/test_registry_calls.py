@@ -10,7 +10,9 @@ import attrs
 import pytest
 
 from mlquery import QueryError, QueryWarning, StoreError, check, explain
-from mlquery.registry import Registry, RegistryClient, search_model_versions, search_registered_models
+from mlquery.backend.registry_client import RegistryClient
+from mlquery.query.registry import search_model_versions, search_registered_models
+from mlquery.registry import Registry
 
 
 @pytest.fixture

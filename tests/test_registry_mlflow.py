@@ -36,7 +36,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.mock.Mock]:
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.mocking.Mock]:
     """Stand in for MLflow's servers, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     with mlquery.mock() as double:
@@ -44,7 +44,7 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mlquery.
 
 
 @pytest.fixture
-def client(double: mlquery.mock.Mock) -> MlflowClient:
+def client(double: mlquery.mocking.Mock) -> MlflowClient:
     return MlflowClient()
 
 
@@ -290,7 +290,7 @@ def test_what_a_mock_begins_with_is_copied_with_its_registry() -> None:
         assert 1 == MlflowClient().get_model_version("wine", "1").version
 
 
-def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mock.Mock, client: MlflowClient) -> None:
+def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mocking.Mock, client: MlflowClient) -> None:
     double.store.fail_next("create_registered_model", MlflowException("no space left"))
 
     with pytest.raises(MlflowException, match="no space left"):

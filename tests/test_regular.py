@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlquery.language import regular
-from mlquery.language.regular import PatternError, search_test
+from mlquery.language import linear_regex
+from mlquery.language.linear_regex import PatternError, search_test
 
 LETTERS = st.sampled_from(["a", "b", "A", ".", "^", "$", r"\b", r"\w", "[ab]", "[^a]", r"\.", "é", r"\x61", r"\n", "{"])
 REPEATS = st.sampled_from(["*", "+", "?", "{2}", "{,2}", "{1,}", "{0,3}", "*?", "+?", "{1,2}?"])
@@ -42,9 +42,9 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
 
 @given(PATTERNS.filter(compiled), TEXTS)
 def test_a_pattern_followed_letter_by_letter_finds_what_re_finds(pattern: str, text: str) -> None:
-    program = regular._Reader(pattern, re.compile(pattern).flags).program()
+    program = linear_regex._Reader(pattern, re.compile(pattern).flags).program()
 
-    assert (re.search(pattern, text) is not None) == regular._is_found(program, text)
+    assert (re.search(pattern, text) is not None) == linear_regex._is_found(program, text)
     assert (re.search(pattern, text) is not None) == search_test(pattern)(text)
 
 

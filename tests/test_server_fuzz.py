@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from mlquery.server.app import create_app
-from mlquery.server.calls import Call
+from mlquery.server.endpoints import Call
+from mlquery.server.proto_json import Field, Message
 from mlquery.server.routes import call_table
 from mlquery.server.service import new_service
-from mlquery.server.wire import Field, Message
 
 PREFIXES = ("/api/2.0",)
 DIALECTS = ("oss", "azure", "extended")

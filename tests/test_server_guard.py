@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mlquery.server.guard import Guard
+from mlquery.server.security import Guard
 from mlquery.server.testing import RunningServer, running_server
 from tests.support.http_calls import API, JSON, Api
 

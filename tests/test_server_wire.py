@@ -14,11 +14,11 @@ from mlflow.protos.service_pb2 import MlflowService
 from mlflow.utils.rest_utils import extract_api_info_for_service
 
 from mlquery.errors import StoreError
-from mlquery.server import artifacts, data, experiments, models, runs
-from mlquery.server.calls import Call
-from mlquery.server.wire import Given, Message
+from mlquery.server import artifacts, experiments, metrics_params_tags, models, runs
+from mlquery.server.endpoints import Call
+from mlquery.server.proto_json import Given, Message
 
-CALLS = (*experiments.CALLS, *runs.CALLS, *data.CALLS, *artifacts.CALLS, *models.CALLS)
+CALLS = (*experiments.CALLS, *runs.CALLS, *metrics_params_tags.CALLS, *artifacts.CALLS, *models.CALLS)
 # Not in MLflow's description of its API: one of MLflow 1, one that is read without a message.
 WITHOUT_MESSAGE = {"experiments/list", "metrics/get-history-bulk"}
 PARTS_OF_PATH = {"model_id", "allow_deleted"}

@@ -20,10 +20,10 @@ import pytest
 
 from mlquery.cli import main
 from mlquery.cli.plot import curve
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlquery.mlflow_plugin import register, uris
-from mlquery.tracker import DurableStore
-from mlquery.tracker import open as open_store
 from tests.support.mlflow_server import wait_until_healthy
 
 register()

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from mlquery.tracker import DurableStore
-from mlquery.tracker import open as open_store
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from tests.support import tracker_writer
 
 CRASHES = int(os.environ.get("MLQUERY_CRASHES", "5"))

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from mlquery.durable import store as durable
+from mlquery.durable.entries import Entry
+from mlquery.durable.errors import DamagedJournalError, JournalError
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.repairing import repair
+from mlquery.durable.salvage import entries_in
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
-from mlquery.tracker import DurableStore, JournalError, durable, repair
-from mlquery.tracker import open as open_store
-from mlquery.tracker.entries import Entry
-from mlquery.tracker.errors import Damaged
-from mlquery.tracker.pages import entries_in
 from tests.support.tracker_calls import Caller, everything
 
 DAMAGES = int(os.environ.get("MLQUERY_DAMAGES", "15"))
@@ -116,7 +118,7 @@ def problem_at_opening(path: Path, expected: str) -> str:
     try:
         with open_store(path) as store:
             assert expected == everything(store)
-    except Damaged as error:
+    except DamagedJournalError as error:
         return str(error)
     return ""
 

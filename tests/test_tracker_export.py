@@ -14,11 +14,11 @@ import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import StoreError
-from mlquery.tracker import DurableStore, export
-from mlquery.tracker import open as open_store
-from mlquery.tracker.exporting import TABLES
+from mlquery.sync.exporting import TABLES, export
 
 VALUES = [1.0, math.nan, math.inf, -math.inf, 0.25]
 

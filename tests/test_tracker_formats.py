@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mlquery.tracker import open as open_store
-from mlquery.tracker import repair, snapshot
-from mlquery.tracker.entries import FORMAT_VERSION
-from mlquery.tracker.journal import Journal
-from mlquery.tracker.replay import _CHANGES
+from mlquery.durable import snapshot
+from mlquery.durable.entries import FORMAT_VERSION
+from mlquery.durable.journal import Journal
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.repairing import repair
+from mlquery.durable.replay import _CHANGES
 from tests.support import tracker_calls
 from tests.support.tracker_calls import Caller, everything
 
@@ -55,7 +56,7 @@ def test_the_store_of_a_format_has_every_kind_of_change(version: int, tmp_path: 
 
 
 def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mlquery.tracker.durable._AT_CLOSING", 1)
+    monkeypatch.setattr("mlquery.durable.store._AT_CLOSING", 1)
     with open_store(tmp_path / "a", "fast") as store:
         Caller(store, 3).make(50)
         expected = everything(store)

@@ -10,12 +10,12 @@ import mlflow
 import pytest
 
 from mlquery import mlflow_plugin
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.errors import QueryError
 from mlquery.mlflow_plugin import uris
-from mlquery.tracker import DurableStore, pull
-from mlquery.tracker import open as open_store
-from mlquery.tracker.pulling import _Pull
-from mlquery.tracker.server import ServerSource
+from mlquery.sync.mlflow_source import ServerSource
+from mlquery.sync.pulling import _Pull, pull
 from tests.support.tracker_calls import everything
 from tests.support.tracker_mlflow import contents, fill, new_database
 
@@ -150,7 +150,7 @@ def test_runs_that_went_on_since_the_last_pull_are_brought_up_to_date(store: Dur
 def test_a_pull_that_was_cut_short_goes_on(
     database: str, in_the_database: dict[str, Any], store: DurableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlquery.tracker.pulling._RUNS_OF_A_TRANSACTION", 2)
+    monkeypatch.setattr("mlquery.sync.pulling._RUNS_OF_A_TRANSACTION", 2)
     for allowed in (3, 1, 2):
         with monkeypatch.context() as patched:
             fail_after(patched, allowed)
@@ -165,7 +165,7 @@ def test_a_pull_that_was_cut_short_goes_on(
 
 def fail_after(patched: pytest.MonkeyPatch, allowed: int) -> None:
     """Let the source break off after it has given the details of so many runs."""
-    from mlquery.tracker.sources import StoreSource
+    from mlquery.sync.sources import StoreSource
 
     calls, real = [0], StoreSource.details
 

@@ -21,11 +21,13 @@ import mlflow
 import pytest
 
 from mlquery import entities, mlflow_plugin
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import uris
-from mlquery.tracker import DoesNotFit, DurableStore, plan_push, pull, push
-from mlquery.tracker import open as open_store
-from mlquery.tracker.target import MARK, Target
+from mlquery.sync.pulling import pull
+from mlquery.sync.pushing import LimitViolationError, plan_push, push
+from mlquery.sync.target import MARK, Target
 from tests.support.mlflow_server import wait_until_healthy
 from tests.support.tracker_mlflow import contents, fill, new_database
 
@@ -332,7 +334,7 @@ def test_what_does_not_fit_is_listed_before_anything_is_sent(wide: DurableStore)
     target = "mlquery://narrow?dialect=azure"
     mlflow.MlflowClient(target).search_experiments()
 
-    with pytest.raises(DoesNotFit) as refused:
+    with pytest.raises(LimitViolationError) as refused:
         push(wide, target, dialect="azure")
 
     wide_id = wide.runs.ids[1]
@@ -394,7 +396,7 @@ def test_a_deleted_experiment_of_the_target_is_said_before_anything_is_sent(
 
 
 def test_only_one_push_runs_at_a_time(store: DurableStore) -> None:
-    from mlquery.tracker.locks import FolderLock
+    from mlquery.durable.locks import FolderLock
 
     lock = FolderLock(store.path, alone=True, name="push.lock")
     with pytest.raises(StoreError, match="is being pushed by another process"):

@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 import mlquery
+from mlquery.durable import high_water_mark
+from mlquery.durable import store as durable
+from mlquery.durable.errors import JournalError
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import StoreError
-from mlquery.load import load
+from mlquery.readers import load
 from mlquery.store import Store
-from mlquery.tracker import DurableStore, JournalError, durable, mark
-from mlquery.tracker import open as open_store
 from tests.support.tracker_calls import Caller, everything
 
 DATA = Path(__file__).parent / "data"
@@ -288,7 +291,7 @@ def test_a_durability_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_a_store_of_a_later_format_says_what_to_do(tmp_path: Path) -> None:
     import sqlite3
 
-    from mlquery.tracker.entries import checksum
+    from mlquery.durable.entries import checksum
 
     store = open_store(tmp_path / "a")
     store.close()
@@ -313,7 +316,7 @@ def test_what_was_written_is_synced_when_its_durability_says(durability: str, tm
     if durability == "fast":
         time.sleep(1.0)
 
-    assert store.seq == mark.Mark(tmp_path / "a", read_only=True).synced
+    assert store.seq == high_water_mark.Mark(tmp_path / "a", read_only=True).synced
     store.close()
 
 
@@ -322,7 +325,7 @@ def test_what_was_written_is_synced_when_its_durability_says(durability: str, tm
 FILL = """
 import resource, sys, json
 from mlquery.entities import Metric, RunTag
-from mlquery.tracker import open as open_store
+from mlquery.durable.opening import open as open_store
 store = open_store(sys.argv[1], sys.argv[2])
 run_id = store.create_run("0", "me", 5, [], None).info.run_id
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -373,7 +376,7 @@ def run_python(code: str, *arguments: str, **options: object) -> str:
 
 LOOK = """
 import os, sys
-from mlquery.tracker import open as open_store
+from mlquery.durable.opening import open as open_store
 if os.getuid() == 0:
     os.setuid(65534)  # whom nothing belongs to
 try:

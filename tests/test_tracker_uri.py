@@ -14,8 +14,8 @@ from mlflow.exceptions import MlflowException
 
 import mlquery
 from mlquery import mlflow_plugin
+from mlquery.durable.opening import open as open_store
 from mlquery.mlflow_plugin import uris
-from mlquery.tracker import open as open_store
 
 TOP = Path(__file__).resolve().parents[1]
 mlflow_plugin.register()

@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from caching import cache_folder
 from workload import EXPERIMENTS, Workload, artifact_root
 
 from systems.mlflow_sql import metric_tables, quiet, run_rows, text_tables
@@ -122,8 +123,6 @@ def _insertion(table: str, columns: tuple[str, ...]) -> str:
 
 
 def _program() -> str | None:
-    from lab import cache_folder  # which imports this module in turn
-
     beside = cache_folder() / "fasttrackml" / "bin"
     return os.environ.get("FASTTRACKML") or shutil.which("fml") or shutil.which("fml", path=str(beside))
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from mlquery.cli.arguments import parser
-from mlquery.cli.commands import ACCEPTED, MISUSE, REFUSED, Misuse
+from mlquery.cli.outcomes import ACCEPTED, MISUSE, REFUSED, UsageError
 from mlquery.errors import QueryError, QueryWarning, StoreError
 
 
@@ -50,7 +50,7 @@ def _run(command: Callable[[argparse.Namespace], int], options: argparse.Namespa
     except QueryError as error:
         print(error, file=sys.stderr)
         return REFUSED
-    except (Misuse, StoreError, OSError) as error:
+    except (UsageError, StoreError, OSError) as error:
         print(f"mlquery: {error}", file=sys.stderr)
         return MISUSE
 

@@ -12,21 +12,17 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.tables import columns_named, runs_table
 from mlquery.entities import ViewType
 
 if TYPE_CHECKING:
     from mlquery.store import Store
 
-ACCEPTED, REFUSED, MISUSE = 0, 1, 2
 DEFAULT_DIALECT = "oss"  # the matrix says so too, and need not be loaded for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
 _PAGE = 1000  # runs per request, as MLflow's client asks
-
-
-class Misuse(Exception):
-    """A request that cannot be carried out; the text is one sentence."""
 
 
 def demo(_: argparse.Namespace) -> int:
@@ -40,7 +36,7 @@ def demo(_: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Print the runs that match a filter."""
-    from mlquery.load import load
+    from mlquery.readers import load
 
     text, dialect = _filter(options), _dialect(options.dialect)
     store = load(options.source)
@@ -57,7 +53,7 @@ def search(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print the verdict of each dialect on a query, and every reason."""
-    from mlquery.search import check as check_query
+    from mlquery.query.search import check as check_query
 
     text, verdicts = _filter(options), []
     for dialect in _dialects(options):
@@ -71,8 +67,8 @@ def check(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print what a query means under each dialect, or why it is refused."""
-    from mlquery.explain import explain as explain_query
-    from mlquery.search import check as check_query
+    from mlquery.query.explain import explain as explain_query
+    from mlquery.query.search import check as check_query
 
     text, verdicts = _filter(options), []
     for number, dialect in enumerate(_dialects(options)):
@@ -85,11 +81,12 @@ def explain(options: argparse.Namespace) -> int:
 def matrix(options: argparse.Namespace) -> int:
     """Print the support matrix, or some columns of it, or the lines on which they differ."""
     from mlquery.language.matrix import MATRIX
+    from mlquery.language.tables import to_csv, to_json, to_markdown
 
     shown = MATRIX.of(_dialects(options)) if options.dialect else MATRIX
     shown = shown.differing() if options.differing else shown
-    tables = {"md": shown.to_markdown, "csv": shown.to_csv, "json": shown.to_json}
-    print(tables[options.format]().rstrip("\n"))
+    tables = {"md": to_markdown, "csv": to_csv, "json": to_json}
+    print(tables[options.format](shown).rstrip("\n"))
     return ACCEPTED
 
 
@@ -108,7 +105,7 @@ def serve(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mlquery":
             raise
-        raise Misuse(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
+        raise UsageError(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
     serve_store(options, _dialect(options.dialect))
     return ACCEPTED
 
@@ -118,7 +115,7 @@ def _filter(options: argparse.Namespace) -> str:
     if options.filter != "-":
         return str(options.filter)
     if sys.stdin is None:
-        raise Misuse("standard input is closed, and the filter '-' is read from it")
+        raise UsageError("standard input is closed, and the filter '-' is read from it")
     text = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
     return text.removesuffix("\n").removesuffix("\r")
 
@@ -133,12 +130,12 @@ def _dialect(name: str) -> str:
     try:
         return MATRIX.dialect(name).name
     except ValueError as error:
-        raise Misuse(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
     """Return the chosen experiments, or all of them; deleted runs are looked for in deleted experiments too."""
-    from mlquery.search import search_experiments
+    from mlquery.query.search import search_experiments
 
     if not options.experiment and not options.experiment_id:
         view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
@@ -147,7 +144,7 @@ def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
     for name in options.experiment:
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
-            raise Misuse(f"{options.source} has no experiment named {name!r}")
+            raise UsageError(f"{options.source} has no experiment named {name!r}")
         known.append(experiment.experiment_id)
     return known
 
@@ -167,7 +164,7 @@ def _all_pages(search_page: Any, store: Store, limit: int | None = None, **query
 
 
 def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    from mlquery.search import plan_of, search_runs
+    from mlquery.query.search import plan_of, search_runs
 
     runs = _all_pages(search_runs, store, limit, **query)
     plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
@@ -177,13 +174,13 @@ def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None
 
 def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:
     """Print what `mlflow.search_runs(...).to_csv(index=False)` gives."""
-    from mlquery.frame import search_frame
+    from mlquery.query.dataframe import search_frame
 
     print(search_frame(store, max_results=limit, **query).to_csv(index=False), end="")
 
 
 def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    from mlquery.search import search_runs
+    from mlquery.query.search import search_runs
 
     runs = _all_pages(search_runs, store, limit, **query)
     print(json.dumps([_plain(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mlquery import __version__
-from mlquery.cli.commands import Misuse
+from mlquery.cli.outcomes import UsageError
 from mlquery.cli.progress import progress
 from mlquery.cli.suite import report as topic_table
 from mlquery.cli.suite import report_table
 from mlquery.language.matrix import MATRIX
 
 if TYPE_CHECKING:
+    from mlquery.conformance.known_deviations import Tweaks
     from mlquery.conformance.report import Report
     from mlquery.conformance.suite import Suite
-    from mlquery.conformance.tweaks import Tweaks
 
 _OURSELVES = "in-process"
 
@@ -30,7 +30,7 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
     """Run the cases that were asked for, print the report, and tell whether none failed.
 
     Raises:
-        Misuse: what is asked for is not there.
+        UsageError: what is asked for is not there.
         StoreError: the target cannot be asked.
     """
     import mlquery.conformance as conformance
@@ -40,7 +40,7 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
     try:
         cases = chosen(suite, options.case)
     except ValueError as error:
-        raise Misuse(str(error)) from None
+        raise UsageError(str(error)) from None
     if options.stdio is not None:
         reports = _ask_program(options, dialects, attrs.evolve(suite, cases=tuple(cases)))
         _print(rendered(reports, options.format))
@@ -50,7 +50,7 @@ def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bo
         _print(rendered(reports, options.format))
         return all(report.passed for report in reports)
     if options.tweaks or options.record:
-        raise Misuse("--tweaks and --record are for a --target")
+        raise UsageError("--tweaks and --record are for a --target")
     outcomes = conformance.run(dialects, suite=attrs.evolve(suite, cases=tuple(cases)))
     if options.format in ("table", "json"):
         _print(topic_table(outcomes, dict(suite.topics), options))
@@ -71,9 +71,9 @@ def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Sui
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mlquery":
             raise
-        raise Misuse(f"a target is asked through {error.name}: pip install 'mlquery[mlflow]'") from None
+        raise UsageError(f"a target is asked through {error.name}: pip install 'mlquery[mlflow]'") from None
     if options.record and len(dialects) > 1:
-        raise Misuse("--record starts from one dialect")
+        raise UsageError("--record starts from one dialect")
     tweaks, reports = _tweaks(options), []
     for name in dialects:
         with opened(options.target, suite) as target, progress() as show:
@@ -82,35 +82,35 @@ def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Sui
             runner = Runner(target, suite, MATRIX.dialect(name), tweaks, options.silent or bool(options.record))
             reports.append(runner.report(options.case, lambda done, total: show("cases", done, total)))
     if options.record:
-        from mlquery.conformance.record import recorded
+        from mlquery.conformance.matrix_column import recorded
 
         Path(options.record).write_text(recorded(runner, reports[0]), "utf-8")
     return reports
 
 
 def _ask_program(options: argparse.Namespace, dialects: Sequence[str] | None, suite: Suite) -> list[Report]:
-    from mlquery.conformance.program import Broken
     from mlquery.conformance.stdio import ask_program
+    from mlquery.conformance.subprocess_client import BrokenProgramError
 
     if options.target != _OURSELVES or options.tweaks or options.record or options.product:
-        raise Misuse("--stdio goes without --target, --tweaks, --record and --product; the program says what it is")
+        raise UsageError("--stdio goes without --target, --tweaks, --record and --product; the program says what it is")
     try:
         with progress() as show:
             tell = partial(show, "cases")
             return ask_program(options.stdio, dialects, suite=suite, asks_silent=options.silent, progress=tell)
-    except Broken as broken:
-        raise Misuse(str(broken)) from None
+    except BrokenProgramError as broken:
+        raise UsageError(str(broken)) from None
 
 
 def _tweaks(options: argparse.Namespace) -> Tweaks:
-    from mlquery.conformance.tweaks import NONE, load_tweaks
+    from mlquery.conformance.known_deviations import NONE, load_tweaks
 
     if options.tweaks is None:
         return NONE
     try:
         return load_tweaks(Path(options.tweaks))
     except ValueError as error:
-        raise Misuse(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 def rendered(reports: Sequence[Report], format_: str) -> Iterator[str]:

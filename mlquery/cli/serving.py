@@ -6,10 +6,10 @@ import argparse
 import gc
 import sys
 
-from mlquery.load import load
-from mlquery.server.guard import MEGABYTE, Guard, is_loopback_name
+from mlquery.readers import load
 from mlquery.server.process import bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
+from mlquery.server.security import MEGABYTE, Guard, is_loopback_name
 from mlquery.server.service import new_service, new_store
 
 

@@ -10,14 +10,19 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final
 
-from mlquery.cli.commands import ACCEPTED, FORMATS, REFUSED, VIEWS, Misuse
+from mlquery.cli.commands import FORMATS, VIEWS
+from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.progress import progress
 from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
-from mlquery.search import count_runs
-from mlquery.tracker import DoesNotFit, DurableStore, export, plan_push, pull, push, repair
-from mlquery.tracker import open as open_store
-from mlquery.tracker.errors import missing
-from mlquery.tracker.sources import store_folder
+from mlquery.durable.errors import missing
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.repairing import repair
+from mlquery.durable.store import DurableStore
+from mlquery.query.search import count_runs
+from mlquery.sync.exporting import export
+from mlquery.sync.pulling import pull
+from mlquery.sync.pushing import LimitViolationError, plan_push, push
+from mlquery.sync.sources import store_folder
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
 
@@ -40,7 +45,7 @@ def runs_command(options: argparse.Namespace) -> int:
         names = {experiment.name: experiment.experiment_id for experiment in found}
         for name in options.experiment:
             if name not in names:
-                raise Misuse(f"{options.store} has no experiment named {name!r}")
+                raise UsageError(f"{options.store} has no experiment named {name!r}")
         query: dict[str, Any] = {
             "experiment_ids": [names[name] for name in options.experiment or names],
             "filter_string": options.filter,
@@ -70,7 +75,7 @@ def history_command(options: argparse.Namespace) -> int:
         values, timestamps, steps = store.history(run_id, options.metric)
         if not len(values):
             keys = ", ".join(sorted(store.get_run(run_id).data.metrics)) or "none"
-            raise Misuse(f"the run has no metric {options.metric!r}; it has: {keys}")
+            raise UsageError(f"the run has no metric {options.metric!r}; it has: {keys}")
         for line in HISTORIES[options.format](options, values, timestamps, steps):
             print(line)
     return ACCEPTED
@@ -116,7 +121,7 @@ def push_command(options: argparse.Namespace) -> int:
         try:
             with progress() as show:
                 done = push(store, options.target, leave_out=options.leave_out, progress=show, **chosen)
-        except DoesNotFit as error:
+        except LimitViolationError as error:
             _list_unfit(error.parts)
             print(f"{error}; --leave-out sends the rest", file=sys.stderr)
             return REFUSED
@@ -181,7 +186,7 @@ def ui_command(options: argparse.Namespace) -> int:
     with _to_read(options) as store:
         uri = f"mlquery://{store.path}"
     if find_spec("mlflow") is None:
-        raise Misuse("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
+        raise UsageError("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", options.host, "--port", options.port, "--workers", "1"]
     # Artifacts are asked of the store, whose URI the server learns from here.

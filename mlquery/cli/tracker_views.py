@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mlquery.cli.commands import Misuse
+from mlquery.cli.outcomes import UsageError
 from mlquery.cli.plot import curve
 from mlquery.cli.tables import aligned
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Run, RunStatus
-from mlquery.tracker import DurableStore
 
 _SHORTEST: Final = 4  # characters that may stand for an id
 _HEIGHT: Final = 15
@@ -25,7 +25,7 @@ def run_named(store: DurableStore, text: str | None) -> str:
     """Return the id of the run that an id, its beginning or a name means; of the newest without a text.
 
     Raises:
-        Misuse: there is none, or more than one.
+        UsageError: there is none, or more than one.
     """
     with store.lock:
         ids: list[str] = [store.runs.ids[row] for row in store.runs.default_order().tolist()]
@@ -36,14 +36,14 @@ def run_named(store: DurableStore, text: str | None) -> str:
         names = store.runs.texts.cells["run_name"]
         found = [run_id for run_id in ids if names.text(store.runs.row_of[run_id]) == text]
     if text is None:
-        raise Misuse(f"{store.path} has no runs")
+        raise UsageError(f"{store.path} has no runs")
     if not found and len(text) >= _SHORTEST:
         found = [run_id for run_id in ids if run_id.startswith(text)]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise Misuse(f"{store.path} has no run {text!r}")
-    raise Misuse(f"{text!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
+        raise UsageError(f"{store.path} has no run {text!r}")
+    raise UsageError(f"{text!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
 
 
 def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:

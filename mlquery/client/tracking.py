@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
+from mlquery.backend.nesting import PARENT, ROOT, root_of
 from mlquery.client import files
-from mlquery.client.roots import PARENT, ROOT, root_of
 from mlquery.client.values import (
     RunOperations,
     batches,
@@ -38,7 +38,7 @@ from mlquery.entities import (
 )
 from mlquery.errors import QueryWarning, invalid_parameter
 from mlquery.language.matrix import MATRIX
-from mlquery.search import search_experiments, search_runs
+from mlquery.query.search import search_experiments, search_runs
 from mlquery.store import Store
 from mlquery.store.limits import Limits
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from mlquery.conformance.answers import disagreements
+from mlquery.conformance.execution import disagreements
 from mlquery.conformance.inprocess import ENGINES, Sessions, answer
 from mlquery.conformance.report import Report, Row, met, new_report, row_of
 from mlquery.conformance.suite import Case, Suite, load_suite

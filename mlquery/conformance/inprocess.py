@@ -10,16 +10,17 @@ from typing import Any
 import attrs
 
 from mlquery import entities
+from mlquery.backend.registry_client import RegistryClient
 from mlquery.client import Client
-from mlquery.conformance.answers import Answer, ask
-from mlquery.conformance.contents import FIRST_TIME, put
+from mlquery.conformance.execution import Answer, ask
+from mlquery.conformance.fixtures import FIRST_TIME, put
 from mlquery.conformance.suite import Case, Problem, StoreContents
 from mlquery.engine import columnar, reference
 from mlquery.entities import ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
-from mlquery.registry import Registry, RegistryClient
-from mlquery.search import search_experiments, search_runs
+from mlquery.query.search import search_experiments, search_runs
+from mlquery.registry import Registry
 from mlquery.store import Store
 
 ENGINES: dict[str, Callable[..., Any]] = {"reference": reference.rows, "columnar": columnar.rows}

@@ -15,8 +15,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import rest_utils
 from requests.exceptions import RequestException
 
+from mlquery.conformance.readback import described, described_experiment
 from mlquery.conformance.suite import Case, Problem
-from mlquery.conformance.values import described, described_experiment
 
 _VIEWS = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 _SETTINGS = {
@@ -29,11 +29,11 @@ _SETTINGS = {
 }
 
 
-class Unanswered(Exception):
+class UnansweredError(Exception):
     """The server gave no answer that could be compared."""
 
 
-class Unsent(Exception):
+class UnsentError(Exception):
     """MLflow's client did not send what the case asks, so that it says nothing of the server."""
 
 
@@ -72,15 +72,15 @@ class MlflowSession:
         """Return the error code; what is no MlflowException is an internal error of a server.
 
         Raises:
-            Unanswered: there was no answer at all.
-            Unsent: there was no question, because the client has no such call or failed before it asked a server.
+            UnansweredError: there was no answer at all.
+            UnsentError: there was no question, because the client has no such call or failed before it asked a server.
         """
         if isinstance(error, AttributeError) and error.obj in (self.client, self.entities):
-            raise Unsent(f"unsupported by this client: {error.name}") from error
+            raise UnsentError(f"unsupported by this client: {error.name}") from error
         if is_connection_error(error):
-            raise Unanswered(first_line(error)) from error
+            raise UnansweredError(first_line(error)) from error
         if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):
-            raise Unsent(f"MLflow's client does not send this: {first_line(error)}") from error
+            raise UnsentError(f"MLflow's client does not send this: {first_line(error)}") from error
         return (Problem(error.error_code if isinstance(error, MlflowException) else "INTERNAL_ERROR"),)
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.answers import Answer, Mismatch, Session, ask, outcome_disagreements
-from mlquery.conformance.foreign import Unmade
-from mlquery.conformance.guest import Guest, NotOurs
-from mlquery.conformance.mlflow_session import MlflowSession, Unanswered, Unsent
-from mlquery.conformance.rehearsal import Conditions, Rehearsals
+from mlquery.conformance.applicability import Conditions, Rehearsals
+from mlquery.conformance.execution import Answer, MismatchError, Session, ask, outcome_disagreements
+from mlquery.conformance.known_deviations import NONE, Tweaks
+from mlquery.conformance.mlflow_session import MlflowSession, UnansweredError, UnsentError
+from mlquery.conformance.namespacing import ForeignEntityError, Guest
+from mlquery.conformance.readback import Described, described, described_experiment, differences, read_back, with_names
+from mlquery.conformance.remote_target import FixtureError
 from mlquery.conformance.report import Outcome, Report, Row, met, new_report, row_of, unsaid
 from mlquery.conformance.suite import Case, Suite, chosen
 from mlquery.conformance.targets import Target
-from mlquery.conformance.tweaks import NONE, Tweaks
-from mlquery.conformance.values import Described, described, described_experiment, differences, read_back, with_names
 from mlquery.language.matrix import Dialect
 
 _REGISTRY = ("registered_model", "model_version")
@@ -73,11 +73,11 @@ class Runner:
                 answer = self.tweaks.understood(ask(self.tweaks.asked(case), session))
                 self.answers[case.id] = answer
                 found = self._disagreements(case, answer, session)
-        except (NotOurs, Unsent) as unasked:
+        except (ForeignEntityError, UnsentError) as unasked:
             return row_of(case, "skipped", [str(unasked)])
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             return row_of(case, "fail", [str(mismatch)])
-        except (Unmade, Unanswered) as error:
+        except (FixtureError, UnansweredError) as error:
             return row_of(case, "errored", [str(error)])
         except Exception as error:
             return row_of(case, "errored", [f"{type(error).__name__}: {error}"])

@@ -14,10 +14,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.program import Broken, Program
-from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of, unsaid
-from mlquery.conformance.suite import Case, Suite, load_suite
-from mlquery.conformance.wire import (
+from mlquery.conformance.protocol import (
     VERSION,
     Introduction,
     Unfit,
@@ -26,6 +23,9 @@ from mlquery.conformance.wire import (
     read_reply,
     run_message,
 )
+from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of, unsaid
+from mlquery.conformance.subprocess_client import BrokenProgramError, Program
+from mlquery.conformance.suite import Case, Suite, load_suite
 
 DEFAULT_TIMEOUT = 30.0
 """Seconds for one answer."""
@@ -54,7 +54,7 @@ class Talk:
         """Start the program and return what it says of itself.
 
         Raises:
-            Broken: it does not say it.
+            BrokenProgramError: it does not say it.
         """
         self._leave()
         self._program = Program(self.command)
@@ -62,7 +62,7 @@ class Talk:
         try:
             return read_introduction(message)
         except Unfit as unfit:
-            raise Broken(str(unfit)) from None
+            raise BrokenProgramError(str(unfit)) from None
 
     def row(self, case: Case, dialect: str, suite: Suite) -> Row:
         """Ask one case and return what became of it; whatever goes wrong is part of that."""
@@ -70,7 +70,7 @@ class Talk:
             return row_of(case, "errored", [f"not asked: the program broke {_MOST_IN_A_ROW} times in a row"])
         try:
             found = self._row(case, dialect, suite)
-        except Broken as broken:
+        except BrokenProgramError as broken:
             self._leave()
             self._broken_in_a_row += 1
             return row_of(case, "errored", [str(broken)])
@@ -90,7 +90,7 @@ class Talk:
         self._seq += 1
         message = self._ask(run_message(self._seq, case, suite.stores[case.store]))
         if message.get("seq") != self._seq:
-            raise Broken(f"the answer is to seq {message.get('seq')!r:.40}, not to {self._seq}")
+            raise BrokenProgramError(f"the answer is to seq {message.get('seq')!r:.40}, not to {self._seq}")
         return _judged(message, case, dialect)
 
     def _ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def ask_program(
         progress: Is told how many answers there are, and how many there will be.
 
     Raises:
-        Broken: the program cannot be started or does not introduce itself.
+        BrokenProgramError: the program cannot be started or does not introduce itself.
     """
     suite = load_suite() if suite is None else suite
     talk = Talk(_words(command), timeout)
@@ -165,7 +165,7 @@ def _words(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise Broken(f"{command!r} is no command line: {error}") from None
+        raise BrokenProgramError(f"{command!r} is no command line: {error}") from None
 
 
 def _shown(command: Sequence[str]) -> str:

@@ -16,13 +16,13 @@ from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from mlquery.conformance.answers import Session
-from mlquery.conformance.foreign import Foreign
+from mlquery.conformance.applicability import Conditions
+from mlquery.conformance.execution import Session
+from mlquery.conformance.local_target import own_stores
 from mlquery.conformance.mlflow_session import settings
-from mlquery.conformance.own import own_stores
-from mlquery.conformance.rehearsal import Conditions
+from mlquery.conformance.readback import Described
+from mlquery.conformance.remote_target import Foreign
 from mlquery.conformance.suite import Case, Suite
-from mlquery.conformance.values import Described
 from mlquery.errors import StoreError
 
 
@@ -42,7 +42,7 @@ class Target(Protocol):
         """Return the experiments of a store that cannot be made on the target, and why.
 
         Raises:
-            Unmade: the store cannot be made at all.
+            FixtureError: the store cannot be made at all.
         """
 
     def kept(self, store: str) -> dict[str, Described]:

@@ -20,7 +20,7 @@ from mlquery.fluent.experiments import (
     set_experiment_tag,
     set_experiment_tags,
 )
-from mlquery.fluent.records import (
+from mlquery.fluent.logging import (
     delete_tag,
     flush_async_logging,
     get_artifact_uri,

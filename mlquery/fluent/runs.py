@@ -82,8 +82,9 @@ def start_run(
         parent_id = _parent_id(parent_run_id)
         where = current_experiment_id() if experiment_id is None else str(experiment_id)
         run = _create(where, run_name, parent_id, _with_description(tags, description))
-    active_runs.append(ActiveRun(run.info, run.data, run.inputs, run.outputs))
-    return active_runs[-1]
+    active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
+    active_runs.append(active)
+    return active
 
 
 def _with_description(tags: dict[str, Any] | None, description: str | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from mlquery.fluent.experiments import search_experiments
 from mlquery.fluent.session import client, experiment_id
 
 if TYPE_CHECKING:
-    from mlquery.frame import DataFrame
+    from mlquery.query.dataframe import DataFrame
 
 _logger = logging.getLogger("mlquery.fluent")
 _MAX_RESULTS = 100_000
@@ -82,7 +82,7 @@ def search_runs(
         return _runs(ids, *query)
     if output_format != "pandas":
         raise ValueError(f"Unsupported output format: {output_format}. Supported string values are 'pandas' or 'list'")
-    from mlquery.frame import runs_frame, search_frame
+    from mlquery.query.dataframe import runs_frame, search_frame
 
     if not ids:
         return runs_frame(client().store, ())

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mlquery.client import Client
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.store import Store
-
-if TYPE_CHECKING:
-    from mlquery.fluent.runs import ActiveRun
 
 
 class _PerThread(threading.local):
     """The part of a session that every thread has for itself."""
 
     def __init__(self) -> None:
-        self.active_runs: list[ActiveRun] = []
+        self.active_runs: list[Any] = []  # of ActiveRun
         self.last_run_id: str | None = None
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import attrs
 
+from mlquery.language.diagnostics import Findings
 from mlquery.language.features import Field, Use
-from mlquery.language.findings import Findings
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.language.syntax import Name
 

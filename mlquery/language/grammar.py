@@ -13,7 +13,7 @@ import pyparsing as pp
 
 from mlquery.errors import Span
 from mlquery.language import tokens as lexical
-from mlquery.language.pieces import conjunction_of, covering, literal_of, name_of
+from mlquery.language.node_builders import conjunction_of, covering, literal_of, name_of
 from mlquery.language.syntax import Comparison, Expression, Group, Items, Literal, Name, Not, Number, Or, Range, Text
 
 _ONE_ITEM = re.compile(lexical.ITEM, re.IGNORECASE)

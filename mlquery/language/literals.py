@@ -8,10 +8,10 @@ import attrs
 
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Span
 from mlquery.language import tokens as lexical
+from mlquery.language.diagnostics import Findings
 from mlquery.language.fields import Target
-from mlquery.language.findings import Findings
+from mlquery.language.linear_regex import PatternError, search_test
 from mlquery.language.plan import All, Entity, Kind, Op, Predicate, Value, Where
-from mlquery.language.regular import PatternError, search_test
 from mlquery.language.syntax import Comparison, Items, Literal, Number, Range, Text
 
 _NULL_OPS = ("IS NULL", "IS NOT NULL")

@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
-from mlquery.language import tables
 from mlquery.language.features import Cell, Feature, Field, Pattern, State, Use
 
 DEFAULT_DIALECT = "oss"
@@ -169,18 +168,6 @@ class Matrix:
         """Return the matrix with only those lines on which its columns do not agree."""
         names = list(self.dialects)
         return attrs.evolve(self, features=tuple(f for f in self.features if not f.is_alike(names)))
-
-    def to_markdown(self) -> str:
-        """Return the matrix as a Markdown table with notes."""
-        return tables.to_markdown(self)
-
-    def to_csv(self) -> str:
-        """Return the matrix as CSV, one line for each feature, dialect and exception."""
-        return tables.to_csv(self)
-
-    def to_json(self) -> str:
-        """Return the matrix as JSON, one record for each feature, dialect and exception."""
-        return tables.to_json(self)
 
     def with_cell(self, feature_id: str, dialect: str, cell: Cell) -> Matrix:
         """Return a copy of the matrix with one cell changed."""

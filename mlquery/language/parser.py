@@ -11,7 +11,7 @@ from functools import cache
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
-from mlquery.language.pieces import conjunction_of, literal_of, name_of
+from mlquery.language.node_builders import conjunction_of, literal_of, name_of
 from mlquery.language.syntax import And, Comparison, Expression, OrderTerm
 
 MAX_TOKENS = 10_000
@@ -74,7 +74,7 @@ def _by_grammar(text: str, argument: str) -> Expression:
     except RecursionError:
         raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
     if tree is None:
-        from mlquery.language.advice import filter_advice  # only mistakes need its expressions compiled
+        from mlquery.language.syntax_errors import filter_advice  # only mistakes need its expressions compiled
 
         raise QueryError(filter_advice(text, argument))
     return tree
@@ -90,7 +90,7 @@ def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
     """
     match = _compiled(lexical.ORDER_BY).fullmatch(text)
     if match is None:
-        from mlquery.language.advice import order_advice
+        from mlquery.language.syntax_errors import order_advice
 
         raise QueryError(order_advice(text, argument))
     _require_encodable(text, argument)

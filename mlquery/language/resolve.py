@@ -11,9 +11,9 @@ from collections.abc import Iterable
 import attrs
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
+from mlquery.language.diagnostics import Findings
 from mlquery.language.features import Use
 from mlquery.language.fields import Target, find_field
-from mlquery.language.findings import Findings
 from mlquery.language.literals import predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS

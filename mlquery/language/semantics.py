@@ -9,8 +9,8 @@ import operator
 import re
 from collections.abc import Callable
 
+from mlquery.language.linear_regex import search_test
 from mlquery.language.plan import Op, Value
-from mlquery.language.regular import search_test
 
 TextTest = Callable[[str], bool]
 NumberTest = Callable[[float], bool]

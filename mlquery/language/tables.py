@@ -5,13 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlquery.errors import INVALID_PARAMETER_VALUE
-
-if TYPE_CHECKING:
-    from mlquery.language.features import Cell, Feature
-    from mlquery.language.matrix import Matrix
+from mlquery.language.features import Cell, Feature
+from mlquery.language.matrix import Matrix
 
 _MARKS = {"yes": "✓", "no": "–", "silent": "?"}
 _LETTERS = {1: "a", 2: "b"}

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-SCHEME = "mlquery"
-ARTIFACT_SCHEME = "mlquery-artifacts"
+from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
 
 
 def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:

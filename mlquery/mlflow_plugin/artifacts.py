@@ -21,8 +21,8 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
-from mlquery.mlflow_plugin import SCHEME
 from mlquery.mlflow_plugin.errors import as_mlflow
+from mlquery.mlflow_plugin.schemes import SCHEME
 from mlquery.mlflow_plugin.uris import State, replacement, store_for
 
 P = ParamSpec("P")

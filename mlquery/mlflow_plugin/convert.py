@@ -16,9 +16,9 @@ from mlflow.entities.logged_model_input import LoggedModelInput
 from mlflow.entities.logged_model_output import LoggedModelOutput
 
 from mlquery import entities as ours
-from mlquery.mlflow_plugin import ARTIFACT_SCHEME
+from mlquery.entities.logged_models import LoggedModel
+from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME
 from mlquery.store import Store
-from mlquery.store.models import LoggedModel
 from mlquery.store.run_table import RunTable
 
 Points = tuple[tuple[int, ...], tuple[int, ...]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from mlflow.exceptions import MlflowException, RestException, get_error_code
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, NOT_IMPLEMENTED, ErrorCode
 
-from mlquery.envelope import error_body, wording
+from mlquery.backend.error_bodies import error_body, wording
 from mlquery.errors import QueryError, StoreError
 from mlquery.language.matrix import Dialect
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mlflow.exceptions import MlflowException
 
 from mlquery.errors import INTERNAL_ERROR, StoreError
-from mlquery.model_search import ModelTest
+from mlquery.query.logged_models import ModelTest
 
 
 def read_filter(text: str | None) -> Sequence[ModelTest]:

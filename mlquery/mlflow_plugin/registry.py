@@ -19,14 +19,16 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.tracking import MlflowClient
 
+from mlquery.backend.registry_client import RegistryClient
 from mlquery.entities import PagedList as OurPagedList
+from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import QueryError, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.mlflow_plugin.errors import as_mlflow
-from mlquery.mlflow_plugin.tracking_calls import heed
+from mlquery.mlflow_plugin.tracking_calls import on_warning
 from mlquery.mlflow_plugin.uris import State, store_for
-from mlquery.registry import ModelVersion, RegisteredModel, Registry, RegistryClient
+from mlquery.registry import Registry
 
 P = ParamSpec("P")
 Tags = Sequence[Any] | None
@@ -63,7 +65,7 @@ def _served(
         state = self.state
         try:
             state.faults.before(name)
-            client = RegistryClient(registry_of(state, name), state.column, self.find_model, heed)
+            client = RegistryClient(registry_of(state, name), state.column, self.find_model, on_warning)
             # A service sends numbers of versions as texts, MLflow's own store returns numbers.
             return _theirs(method(self, client, *args, **kwargs), str if state.column.service else int)
         except (QueryError, StoreError) as error:

@@ -66,7 +66,7 @@ def require_call(state: State, call: str, entity: str) -> None:
         _warn(f"no source says that {state.dialect} supports {call}  [{verdict.feature.id}]")
 
 
-def heed(found: Iterable[Diagnostic]) -> None:
+def on_warning(found: Iterable[Diagnostic]) -> None:
     """Issue the warnings of a query that runs."""
     for diagnostic in found:
         _warn(str(diagnostic))

@@ -12,9 +12,9 @@ from mlflow.store.entities.paged_list import PagedList
 
 from mlquery.entities import ExperimentTag, ViewType
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.tracking_calls import Calls, heed, require_call, served
+from mlquery.mlflow_plugin.tracking_calls import Calls, on_warning, require_call, served
 from mlquery.mlflow_plugin.uris import State
-from mlquery.search import search_experiments
+from mlquery.query.search import search_experiments
 
 
 class ExperimentCalls(Calls):
@@ -55,7 +55,7 @@ class ExperimentCalls(Calls):
     ) -> PagedList[theirs.Experiment]:
         """Return one page of the experiments that a filter finds."""
         given = (view_type, max_results, filter_string, order_by, page_token)
-        found = search_experiments(state.store, *given, dialect=state.column, heed=heed)
+        found = search_experiments(state.store, *given, dialect=state.column, on_warning=on_warning)
         return PagedList(list(map(convert.experiment, found)), found.token)
 
     @served

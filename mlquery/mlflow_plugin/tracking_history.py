@@ -13,10 +13,10 @@ from mlflow.entities.metric import MetricWithRunId
 from mlflow.store.entities.paged_list import PagedList
 
 from mlquery.errors import invalid_parameter
-from mlquery.histories import sampled
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.tracking_calls import Calls, served
 from mlquery.mlflow_plugin.uris import State
+from mlquery.query.histories import sampled
 
 Point: TypeAlias = tuple[int, int, float, bool, float]
 """Step, timestamp, value with 0 for NaN, whether it is NaN, value: sorts as the samples are taken."""

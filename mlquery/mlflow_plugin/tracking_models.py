@@ -13,12 +13,12 @@ import mlflow.entities as theirs
 from mlflow.entities.logged_model_output import LoggedModelOutput
 from mlflow.store.entities.paged_list import PagedList
 
+from mlquery.entities.logged_models import LoggedModel
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.tracking_calls import Calls, require_endpoint, served
 from mlquery.mlflow_plugin.uris import State
-from mlquery.model_search import search_logged_models
-from mlquery.store.models import LoggedModel
+from mlquery.query.logged_models import search_logged_models
 
 _PATH = "/api/2.0/mlflow/logged-models"
 

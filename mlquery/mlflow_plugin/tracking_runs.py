@@ -16,14 +16,14 @@ from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-from mlquery.client.roots import ROOT, root_of
+from mlquery.backend.nesting import ROOT, root_of
 from mlquery.client.values import own_dataset_input, stored_text
 from mlquery.entities import RunTag
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.tracking_calls import Calls, heed, require_call, require_endpoint, served
+from mlquery.mlflow_plugin.tracking_calls import Calls, on_warning, require_call, require_endpoint, served
 from mlquery.mlflow_plugin.uris import State
-from mlquery.search import search_rows
-from mlquery.store.checks import check_dataset_inputs, check_run_id, check_tag
+from mlquery.query.search import search_rows
+from mlquery.store.validation import check_dataset_inputs, check_run_id, check_tag
 
 _USER: Final = "mlflow.user"
 _HISTORY: Final = "mlflow.log-model.history"
@@ -78,7 +78,7 @@ class RunCalls(Calls):
         """Return one page of the runs that a filter finds, in order."""
         given = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
         with state.store.lock:
-            rows, token = search_rows(state.store, *given, dialect=state.column, heed=heed)
+            rows, token = search_rows(state.store, *given, dialect=state.column, on_warning=on_warning)
             return PagedList(convert.runs_at(state.store, rows), token)
 
     def _search_runs(

@@ -25,7 +25,7 @@ import attrs
 
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
-from mlquery.mlflow_plugin import ARTIFACT_SCHEME, SCHEME
+from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
 from mlquery.store import Store
 from mlquery.store.faults import Faults
 from mlquery.store.limits import Limits
@@ -189,7 +189,7 @@ def _resolved(parts: _Parts) -> State:
 
 
 def _on_disk(parts: _Parts) -> State:
-    from mlquery.tracker import open as open_store
+    from mlquery.durable.opening import open as open_store
 
     durability: Any = parts.durability or "commit"
     store = open_store(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)

@@ -1,18 +1,8 @@
-"""The model registry in memory: registered models, their versions, aliases, tags and stages, and searches over them.
+"""The model registry in memory: registered models, their versions, aliases, tags and stages.
 
-`Registry` keeps them and knows no text of queries and no dialect; `RegistryClient` answers in one dialect.
+It knows no query and no dialect: `mlquery.query.registry` searches it, `mlquery.backend` answers for it.
 """
 
-from mlquery.registry.client import RegistryClient
-from mlquery.registry.entities import ModelVersion, RegisteredModel
 from mlquery.registry.registry import Registry
-from mlquery.registry.search import search_model_versions, search_registered_models
 
-__all__ = [
-    "ModelVersion",
-    "RegisteredModel",
-    "Registry",
-    "RegistryClient",
-    "search_model_versions",
-    "search_registered_models",
-]
+__all__ = ["Registry"]

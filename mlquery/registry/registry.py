@@ -6,7 +6,7 @@ no query text and no dialect: what a dialect changes arrives as an argument.
 
 from __future__ import annotations
 
-from mlquery.registry.version_calls import VersionCalls
+from mlquery.registry.model_versions import VersionCalls
 
 
 class Registry(VersionCalls):

@@ -10,10 +10,10 @@ from threading import RLock
 
 import attrs
 
+from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.language.prompts import PROMPT_TAG
-from mlquery.registry.checks import check_name, check_storable, check_version
-from mlquery.registry.entities import ModelVersion, RegisteredModel
+from mlquery.registry.validation import check_name, check_storable, check_version
 from mlquery.store.state import now
 
 

@@ -21,11 +21,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlquery.server import artifacts
-from mlquery.server.calls import Call, given_in_body, given_in_query
-from mlquery.server.errors import FAILURES, Failure, Refusal, answer_to
-from mlquery.server.guard import Guard
+from mlquery.server.endpoints import Call, given_in_body, given_in_query
+from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.routes import CallRoutes, call_table
 from mlquery.server.run_json import Json
+from mlquery.server.security import Guard
 from mlquery.server.service import Service
 
 MLFLOW_VERSION: Final = "3.17.2"
@@ -111,7 +111,7 @@ class Server:
         """Return the answer to a request that failed; what is no failure of the request is only logged in full."""
         if not isinstance(error, FAILURES):
             _logger.error("A request failed because of a mistake in mlquery", exc_info=error)
-            error = Refusal("mlquery made a mistake; the log of the server says more", "INTERNAL_ERROR", 500)
+            error = RequestError("mlquery made a mistake; the log of the server says more", "INTERNAL_ERROR", 500)
         return self.refused(error)
 
     def refused(self, error: Failure) -> Response:
@@ -132,10 +132,10 @@ class Server:
         if error.status_code == 405:
             return self._not_allowed(request.method, (error.headers or {}).get("Allow", ""))
         code = "ENDPOINT_NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
-        return self.refused(Refusal(f"There is no endpoint {request.scope['path']}", code, error.status_code))
+        return self.refused(RequestError(f"There is no endpoint {request.scope['path']}", code, error.status_code))
 
     def _not_allowed(self, method: str, allowed: str) -> Response:
-        response = self.refused(Refusal(f"The method {method} is not allowed here", "BAD_REQUEST", 405))
+        response = self.refused(RequestError(f"The method {method} is not allowed here", "BAD_REQUEST", 405))
         response.headers["Allow"] = allowed
         return response
 
@@ -166,7 +166,7 @@ class Server:
         try:
             run_id, path = query.get("run_id") or query.get("run_uuid") or "", query.get("path")
             if path is None:
-                raise Refusal("Request must specify path.")
+                raise RequestError("Request must specify path.")
             return Response(*_sent(artifacts.download_of_run(self.service, run_id, path)))
         except Exception as error:
             return self.failed(error)
@@ -176,12 +176,12 @@ class Server:
         query = request.query_params
         try:
             if not query.get("run_uuid"):
-                raise Refusal("Request must specify run_uuid.")
+                raise RequestError("Request must specify run_uuid.")
             if not query.get("path"):
-                raise Refusal("Request must specify path.")
+                raise RequestError("Request must specify path.")
             content = await self._file(request)
             if not content:
-                raise Refusal("Request must specify data.")
+                raise RequestError("Request must specify data.")
             artifacts.upload_to_run(self.service, query["run_uuid"], query["path"], content)
             return Response(media_type="application/json")
         except Exception as error:
@@ -193,7 +193,7 @@ class Server:
     async def no_multipart(self, request: Request) -> Response:
         """Say that files come and go in one piece, as MLflow's server does for a local folder."""
         what = _NO_MULTIPART if request.method == "POST" else _NO_MULTIPART.replace("upload", "download")
-        return self.refused(Refusal(what, "NOT_IMPLEMENTED"))
+        return self.refused(RequestError(what, "NOT_IMPLEMENTED"))
 
 
 class _Admission:
@@ -210,7 +210,7 @@ class _Admission:
         if scope["type"] == "http":
             try:
                 self.server.guard.admit(scope["method"], scope["path"], dict(scope["headers"]))
-            except Refusal as refusal:
+            except RequestError as refusal:
                 await self.server.refused(refusal)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

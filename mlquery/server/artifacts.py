@@ -17,13 +17,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mlquery.entities import FileInfo
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.server import wire
+from mlquery.server import proto_json as proto
 from mlquery.server.bodies import file_body
-from mlquery.server.calls import Call, a_text, needed
-from mlquery.server.errors import Refusal
+from mlquery.server.endpoints import Call, a_text, needed
+from mlquery.server.errors import RequestError
+from mlquery.server.proto_json import Given, Message
 from mlquery.server.runs import RUN_ID, RUN_UUID, run_id_of
 from mlquery.server.service import Service
-from mlquery.server.wire import Given, Message
 from mlquery.store import Store
 
 SCHEMES: Final = ("mlflow-artifacts", "mlquery-artifacts", "http", "https")
@@ -109,12 +109,12 @@ CALLS: Final = (
     Call(
         "GET",
         "artifacts/list",
-        Message((RUN_ID, RUN_UUID, wire.text("path"), wire.text("page_token"))),
+        Message((RUN_ID, RUN_UUID, proto.text("path"), proto.text("page_token"))),
         _list,
         {"run_id": (a_text, needed), "path": (a_text,), "page_token": (a_text,)},
     ),
 )
-PROXY_CALLS: Final = (Call("GET", "artifacts", Message((wire.text("path"),)), _list_all),)
+PROXY_CALLS: Final = (Call("GET", "artifacts", Message((proto.text("path"),)), _list_all),)
 
 
 # Files
@@ -124,7 +124,7 @@ def upload(service: Service, path: str, content: bytes) -> None:
     """Store a file."""
     path = safe_path(path)
     if path.endswith("/") or posixpath.basename(path) in ("", "."):
-        raise Refusal("Artifact path must include a filename (cannot end with '/').")
+        raise RequestError("Artifact path must include a filename (cannot end with '/').")
     store = service.store
     with store.lock:
         owner, inside = store.owner_of_artifact(path)
@@ -137,7 +137,7 @@ def download(service: Service, path: str) -> tuple[bytes, dict[str, str]]:
     store = service.store
     with store.lock:
         if listed(store, path) or store.owner_of_artifact(path)[1] == "":
-            raise Refusal(f"Artifact path refers to a directory, not a file: '{path}'")
+            raise RequestError(f"Artifact path refers to a directory, not a file: '{path}'")
         try:
             content = store.artifacts.read(*store.owner_of_artifact(path))
         except StoreError:
@@ -172,7 +172,7 @@ def delete(service: Service, path: str) -> None:
     with store.lock:
         owner, inside = store.owner_of_artifact(path)
         if not owner and not inside:
-            raise Refusal("Artifact path must name a file or a folder.")
+            raise RequestError("Artifact path must name a file or a folder.")
         store.artifacts.delete(owner, inside)
         if not owner:
             for below in _owners_below(store, inside):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlquery.entities import Experiment, FileInfo, Metric
+from mlquery.entities.logged_models import LoggedModel
 from mlquery.server.service import Service
-from mlquery.store.models import LoggedModel
 
 Body = dict[str, Any]
 Whole = Callable[[int], int | str]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mlquery.envelope import error_body, wording
+from mlquery.backend.error_bodies import error_body, wording
 from mlquery.errors import INVALID_PARAMETER_VALUE, QueryError, StoreError
 
 Answer = tuple[int, Any]
@@ -42,7 +42,7 @@ _CLASSES: Final = {
 }
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """A request that is refused before any call is made; `status` where the code does not say it all."""
 
     def __init__(self, message: str, error_code: str = INVALID_PARAMETER_VALUE, status: int | None = None) -> None:
@@ -52,7 +52,7 @@ class Refusal(Exception):
         self.status = status
 
 
-class NotThere(Exception):
+class MissingEndpointError(Exception):
     """A call that the endpoint of a dialect does not have; the answer has a status and no body."""
 
     def __init__(self, status: int) -> None:
@@ -60,13 +60,13 @@ class NotThere(Exception):
         self.status = status
 
 
-class Malformed(Refusal):
+class MalformedRequestError(RequestError):
     """A request whose fields do not fit their types, where the dialect does not read past that."""
 
 
-Worded = QueryError | StoreError | Refusal
-Failure = Worded | NotThere
-FAILURES: Final = (QueryError, StoreError, Refusal, NotThere)
+Worded = QueryError | StoreError | RequestError
+Failure = Worded | MissingEndpointError
+FAILURES: Final = (QueryError, StoreError, RequestError, MissingEndpointError)
 """What a request can end with; anything else is a mistake of this package."""
 
 
@@ -78,12 +78,12 @@ def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
         service: How the endpoint of the dialect answers; empty for the answers of MLflow's own server.
         time: The time in ms UTC.
     """
-    if isinstance(error, NotThere):
+    if isinstance(error, MissingEndpointError):
         return error.status, None
     status = getattr(error, "status", None) or _STATUSES.get(error.error_code, 400)
     if service:
         message, _ = wording(error)
-        is_malformed = isinstance(error, Malformed)
+        is_malformed = isinstance(error, MalformedRequestError)
         return status, error_body(message, error.error_code, service["component"], time, status, is_malformed)
     return status, _plain(error)
 

@@ -10,15 +10,15 @@ from urllib.parse import unquote, urlsplit
 
 from mlquery.entities import ExperimentTag, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.search import search_experiments
-from mlquery.server import wire
+from mlquery.query.search import search_experiments
+from mlquery.server import proto_json as proto
 from mlquery.server.bodies import experiment_body
-from mlquery.server.calls import Call, a_list, a_text, a_whole, needed
+from mlquery.server.endpoints import Call, a_list, a_text, a_whole, needed
+from mlquery.server.proto_json import Given, Message
 from mlquery.server.service import Service
-from mlquery.server.wire import Given, Message
 
 VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
-TAGS: Final = wire.parts("tags", wire.text("key"), wire.text("value"))
+TAGS: Final = proto.parts("tags", proto.text("key"), proto.text("value"))
 _EXPERIMENT_ID: Final = {"experiment_id": (needed, a_text)}
 
 
@@ -61,7 +61,7 @@ def _search(service: Service, given: Given) -> Any:
         given["order_by"],
         given["page_token"] or None,
         dialect=service.dialect,
-        heed=service.heed,
+        on_warning=service.on_warning,
     )
     body: dict[str, Any] = {"experiments": [experiment_body(service, one) for one in found]} if found else {}
     return body | {"next_page_token": found.token} if found.token else body
@@ -72,7 +72,9 @@ def _list(service: Service, given: Given) -> Any:
     body: list[Any] = []
     token: str | None = None
     while token is not None or not body:
-        found = search_experiments(service.store, view, 1000, page_token=token, dialect=service.dialect, heed=_no_one)
+        found = search_experiments(
+            service.store, view, 1000, page_token=token, dialect=service.dialect, on_warning=_no_one
+        )
         body += [experiment_body(service, one) for one in found]
         token = found.token
         if token is None:
@@ -114,14 +116,14 @@ def _delete_tag(service: Service, given: Given) -> Any:
     return {}
 
 
-_ID: Final = wire.text("experiment_id")
+_ID: Final = proto.text("experiment_id")
 _SEARCH: Final = Message(
     (
-        wire.int64("max_results"),
-        wire.text("page_token"),
-        wire.text("filter"),
-        wire.text("order_by", many=True),
-        wire.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),
+        proto.int64("max_results"),
+        proto.text("page_token"),
+        proto.text("filter"),
+        proto.text("order_by", many=True),
+        proto.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),
     )
 )
 _SEARCH_RULES: Final = {
@@ -136,7 +138,7 @@ CALLS: Final = (
     Call(
         "POST",
         "experiments/create",
-        Message((wire.text("name"), wire.text("artifact_location"), TAGS)),
+        Message((proto.text("name"), proto.text("artifact_location"), TAGS)),
         _create,
         {"name": (needed, a_text), "artifact_location": (a_text,), "tags": (a_list,)},
     ),
@@ -144,33 +146,33 @@ CALLS: Final = (
     Call(
         "GET",
         "experiments/get-by-name",
-        Message((wire.text("experiment_name"),)),
+        Message((proto.text("experiment_name"),)),
         _get_by_name,
         {"experiment_name": (needed, a_text)},
     ),
     Call("GET", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
     Call("POST", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
-    Call("GET", "experiments/list", Message((wire.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),)), _list),
+    Call("GET", "experiments/list", Message((proto.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),)), _list),
     Call("POST", "experiments/delete", Message((_ID,)), _delete, _EXPERIMENT_ID),
     Call("POST", "experiments/restore", Message((_ID,)), _restore, _EXPERIMENT_ID),
     Call(
         "POST",
         "experiments/update",
-        Message((_ID, wire.text("new_name"))),
+        Message((_ID, proto.text("new_name"))),
         _update,
         {**_EXPERIMENT_ID, "new_name": (a_text, needed)},
     ),
     Call(
         "POST",
         "experiments/set-experiment-tag",
-        Message((_ID, wire.text("key"), wire.text("value"))),
+        Message((_ID, proto.text("key"), proto.text("value"))),
         _set_tag,
         {**_EXPERIMENT_ID, "key": (needed, a_text), "value": (a_text,)},
     ),
     Call(
         "POST",
         "experiments/delete-experiment-tag",
-        Message((_ID, wire.text("key"))),
+        Message((_ID, proto.text("key"))),
         _delete_tag,
         {**_EXPERIMENT_ID, "key": (needed, a_text)},
     ),

@@ -10,14 +10,14 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import Param, RunTag
-from mlquery.model_search import search_logged_models
-from mlquery.server import wire
+from mlquery.query.logged_models import search_logged_models
+from mlquery.server import proto_json as proto
 from mlquery.server.artifacts import listed_below, safe_path
 from mlquery.server.bodies import file_body, model_body
-from mlquery.server.calls import Call, a_list, a_text, a_whole, needed, texts
+from mlquery.server.endpoints import Call, a_list, a_text, a_whole, needed, texts
 from mlquery.server.experiments import TAGS
+from mlquery.server.proto_json import Given, Message
 from mlquery.server.service import Service
-from mlquery.server.wire import Given, Message
 
 STATUSES: Final = {
     "LOGGED_MODEL_STATUS_UNSPECIFIED": 0,
@@ -107,16 +107,16 @@ def _artifacts(service: Service, given: Given) -> Any:
     return ({"files": files} if files else {}) | {"root_uri": location}
 
 
-_ID: Final = wire.text("model_id")
-_DATASET: Final = (wire.text("dataset_name"), wire.text("dataset_digest"))
-_PARAMS: Final = wire.parts("params", wire.text("key"), wire.text("value"))
+_ID: Final = proto.text("model_id")
+_DATASET: Final = (proto.text("dataset_name"), proto.text("dataset_digest"))
+_PARAMS: Final = proto.parts("params", proto.text("key"), proto.text("value"))
 
 _CALLS: Final = (
     Call(
         "POST",
         "logged-models",
         Message(
-            (*map(wire.text, ("experiment_id", "name", "model_type", "source_run_id")), _PARAMS, TAGS),
+            (*map(proto.text, ("experiment_id", "name", "model_type", "source_run_id")), _PARAMS, TAGS),
         ),
         _create,
         {
@@ -128,11 +128,11 @@ _CALLS: Final = (
             "tags": (a_list,),
         },
     ),
-    Call("GET", "logged-models/{model_id}", Message((_ID, wire.flag("allow_deleted"))), _get),
+    Call("GET", "logged-models/{model_id}", Message((_ID, proto.flag("allow_deleted"))), _get),
     Call(
         "PATCH",
         "logged-models/{model_id}",
-        Message((_ID, wire.choice("status", STATUSES, 0))),
+        Message((_ID, proto.choice("status", STATUSES, 0))),
         _finalize,
         {"model_id": (a_text, needed), "status": (a_whole, needed)},
     ),
@@ -142,12 +142,12 @@ _CALLS: Final = (
         "logged-models/search",
         Message(
             (
-                wire.text("experiment_ids", many=True),
-                wire.text("filter"),
-                wire.parts("datasets", *_DATASET),
-                wire.int32("max_results", 50),
-                wire.parts("order_by", wire.text("field_name"), wire.flag("ascending", True), *_DATASET),
-                wire.text("page_token"),
+                proto.text("experiment_ids", many=True),
+                proto.text("filter"),
+                proto.parts("datasets", *_DATASET),
+                proto.int32("max_results", 50),
+                proto.parts("order_by", proto.text("field_name"), proto.flag("ascending", True), *_DATASET),
+                proto.text("page_token"),
             )
         ),
         _search,
@@ -161,7 +161,7 @@ _CALLS: Final = (
         },
     ),
     Call("PATCH", "logged-models/{model_id}/tags", Message((_ID, TAGS)), _set_tags, {"tags": (a_list,)}),
-    Call("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message((_ID, wire.text("tag_key"))), _delete_tag),
+    Call("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message((_ID, proto.text("tag_key"))), _delete_tag),
     Call(
         "POST",
         "logged-models/{model_id}/params",
@@ -172,7 +172,7 @@ _CALLS: Final = (
     Call(
         "GET",
         "logged-models/{model_id}/artifacts/directories",
-        Message((_ID, wire.text("artifact_directory_path"), wire.text("page_token"))),
+        Message((_ID, proto.text("artifact_directory_path"), proto.text("page_token"))),
         _artifacts,
         {"artifact_directory_path": (a_text,)},
     ),

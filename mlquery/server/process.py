@@ -12,7 +12,7 @@ import uvicorn
 
 from mlquery import __version__
 from mlquery.server.app import create_app
-from mlquery.server.guard import Guard
+from mlquery.server.security import Guard
 from mlquery.server.service import Service
 
 LOOPBACK: Final = "127.0.0.1"

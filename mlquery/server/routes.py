@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
-from mlquery.server import artifacts, data, experiments, models, runs
-from mlquery.server.calls import Call
+from mlquery.server import artifacts, experiments, metrics_params_tags, models, runs
+from mlquery.server.endpoints import Call
 from mlquery.server.service import Service
 
 Table = dict[str, dict[str, Call]]
@@ -20,7 +20,7 @@ Table = dict[str, dict[str, Call]]
 
 Answer = Callable[[Call, dict[str, str], Scope, Receive], Awaitable[Response]]
 
-_TRACKING: Final = (*experiments.CALLS, *runs.CALLS, *data.CALLS, *artifacts.CALLS, *models.CALLS)
+_TRACKING: Final = (*experiments.CALLS, *runs.CALLS, *metrics_params_tags.CALLS, *artifacts.CALLS, *models.CALLS)
 
 
 def call_table(prefixes: Iterable[str], service: Service) -> Table:
@@ -30,7 +30,7 @@ def call_table(prefixes: Iterable[str], service: Service) -> Table:
         _add(table, f"{prefix}/mlflow", _TRACKING)
         _add(table, f"{prefix}/mlflow-artifacts", artifacts.PROXY_CALLS)
         if service.answers.get("asynchronous"):
-            _add(table, f"{prefix}/preview/mlflow", data.ASYNC_CALLS)
+            _add(table, f"{prefix}/preview/mlflow", metrics_params_tags.ASYNC_CALLS)
     return table
 
 

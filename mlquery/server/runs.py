@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from mlquery.client.roots import ROOT, root_of
+from mlquery.backend.nesting import ROOT, root_of
 from mlquery.entities import Dataset, DatasetInput, InputTag, RunTag, ViewType
-from mlquery.search import search_rows
-from mlquery.server import wire
-from mlquery.server.calls import Call, Rule, a_list, a_text, a_whole, between, needed, texts
+from mlquery.query.search import search_rows
+from mlquery.server import proto_json as proto
+from mlquery.server.endpoints import Call, Rule, a_list, a_text, a_whole, between, needed, texts
 from mlquery.server.experiments import TAGS, VIEWS
+from mlquery.server.proto_json import Given, Message
 from mlquery.server.run_json import Json, info_of_id, new_run, run_of_id, runs_of_rows
 from mlquery.server.service import Service
-from mlquery.server.wire import Given, Message
 
 STATUSES: Final = {"RUNNING": 1, "SCHEDULED": 2, "FINISHED": 3, "FAILED": 4, "KILLED": 5}
-RUN_ID: Final = wire.text("run_id")
-RUN_UUID: Final = wire.text("run_uuid")
+RUN_ID: Final = proto.text("run_id")
+RUN_UUID: Final = proto.text("run_uuid")
 RUN_RULE: Final[dict[str, tuple[Rule, ...]]] = {"run_id": (needed, a_text)}
 _USER: Final = "mlflow.user"
 
@@ -65,7 +65,7 @@ def _search(service: Service, given: Given) -> Any:
             given["order_by"],
             given["page_token"] or None,
             dialect=service.dialect,
-            heed=service.heed,
+            on_warning=service.on_warning,
         )
         found = f'"runs":[{",".join(runs_of_rows(service, rows))}]' if len(rows) else ""
     return Json(f'{{{found},"next_page_token":{json.dumps(token)}}}' if token else f"{{{found}}}")
@@ -122,10 +122,10 @@ def _outputs(service: Service, given: Given) -> Any:
     return {}
 
 
-_DATASETS: Final = wire.parts(
+_DATASETS: Final = proto.parts(
     "datasets",
     TAGS,
-    wire.part("dataset", *map(wire.text, ("name", "digest", "source_type", "source", "schema", "profile"))),
+    proto.part("dataset", *map(proto.text, ("name", "digest", "source_type", "source", "schema", "profile"))),
 )
 
 CALLS: Final = (
@@ -134,10 +134,10 @@ CALLS: Final = (
         "runs/create",
         Message(
             (
-                wire.text("experiment_id"),
-                wire.text("user_id"),
-                wire.text("run_name"),
-                wire.int64("start_time"),
+                proto.text("experiment_id"),
+                proto.text("user_id"),
+                proto.text("run_name"),
+                proto.int64("start_time"),
                 TAGS,
             )
         ),
@@ -150,12 +150,12 @@ CALLS: Final = (
         "runs/search",
         Message(
             (
-                wire.text("experiment_ids", many=True),
-                wire.text("filter"),
-                wire.choice("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
-                wire.int32("max_results", 1000),
-                wire.text("order_by", many=True),
-                wire.text("page_token"),
+                proto.text("experiment_ids", many=True),
+                proto.text("filter"),
+                proto.choice("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
+                proto.int32("max_results", 1000),
+                proto.text("order_by", many=True),
+                proto.text("page_token"),
             )
         ),
         _search,
@@ -173,9 +173,9 @@ CALLS: Final = (
             (
                 RUN_ID,
                 RUN_UUID,
-                wire.choice("status", STATUSES, 1),
-                wire.int64("end_time"),
-                wire.text("run_name"),
+                proto.choice("status", STATUSES, 1),
+                proto.int64("end_time"),
+                proto.text("run_name"),
             )
         ),
         _update,
@@ -186,14 +186,14 @@ CALLS: Final = (
     Call(
         "POST",
         "runs/log-inputs",
-        Message((RUN_ID, _DATASETS, wire.parts("models", wire.text("model_id")))),
+        Message((RUN_ID, _DATASETS, proto.parts("models", proto.text("model_id")))),
         _log_inputs,
         {**RUN_RULE, "datasets": (a_list,), "models": (a_list,)},
     ),
     Call(
         "POST",
         "runs/outputs",
-        Message((RUN_ID, wire.parts("models", wire.text("model_id"), wire.int64("step")))),
+        Message((RUN_ID, proto.parts("models", proto.text("model_id"), proto.int64("step")))),
         _outputs,
         {**RUN_RULE, "models": (needed, a_list)},
         "logged_models",

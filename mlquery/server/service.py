@@ -12,7 +12,7 @@ import attrs
 
 from mlquery.errors import Diagnostic
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
-from mlquery.server.errors import NotThere
+from mlquery.server.errors import MissingEndpointError
 from mlquery.store import Store
 from mlquery.store.limits import Limits
 
@@ -53,7 +53,7 @@ class Service:
         """Go back to the contents that the server was started with."""
         self.store = self._initial.clone()
 
-    def heed(self, found: Iterable[Diagnostic]) -> None:
+    def on_warning(self, found: Iterable[Diagnostic]) -> None:
         """Keep the warnings of a query, to be sent along with the answer."""
         self.heeded += [f"{one.argument}: {one.message}  [{one.feature}]" for one in found]
 
@@ -61,11 +61,11 @@ class Service:
         """Refuse a call of a family that the endpoint of the dialect does not have.
 
         Raises:
-            NotThere: with the HTTP status that the endpoint answers with.
+            MissingEndpointError: with the HTTP status that the endpoint answers with.
         """
         status = self._missing.get(family)
         if status is not None:
-            raise NotThere(status)
+            raise MissingEndpointError(status)
 
     def require_call(self, call: str, entity: str) -> None:
         """Refuse a call that the dialect does not support; warn of one that no source speaks of.

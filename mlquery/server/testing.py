@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mlquery.client import Client
-    from mlquery.server.guard import Guard
+    from mlquery.server.security import Guard
     from mlquery.server.service import Service
     from mlquery.store import Store
 

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunInfo, RunInputs
 from mlquery.store.cells import Cells
-from mlquery.store.checks import Point
 from mlquery.store.columns import TextCells, TextColumn
+from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
-from mlquery.store.makers import make_data, make_info, make_run
 from mlquery.store.order import Rows
-from mlquery.store.records import metric_records, text_records, texts_of, times_of
+from mlquery.store.row_dicts import metric_records, text_records, texts_of, times_of
 from mlquery.store.table import STAGES, Columns, Table, texts_at
+from mlquery.store.validation import Point
 
 RUN_NAME = "mlflow.runName"
 

@@ -11,8 +11,8 @@ from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, Sto
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
 from mlquery.store.faults import FaultCalls, Faults
-from mlquery.store.kept import KeptResults
 from mlquery.store.names import Names
+from mlquery.store.result_cache import KeptResults
 from mlquery.store.run_table import RunTable
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlquery.entities import Experiment
-from mlquery.store.load_calls import LoadCalls
-from mlquery.store.models_calls import ModelCalls
+from mlquery.store.loading import LoadCalls
+from mlquery.store.logged_models import ModelCalls
 from mlquery.store.names import Names
 
 

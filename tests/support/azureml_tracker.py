@@ -20,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from azureml.mlflow._internal.service_context_loader import _AzureMLServiceContextLoader
 from azureml.mlflow._internal.utils import ServiceContext
 
+from mlquery.durable.opening import open as open_store
+from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
-from mlquery.tracker import DoesNotFit, DurableStore, pull, push
-from mlquery.tracker import open as open_store
+from mlquery.sync.pulling import pull
+from mlquery.sync.pushing import LimitViolationError, push
 
 SCOPE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 
@@ -67,7 +69,7 @@ def main(host: str, folder: str) -> None:
         fill(store)
         try:
             push(store, uri)
-        except DoesNotFit as error:
+        except LimitViolationError as error:
             seen["unfit"] = [str(part).partition(": ")[2] for part in error.parts]
         pulled = pull(back, uri)
         seen["before"] = pulled.new_runs

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import attrs
 
-from mlquery import search
 from mlquery.conformance.inprocess import Sessions, answer
 from mlquery.conformance.suite import Case, Suite
 from mlquery.language.features import Cell, Feature, Use
 from mlquery.language.matrix import Dialect, Matrix, Verdict
+from mlquery.query import search
 
 Place = tuple[str, str, int | None]
 """A feature, a dialect, and the number of the exception of the cell; None for the cell itself."""

@@ -13,8 +13,8 @@ import sys
 import time
 from itertools import count
 
+from mlquery.durable.opening import open as open_store
 from mlquery.entities import Metric, Param, RunTag
-from mlquery.tracker import open as open_store
 
 POINTS_OF_A_BATCH = 25
 

@@ -1,0 +1,1 @@
+"""The emulated service: a store and a registry that answer every call in one dialect, through whichever door."""

@@ -1,0 +1,232 @@
+"""Ask an implementation what a case asks, and compare its answer with what the case expects.
+
+The implementation is a `Session`: a client with the methods of `MlflowClient`, on one store. Which implementation it is
+and what a dialect means are not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from mlquery.conformance.suite import Case, Expectation, Problem, Row, Table, Tied
+
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+_MOST_PAGES = 100
+CALL_WORDS = {"call", "as", "fails", "returns", "times"}
+"""What a table of `calls` says beside the arguments of the call."""
+
+
+class MismatchError(Exception):
+    """A call did not do what the case says of it."""
+
+
+class Named(Protocol):
+    """Where `ids` holds the id of everything that a case can name (`run.x`, `experiment.x` …)."""
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """Return the ids by name."""
+
+
+class Session(Protocol):
+    """One implementation with one store in it. `ids` holds the id of everything that a case can name."""
+
+    ids: dict[str, str]
+
+    @property
+    def client(self) -> Any:
+        """The client that makes the calls."""
+
+    @property
+    def entities(self) -> Any:
+        """Where the client's entities are."""
+
+    def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
+        """Return the ids on one page of the case's search, and the token of the next page."""
+
+    def problems(self, error: Exception) -> tuple[Problem, ...]:
+        """Return what a refusal says; anything but a refusal is raised again."""
+
+
+@attrs.frozen
+class Answer:
+    """What an implementation said: pages of rows, by the names of the case, or problems; and what it warned of."""
+
+    pages: tuple[tuple[str, ...], ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warns: tuple[str, ...] = ()
+
+
+def ask(case: Case, session: Session) -> Answer:
+    """Make the calls of a case, then search as it says."""
+    try:
+        for call in case.calls:
+            _perform(call, session)
+        pages = tuple(_pages(case, session))
+    except MismatchError:
+        raise
+    except Exception as error:
+        return Answer(problems=session.problems(error))
+    of_entity = f"{case.entity}."
+    names = {
+        identifier: key.removeprefix(of_entity) for key, identifier in session.ids.items() if key.startswith(of_entity)
+    }
+    return Answer(tuple(tuple(names.get(i, f"unknown {i}") for i in page) for page in pages))
+
+
+def filled(text: str, ids: Mapping[str, str], number: int = 0) -> str:
+    """Return a text with `${run.x}` and `${experiment.x}` as ids and `${n}` as the number of the repetition."""
+    return _PLACEHOLDER.sub(lambda m: str(number) if m[1] == "n" else ids[m[1]], text)
+
+
+def _pages(case: Case, session: Session) -> Iterator[list[str]]:
+    text = filled(case.filter, session.ids)
+    known = [identifier for key, identifier in session.ids.items() if key.startswith("experiment.")]
+    ids = known if case.experiment_ids is None else [filled(i, session.ids) for i in case.experiment_ids]
+    token = case.page_token
+    for _ in range(_MOST_PAGES):
+        page, token = session.page(case, text, ids, token)
+        yield page
+        if not (case.walk and token):
+            return
+    raise MismatchError("the pages do not end")
+
+
+def _perform(call: Table, session: Session) -> None:
+    arguments = {key: value for key, value in call.items() if key not in CALL_WORDS}
+    for number in range(1, call.get("times", 1) + 1):
+        ready = {key: _ready(value, session, number) for key, value in arguments.items()}
+        if call["call"] == "log_batch":
+            ready = _batch(session.entities, **ready)
+        if "fails" in call:
+            _fail(call, ready, session)
+            continue
+        result = getattr(session.client, call["call"])(**ready)
+        if "returns" in call and _plain(result) != _ready(call["returns"], session, number):
+            raise MismatchError(f"{call['call']} returned {_plain(result)}")
+        if "as" in call:
+            session.ids[call["as"]] = _id_of(result)
+
+
+def _fail(call: Table, arguments: Mapping[str, Any], session: Session) -> None:
+    try:
+        getattr(session.client, call["call"])(**arguments)
+    except Exception as error:
+        code = session.problems(error)[0].error_code
+        if code != call["fails"]:
+            raise MismatchError(f"{call['call']} failed with {code}, not with {call['fails']}") from error
+        return
+    raise MismatchError(f"{call['call']} did not fail with {call['fails']}")
+
+
+def _id_of(result: Any) -> str:
+    if hasattr(result, "latest_versions"):
+        return str(result.name)
+    if hasattr(result, "version"):
+        return f"{result.name}/{result.version}"
+    identifier: str = result if isinstance(result, str) else getattr(result, "experiment_id", "") or result.info.run_id
+    return identifier
+
+
+def _plain(result: Any) -> Any:
+    """Return what a case can say of a result: names of experiments, data of runs, values of points, paths of files."""
+    if isinstance(result, list):
+        return [_plain(part) for part in result]
+    if hasattr(result, "data"):
+        return {"metrics": result.data.metrics, "params": result.data.params}
+    for attribute in ("value", "path", "name"):
+        if hasattr(result, attribute):
+            return getattr(result, attribute)
+    return result
+
+
+def _ready(value: Any, session: Session, number: int) -> Any:
+    match value:
+        case str():
+            return filled(value, session.ids, number)
+        case list():
+            return [_ready(part, session, number) for part in value]
+        case dict():
+            return {key: _ready(part, session, number) for key, part in value.items()}
+    return value
+
+
+def _batch(
+    entities: Any,
+    run_id: str,
+    metrics: Iterable[tuple[str, float]] = (),
+    points: Mapping[str, int] | None = None,
+    params: Iterable[tuple[str, str]] = (),
+    tags: Iterable[tuple[str, str]] = (),
+) -> dict[str, Any]:
+    """Return the arguments of `log_batch`; `points` says how many points a metric gets, at steps 0, 1 and so on."""
+    logged = [entities.Metric(key, value, 1, 0) for key, value in metrics]
+    logged += [entities.Metric(k, float(step), 1, step) for k, count in (points or {}).items() for step in range(count)]
+    return {
+        "run_id": run_id,
+        "metrics": logged,
+        "params": [entities.Param(key, value) for key, value in params],
+        "tags": [entities.RunTag(key, value) for key, value in tags],
+    }
+
+
+def disagreements(case: Case, expected: Expectation, answer: Answer, session: Session) -> list[str]:
+    """Return every way in which an answer, with all its details, is not the expected one."""
+    found = outcome_disagreements(case, expected, answer, session)
+    given = tuple(without_span_of_ids(problem, case) for problem in answer.problems)
+    if not found and expected.problems != given:
+        found = [f"expected {_listed(expected.problems)}, not {_listed(given)}"]
+    if expected.warns != answer.warns:
+        found.append(f"expected warnings of {_listed(expected.warns)}, not {_listed(answer.warns)}")
+    return found
+
+
+def without_span_of_ids(problem: Problem, case: Case) -> Problem:
+    """Return a problem without its span where that depends on how long an id is."""
+    first = case.filter.find("${")
+    if problem.argument != "filter_string" or first < 0 or problem.span is None or problem.span[1] <= first:
+        return problem
+    return attrs.evolve(problem, span=None)
+
+
+def outcome_disagreements(case: Case, expected: Expectation, answer: Answer, session: Named) -> list[str]:
+    """Return how an answer differs in rows, order, acceptance or error code; other details are left aside."""
+    wanted, given = (problems[:1] for problems in (expected.problems, answer.problems))
+    if wanted or given:
+        codes = [_listed(p.error_code for p in problems) for problems in (wanted, given)]
+        return [] if codes[0] == codes[1] else [f"expected error {codes[0]}, not {codes[1]} {list(answer.pages) or ''}"]
+    if expected.pages is not None:
+        pages = tuple(_names(page, case, session) for page in expected.pages)
+        return [] if pages == answer.pages else [f"expected pages {_listed(pages)}, not {_listed(answer.pages)}"]
+    rows, found = _names(expected.rows or (), case, session), tuple(row for page in answer.pages for row in page)
+    if rows != found:
+        return [f"expected rows {_listed(rows)}, not {_listed(found)}"]
+    is_even = all(len(page) == case.max_results for page in answer.pages[:-1])
+    return [] if is_even else [f"pages of {_listed(map(len, answer.pages))} rows, not of {case.max_results}"]
+
+
+def _names(rows: Sequence[Row], case: Case, session: Named) -> tuple[str, ...]:
+    names: list[str] = []
+    for row in rows:
+        names += [row] if isinstance(row, str) else _in_order_of_ids(row, case, session)
+    return tuple(names)
+
+
+def _in_order_of_ids(tied: Tied, case: Case, session: Named) -> list[str]:
+    def rank(name: str) -> tuple[int, str]:
+        return rank_of_id(session.ids[f"{case.entity}.{name}"])
+
+    return sorted(tied.names, key=rank, reverse=tied.descending)
+
+
+def rank_of_id(identifier: str) -> tuple[int, str]:
+    """Return what ids of one kind are sorted by: their number, or their text."""
+    return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
+
+
+def _listed(things: Iterable[Any]) -> str:
+    return ", ".join(map(str, things)) or "nothing"

@@ -1,0 +1,160 @@
+"""Write what a target does as a new column of the support matrix: cells, and the answers that no cell explains.
+
+A cell is what explains the target's answers best. mlquery is asked, under the conditions of the target, every case that
+exercises a line of the matrix, once with "yes" in the cell and once with "no"; the one with which more of the answers
+are those of the target is written. Where both explain as many, the cell stays what the dialect asked about declares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from mlquery.conformance.execution import Answer
+from mlquery.conformance.report import Report
+from mlquery.conformance.runner import Runner
+from mlquery.conformance.suite import Case, Row, Tied
+from mlquery.language.features import State
+from mlquery.language.matrix import MATRIX, Dialect, Matrix
+
+_STATES: tuple[State, ...] = ("yes", "no")
+
+
+@attrs.define
+class Column:
+    """The cells found so far: the matrix in which they stand, in the column of the dialect asked about.
+
+    `exercised` holds the cases behind each line of the matrix, of those that the target answered.
+    """
+
+    runner: Runner
+    matrix: Matrix = MATRIX
+    exercised: dict[str, list[Case]] = attrs.field(factory=dict)
+    _agreeing: dict[str, bool] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Sort the cases by the lines of the matrix."""
+        for feature in self.matrix.features:
+            cases = [case for case in self.answered if feature.id in case.features]
+            if cases:
+                self.exercised[feature.id] = cases
+
+    @property
+    def answered(self) -> list[Case]:
+        """Return the cases that the target answered."""
+        return [case for case in self.runner.suite.cases if case.id in self.runner.answers]
+
+    @property
+    def states(self) -> dict[str, State]:
+        """Return the state of each cell that was exercised."""
+        name = self.runner.dialect.name
+        return {feature: self.matrix.feature(feature).cells[name].state for feature in self.exercised}
+
+    def fit(self) -> None:
+        """Change, again and again, the cell that explains the most answers more, until none explains any more."""
+        while True:
+            gain, matrix = max(self._changes(), key=lambda change: change[0], default=(0, self.matrix))
+            if gain <= 0:
+                return
+            self.matrix = matrix
+            self._agreeing.clear()
+
+    def _changes(self) -> Iterator[tuple[int, Matrix]]:
+        """Yield how many answers more another state of each cell explains, and the matrix that has it."""
+        name = self.runner.dialect.name
+        for feature, cases in self.exercised.items():
+            explained = sum(map(self.explains, cases))
+            cell = self.matrix.feature(feature).cells[name]
+            for state in _STATES if explained < len(cases) else ():
+                if state != cell.state:
+                    matrix = self.matrix.with_cell(feature, name, attrs.evolve(cell, state=state))
+                    dialect = _with_data(matrix.dialect(name))
+                    yield sum(self._agrees(case, dialect) for case in cases) - explained, matrix
+
+    def explains(self, case: Case) -> bool:
+        """Tell whether the cells give the target's answer to a case."""
+        if case.id not in self._agreeing:
+            dialect = _with_data(self.matrix.dialect(self.runner.dialect.name))
+            self._agreeing[case.id] = self._agrees(case, dialect)
+        return self._agreeing[case.id]
+
+    def _agrees(self, case: Case, dialect: Dialect) -> bool:
+        try:
+            answer, _ = self.runner.rehearsals.answer(case, dialect, self.runner.conditions(case))
+        except Exception:  # a refusal in the middle of a call that the case counts on
+            return False
+        return _gist(case, answer) == _gist(case, self.runner.answers[case.id])
+
+
+def _with_data(dialect: Dialect) -> Dialect:
+    """Give a dialect the data that its behaviours would need, that of the first dialect that has any."""
+    columns = MATRIX.dialects.values()
+    return attrs.evolve(
+        dialect,
+        job_statuses=dialect.job_statuses or next(column.job_statuses for column in columns if column.job_statuses),
+        write_limits=dialect.write_limits or next(column.write_limits for column in columns if column.write_limits),
+    )
+
+
+def _gist(case: Case, answer: Answer) -> object:
+    """Return what is compared of an answer; rows that only ids put in order may stand in any."""
+    if answer.problems:
+        return answer.problems[0].error_code
+    expected = case.expect.values()
+    if any(isinstance(row, Tied) for wanted in expected for row in _rows(wanted.rows, wanted.pages)):
+        return tuple(sorted(row for page in answer.pages for row in page))
+    return answer.pages
+
+
+def _rows(rows: Iterable[Row] | None, pages: Iterable[Iterable[Row]] | None) -> Iterator[Row]:
+    yield from rows or ()
+    for page in pages or ():
+        yield from page
+
+
+def recorded(runner: Runner, report: Report) -> str:
+    """Return the column of a target as TOML, which `conformance/README.md` describes."""
+    column = Column(runner)
+    column.fit()
+    return "\n".join([*_head(report), "", *_cells(column), "", *_answers(column)]).rstrip("\n") + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    name = report.product.lower().replace(" ", "-")
+    yield f"# What {report.product} {report.version} answered to {len(report.rows)} cases of the suite {report.suite}."
+    yield f"[dialect.{_quoted(name)}]"
+    yield f"base = {_quoted(report.dialect)}"
+    yield f"title = {_quoted(f'{report.product} {report.version}'.strip())}"
+    yield f"summary = {_quoted(f'Recorded from {report.target}.')}"
+    yield f'defaults = {{ source = {_quoted(name)}, date = {_quoted(report.date[:10])}, confidence = "measured" }}'
+
+
+def _cells(column: Column) -> Iterator[str]:
+    name = column.runner.dialect.name
+    yield "[cells]"
+    for feature, state in column.states.items():
+        declared = MATRIX.feature(feature).cells[name].state
+        yield f"{_quoted(feature)} = {_quoted(state)}" + (f"  # {name}: {declared}" if state != declared else "")
+
+
+def _answers(column: Column) -> Iterator[str]:
+    """Yield the answers that no cell explains."""
+    for case in column.answered:
+        if not column.explains(case):
+            answer = column.runner.answers[case.id]
+            yield f"[answers.{_quoted(case.id)}]"
+            if answer.problems:
+                yield f"error = {{ error_code = {_quoted(answer.problems[0].error_code)} }}"
+            else:
+                pages = answer.pages if case.walk else answer.pages[:1]
+                yield f"pages = [{', '.join(f'[{_listed(page)}]' for page in pages)}]"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(_quoted, names))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,256 @@
+"""The journal: numbered entries in an SQLite file in write-ahead mode, for several processes, one transaction a call.
+
+It must not know what entries mean. Every error leaves here as a `JournalError`.
+
+**Source**: https://sqlite.org/wal.html (who may read and write when, what is durable when), https://sqlite.org/uri.html
+(mode, immutable).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+from urllib.parse import quote
+
+from mlquery.durable.entries import STORE, Entry, Identity, checksum, identity_of
+from mlquery.durable.errors import JournalError, damaged, of_sqlite
+from mlquery.durable.high_water_mark import Mark
+
+NAME: Final = "journal.db"
+Durability = Literal["commit", "fast"]
+R = TypeVar("R")
+
+PAGE_SIZE: Final = 4096
+_APPLICATION: Final = 0x6D6C7131  # "mlq1", where `file` looks for the kind of an SQLite database
+_BUSY_SECONDS: Final = 60.0
+# What SQLite makes sure of in write-ahead mode: FULL syncs at each commit, NORMAL before the log is moved to the file.
+_SYNCHRONOUS: Final = {"commit": "FULL", "fast": "NORMAL"}
+_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, sqlite3.Warning, OverflowError)
+_SELECT: Final = "SELECT seq, call, body, crc FROM entries WHERE seq > ? ORDER BY seq"
+_INSERT: Final = "INSERT INTO entries (seq, call, body, crc) VALUES (?, ?, ?, ?)"
+_TABLE: Final = (
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, call TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
+)
+
+
+class Journal:
+    """An open journal. Not for several threads at once; the store's lock sees to that.
+
+    Args:
+        folder: The folder of the store.
+        durability: When entries are synced: "commit" or "fast".
+        read_only: Whether nothing may be written, not even beside the file.
+
+    Attributes:
+        seq: The number of the last entry that was read or written here; -1 for none.
+    """
+
+    def __init__(self, folder: Path, durability: Durability, read_only: bool) -> None:
+        self.folder, self.durability, self.read_only = folder, durability, read_only
+        self.path = folder / NAME
+        self.shown = os.fspath(folder)
+        self.seq = -1
+        self.identity: Identity | None = None
+        self.mark = Mark(folder, read_only)
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._new = 0
+        try:
+            self._connection = self._guarded(self._connected)
+        except BaseException:
+            self.mark.close()
+            raise
+
+    # Reading
+
+    def require_identity(self) -> Identity | None:
+        """Return what entry 0 says the store is, None if there is no entry; raise if it is not for this version."""
+        if not self._guarded(self._has_table):
+            return None
+        (version,) = self._guarded(lambda: self._connection.execute("PRAGMA user_version").fetchone())
+        first = self._guarded(lambda: self._connection.execute(f"{_SELECT} LIMIT 1", (-1,)).fetchone())
+        if first is None or first[:2] != (0, STORE):
+            raise damaged(self.shown, "the first entry of its journal is missing")
+        content = self._checked(*first).content()
+        if content["format_version"] != version:
+            raise damaged(self.shown, "its journal contradicts itself about its format")
+        if version > 1:
+            raise JournalError(
+                self.shown,
+                f"was made by a newer version of mlquery (format {version}; this one reads formats up to 1): "
+                "upgrade mlquery to open it",
+            )
+        self.seq, self.identity = 0, identity_of(content)
+        return self.identity
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries that follow on `seq`, which moves on with them.
+
+        Raises:
+            JournalError: one of them is damaged or missing.
+        """
+        rows = self._guarded(lambda: self._connection.execute(_SELECT, (self.seq,)).fetchall())
+        for row in rows:
+            entry = self._checked(*row)
+            if entry.seq != self.seq + 1:
+                raise damaged(self.shown, f"entry {self.seq + 1} of its journal is missing")
+            self.seq = entry.seq
+            yield entry
+
+    def last(self) -> int:
+        """Return the number of the last entry, -1 if there is none."""
+        row = self._guarded(lambda: self._connection.execute("SELECT max(seq) FROM entries").fetchone())
+        return -1 if row[0] is None else int(row[0])
+
+    def require_end(self) -> None:
+        """Raise if the journal ends before the entries that are known to have been in it."""
+        last, least = self.last(), self.mark.least()
+        if last < least:
+            raise damaged(self.shown, f"the last {least - last} entries of its journal are missing")
+
+    def require_sound(self) -> None:
+        """Raise if SQLite finds anything wrong with the file; takes as long as reading it."""
+        (found,) = self._guarded(lambda: self._connection.execute("PRAGMA integrity_check(1)").fetchone())
+        if found != "ok":
+            raise damaged(self.shown, "its journal is not a sound SQLite database")
+
+    # Writing
+
+    def begin(self) -> None:
+        """Start a transaction; other processes wait until it ends."""
+        if self.read_only:
+            raise JournalError(self.shown, "is open for reading only")
+        self._new = 0
+        self._guarded(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+
+    def create(self, identity: Identity) -> None:
+        """Make the table and entry 0, inside a transaction."""
+        self._guarded(lambda: self._connection.execute(_TABLE))
+        self._guarded(lambda: self._connection.execute(f"PRAGMA user_version = {identity.format_version}"))
+        self._guarded(lambda: self._connection.execute(f"PRAGMA application_id = {_APPLICATION}"))
+        self.append(STORE, identity.body())
+        self.identity = identity
+
+    def append(self, call: str, body: str) -> None:
+        """Add an entry, inside a transaction."""
+        seq = self.seq + 1 + self._new
+        try:
+            self._connection.execute(_INSERT, (seq, call, body, checksum(seq, call, body)))
+        except _ERRORS as error:
+            raise of_sqlite(self.shown, error) from None
+        self._new += 1
+
+    def commit(self) -> None:
+        """End the transaction; what was added is in the journal, and synced if the durability says so."""
+        try:
+            self._connection.execute("COMMIT")
+        except _ERRORS as error:
+            raise of_sqlite(self.shown, error) from None
+        self.seq += self._new
+        if self._new:
+            self.mark.acknowledge(self.seq, self.durability == "commit")
+            self._new = 0
+
+    def rollback(self) -> None:
+        """End the transaction as if it had not been."""
+        self._new = 0
+        if self._connection.in_transaction:
+            self._guarded(lambda: self._connection.execute("ROLLBACK"))
+
+    def sync(self, seq: int) -> None:
+        """Make sure that the entries up to a number are on the disk, whatever happens to the machine.
+
+        It is enough to sync the log: SQLite itself syncs what it moves from there to the file. May be called beside
+        other calls.
+        """
+        try:
+            file = os.open(f"{self.path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            file = -1
+        try:
+            if file >= 0:
+                os.fsync(file)
+        finally:
+            if file >= 0:
+                os.close(file)
+        self.mark.sync(seq)
+
+    def close(self) -> None:
+        """Close the files; the last process to do so moves the log into the file."""
+        try:
+            self._guarded(self._connection.close)
+        finally:
+            self.mark.close()
+            if self._copy is not None:
+                self._copy.cleanup()
+
+    # How
+
+    def _guarded(self, call: Callable[[], R]) -> R:
+        try:
+            return call()
+        except _ERRORS as error:
+            raise of_sqlite(self.shown, error) from None
+
+    def _checked(self, seq: Any, call: Any, body: Any, crc: Any) -> Entry:
+        is_right = isinstance(seq, int) and isinstance(call, str) and isinstance(body, str)
+        if not is_right or checksum(seq, call, body) != crc:
+            raise damaged(self.shown, f"entry {seq} of its journal is not what was written")
+        return Entry(seq, call, body)
+
+    def _has_table(self) -> bool:
+        found = self._connection.execute("SELECT name FROM sqlite_master WHERE name = 'entries'").fetchone()
+        return found is not None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self.read_only:
+            return self._connected_to_read()
+        connection = _connect(self.path, "mode=rwc")
+        with _closing_on_error(connection):
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise JournalError(self.shown, "cannot be kept on this file system: it lacks what SQLite's log needs")
+            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
+        return connection
+
+    def _connected_to_read(self) -> sqlite3.Connection:
+        """Return a connection that follows a store that is written to, or reads one where nothing can be written."""
+        connection = _connect(self.path, "mode=ro")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return connection
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+        wal = Path(f"{self.path}-wal")
+        if not wal.exists() or not wal.stat().st_size:
+            return _connect(self.path, "mode=ro&immutable=1")
+        self._copy = tempfile.TemporaryDirectory(prefix="mlquery-")
+        for name in (NAME, f"{NAME}-wal"):
+            shutil.copyfile(self.folder / name, Path(self._copy.name) / name)
+        return _connect(Path(self._copy.name) / NAME, "mode=rw")
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{options}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    with _closing_on_error(connection):
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+@contextmanager
+def _closing_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,298 @@
+"""`DurableStore`: the store in memory, kept in step with the journal in its folder, and opened from it.
+
+Here is when the files of a store are opened, made, synced and closed. What is in them is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from mlquery.durable import high_water_mark, journal, snapshot
+from mlquery.durable.entries import Identity, encode
+from mlquery.durable.errors import JournalError, damaged, missing, of_write
+from mlquery.durable.files import FileArtifacts, sync_folder
+from mlquery.durable.journal import Durability, Journal
+from mlquery.durable.locks import FolderLock
+from mlquery.durable.replay import experiment_fields
+from mlquery.durable.syncer import Syncer
+from mlquery.durable.transactions import Followed
+from mlquery.entities import Experiment
+from mlquery.errors import StoreError, invalid_parameter
+from mlquery.language.matrix import MATRIX
+from mlquery.store import Store
+
+# A snapshot is written when this many entries were added: while the store is open, at its opening, at its closing.
+_WHILE_OPEN: Final = 100_000
+_AT_OPENING: Final = 20_000
+_AT_CLOSING: Final = 5_000
+
+ASIDE: Final = "damaged"
+"""How the folders start in which repairs put the old files."""
+UNFINISHED: Final = ".unfinished"
+
+
+def unfinished_repair(folder: Path) -> Path | None:
+    """Return the folder with the old files of a repair that was cut short, None if there is none."""
+    return next(iter(sorted(folder.glob(f"{ASIDE}-*{UNFINISHED}"))), None)
+
+
+@attrs.define(eq=False)
+class _Files:
+    """What a store has open; closed with it, at the latest when the process ends."""
+
+    lock: FolderLock | None = None
+    journal: Journal | None = None
+    syncer: Syncer | None = None
+
+    def close(self) -> None:
+        """Close everything, each whatever happens to the others."""
+        lock, found, syncer = self.lock, self.journal, self.syncer
+        self.lock = self.journal = self.syncer = None
+        try:
+            if syncer is not None:
+                syncer.stop()
+        finally:
+            try:
+                if found is not None:
+                    found.close()
+            finally:
+                if lock is not None:
+                    lock.release()
+
+
+class DurableStore(Followed):
+    """A store in a folder. Any number of threads and processes of one machine may use it at once.
+
+    Args:
+        path: The folder; made with a new store in it if it is not there or empty.
+        durability: "commit": what a call wrote is synced to the disk before the call returns, and survives a power
+            failure. "fast": it is handed to the operating system before the call returns, and survives the end of the
+            process, however it ends; it is synced within a second, and at exit.
+        read_only: Whether nothing may be written; the store must be there.
+        clock: Returns the time in ms UTC; by default the system's.
+        dialect: How a new store shall answer, which decides on the form of its ids; one that is there has its own.
+
+    Raises:
+        JournalError: the store is missing, damaged, of a later format, or cannot be written to.
+    """
+
+    artifacts: FileArtifacts
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        durability: Durability = "commit",
+        *,
+        read_only: bool = False,
+        clock: Callable[[], int] | None = None,
+        dialect: str = "oss",
+    ) -> None:
+        if durability not in ("commit", "fast"):
+            raise invalid_parameter(f"durability is 'commit' or 'fast', not {durability!r}")
+        column = MATRIX.dialect(dialect)
+        super().__init__(Path(path).absolute(), clock, column.behaves("id.guid"))
+        self._dialect = column.name
+        self.durability, self.read_only = durability, read_only
+        is_synced = durability == "commit"
+        self.artifacts = FileArtifacts(self.path, self._require_known, is_synced, read_only)
+        self._files = _Files()
+        self._closer = weakref.finalize(self, self._files.close)
+        self._was_forked = False
+        self.lock.take()
+        try:
+            self._open()
+        except BaseException:
+            self._closer()
+            raise
+        finally:
+            self.lock.give()
+        _open_stores.add(self)
+
+    def __repr__(self) -> str:
+        return f"<DurableStore {str(self.path)!r}: {self.experiments.size} experiments, {self.runs.size} runs>"
+
+    def __enter__(self) -> DurableStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def dialect(self) -> str:
+        """Return the name of the dialect in which the store was made to answer."""
+        identity = self._journal.identity
+        return self._dialect if identity is None else identity.dialect
+
+    def clone(self) -> Store:
+        """Return an independent copy in memory, without connection to the folder; its artifacts are read in whole."""
+        with self.lock:
+            return super().clone()
+
+    def close(self) -> None:
+        """Sync what is not synced and close the files; later calls raise."""
+        self.lock.take()
+        try:
+            if self._open_journal is not None and not self._is_stale:
+                self._write_snapshot(after=_AT_CLOSING)
+            self._open_journal = None
+            self._closer()
+        finally:
+            self.lock.give()
+
+    def sync(self) -> None:
+        """Sync to the disk everything that was written so far."""
+        with self.lock:
+            try:
+                self._journal.sync(self.seq)
+            except OSError as error:
+                raise of_write(str(self.path), error) from None
+
+    def artifacts_of(self, owner_id: str) -> list[tuple[str, int]]:
+        """Return path and size of all artifacts of a run or of a logged model."""
+        return self.artifacts.sizes(owner_id)
+
+    def leave_to_parent(self) -> None:
+        """In a forked process, leave the files to the parent and open them anew at the next use.
+
+        An SQLite connection must be neither used nor closed by two processes.
+        """
+        _left_to_parents.append(attrs.evolve(self._files))
+        self._was_forked = self._open_journal is not None
+        self._files.lock = self._files.journal = self._files.syncer = self._open_journal = None
+        self._depth = 0
+
+    def _refresh(self) -> None:
+        if self._was_forked:
+            self._open()
+        super()._refresh()
+
+    def _after_write(self) -> None:
+        if self._files.syncer is not None:
+            self._files.syncer.ask(self.seq)
+        self._write_snapshot(after=_WHILE_OPEN)
+
+    def _require_known(self, owner_id: str) -> None:
+        with self.lock:
+            self._require_owner(owner_id)
+
+    # Opening
+
+    def _open(self) -> None:
+        self._was_forked = False
+        self._require_folder()
+        if self.read_only:
+            self._open_journal = self._files.journal = self._loaded()
+            return
+        self._files.lock = FolderLock(self.path)
+        seq, identity = -1, None
+        if (self.path / journal.NAME).exists():
+            # First a connection that writes nothing: one that finds damage must leave everything as it is.
+            reader = self._loaded()
+            seq, identity = reader.seq, reader.identity
+            reader.close()
+        writer = self._open_journal = self._files.journal = Journal(self.path, self.durability, read_only=False)
+        if identity is None:
+            self._create(writer)
+        else:
+            writer.seq, writer.identity = seq, identity
+        if self.durability == "fast":
+            self._files.syncer = Syncer(writer.sync)
+        self._write_snapshot(after=_AT_OPENING)
+
+    def _require_folder(self) -> None:
+        """Make the folder if it may be made; raise if it is something else than a store."""
+        shown = str(self.path)
+        try:
+            if unfinished_repair(self.path) is not None:
+                raise damaged(shown, "a repair of it was interrupted")
+            if (self.path / journal.NAME).exists():
+                return
+            if self.path.is_file():
+                raise JournalError(shown, "is a file; a store is a folder (mlquery.load reads MLflow's databases)")
+            names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+            if names & {high_water_mark.NAME, snapshot.NAME}:
+                raise damaged(shown, f"its {journal.NAME} is missing")
+            if self.read_only:
+                raise missing(shown)
+            if names - {"lock", "artifacts"}:
+                raise JournalError(shown, "is not there, only other things are in that folder; give it one of its own")
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise of_write(shown, error) from None
+
+    def _loaded(self) -> Journal:
+        """Return the journal, opened for reading only, after it was read into memory."""
+        reader = Journal(self.path, self.durability, read_only=True)
+        try:
+            self._load(reader)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def _create(self, writer: Journal) -> None:
+        """Make a new store, unless another process was quicker."""
+        writer.begin()
+        try:
+            if writer.require_identity() is not None:
+                writer.rollback()
+                self._load(writer)
+                return
+            self.forget_everything()
+            writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids, self._dialect))
+            self.default_experiment_id = self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
+            writer.append("experiment", encode([experiment_fields(self.experiments.experiment_at(0))]))
+            writer.commit()
+        except BaseException:
+            with suppress(StoreError):
+                writer.rollback()
+            raise
+        with suppress(OSError):
+            sync_folder(self.path)
+            sync_folder(self.path.parent)
+
+    def _write_snapshot(self, after: int) -> None:
+        """Write a snapshot if enough entries were added; where there is no room for it, opening takes longer."""
+        found = self._journal
+        if self.read_only or found.identity is None or found.seq - self._snapshot_seq < after:
+            return
+        with suppress(OSError, StoreError):
+            found.sync(found.seq)
+            snapshot.write(self, self.path, found.identity.store_id, found.seq)
+        self._snapshot_seq = found.seq
+
+
+# Forks: no thread may be in the middle of a call then, and the new process opens its own connections.
+
+_open_stores: weakref.WeakSet[DurableStore] = weakref.WeakSet()
+_left_to_parents: list[_Files] = []
+_held: list[DurableStore] = []
+
+
+def _hold_all() -> None:
+    _held.extend(_open_stores)
+    for store in _held:
+        store.lock.take()
+
+
+def _let_go() -> None:
+    while _held:
+        _held.pop().lock.give()
+
+
+def _let_go_in_child() -> None:
+    for store in _held:
+        store.leave_to_parent()
+    _let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_all, after_in_parent=_let_go, after_in_child=_let_go_in_child)

@@ -1,0 +1,43 @@
+"""What a store hands out: experiments, runs, models and their parts, as values with MLflow's names and shapes."""
+
+from mlquery.entities.lifecycle import LifecycleStage, RunStatus, ViewType
+from mlquery.entities.tracking import (
+    EMPTY,
+    Dataset,
+    DatasetInput,
+    Experiment,
+    ExperimentTag,
+    FileInfo,
+    InputTag,
+    Metric,
+    PagedList,
+    Param,
+    Run,
+    RunData,
+    RunInfo,
+    RunInputs,
+    RunOutputs,
+    RunTag,
+)
+
+__all__ = [
+    "EMPTY",
+    "Dataset",
+    "DatasetInput",
+    "Experiment",
+    "ExperimentTag",
+    "FileInfo",
+    "InputTag",
+    "LifecycleStage",
+    "Metric",
+    "PagedList",
+    "Param",
+    "Run",
+    "RunData",
+    "RunInfo",
+    "RunInputs",
+    "RunOutputs",
+    "RunStatus",
+    "RunTag",
+    "ViewType",
+]

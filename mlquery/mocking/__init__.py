@@ -1,0 +1,49 @@
+"""A test double for MLflow's servers: while a mock is active, code that says `import mlflow` runs on a store in memory.
+
+It turns what a test asks for into a store, and MLflow's global state into one that leads there, and back. It must not
+know how MLflow's calls are answered (`mlquery.mlflow_plugin`). MLflow itself is imported when a mock first starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mlquery.mocking.activation import Mock
+from mlquery.mocking.clock import Clock
+from mlquery.store import Store
+
+__all__ = ["Clock", "Mock", "mock"]
+
+
+def mock(
+    dialect: str | None = None,
+    seed: int | None = None,
+    clock: Callable[[], int] | int | None = None,
+    store: Store | Mock | None = None,
+    *,
+    clone: bool = True,
+    passthrough: Iterable[str] = (),
+) -> Mock:
+    """Return a mock: a context manager, a decorator of functions and test classes, or an object to `start` and `stop`.
+
+    While it is active every tracking URI and registry URI leads to one store in memory, whether it was set before or is
+    set now, in MLflow's global state or in a client; only URIs such as "mlquery://NAME" keep their meaning. When it
+    ends, all that is global in MLflow is as it was: URIs, active runs and experiment, environment, autologging. A run
+    that is left active is ended, with a `MockWarning` that names it.
+
+    Args:
+        dialect: How the store answers: as "oss" (the default), "azure", or another dialect of the support matrix. By
+            default that of the mock whose store is given.
+        seed: Makes ids and run names repeat.
+        clock: The time in ms UTC at which `mock.clock` stands still, or a function that tells it; by default the
+            clock of the store that is given, or the system's.
+        store: What is there at the beginning: a store, or a mock that has one; by default nothing. The store of a mock
+            brings its registered models along, and the experiment that was active when that mock ended.
+        clone: Whether to work on a copy of that store, so that it can serve many tests.
+        passthrough: How the tracking URIs begin that keep leading where they lead, such as "sqlite:".
+
+    Raises:
+        ImportError: MLflow is not installed.
+        ValueError: There is no dialect of that name.
+    """
+    return Mock(dialect, seed, clock, store, clone=clone, passthrough=tuple(passthrough))

@@ -1,0 +1,307 @@
+"""The mock itself: it makes the store, puts it in the place of MLflow's servers, and takes it away again.
+
+What is global in MLflow only `mlflow_state` knows; it is imported, and MLflow with it, at the first start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from copy import copy
+from importlib.util import find_spec
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+
+import attrs
+
+from mlquery.client import Client
+from mlquery.entities import RunStatus
+from mlquery.errors import MockWarning, StoreError
+from mlquery.fluent import session
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
+from mlquery.mlflow_plugin import uris
+from mlquery.mocking.clock import Clock
+from mlquery.mocking.decorators import decorated
+from mlquery.store import Store
+
+if TYPE_CHECKING:
+    from mlquery.mocking.mlflow_state import Globals
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+_MISSING: Final = (
+    "mlquery.mock stands in for the servers behind `import mlflow`, and MLflow is not installed: "
+    "pip install 'mlquery[mlflow]'. Code that does without MLflow can use mlquery.Client or mlquery.fluent."
+)
+_lock: Final = RLock()
+_active: Final[list[Mock]] = []
+_MADE: Final = "_made_by_mock"  # the attribute of a store that tells what a mock has left there
+_INSIDE: Final = ("mlquery.mock", "contextlib", "unittest")
+
+
+class Mock:
+    """A store in the place of MLflow's servers, from `start` to `stop`; see `mlquery.mock` for the arguments.
+
+    Once started, and after it has ended too, it has `store`, `client` and `clock`. It can be started again, with a new
+    store, and used as a decorator any number of times; each call of what it decorates has a store of its own.
+    """
+
+    def __init__(
+        self,
+        dialect: str | None = None,
+        seed: int | None = None,
+        clock: Callable[[], int] | int | None = None,
+        store: Store | Mock | None = None,
+        *,
+        clone: bool = True,
+        passthrough: tuple[str, ...] = (),
+    ) -> None:
+        if not _has_mlflow():
+            raise ImportError(_MISSING, name="mlflow")
+        self._dialect = None if dialect is None else MATRIX.dialect(dialect).name
+        self._seed, self._clock, self._origin, self._clones = seed, clock, store, clone
+        self._passthrough = passthrough
+        self._state: uris.State | None = None
+        self._before: _Before | None = None
+        self._about: Callable[..., Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Mock: {'active' if self.is_active else 'not active'}, {self._state and self._state.store!r}>"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether MLflow's calls come here, or will again when the mocks inside this one have ended."""
+        return self._before is not None
+
+    @property
+    def dialect(self) -> str:
+        """The name of the dialect in which the store answers."""
+        return self._started().dialect
+
+    @property
+    def store(self) -> Store:
+        """The store that everything leads to; faults are asked for here."""
+        return self._started().store
+
+    @property
+    def client(self) -> Client:
+        """A client of that store, which needs no MLflow."""
+        return Client(self.store, self.dialect)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which MLflow and the store tell the time."""
+        clock = self.store.clock
+        assert isinstance(clock, Clock)
+        return clock
+
+    def start(self) -> Self:
+        """Put a store in the place of MLflow's servers and return this mock.
+
+        Raises:
+            RuntimeError: This mock is active already.
+        """
+        from mlquery.mocking.mlflow_state import isolated
+
+        with _lock:
+            if self.is_active:
+                raise RuntimeError("this mock is active already: stop it first, or make another one")
+            origin = self._found_origin()
+            self._state = self._new_state(origin.state if origin else None)
+            before = isolated(self.clock, self._passthrough, origin.experiment_id if origin else None)
+            self._before = _Before(before, uris.put_private(self._state), session.swap(session.Session(self.client)))
+            _active.append(self)
+        return self
+
+    def stop(self, error: BaseException | None = None) -> None:
+        """Make everything global in MLflow as it was; nothing happens if this mock is not active.
+
+        Runs that were left active are ended, as failed ones if there is an error, and reported: in a note to the error,
+        or else with a warning. So are calls that were to fail and never came.
+
+        Args:
+            error: What the code under test has raised, if anything.
+        """
+        for report in self.end(error):
+            if error is None:
+                _warn(report, self._about)
+            else:
+                error.add_note(f"mlquery.mock: {report}")
+
+    def end(self, error: BaseException | None = None) -> list[str]:
+        """Do what `stop` does, and return the sentences that it would warn with."""
+        with _lock:
+            if self._before is None or self._state is None:
+                return []
+            faults = self._state.store.faults
+            unused = faults.waiting()
+            faults.clear()
+            left = list(self._left_runs())
+            vars(self.store)[_MADE] = self._made()
+            self._put_back()
+        return [*self._end_runs(left, "FAILED" if error else "FINISHED"), *_unused(unused)]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop(error)
+
+    def __call__(self, target: Target) -> Target:
+        """Decorate a function, which may be asynchronous or a generator, or a class of tests; see `mlquery.mock`."""
+        return cast(Target, decorated(target, self.another))
+
+    def another(self, about: Callable[..., Any] | None = None, store: Store | Mock | None = None) -> Mock:
+        """Return a mock that is not active, with the arguments of this one but for a store that is given.
+
+        Args:
+            about: What it is for; warnings point there.
+            store: What is there at the beginning.
+        """
+        new = copy(self)
+        new._origin, new._about, new._state, new._before = store or self._origin, about, None, None
+        return new
+
+    def _started(self) -> uris.State:
+        if self._state is None:
+            raise RuntimeError("this mock has not been started: use it in a `with` statement, or call start()")
+        return self._state
+
+    def _found_origin(self) -> _Made | None:
+        """Return what there is to begin with."""
+        if isinstance(self._origin, Store) and _MADE not in vars(self._origin):
+            return _Made(uris.State(self._origin, self._dialect or DEFAULT_DIALECT), None)
+        return _left_by_mock(self._origin)
+
+    def _made(self) -> _Made:
+        """Return what this mock, which is active, holds by now."""
+        from mlquery.mocking.mlflow_state import active_experiment_id
+
+        inner = self._inner()
+        experiment_id = active_experiment_id() if inner is None else inner.globals.active_experiment_id()
+        is_ours = experiment_id in self.store.experiments.row_of
+        return _Made(self._started(), experiment_id if is_ours else None)
+
+    def _new_state(self, origin: uris.State | None) -> uris.State:
+        dialect = MATRIX.dialect(self._dialect or (DEFAULT_DIALECT if origin is None else origin.dialect))
+        if origin is None:
+            store = Store(seed=self._seed, guid_ids=dialect.behaves("id.guid"), clock=self._new_clock(None))
+            state = uris.State(store, dialect.name)
+        else:
+            state = attrs.evolve(origin.clone() if self._clones else origin, dialect=dialect.name)
+            state.store.clock = self._new_clock(state.store.clock)
+            if self._seed is not None:
+                state.store.reseed(self._seed)
+        return state
+
+    def _new_clock(self, present: Callable[[], int] | None) -> Clock:
+        if isinstance(self._clock, Clock):
+            return self._clock
+        if self._clock is None and isinstance(present, Clock):
+            return present.copy() if self._clones else present
+        return Clock(self._clock if self._clock is not None else present)
+
+    def _left_runs(self) -> Iterator[Any]:
+        """Yield what is active in MLflow and in `mlquery.fluent`, in all threads, as far as it belongs to this mock."""
+        from mlquery.mocking.mlflow_state import active_runs
+
+        inner = self._inner()
+        yield from active_runs() if inner is None else inner.globals.active_runs()
+        fluent_session = session.session() if inner is None else inner.session
+        yield from reversed(fluent_session.thread.active_runs if fluent_session else ())
+
+    def _inner(self) -> _Before | None:
+        """Return what the mock remembers that was started after this one and is still active."""
+        place = _active.index(self)
+        return _active[place + 1]._before if place + 1 < len(_active) else None
+
+    def _put_back(self) -> None:
+        """Make everything as it was, or leave that to the mock that was started inside this one and has not ended."""
+        before, inner = self._before, self._inner()
+        assert before is not None
+        if inner is None:
+            uris.put_private(before.state)
+            session.swap(before.session)
+            before.globals.put_back()
+        else:
+            inner.globals, inner.state, inner.session = before.globals, before.state, before.session
+        _active.remove(self)
+        self._before = None
+
+    def _end_runs(self, runs: list[Any], status: str) -> Iterator[str]:
+        """End runs in the store and yield a sentence about each."""
+        from mlquery.mocking.mlflow_state import running_monitor_of
+
+        for run in runs:
+            name, run_id = run.info.run_name, run.info.run_id
+            try:
+                self.store.update_run_info(run_id, RunStatus.from_string(status), self.clock(), None)
+                outcome = f"has been ended as {status}"
+            except StoreError as error:  # it may be deleted, or in another store
+                outcome = f"cannot be ended: {error}"
+            monitor = running_monitor_of(run_id)
+            if monitor is not None:
+                monitor.finish()
+            yield f"the run '{name}' ({run_id}) was left active and {outcome}"
+
+
+@attrs.frozen(eq=False)
+class _Made:
+    """What a mock leaves to those that begin with its store: registered models, and the active experiment."""
+
+    state: uris.State
+    experiment_id: str | None
+
+
+@attrs.define(eq=False)
+class _Before:
+    """What was in the place of a mock before it started."""
+
+    globals: Globals
+    state: uris.State | None
+    session: session.Session | None
+
+
+def dialect_of(store: Store | Mock | None) -> str | None:
+    """Return the dialect of the mock that has made a store, None for a store that no mock has made."""
+    made = _left_by_mock(store)
+    return made.state.dialect if made else None
+
+
+def _left_by_mock(store: Store | Mock | None) -> _Made | None:
+    if isinstance(store, Mock) and store.is_active:
+        return store._made()
+    own = store.store if isinstance(store, Mock) else store
+    return None if own is None else vars(own).get(_MADE)
+
+
+def _unused(calls: list[str]) -> Iterator[str]:
+    for call in dict.fromkeys(calls):
+        yield f"{calls.count(call)} more calls of {call!r} were to fail, and none came"
+
+
+def _has_mlflow() -> bool:
+    if "mlflow" in sys.modules:
+        return sys.modules["mlflow"] is not None
+    return find_spec("mlflow") is not None
+
+
+def _warn(report: str, about: Callable[..., Any] | None) -> None:
+    code = getattr(about and inspect.unwrap(about), "__code__", None)
+    if code is None:
+        warnings.warn(report, MockWarning, stacklevel=_depth())
+    else:
+        warnings.warn_explicit(report, MockWarning, code.co_filename, code.co_firstlineno)
+
+
+def _depth() -> int:
+    """Return how far the code that uses the mock is from the caller of this, for a warning to point there."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+        frame, depth = frame.f_back, depth + 1
+    return depth

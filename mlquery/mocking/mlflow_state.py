@@ -1,0 +1,233 @@
+"""Everything global in MLflow: taken away while a mock is active, put back as it was afterwards.
+
+It must not know what a mock is about: it is handed the time and the URI to which everything leads. Private names of
+MLflow are used here and nowhere else; where a release has lost one, `isolated` fails at once and says so.
+
+**Source**: the modules of MLflow 3.17 that are named below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any, Final, cast
+
+import attrs
+import mlflow.tracing.config as tracing_config
+import mlflow.tracing.provider as tracing
+import mlflow.tracking._model_registry.utils as registries
+import mlflow.tracking._tracking_service.utils as trackers
+import mlflow.tracking.fluent as fluent
+import mlflow.utils.time as mlflow_time
+from mlflow.utils.thread_utils import ThreadLocalVariable
+
+from mlquery.mlflow_plugin import register
+from mlquery.mlflow_plugin.schemes import SCHEME
+from mlquery.mocking.autologging import Autologging
+
+URI: Final = f"{SCHEME}://"
+
+# What these name is on the server that the mock stands in for.
+_OF_THE_SERVER: Final = (
+    *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACING_DESTINATION"),
+    *("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"),
+    *("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"),
+)
+_EXPERIMENT: Final = (fluent, "_active_experiment_id")
+_PER_THREAD: Final[tuple[ThreadLocalVariable, ...]] = (
+    fluent._active_run_stack,
+    fluent._last_active_run_id,
+    fluent._last_logged_model_id,
+    fluent._ACTIVE_MODEL_CONTEXT,
+)
+
+
+@attrs.define(eq=False)
+class Globals:
+    """What was global in MLflow at one moment; `put_back` makes it so again."""
+
+    names: list[tuple[ModuleType, str, Any]]
+    per_thread: list[dict[str, Any]]
+    environment: dict[str, str]
+    repositories: dict[str, Any]
+    redirections: list[tuple[Any, Any]]
+    autologging: Autologging
+    tracer: tuple[Any, bool, Any]
+
+    def active_runs(self) -> Iterator[Any]:
+        """Yield the runs that were active in any thread, the innermost first."""
+        for stack in _values(self.per_thread[0]):
+            yield from reversed(stack)
+
+    def active_experiment_id(self) -> str | None:
+        """Return the experiment that was active, None if none was set."""
+        (found,) = (value for module, name, value in self.names if (module, name) == _EXPERIMENT)
+        return cast(str | None, found)
+
+    def put_back(self) -> None:
+        """Make everything as it was, whatever has happened since."""
+        for module, name, value in self.names:
+            setattr(module, name, value)
+        for variable, held in zip(_PER_THREAD, self.per_thread, strict=True):
+            vars(variable).update(held)
+        for registry, get_store in self.redirections:
+            vars(registry).pop("get_store", None)
+            if get_store is not None:
+                registry.get_store = get_store
+        _put_back_environment(self.environment)
+        trackers._artifact_repos_cache.clear()
+        trackers._artifact_repos_cache.update(self.repositories)
+        self.autologging.put_back()
+        _put_back_tracer(*self.tracer)
+
+
+def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None) -> Globals:
+    """Give MLflow a state as of a new process whose tracking URI is the mock's, and return the state it had.
+
+    Args:
+        time: What the time is, in ms UTC.
+        passthrough: How the tracking URIs begin that keep leading where they lead.
+        experiment_id: The experiment that is active, None for the default one.
+    """
+    before = _present()
+    for module, name, value in (
+        (trackers, "_tracking_uri", URI),
+        (registries, "_registry_uri", None),
+        (*_EXPERIMENT, experiment_id),
+        (mlflow_time, "time", _Time(time)),
+    ):
+        setattr(module, name, value)
+    for variable in _PER_THREAD:
+        vars(variable).update(vars(ThreadLocalVariable(variable.default_factory, variable.reset_in_subprocess)))
+    for name in _OF_THE_SERVER:
+        os.environ.pop(name, None)
+    os.environ["MLFLOW_TRACKING_URI"] = URI
+    if experiment_id is not None:
+        os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
+    _redirect((f"{SCHEME}:", *passthrough))
+    _take_tracer_away(before.tracer)
+    return before
+
+
+def running_monitor_of(run_id: str) -> Any:
+    """Return the monitor that logs system metrics of a run, no longer known to MLflow; None if there is none."""
+    return fluent.run_id_to_system_metrics_monitor.pop(run_id, None)
+
+
+def active_experiment_id() -> str | None:
+    """Return the experiment that is active, None if none was set."""
+    return cast(str | None, fluent._active_experiment_id)
+
+
+def active_runs() -> Iterator[Any]:
+    """Yield the runs that are active in any thread, the innermost first."""
+    for stack in fluent._active_run_stack.get_all_thread_values().values():
+        yield from reversed(stack)
+
+
+def _present() -> Globals:
+    names = (
+        (trackers, "_tracking_uri"),
+        (registries, "_registry_uri"),
+        _EXPERIMENT,
+        (mlflow_time, "time"),
+        (tracing_config, "_MLFLOW_TRACING_CONFIG"),
+    )
+    destination = tracing._MLFLOW_TRACE_USER_DESTINATION._global_value
+    return Globals(
+        names=[(module, name, getattr(module, name)) for module, name in names],
+        per_thread=[vars(variable).copy() for variable in _PER_THREAD],
+        environment=dict(_environment()),
+        repositories=dict(trackers._artifact_repos_cache),
+        redirections=[(registry, vars(registry).get("get_store")) for registry in _registries()],
+        autologging=Autologging(),
+        tracer=(_raw_tracer(), tracing.provider.once._done, destination),
+    )
+
+
+def _values(held: dict[str, Any]) -> Iterator[Any]:
+    """Yield what a variable holds in each thread, given its attributes."""
+    (values,) = (value for name, value in held.items() if name.endswith("__global_thread_values"))
+    yield from values.values()
+
+
+# Clients resolve their URI when they are made and ask for its store at each call; that question is answered here, so
+# that a client which is older than the mock talks to the mock.
+
+
+@cache
+def _registries() -> tuple[Any, Any]:
+    register()
+    return trackers._tracking_store_registry, registries._get_store_registry()
+
+
+def _redirect(kept: tuple[str, ...]) -> None:
+    tracker, registry = _registries()
+
+    def here(uri: str | None) -> str:
+        return uri if uri is not None and uri.startswith(kept) else URI
+
+    def tracking_store(store_uri: str | None = None, artifact_uri: str | None = None) -> Any:
+        uri = here(trackers._resolve_tracking_uri(store_uri))
+        return tracker._get_store_with_resolved_uri(uri, artifact_uri)
+
+    def registry_store(store_uri: str | None = None, tracking_uri: str | None = None) -> Any:
+        uri = here(registries._resolve_registry_uri(store_uri, tracking_uri))
+        return registry._get_store_with_resolved_uri(uri, here(trackers._resolve_tracking_uri(tracking_uri)))
+
+    tracker.get_store, registry.get_store = tracking_store, registry_store
+
+
+class _Time:
+    """The module `time` as MLflow's function for the present time sees it."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+
+    def time(self) -> float:
+        """Return the time in seconds; the half millisecond keeps it what it is when it is made whole again."""
+        return (self._now() + 0.5) / 1000
+
+    def __getattr__(self, name: str) -> Any:
+        import time
+
+        return getattr(time, name)
+
+
+def _environment() -> Iterator[tuple[str, str]]:
+    return ((name, value) for name, value in os.environ.items() if name.lstrip("_").startswith("MLFLOW_"))
+
+
+def _put_back_environment(before: dict[str, str]) -> None:
+    now = dict(_environment())
+    for name in now.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in before.items() if now.get(name) != value})
+
+
+# A tracer that is there already sends its traces where the tracking URI led when it was made.
+
+
+def _raw_tracer() -> Any:
+    provider: Any = tracing.provider
+    present = provider._swap_raw(None)
+    provider._swap_raw(present)
+    return present
+
+
+def _take_tracer_away(present: tuple[Any, bool, Any]) -> None:
+    _, is_made, _ = present
+    if is_made and tracing.is_tracing_enabled():
+        provider: Any = tracing.provider
+        provider._swap_raw(None)
+        provider.once._done = False
+
+
+def _put_back_tracer(raw: Any, is_made: bool, destination: Any) -> None:
+    tracing._MLFLOW_TRACE_USER_DESTINATION._global_value = destination
+    if _raw_tracer() is not raw:
+        tracing.provider._retire_current_batch_processors()
+        tracing.provider._swap_raw(raw)
+    tracing.provider.once._done = is_made

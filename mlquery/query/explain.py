@@ -1,0 +1,87 @@
+"""Say in words what a query means in a dialect: which fields, which tests, which order, and what to be wary of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.parser import parse_filter
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
+from mlquery.language.render import render
+from mlquery.query.search import check, plan_of
+
+_INDENT = "  "
+
+
+def explain(
+    filter_string: str | None = "",
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    entity: str = "run",
+    view_type: int = 1,
+) -> str:
+    """Return what a query means in a dialect, or why it is refused, as lines of text."""
+    chosen = MATRIX.dialect(dialect)
+    verdict = check(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
+    head = [f"dialect   {chosen.name} ({chosen.title})"]
+    if not verdict:
+        return "\n".join([*head, "refused", *map(str, verdict.diagnostics)])
+    plan = plan_of(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
+    return "\n".join([*head, *_written(filter_string or ""), *_meaning(plan, entity), *map(str, verdict.diagnostics)])
+
+
+def _written(text: str) -> list[str]:
+    try:
+        return [f"reads     {render(parse_filter(text)) or '(no filter)'}"]
+    except ValueError:
+        return [f"reads     {text}"]
+
+
+def _meaning(plan: Plan, entity: str) -> list[str]:
+    stages = " and ".join(sorted(plan.stages)) or "no"
+    where = _condition(plan.where)
+    order = ", then ".join(map(_key, plan.order))
+    return [f"finds     {stages} {Entity(entity).noun}s", *where, f"order     {order}"]
+
+
+def _condition(where: Where, depth: int = 5) -> list[str]:
+    indent = _INDENT * depth
+    match where:
+        case All(()):
+            return []
+        case All(parts):
+            return [f"{indent}where all of", *(line for p in parts for line in _condition(p, depth + 1))]
+        case AnyOf(parts):
+            return [f"{indent}where any of", *(line for p in parts for line in _condition(p, depth + 1))]
+        case Negation(part):
+            return [f"{indent}except where", *_condition(part, depth + 1)]
+        case Predicate():
+            return [indent + _test(where)]
+
+
+def _test(predicate: Predicate) -> str:
+    field, op, value = _field(predicate.field), predicate.op, predicate.value
+    if op in (Op.IS_NULL, Op.IS_NOT_NULL):
+        return f"{field} is {'missing' if op is Op.IS_NULL else 'there'}"
+    shown = f"({', '.join(map(repr, value))})" if isinstance(value, tuple) else repr(value)
+    if predicate.nan is not None:
+        return f"{field} {op.value} {shown} (NaN counts as {predicate.nan:g})"
+    nan = "NaN too, " if predicate.field.kind is Kind.METRIC else ""
+    missing = f" ({nan}but not where it is missing)" if op in (Op.NE, Op.NOT_IN) else ""
+    return f"{field} {op.value} {shown}{missing}"
+
+
+def _field(field: FieldRef) -> str:
+    match field.kind:
+        case Kind.ATTRIBUTE:
+            return field.key
+        case Kind.METRIC:
+            return f"latest value of metric {field.key!r}"
+        case Kind.DATASET:
+            return f"{field.key} of any dataset"
+    return f"{field.kind.value} {field.key!r}"
+
+
+def _key(key: SortKey) -> str:
+    return f"{_field(key.field)} {'descending' if key.descending else 'ascending'}"

@@ -1,0 +1,205 @@
+"""Read metric histories in bulk: arrays of many runs and keys, ranges of steps, few points for a plot, lazy points.
+
+Everything is a snapshot as NumPy arrays; a point becomes an object only when somebody asks for that point. Times are
+integer milliseconds UTC. Knows no query text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any, overload
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.entities import Metric
+from mlquery.errors import invalid_parameter
+from mlquery.store import Store
+from mlquery.store.fast_entities import make_point
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+
+
+@attrs.frozen(eq=False, repr=False)
+class Points(Sequence[Metric]):
+    """The points of one metric of one run, as a sequence that makes each `Metric` when it is asked for.
+
+    `values`, `timestamps` and `steps` are arrays (points,) in the order of `get_metric_history`.
+    """
+
+    key: str
+    run_id: str
+    values: Floats
+    timestamps: Ints
+    steps: Ints
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> Metric: ...
+    @overload
+    def __getitem__(self, place: slice) -> Points: ...
+    def __getitem__(self, place: int | slice) -> Metric | Points:
+        """Return a point, or the points of a slice without copying them."""
+        if isinstance(place, slice):
+            return attrs.evolve(
+                self, values=self.values[place], timestamps=self.timestamps[place], steps=self.steps[place]
+            )
+        return Metric(self.key, float(self.values[place]), int(self.timestamps[place]), int(self.steps[place]))
+
+    def __iter__(self) -> Iterator[Metric]:
+        """Go through the points in pieces, so that few of them exist at a time."""
+        for start in range(0, len(self), _PIECE):
+            piece = slice(start, start + _PIECE)
+            columns = self.values[piece].tolist(), self.timestamps[piece].tolist(), self.steps[piece].tolist()
+            yield from map(make_point, repeat(self.key), *columns)
+
+    def __repr__(self) -> str:
+        """Say what and how many."""
+        return f"<Points: {len(self)} of {self.key!r} in run {self.run_id}>"
+
+
+_PIECE = 10_000
+
+
+@attrs.frozen(eq=False, repr=False)
+class Histories:
+    """The points of many runs and keys as arrays (points,); `runs` and `keys` are codes into `run_ids`, `key_names`.
+
+    Points of one run and key stand together, in the order of `get_metric_history`.
+    """
+
+    run_ids: tuple[str, ...]
+    key_names: tuple[str, ...]
+    runs: Codes
+    keys: Codes
+    values: Floats
+    timestamps: Ints
+    steps: Ints
+
+    def __len__(self) -> int:
+        """Return the number of points."""
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        """Say what and how many."""
+        return f"<Histories: {len(self)} points of {len(self.run_ids)} runs and {len(self.key_names)} metrics>"
+
+
+def points(store: Store, run_id: str, key: str) -> Points:
+    """Return the points of a metric of a run; none for an unknown run or key.
+
+    Source: MLflow 3.17 `MlflowClient.get_metric_history`, as a list that is never built.
+    """
+    values, timestamps, steps = store.history(run_id, key)
+    return Points(key, run_id, values, timestamps, steps)
+
+
+def histories(
+    store: Store,
+    run_ids: Sequence[str],
+    keys: Sequence[str],
+    steps: tuple[int | None, int | None] = (None, None),
+    max_points: int | None = None,
+) -> Histories:
+    """Return the points of many runs and keys as arrays.
+
+    Args:
+        store: Where to read.
+        run_ids: Runs; unknown ones have no points, repeated ones count once.
+        keys: Metrics; a run without one has no points of it.
+        steps: First and last step, both included; None for no bound.
+        max_points: The most points of one run and key, chosen by `downsample`; None for all.
+
+    Raises:
+        StoreError: `run_ids` or `keys` is a bare string, or `max_points` is below 2.
+    """
+    for name, given in (("run_ids", run_ids), ("keys", keys)):
+        if isinstance(given, str):
+            raise invalid_parameter(f"{name} is a list of texts, such as {name}=[{given!r}]")
+    runs, names = tuple(dict.fromkeys(run_ids)), tuple(dict.fromkeys(keys))
+    with store.lock:
+        read = {(r, k): store.history(run, key) for r, run in enumerate(runs) for k, key in enumerate(names)}
+    parts = {where: _chosen(arrays, steps, max_points) for where, arrays in read.items() if len(arrays[0])}
+    counts = [len(arrays[0]) for arrays in parts.values()]
+    run_codes, key_codes = (np.repeat(np.array([w[i] for w in parts], np.int32), counts) for i in (0, 1))
+    return Histories(runs, names, run_codes, key_codes, *_joined(list(parts.values())))
+
+
+def _joined(parts: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _chosen(
+    arrays: tuple[Floats, Ints, Ints], steps: tuple[int | None, int | None], max_points: int | None
+) -> tuple[Any, ...]:
+    """Return the points of one history within a range of steps, thinned out for a plot."""
+    first, last = steps
+    if first is not None or last is not None:
+        at = arrays[2]
+        within = np.ones(len(at), np.bool_) if first is None else at >= first
+        within = within if last is None else within & (at <= last)
+        arrays = arrays[0][within], arrays[1][within], arrays[2][within]
+    if max_points is None or len(arrays[0]) <= max_points:
+        return arrays
+    places = downsample(arrays[0], max_points)
+    return tuple(array[places] for array in arrays)
+
+
+def downsample(values: npt.ArrayLike, max_points: int) -> Ints:
+    """Return the places of at most `max_points` points that draw the same line: the lowest and highest of each bucket.
+
+    The first and the last point are always among them, the places rise, and a bucket whose values are all NaN gives its
+    first point, so that a gap stays a gap.
+
+    Raises:
+        StoreError: `max_points` is below 2.
+    """
+    if max_points < 2:
+        raise invalid_parameter(f"max_points is at least 2, not {max_points}")
+    line = np.asarray(values, np.float64)
+    size = len(line)
+    if size <= max_points:
+        return np.arange(size)
+    ends = np.array([0, size - 1])
+    buckets = (max_points - 2) // 2
+    if buckets == 0:
+        return ends
+    edges = 1 + (np.arange(buckets + 1) * (size - 2)) // buckets
+    lowest = _extreme_places(np.where(np.isnan(line), np.inf, line), edges)
+    highest = _extreme_places(np.where(np.isnan(line), np.inf, -line), edges)
+    return np.unique(np.concatenate([ends, lowest, highest]))
+
+
+def sampled(size: int, wanted: int) -> list[int]:
+    """Return the places of a sample: the first of each of `wanted` equal parts, and the last of all.
+
+    The longer parts come first, as SQL's NTILE makes them.
+    """
+    if size <= wanted:
+        return list(range(size))
+    length, longer = divmod(size, wanted)
+    places = [part * length + min(part, longer) for part in range(wanted)]
+    places[-1] = size - 1
+    return places
+
+
+def _extreme_places(line: Floats, edges: Ints) -> Ints:
+    """Return the place of the smallest value between each pair of edges, the first of equals."""
+    starts = edges[:-1]
+    smallest = np.minimum.reduceat(line[: edges[-1]], starts)
+    bucket = np.repeat(np.arange(len(starts)), np.diff(edges))
+    hits = np.flatnonzero(line[edges[0] : edges[-1]] == smallest[bucket])
+    _, first = np.unique(bucket[hits], return_index=True)
+    places: Ints = hits[first] + edges[0]
+    return places

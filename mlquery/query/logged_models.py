@@ -1,0 +1,303 @@
+"""Finds logged models: filter, order and pages over the models of a store.
+
+A filter is a list of comparisons joined by AND; who reads it from its text is up to the caller. Dialects are not known
+here: a service either has logged models, and then MLflow's, or none.
+
+**Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.17 on SQLite.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from mlquery.entities import Metric
+from mlquery.entities.logged_models import LoggedModel, Models
+from mlquery.errors import INTERNAL_ERROR, QueryError, StoreError, invalid_parameter
+from mlquery.language.parser import parse_filter
+from mlquery.language.plan import Op
+from mlquery.language.semantics import number_test, text_test
+from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, Text
+
+DEFAULT_MAX_RESULTS: Final = 100
+
+# The columns of a model that a filter can name, and the fields that hold them.
+_COLUMNS: Final = {
+    "creation_timestamp_ms": "creation_timestamp",
+    "last_updated_timestamp_ms": "last_updated_timestamp",
+} | {
+    name: name
+    for name in (
+        *("model_id", "experiment_id", "name", "artifact_location", "status", "lifecycle_stage"),
+        *("model_type", "source_run_id", "status_message"),
+    )
+}
+_ORDER_ALIASES: Final = {
+    "creation_time": "creation_timestamp_ms",
+    "creation_timestamp": "creation_timestamp_ms",
+    "last_updated_timestamp": "last_updated_timestamp_ms",
+}
+_WHOLE_NUMBERS: Final = frozenset(("experiment_id", "status"))
+
+_NUMBERS: Final = frozenset(("creation_timestamp_ms", "last_updated_timestamp_ms"))
+_NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
+_TEXT_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+_KINDS: Final = ("attributes", "metrics", "params", "tags")
+
+Test = Callable[[LoggedModel], bool]
+Datasets = list[dict[str, Any]] | None
+
+
+@attrs.frozen
+class ModelTest:
+    """What one comparison of a filter asks: `kind` is one of "attributes", "metrics", "params", "tags"."""
+
+    kind: str
+    key: str
+    op: str
+    value: Any
+
+
+ReadFilter = Callable[[str | None], Sequence[ModelTest]]
+
+
+def read_filter(text: str | None) -> Sequence[ModelTest]:
+    """Return what a filter asks.
+
+    Raises:
+        StoreError: INVALID_PARAMETER_VALUE, with MLflow's words.
+    """
+    if not text:
+        return []
+    try:
+        return list(map(_read, _clauses(parse_filter(text, "filter_string"))))
+    except (QueryError, _NotAListError):
+        raise invalid_parameter(
+            f"Invalid filter string: {text!r}. Expected a list of comparisons "
+            "separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01')."
+        ) from None
+
+
+class _NotAListError(Exception):
+    """A filter that is no list of comparisons."""
+
+
+def _clauses(expression: Expression) -> list[Comparison]:
+    if isinstance(expression, Comparison):
+        return [expression]
+    if isinstance(expression, And):
+        return [clause for operand in expression.operands for clause in _clauses(operand)]
+    raise _NotAListError
+
+
+def _read(clause: Comparison) -> ModelTest:
+    kind = clause.name.prefix or "attributes"
+    if kind not in _KINDS:
+        raise invalid_parameter(f"Invalid entity type: {kind!r}. Expected one of {list(_KINDS)}.")
+    key = clause.name.key if clause.name.prefix else _ORDER_ALIASES.get(clause.name.key, clause.name.key)
+    is_number = kind == "metrics" or (kind == "attributes" and key in _NUMBERS)
+    ops = _NUMBER_OPS if is_number else _TEXT_OPS
+    if clause.op not in ops:
+        raise invalid_parameter(f"Invalid comparison operator for {kind}.{key}: {clause.op!r}. Expected one of {ops}.")
+    value = clause.value
+    if is_number:
+        if not isinstance(value, Number):
+            raise invalid_parameter(f"{kind}.{key} is compared with a number")
+        return ModelTest(kind, key, clause.op, float(value.text))
+    return ModelTest(kind, key, clause.op, _text_of(value))
+
+
+def _text_of(value: Text | Number | Items | Range | None) -> Any:
+    match value:
+        case Text():
+            return value.value
+        case Number():
+            return value.text
+        case Items():
+            return tuple(map(_text_of, value.items))
+    raise _NotAListError
+
+
+def search_logged_models(
+    models: Models,
+    experiment_ids: list[str],
+    filter_string: str | None,
+    datasets: Datasets,
+    max_results: int | None,
+    order_by: list[dict[str, Any]] | None,
+    page_token: str | None,
+    read: ReadFilter = read_filter,
+) -> tuple[list[LoggedModel], str | None]:
+    """Return one page of models and the token of the next page; `read` makes the tests of a filter.
+
+    Raises:
+        StoreError: an argument is not what MLflow takes.
+    """
+    if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
+        raise invalid_parameter("`dataset_name` in the `datasets` clause must be specified.")
+    search = {"experiment_ids": experiment_ids, "filter_string": filter_string, "order_by": order_by}
+    offset = _offset(search, page_token)
+    tests = _tests(models, read(filter_string), datasets)
+    wanted = {_whole_id(experiment_id) for experiment_id in experiment_ids}
+    found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
+    found = [model for model in found if all(test(model) for test in tests)]
+    size = max_results or DEFAULT_MAX_RESULTS
+    page = _sorted(models, found, order_by or [])[offset:]
+    if size >= -1:
+        page = page[: size + 1]
+    if len(page) <= size:
+        return page, None
+    return page[:size], _encoded({**search, "offset": offset + size})
+
+
+def _encoded(token: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps(token).encode()).decode()
+
+
+def _offset(search: dict[str, Any], page_token: str | None) -> int:
+    """Return where a page begins; the token says of which search it is."""
+    if not page_token:
+        return 0
+    try:
+        token = json.loads(base64.b64decode(page_token))
+        given = {"experiment_ids": token.get("experiment_ids")}
+        given |= {name: token.get(name) or None for name in ("filter_string", "order_by")}
+        offset = int(token.get("offset") or 0)
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
+        raise invalid_parameter(f"Invalid page token: {page_token}. {error}") from None
+    names = {"experiment_ids": "Experiment IDs", "filter_string": "Filter string", "order_by": "Order by"}
+    for name, title in names.items():
+        if given[name] != search[name]:
+            what = title.lower().replace("ids", "IDs")
+            raise invalid_parameter(
+                f"{title} in the page token {'do' if title.endswith('s') else 'does'} not match the requested {what}. "
+                f"Expected: {search[name]}. Found: {given[name]}"
+            )
+    return max(0, offset)
+
+
+def _whole_id(experiment_id: str) -> str:
+    try:
+        return str(int(experiment_id))
+    except (TypeError, ValueError):
+        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
+        raise invalid_parameter(message) from None
+
+
+def _tests(models: Models, asked: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
+    tests = [_test(models, one, datasets) for one in asked]
+    if datasets and not any(one.kind == "metrics" for one in asked):
+        tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
+    return tests
+
+
+def _test(models: Models, asked: ModelTest, datasets: Datasets) -> Test:
+    """Return what a comparison asks of a model. What a model does not have passes no comparison."""
+    kind, key, op, value = asked.kind, asked.key, Op(asked.op), asked.value
+    if kind == "metrics":
+        is_right = number_test(op, value)
+        return lambda model: any(
+            point.key == key and is_right(point.value) and _is_about(point, datasets)
+            for point in models.metrics(model.model_id)
+        )
+    if kind == "attributes":
+        return _attribute_test(key, op, value)
+    is_match = text_test(op, _text_value(value))
+
+    def test(model: LoggedModel) -> bool:
+        found = (model.params if kind == "params" else model.tags).get(key)
+        return found is not None and is_match(found)
+
+    return test
+
+
+def _attribute_test(column: str, op: Op, value: Any) -> Test:
+    if column not in _COLUMNS:
+        raise StoreError(f"Logged models have no attribute '{column}'", INTERNAL_ERROR)
+    name = _COLUMNS[column]
+    if isinstance(value, float):
+        is_right = number_test(op, value)
+        return lambda model: is_right(getattr(model, name))
+    if name in _WHOLE_NUMBERS:
+        value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
+    is_match = text_test(op, _text_value(value))
+
+    def test(model: LoggedModel) -> bool:
+        found = getattr(model, name, None)
+        return found is not None and is_match(str(found))
+
+    return test
+
+
+def _as_number(value: Any) -> str:
+    """Return a number as the database writes it, which compares a text with a column of whole numbers."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return str(int(number)) if number.is_integer() else str(number)
+
+
+def _text_value(value: Any) -> Any:
+    return tuple(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _is_about(point: Metric, datasets: Datasets) -> bool:
+    """Tell whether a point was measured on one of the datasets, where any are named."""
+    return not datasets or any(
+        point.dataset_name == dataset["dataset_name"]
+        and dataset.get("dataset_digest", point.dataset_digest) == point.dataset_digest
+        for dataset in datasets
+    )
+
+
+def _sorted(models: Models, found: list[LoggedModel], order_by: list[Any]) -> list[LoggedModel]:
+    """Return the models in order; those without a value last, and in the end the newest first, then by id."""
+    keys = [_sort_key(models, term) for term in order_by]
+    named = {column for column, _, _ in keys}
+    if "model_id" not in named:
+        found = sorted(found, key=lambda model: model.model_id)
+    if "creation_timestamp_ms" not in named:
+        found = sorted(found, key=lambda model: -model.creation_timestamp)
+    for _, value_of, is_ascending in reversed(keys):
+        present = [model for model in found if value_of(model) is not None]
+        missing = [model for model in found if value_of(model) is None]
+        found = sorted(present, key=value_of, reverse=not is_ascending) + missing
+    return found
+
+
+def _sort_key(models: Models, term: Any) -> tuple[str, Callable[[LoggedModel], Any], bool]:
+    """Return the column of an entry of `order_by`, how to read its value, and whether it ascends."""
+    field = term.get("field_name") if isinstance(term, dict) else None
+    if not isinstance(field, str):
+        raise StoreError(f"Invalid entry of order_by: {term!r}", INTERNAL_ERROR)
+    is_ascending = bool(term.get("ascending", True))
+    kind, _, key = field.partition(".")
+    if not key and "." not in field:
+        column = _ORDER_ALIASES.get(field, field)
+        if column not in _COLUMNS:
+            raise invalid_parameter(f"Invalid order by field name: {field}")
+        return column, lambda model: _column(model, column), is_ascending
+    if kind != "metrics":
+        raise invalid_parameter(f"Invalid order by field name: {field}. Only metrics are supported.")
+    wanted = {name: term[name] for name in ("dataset_name", "dataset_digest") if term.get(name)}
+    return field, lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
+
+
+def _column(model: LoggedModel, column: str) -> Any:
+    value: Any = getattr(model, _COLUMNS[column], None)
+    return int(value) if column in _WHOLE_NUMBERS else value
+
+
+def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:
+    """Return the value of a metric at its latest time and step, of the runs that logged it the first by id."""
+    found = [
+        (-point.timestamp, -point.step, point.run_id, point.value)
+        for point in points
+        if point.key == key and all(getattr(point, name) == value for name, value in wanted.items())
+    ]
+    return min(found)[-1] if found else None

@@ -1,0 +1,338 @@
+"""Where strings meet rows: parse, resolve, run and cut into pages. Every search goes through here.
+
+A query that was seen before is neither parsed nor resolved again. Errors are `QueryError` for what is wrong with the
+query and `StoreError` for the other arguments; warnings are `QueryWarning`, raised for the caller outside this package.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import attrs
+
+from mlquery.engine import columnar
+from mlquery.entities import Experiment, PagedList, Run, ViewType
+from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning, StoreError, invalid_parameter
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.plan import Entity, Plan
+from mlquery.language.resolve import Query, Resolved, resolve
+from mlquery.language.syntax import And, Expression, OrderTerm
+from mlquery.query.page_tokens import PageToken, read_token, require_max_results
+from mlquery.store import Store
+from mlquery.store.result_cache import without_newer
+
+Engine = Callable[[Store, Plan, int | None], Any]
+OnWarning = Callable[[Iterable[Diagnostic]], None]
+"""What is done with the warnings of a query that runs."""
+
+DEFAULT_MAX_RESULTS = 1000
+_VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
+_LONGEST_ID = 20
+_CACHED_PLANS = 1024
+
+
+def warn_caller(found: Iterable[Diagnostic]) -> None:
+    """Issue warnings at the first caller outside this package."""
+    for diagnostic in found:
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mlquery":
+            level, frame = level + 1, frame.f_back
+        warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
+
+
+@attrs.frozen
+class Check:
+    """What a dialect says to a query: whether it runs, and every error and warning."""
+
+    accepted: bool
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether the query runs."""
+        return self.accepted
+
+    def __str__(self) -> str:
+        """Render the diagnostics, one block each."""
+        return "\n".join(map(str, self.diagnostics)) or "accepted"
+
+
+def search_runs(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = DEFAULT_MAX_RESULTS,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+    on_warning: OnWarning = warn_caller,
+) -> PagedList[Run]:
+    """Return one page of the runs that a filter finds, in order.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not one of the dialect.
+        StoreError: `max_results` or an experiment id is impossible.
+
+    Source: MLflow 3.17 `SqlAlchemyStore.search_runs`.
+    """
+    with store.lock:
+        rows, token = search_rows(
+            store,
+            experiment_ids,
+            filter_string,
+            run_view_type,
+            max_results,
+            order_by,
+            page_token,
+            dialect=dialect,
+            engine=engine,
+            on_warning=on_warning,
+        )
+        return PagedList(store.runs.runs_at(rows), token)
+
+
+def search_rows(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = DEFAULT_MAX_RESULTS,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+    on_warning: OnWarning = warn_caller,
+) -> tuple[Sequence[int], str | None]:
+    """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
+    chosen = MATRIX.dialect(dialect)
+    require_max_results(max_results, least=1 if chosen.behaves("max_results.positive") else -math.inf)
+    resolved = read_query(Entity.RUN, filter_string, order_by, run_view_type, chosen)
+    token = read_token(page_token)
+    plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
+    on_warning(resolved.warnings)
+    return _page(store, plan, token, max_results, engine, chosen.behaves("page.full-is-not-last"))
+
+
+def search_experiments(
+    store: Store,
+    view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = DEFAULT_MAX_RESULTS,
+    filter_string: str | None = None,
+    order_by: Sequence[str] | None = None,
+    page_token: str | bytes | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+    on_warning: OnWarning = warn_caller,
+) -> PagedList[Experiment]:
+    """Return one page of the experiments that a filter finds, in order.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not one of the dialect.
+        StoreError: `max_results` is impossible.
+
+    Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
+    """
+    require_max_results(max_results, none_is_all=False)
+    resolved = read_query(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
+    token = read_token(page_token)
+    on_warning(resolved.warnings)
+    with store.lock:
+        rows, next_token = _page(store, resolved.plan, token, max_results, engine)
+        return PagedList([store.experiments.experiment_at(row) for row in rows], next_token)
+
+
+def count_runs(
+    store: Store,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    *,
+    dialect: str | Dialect = "oss",
+    engine: Engine = columnar.rows,
+) -> int:
+    """Return how many runs a filter finds, without building any.
+
+    Raises:
+        QueryError: the filter is not one of the dialect.
+        StoreError: an experiment id is impossible.
+    """
+    with store.lock:
+        rows, _ = search_rows(store, experiment_ids, filter_string, run_view_type, None, dialect=dialect, engine=engine)
+        return len(rows)
+
+
+def check(
+    filter_string: str | None = "",
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    entity: str = "run",
+    view_type: int = ViewType.ACTIVE_ONLY,
+) -> Check:
+    """Say whether a dialect accepts a query, with every error and warning; never raises for a wrong query."""
+    try:
+        resolved = read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
+    except QueryError as error:
+        return Check(False, error.diagnostics)
+    return Check(True, resolved.warnings)
+
+
+def plan_of(
+    filter_string: str | None = "",
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: str | Dialect = "oss",
+    entity: str = "run",
+    view_type: int = ViewType.ACTIVE_ONLY,
+) -> Plan:
+    """Return the plan of a query: which fields are compared with what, in which total order.
+
+    Raises:
+        QueryError: the filter or the order is not one of the dialect.
+    """
+    return read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect)).plan
+
+
+def _page(
+    store: Store,
+    plan: Plan,
+    token: PageToken,
+    max_results: int | None,
+    engine: Engine,
+    full_is_not_last: bool = False,
+) -> tuple[Sequence[int], str | None]:
+    """Return the rows of one page and the token of the next.
+
+    The first page costs no more than it needs. Further pages are cut from one result, which the store keeps, so that
+    reading all pages costs one search, and runs that are added meanwhile neither move nor repeat others. Where a full
+    page is not taken for the last one, an empty page may follow it.
+    """
+    if max_results is None or max_results < 0:
+        return engine(store, plan, None)[token.offset :], None
+    stop = token.offset + max_results
+    found = engine(store, plan, stop + 1) if token.offset == 0 else _whole_result(store, plan, token, engine)
+    if len(found) < stop or (len(found) == stop and not full_is_not_last):
+        return found[token.offset : stop], None
+    size, version = (_size(store, plan), store.version) if token.offset == 0 else (token.size, token.version)
+    return found[token.offset : stop], str(PageToken(stop, size, version))
+
+
+def _whole_result(store: Store, plan: Plan, token: PageToken, engine: Engine) -> Sequence[int]:
+    """Return all rows of the search that a token continues, without rows added after its first page."""
+    search = (plan, token.version)
+    kept = None if token.version is None else store.kept_results.get(search)
+    if kept is not None:
+        return kept
+    found: Sequence[int] = engine(store, plan, None)
+    if token.size is not None and token.size < _size(store, plan):
+        found = without_newer(found, token.size)
+    if token.version is not None:
+        store.kept_results.put(search, found)
+    return found
+
+
+def _size(store: Store, plan: Plan) -> int:
+    return (store.runs if plan.entity is Entity.RUN else store.experiments).size
+
+
+def read_query(
+    entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, view_type: int, dialect: Dialect
+) -> Resolved:
+    """Return the plan of a query, and what it is to be warned of.
+
+    Raises:
+        QueryError: the filter or the order is not one of the dialect.
+    """
+    text = _filter_text(filter_string)
+    return _resolve(entity, text, _order_texts(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
+
+
+@lru_cache(_CACHED_PLANS)
+def _resolve(entity: Entity, text: str, order_texts: tuple[str, ...], view: str, dialect: Dialect) -> Resolved:
+    expression, problems = _parsed(parse_filter, text, "filter_string", dialect)
+    terms: list[OrderTerm] = []
+    for index, order_text in enumerate(order_texts):
+        term, found = _parsed(parse_order_by, order_text, f"order_by[{index}]", dialect)
+        problems += found
+        if term is not None:
+            terms.append(term)
+    where: Expression = And(()) if expression is None else expression
+    query = Query(entity, where, text, tuple(terms), order_texts, view)
+    if not problems:
+        return resolve(query, dialect)
+    raise QueryError(*problems, *_further_problems(query, dialect))
+
+
+def _parsed(
+    parse: Callable[[str, str], Any], text: str, argument: str, dialect: Dialect
+) -> tuple[Any, list[Diagnostic]]:
+    """Return the syntax tree of a text, or the problems with it in the words of the dialect."""
+    try:
+        return parse(text, argument), []
+    except QueryError as error:
+        template = dialect.messages.get("syntax")
+        message = template.format(text=text) if template else None
+        return None, [attrs.evolve(d, dialect=dialect.name, service_message=message) for d in error.diagnostics]
+
+
+def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
+    """Return what else is wrong with the parts of a query that could be parsed."""
+    try:
+        resolve(attrs.evolve(query, order=(), order_texts=()), dialect)
+    except QueryError as error:
+        return error.diagnostics
+    return ()
+
+
+def _filter_text(filter_string: str | None) -> str:
+    if filter_string is None or isinstance(filter_string, str):
+        return filter_string or ""
+    raise QueryError(Diagnostic("syntax", f"a filter is a text, not {type(filter_string).__name__}"))
+
+
+def _order_texts(order_by: Sequence[Any] | None) -> tuple[str, ...]:
+    if isinstance(order_by, str):
+        message = "order_by is a list of texts, one for each field"
+        suggestion = f"order_by=[{order_by!r}]"
+        raise QueryError(Diagnostic("syntax", message, "order_by", order_by, suggestion=suggestion))
+    texts = tuple(order_by or ())
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            message = f"an entry of order_by is a text, not {type(text).__name__}"
+            raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]"))
+    return texts
+
+
+def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str]:
+    """Return experiment ids as the store writes them.
+
+    Source: MLflow 3.17 `_parse_experiment_ids`: whole numbers, however they are written.
+    """
+    if dialect.behaves("experiment_id.integer"):
+        return frozenset(map(_whole_id, experiment_ids))
+    ids = frozenset(map(str, experiment_ids))
+    # A database finds whole numbers however they are written.
+    ids |= {str(int(i)) for i in ids if i.isdecimal() and len(i) < _LONGEST_ID}
+    # MLflow's client searches "0" where no experiment is set, and creates runs there: the service knows what is meant.
+    return ids | {store.default_experiment_id} if "0" in ids else ids
+
+
+def _whole_id(experiment_id: str | int) -> str:
+    try:
+        number = int(experiment_id)
+    except (TypeError, ValueError):
+        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
+        raise invalid_parameter(message) from None
+    if not -(2**63) <= number < 2**63:
+        raise StoreError(f"Experiment ID '{experiment_id}' does not fit into 64 bits.", INTERNAL_ERROR)
+    return str(number)

@@ -1,0 +1,66 @@
+"""Turns the path of an MLflow tracking database, or of an `mlruns` folder, into a `Store` filled with what is there.
+
+This module decides which of the two readers a source is for and must not know how either reads. MLflow itself is not
+needed, and the source is never written to.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST
+from mlquery.readers.errors import SourceError
+from mlquery.readers.mlruns import read_folder
+from mlquery.readers.sqlite import read_database
+from mlquery.store import Store
+
+__all__ = ["SourceError", "load"]
+
+
+def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
+    """Read an MLflow SQLite database or `mlruns` folder into a new store.
+
+    Experiments, runs, params, tags, metric histories and dataset inputs are read, deleted ones too. Artifacts, models,
+    traces and registered models stay where they are. The source is opened for reading only.
+
+    Args:
+        source: path of the database or folder, or its `sqlite:///…` or `file:…` URI.
+        into: a new store, if one with settings of its own is wanted.
+
+    Returns:
+        The store, which has no further connection with the source.
+
+    Raises:
+        SourceError: nothing is there, it cannot be read, it is damaged, or it is no MLflow tracking data.
+
+    Source: the tracking URIs that `mlflow.set_tracking_uri` accepts for local stores.
+    """
+    name = os.fspath(source)
+    path = Path(_local_path(name))
+    store = Store() if into is None else into
+    try:
+        if path.is_dir():
+            return read_folder(path, name).into_store(store)
+        if path.is_file():
+            return read_database(path, name).into_store(store)
+        problem = "is neither a file nor a folder" if path.exists() else "does not exist"
+    except OSError as error:
+        raise SourceError(name, f"cannot be read: {error.strerror}") from None
+    raise SourceError(name, problem, RESOURCE_DOES_NOT_EXIST)
+
+
+def _local_path(name: str) -> str:
+    """Return the path in a URI of a local store; a text without a scheme is a path already."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", name)  # one letter and a colon is a drive
+    if not found or os.path.exists(name):
+        return name
+    scheme = found[1].lower()
+    if scheme == "sqlite" and name[found.end() :].startswith("///"):
+        return name[found.end() + 3 :].partition("?")[0]
+    if scheme == "file":
+        return unquote(urlsplit(name).path)
+    # Only the scheme is named: the rest of a URI may hold a password.
+    raise SourceError(f"{found[1]}:…", "cannot be loaded; a source is an SQLite database or an mlruns folder")

@@ -1,0 +1,114 @@
+"""Opens an SQLite file so that reading it changes nothing, and says in plain words why one cannot be read.
+
+SQLite's read-only mode is not enough for that: for a file in write-ahead mode it still makes helper files beside it,
+or fails where it may not. So a quiet file of that kind is opened as immutable, and one that a crash or a copy left in
+the middle of a write is read from a temporary copy, on which SQLite can finish or undo that write. Tables and MLflow
+are not known here.
+
+**Source**: https://sqlite.org/wal.html (read-only databases), https://sqlite.org/uri.html (mode, immutable).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from mlquery.readers.errors import SourceError
+
+READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file raises: sqlite3 cannot always decode the message of the error it has found."""
+
+_MAGIC: Final = b"SQLite format 3\0"
+_HEADER_SIZE: Final = 100
+_WRITE_AHEAD: Final = 2  # the file format version at offset 19 of a file in write-ahead mode
+_COMPANIONS: Final = ("-wal", "-journal")
+_BUSY_SECONDS: Final = 5.0
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[sqlite3.Connection]:
+    """Yield a connection that sees one state of the database for as long as it lasts and writes nothing.
+
+    Raises:
+        SourceError: the file is empty or no SQLite database.
+        OSError, READ_ERRORS: it cannot be read.
+    """
+    header = _header(path, name)
+    with ExitStack() as cleanup:
+        connection = _connection(path, header[19] == _WRITE_AHEAD, cleanup)
+        cleanup.callback(connection.close)
+        connection.execute("BEGIN")
+        yield connection
+
+
+def explained(error: Exception) -> str:
+    """Return what is wrong with a source, as the end of a sentence about it."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return "is not an SQLite database"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is being written to by another program; try again later"
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
+        return "cannot be opened for reading"
+    return "is a damaged SQLite database"
+
+
+def _header(path: Path, name: str) -> bytes:
+    with path.open("rb") as file:
+        header = file.read(_HEADER_SIZE)
+    if not header:
+        raise SourceError(name, "is empty")
+    if len(header) < _HEADER_SIZE or not header.startswith(_MAGIC):
+        raise SourceError(name, "is not an SQLite database")
+    return header
+
+
+def _size(path: Path, ending: str) -> int:
+    try:
+        return os.path.getsize(f"{path}{ending}")
+    except FileNotFoundError:
+        return 0
+
+
+def _connection(path: Path, is_write_ahead: bool, cleanup: ExitStack) -> sqlite3.Connection:
+    if is_write_ahead and _size(path, "-wal") == 0:
+        return _connected(path, "mode=ro&immutable=1")
+    if is_write_ahead and not os.path.exists(f"{path}-shm"):
+        return _connected(_copied(path, cleanup), "mode=rw")
+    try:
+        return _connected(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        code = error.sqlite_errorcode & 0xFF
+        is_interrupted = any(_size(path, ending) for ending in _COMPANIONS)
+        if not is_interrupted or code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+    return _connected(_copied(path, cleanup), "mode=rw")
+
+
+def _connected(path: Path, options: str) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path.absolute()))}?{options}"
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except READ_ERRORS:
+        connection.close()
+        raise
+    return connection
+
+
+def _copied(path: Path, cleanup: ExitStack) -> Path:
+    """Return a copy of the file and of what an interrupted write left beside it."""
+    copy = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mlquery-"))) / "copy.db"
+    shutil.copyfile(path, copy)
+    for ending in _COMPANIONS:
+        if _size(path, ending):
+            shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+    return copy

@@ -1,0 +1,182 @@
+"""The registry's calls about model versions: create, read, change, move between stages, delete, tag.
+
+**Source** of order, error codes and wording: `SqlAlchemyStore` of MLflow 3.17's model registry, on SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from mlquery.entities.registry import DELETED_STAGE, ModelVersion
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.registry.registered_models import ModelCalls
+from mlquery.registry.sources import FindModel, LoggedModel, origin_of
+from mlquery.registry.state import Entry
+from mlquery.registry.validation import (
+    ACTIVE_STAGES,
+    check_key,
+    check_name,
+    check_stage,
+    check_stages,
+    check_tag,
+    check_tags,
+    check_version,
+)
+
+
+def no_model(model_id: str) -> LoggedModel:
+    """Find no logged model."""
+    raise StoreError(f"Logged model with ID '{model_id}' not found.", RESOURCE_DOES_NOT_EXIST)
+
+
+class VersionCalls(ModelCalls):
+    """Calls about versions. Numbers may be given as texts; all raise RESOURCE_DOES_NOT_EXIST for a missing version."""
+
+    def create_model_version(
+        self,
+        name: str,
+        source: str | None,
+        run_id: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        model_id: str | None = None,
+        *,
+        find_model: FindModel = no_model,
+    ) -> ModelVersion:
+        """Create the next version of a model and return it; it is ready at once.
+
+        Args:
+            name: A registered model.
+            source: Where its files are; another version ("models:/name/1") and a logged model ("models:/<id>") will do.
+            run_id: The run that made it; by default that of the logged model.
+            tags: Tags of the version.
+            run_link: Where the run can be seen.
+            description: A text about the version.
+            model_id: The logged model whose run made it, if there is no other way to know.
+            find_model: Finds a logged model by its id.
+
+        Raises: INVALID_PARAMETER_VALUE for a bad name or tag, RESOURCE_DOES_NOT_EXIST for a missing model,
+            INTERNAL_ERROR for a source below `models:` that does not exist.
+        """
+        check_name(name)
+        checked = check_tags(tags)
+        origin = origin_of(source, run_id, model_id, find_model, self.get_model_version_download_uri)
+        with self.lock:
+            entry, time = self._entry(name), self.clock()
+            number = max(entry.versions, default=0) + 1
+            entry.model = attrs.evolve(entry.model, last_updated_timestamp=time)
+            new = entry.versions[number] = ModelVersion(
+                name,
+                number,
+                time,
+                time,
+                description,
+                source=source,
+                run_id=origin.run_id,
+                tags=checked,
+                run_link=run_link,
+                storage_location=origin.location,
+            )
+            return new
+
+    def get_model_version(self, name: str, version: str | int) -> ModelVersion:
+        """Return a version."""
+        with self.lock:
+            return _with_aliases(*self._version(name, version))
+
+    def get_model_version_download_uri(self, name: str, version: str | int | None) -> str | None:
+        """Return where the files of a version are."""
+        with self.lock:
+            _, found = self._version(name, version)  # type: ignore[arg-type]  # None is refused there
+            return found.storage_location or found.source
+
+    def get_latest_versions(
+        self, name: str, stages: Iterable[str] | None = None, *, any_case: bool = True
+    ) -> list[ModelVersion]:
+        """Return the newest version of each stage, or of each of some stages."""
+        with self.lock:
+            entry = self._entry(name)
+            wanted = check_stages(stages, any_case)
+            return [_with_aliases(entry, found) for found in entry.latest() if found.current_stage in wanted]
+
+    def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
+        """Set the description of a version, or take it away with None, and return the version."""
+        with self.lock:
+            entry, found = self._version(name, version)
+            return self._change(entry, found, description=description, last_updated_timestamp=self.clock())
+
+    def transition_model_version_stage(
+        self,
+        name: str,
+        version: str | int,
+        stage: str,
+        archive_existing_versions: bool = False,
+        *,
+        any_case: bool = True,
+    ) -> ModelVersion:
+        """Move a version to a stage and return it; those that are there are archived, if that is asked for.
+
+        Raises: INVALID_PARAMETER_VALUE for a stage that does not exist, INTERNAL_ERROR if versions shall be archived
+            from a stage where versions are not in use.
+        """
+        canonical = check_stage(stage, any_case)
+        if archive_existing_versions and canonical not in ACTIVE_STAGES:
+            raise StoreError(
+                "Model version transition cannot archive existing model versions because "
+                f"'{stage}' is not an Active stage. Valid stages are {ACTIVE_STAGES}"
+            )
+        with self.lock:
+            entry, moved = self._version(name, version)
+            time = self.clock()
+            others = [v for v in entry.active if v.current_stage == canonical and v.version != moved.version]
+            for other in others if archive_existing_versions else ():
+                self._change(entry, other, current_stage="Archived", last_updated_timestamp=time)
+            entry.model = attrs.evolve(entry.model, last_updated_timestamp=time)
+            return self._change(entry, moved, current_stage=canonical, last_updated_timestamp=time)
+
+    def delete_model_version(self, name: str, version: str | int) -> None:
+        """Delete a version and its aliases; its number is not given again."""
+        check_version(version)
+        with self.lock:
+            entry, found = self._version(name, version)
+            time = self.clock()
+            aliases = {alias: number for alias, number in entry.model.aliases.items() if number != found.version}
+            entry.model = attrs.evolve(entry.model, aliases=aliases, last_updated_timestamp=time)
+            entry.versions[found.version] = ModelVersion(
+                name,
+                found.version,
+                found.creation_timestamp,
+                time,
+                current_stage=DELETED_STAGE,
+                tags=found.tags,
+            )
+
+    def set_model_version_tag(self, name: str, version: str | int, key: str, value: Any) -> None:
+        """Set a tag of a version."""
+        check_name(name)
+        check_version(version)
+        checked = check_tag(key, value)
+        with self.lock:
+            entry, found = self._version(name, version)
+            self._change(entry, found, tags={**found.tags, **dict([checked])})
+
+    def delete_model_version_tag(self, name: str, version: str | int, key: str) -> None:
+        """Delete a tag of a version; one that it does not have does not matter."""
+        check_name(name)
+        check_version(version)
+        check_key(key)
+        with self.lock:
+            entry, found = self._version(name, version)
+            self._change(entry, found, tags={name: value for name, value in found.tags.items() if name != key})
+
+    def _change(self, entry: Entry, version: ModelVersion, **changes: Any) -> ModelVersion:
+        new = entry.versions[version.version] = attrs.evolve(version, **changes)
+        return _with_aliases(entry, new)
+
+
+def _with_aliases(entry: Entry, version: ModelVersion) -> ModelVersion:
+    return attrs.evolve(version, aliases=entry.aliases_of(version.version))

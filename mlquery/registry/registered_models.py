@@ -1,0 +1,149 @@
+"""The registry's calls about registered models: create, read, change, rename, delete, tag, and their aliases.
+
+**Source** of order, error codes and wording: `SqlAlchemyStore` of MLflow 3.17's model registry, on SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from mlquery.entities.registry import ModelVersion, RegisteredModel
+from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.language.prompts import PROMPT_TAG
+from mlquery.registry.state import Entry, State
+from mlquery.registry.validation import (
+    LATEST,
+    check_alias,
+    check_key,
+    check_name,
+    check_new_alias,
+    check_tag,
+    check_tags,
+)
+
+
+class ModelCalls(State):
+    """Calls about registered models. All raise RESOURCE_DOES_NOT_EXIST for a model that does not exist."""
+
+    def create_registered_model(
+        self, name: str, tags: Mapping[str, Any] | None = None, description: str | None = None
+    ) -> RegisteredModel:
+        """Create a model without versions and return it.
+
+        Raises: INVALID_PARAMETER_VALUE for a bad name or tag, RESOURCE_ALREADY_EXISTS for a name that is taken.
+        """
+        check_name(name)
+        checked = check_tags(tags)
+        with self.lock:
+            if name in self._entries:
+                raise _taken(name, PROMPT_TAG in self._entries[name].model.tags, PROMPT_TAG in checked)
+            time = self.clock()
+            entry = self._entries[name] = Entry(RegisteredModel(name, time, time, description, tags=checked))
+            return entry.snapshot()
+
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        """Return a model."""
+        with self.lock:
+            return self._entry(name).snapshot()
+
+    def update_registered_model(self, name: str, description: str | None) -> RegisteredModel:
+        """Set the description of a model, or take it away with None, and return the model."""
+        with self.lock:
+            entry = self._entry(name)
+            entry.model = attrs.evolve(entry.model, description=description, last_updated_timestamp=self.clock())
+            return entry.snapshot()
+
+    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
+        """Give a model and all its versions another name and return the model.
+
+        Raises: INVALID_PARAMETER_VALUE for a bad name, RESOURCE_ALREADY_EXISTS for one that another model has.
+        """
+        check_name(new_name, "new_name")
+        with self.lock:
+            entry = self._entry(name)
+            if self._entries.get(new_name, entry) is not entry:
+                raise StoreError(f"Registered Model (name={new_name}) already exists.", RESOURCE_ALREADY_EXISTS)
+            time = self.clock()
+            entry.model = attrs.evolve(entry.model, name=new_name, last_updated_timestamp=time)
+            for number, version in entry.versions.items():
+                entry.versions[number] = attrs.evolve(version, name=new_name, last_updated_timestamp=time)
+            self._entries[new_name] = self._entries.pop(name)
+            return entry.snapshot()
+
+    def delete_registered_model(self, name: str) -> None:
+        """Delete a model with all its versions for good."""
+        with self.lock:
+            self._entry(name)
+            del self._entries[name]
+
+    def set_registered_model_tag(self, name: str, key: str, value: Any) -> None:
+        """Set a tag of a model."""
+        check_name(name)
+        checked = check_tag(key, value)
+        with self.lock:
+            entry = self._entry(name)
+            entry.model = attrs.evolve(entry.model, tags={**entry.model.tags, **dict([checked])})
+
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        """Delete a tag of a model; one that it does not have does not matter."""
+        check_name(name)
+        check_key(key)
+        with self.lock:
+            entry = self._entry(name)
+            entry.model = attrs.evolve(entry.model, tags=_without(entry.model.tags, key))
+
+    def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
+        """Let an alias mean a version, in place of the one that it meant before.
+
+        Raises: INVALID_PARAMETER_VALUE for a bad or reserved alias, RESOURCE_DOES_NOT_EXIST for a missing version.
+        """
+        check_name(name)
+        check_new_alias(alias)
+        with self.lock:
+            entry, found = self._version(name, version)
+            entry.model = attrs.evolve(entry.model, aliases={**entry.model.aliases, alias: found.version})
+
+    def delete_registered_model_alias(self, name: str, alias: str) -> None:
+        """Delete an alias; one that does not exist does not matter."""
+        check_name(name)
+        check_alias(alias)
+        with self.lock:
+            entry = self._entry(name)
+            entry.model = attrs.evolve(entry.model, aliases=_without(entry.model.aliases, alias))
+
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        """Return the version that an alias means; "latest" in any case means the newest one.
+
+        Raises: INVALID_PARAMETER_VALUE for an alias that does not exist.
+        """
+        check_name(name)
+        check_alias(alias)
+        with self.lock:
+            entry = self._entry(name)
+            number = max((v.version for v in entry.active), default=None)
+            if alias.lower() != LATEST:
+                number = entry.model.aliases.get(alias)
+                if number is None:
+                    raise invalid_parameter(f"Registered model alias {alias} not found.")
+            elif number is None:
+                raise StoreError(f"Latest version not found for model {name}.", RESOURCE_DOES_NOT_EXIST)
+            return attrs.evolve(entry.versions[number], aliases=entry.aliases_of(number))
+
+
+def _without(items: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in items.items() if name != key}
+
+
+def _taken(name: str, is_prompt: bool, wants_prompt: bool) -> StoreError:
+    """Return MLflow's error about a name that a model or a prompt has already."""
+    old, new = ("Prompt" if is_it else "Registered Model" for is_it in (is_prompt, wants_prompt))
+    if old == new:
+        return StoreError(f"{new} (name={name}) already exists.", RESOURCE_ALREADY_EXISTS)
+    return StoreError(
+        f"Tried to create a {new.lower()} with name {name!r}, but the name is already taken by a {old.lower()}. "
+        "MLflow does not allow creating a model and a prompt with the same name.",
+        RESOURCE_ALREADY_EXISTS,
+    )

@@ -1,0 +1,260 @@
+"""Turns the JSON of a request into the fields of a message, as protobuf's JSON reader does with MLflow's messages.
+
+A message is a table of fields. What does not fit a field ends the reading there: the fields before it are kept, the
+rest is left out, and the caller is told. Which fields a call needs and what they are for is not known here.
+
+**Source**: `google.protobuf.json_format.ParseDict` with unknown fields ignored, and MLflow's `service.proto`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from mlquery.errors import StoreError, invalid_parameter
+
+_INT32: Final = 1 << 31
+_INT64: Final = 1 << 63
+_EXTENSION: Final = re.compile(r"\[[a-zA-Z0-9._]*\]$")
+
+
+class MisfitError(Exception):
+    """A value that does not fit its field."""
+
+
+class UnknownNameError(Exception):
+    """A name that an enumeration does not have; the field is left out."""
+
+
+class Given(dict[str, Any]):
+    """The fields of a request by name. Indexing gives the default of a field that is absent, `get` gives None."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: Message) -> None:
+        super().__init__()
+        self.message = message
+
+    def __missing__(self, name: str) -> Any:
+        field = self.message.fields_by_name[name]
+        if field.is_list:
+            return []
+        return Given(field.message) if field.message is not None else field.default
+
+
+@attrs.frozen(eq=False)
+class Field:
+    """A field of a message: how a JSON value becomes its value, or the message that it holds."""
+
+    name: str
+    read: Callable[[Any], Any]
+    default: Any = None
+    is_list: bool = False
+    message: Message | None = None
+    is_flag: bool = False
+
+
+@attrs.frozen(slots=False, eq=False)
+class Message:
+    """The fields that a request, or a part of one, can have."""
+
+    fields: tuple[Field, ...]
+    fields_by_name: Mapping[str, Field] = attrs.field(init=False)
+    fields_by_spelling: Mapping[str, Field] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        by_name = {field.name: field for field in self.fields}
+        object.__setattr__(self, "fields_by_name", by_name)
+        object.__setattr__(self, "fields_by_spelling", {_camel(name): f for name, f in by_name.items()} | by_name)
+
+    def read(self, data: Mapping[str, Any]) -> tuple[Given, bool]:
+        """Return the fields of a JSON object, and whether all of it fitted."""
+        given = Given(self)
+        try:
+            self.read_into(given, data)
+        except MisfitError:
+            return given, False
+        return given, True
+
+    def read_into(self, given: Given, data: Any) -> None:
+        """Add the fields of a JSON object; raise MisfitError at the first that does not fit."""
+        if not isinstance(data, dict):
+            self._require_no_field(data)
+            return
+        find = self.fields_by_spelling.get
+        for spelling, value in data.items():
+            field = find(spelling)
+            if field is None:
+                _require_no_extension(spelling)
+                continue
+            if field.name in given:
+                raise _twice(field.name)
+            if value is None:
+                continue
+            if field.is_list:
+                _read_list(given, field, value)
+            elif field.message is not None:
+                part = given[field.name] = Given(field.message)
+                field.message.read_into(part, value)
+            else:
+                _read_value(given, field, value)
+
+    def _require_no_field(self, data: Any) -> None:
+        """Pass over texts that name no field, as protobuf does where it takes a list or a text for an object."""
+        if not isinstance(data, list | str):
+            raise MisfitError(data)
+        for name in data:
+            if not isinstance(name, str) or name in self.fields_by_spelling:
+                raise MisfitError(data)
+            _require_no_extension(name)
+
+
+def _require_no_extension(name: str) -> None:
+    if _EXTENSION.match(name):
+        raise MisfitError(name)
+
+
+def _read_list(given: Given, field: Field, value: Any) -> None:
+    items: list[Any] = []
+    given[field.name] = items
+    if not isinstance(value, list):
+        raise MisfitError(value)
+    message, read = field.message, field.read
+    for item in value:
+        if message is not None:
+            part = Given(message)
+            items.append(part)  # before it is read: what fitted of it is kept
+            message.read_into(part, item)
+        elif item is None:
+            raise MisfitError(item)
+        else:
+            items.append(read(item))
+
+
+def _read_value(given: Given, field: Field, value: Any) -> None:
+    try:
+        given[field.name] = field.read(value)
+    except UnknownNameError:
+        return
+
+
+def text(name: str, *, many: bool = False) -> Field:
+    """Return a field that holds a text, or texts."""
+    return Field(name, _text, "", many)
+
+
+def int32(name: str, default: int = 0) -> Field:
+    """Return a field that holds a whole number of 32 bits."""
+    return Field(name, lambda value: _whole(value, _INT32), default)
+
+
+def int64(name: str) -> Field:
+    """Return a field that holds a whole number of 64 bits; in JSON it may be a text."""
+    return Field(name, lambda value: _whole(value, _INT64), 0)
+
+
+def double(name: str) -> Field:
+    """Return a field that holds a number; in JSON it may be a text, and NaN and Infinity must be."""
+    return Field(name, _double, 0.0)
+
+
+def flag(name: str, default: bool = False) -> Field:
+    """Return a field that holds true or false."""
+    return Field(name, _flag, default, is_flag=True)
+
+
+def choice(name: str, numbers: Mapping[str, int], default: int) -> Field:
+    """Return a field that holds the number of one of some names; in JSON it may be the number."""
+    return Field(name, lambda value: _number_of(value, numbers), default)
+
+
+def part(name: str, *fields: Field) -> Field:
+    """Return a field that holds a message."""
+    return Field(name, lambda value: value, None, message=Message(fields))
+
+
+def parts(name: str, *fields: Field) -> Field:
+    """Return a field that holds messages."""
+    return Field(name, lambda value: value, None, is_list=True, message=Message(fields))
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise MisfitError(value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MisfitError(value) from None
+    return value
+
+
+def _whole(value: Any, limit: int) -> int:
+    number = value if type(value) is int else _as_whole(value)
+    if not -limit <= number < limit:
+        raise MisfitError(value)
+    return number
+
+
+def _as_whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, str) and " " in value):
+        raise MisfitError(value)
+    try:
+        return int(value) if not isinstance(value, float) else _whole_float(value)
+    except (ValueError, TypeError):
+        if not isinstance(value, str):
+            raise MisfitError(value) from None
+    try:
+        return _whole_float(float(value))
+    except (ValueError, OverflowError):
+        raise MisfitError(value) from None
+
+
+def _whole_float(value: float) -> int:
+    if not math.isfinite(value) or not value.is_integer():
+        raise MisfitError(value)
+    return int(value)
+
+
+def _double(value: Any) -> float:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise MisfitError(value)
+    if value == "nan":
+        raise MisfitError(value)
+    try:
+        return float(value)
+    except (ValueError, TypeError, OverflowError):
+        raise MisfitError(value) from None
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise MisfitError(value)
+    return value
+
+
+def _number_of(value: Any, numbers: Mapping[str, int]) -> int:
+    if isinstance(value, str) and value in numbers:
+        return numbers[value]
+    try:
+        number = int(value)
+    except ValueError:
+        raise (UnknownNameError if isinstance(value, str) else MisfitError)(value) from None
+    except (TypeError, OverflowError):
+        raise MisfitError(value) from None
+    if number not in numbers.values():
+        raise MisfitError(value)
+    return number
+
+
+def _twice(name: str) -> StoreError:
+    return invalid_parameter(f"Request specifies both '{name}' and '{_camel(name)}'; provide only one of them.")
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,139 @@
+"""Decides who may ask, and how much a request may be: token, host, origin, size and time. Knows no calls.
+
+A server on the loopback answers only to loopback names, and changes nothing for pages of other sites: a browser on the
+same machine must not become a way in.
+
+**Source**: `mlflow.server.security` of MLflow 3.17 for hosts and origins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from mlquery.server.errors import RequestError
+
+Receive = Callable[[], Awaitable[Any]]
+_CHANGING: Final = ("POST", "PUT", "PATCH", "DELETE")
+_OPEN: Final = ("/health", "/version")
+MEGABYTE: Final = 1_000_000
+
+
+@attrs.frozen
+class Guard:
+    """The conditions on which a request is answered.
+
+    Attributes:
+        token: What the Authorization header must bear; None for no condition.
+        is_loopback: Whether the server listens on the loopback only.
+        body_limit: The most bytes of a body of JSON.
+        artifact_limit: The most bytes of an artifact.
+        patience: How many seconds a client may take to send a body.
+    """
+
+    token: str | None = None
+    is_loopback: bool = True
+    body_limit: int = 32 * MEGABYTE
+    artifact_limit: int = 1000 * MEGABYTE
+    patience: float = 60.0
+
+    def admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+        """Let a request pass.
+
+        Raises:
+            RequestError: it comes from where it must not, or without the token.
+        """
+        if path in _OPEN:
+            return
+        if self.is_loopback and not is_loopback_name(_host_of(headers.get(b"host", b""))):
+            raise RequestError("Invalid Host header - possible DNS rebinding attack detected", "PERMISSION_DENIED", 403)
+        if method in _CHANGING and not _is_own_page(headers.get(b"origin")):
+            raise RequestError("Cross-origin request blocked", "PERMISSION_DENIED", 403)
+        if self.token is not None and not _bears(headers.get(b"authorization", b""), self.token):
+            raise RequestError("The Authorization header must bear the token of this server", "UNAUTHENTICATED", 401)
+
+    async def body(self, receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
+        """Return the whole body of a request.
+
+        Raises:
+            RequestError: it is too large, takes too long, or ends early.
+        """
+        try:
+            if int(headers.get(b"content-length", b"0")) > limit:
+                raise _too_large(limit)
+        except ValueError:
+            raise RequestError("Bad Request. The Content-Length header is no number.", "BAD_REQUEST") from None
+        message = await self._soon(receive)
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            _require_fits(len(body), limit)
+            return body
+        return await self._rest(receive, body, limit)
+
+    async def _rest(self, receive: Receive, first: bytes, limit: int) -> bytes:
+        chunks, size, is_more = [first], len(first), True
+        while is_more:
+            _require_fits(size, limit)
+            message = await self._soon(receive)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            is_more = message.get("more_body", False)
+        _require_fits(size, limit)
+        return b"".join(chunks)
+
+    async def _soon(self, receive: Receive) -> Any:
+        try:
+            async with asyncio.timeout(self.patience):
+                message = await receive()
+        except TimeoutError:
+            raise RequestError("The body of the request did not arrive in time", "BAD_REQUEST", 408) from None
+        if message["type"] == "http.disconnect":
+            raise RequestError("The client went away", "BAD_REQUEST")
+        return message
+
+
+def is_loopback_name(host: str) -> bool:
+    """Tell whether a host name or address means this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(header: bytes) -> str:
+    """Return the host in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{header.decode('ascii')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_own_page(origin: bytes | None) -> bool:
+    if origin is None:
+        return True
+    try:
+        return is_loopback_name(urlsplit(origin.decode("ascii")).hostname or "")
+    except ValueError:
+        return False
+
+
+def _bears(header: bytes, token: str) -> bool:
+    kind, _, given = header.partition(b" ")
+    return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())
+
+
+def _require_fits(size: int, limit: int) -> None:
+    if size > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> RequestError:
+    return RequestError(f"The request is too large; a body may have at most {limit} bytes", "BAD_REQUEST", 413)

@@ -1,0 +1,164 @@
+"""The calls about runs as such: create, read, update, delete, restore, and the datasets they read.
+
+**Source** of order, error codes and wording: `SqlAlchemyStore` of MLflow 3.17 on SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mlquery.entities import EMPTY, DatasetInput, LifecycleStage, Run, RunInfo, RunStatus, RunTag
+from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, StoreError, invalid_parameter
+from mlquery.store.fast_entities import make_data, make_info, make_run
+from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.locations import run_location
+from mlquery.store.run_table import RUN_NAME
+from mlquery.store.state import State
+from mlquery.store.validation import check_dataset_inputs, check_run_id, check_text
+
+
+class RunCalls(State):
+    """Calls about runs as such."""
+
+    def create_run(
+        self,
+        experiment_id: str,
+        user_id: str,
+        start_time: int,
+        tags: Sequence[RunTag] | None,
+        run_name: str | None,
+        *,
+        limits: Limits = MLFLOW_LIMITS,
+    ) -> Run:
+        """Create a running run and return it, without outputs as MLflow does. Tags are neither checked nor cut.
+
+        `start_time` is in ms UTC; the name is by default that of the tag `mlflow.runName`, or else made up.
+
+        Raises: INVALID_PARAMETER_VALUE if the experiment is deleted or name and tag differ, BAD_REQUEST for a tag
+            that is given twice (an empty name tag counts), INTERNAL_ERROR without user or time.
+        """
+        with self.lock:
+            experiment_row = self._active_experiment_row(experiment_id)
+            name, named_tags = self._named(tags or (), run_name)
+            _require("user_id", user_id)
+            _require("start_time", start_time)
+            run_id, experiment_id = self._names.new_id(), self.experiments.ids[experiment_row]
+            uri, active = run_location(self.runs.roots[experiment_id], run_id), LifecycleStage.ACTIVE
+            info = make_info(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
+            row = self.runs.add(info)
+            self.runs.put_tags(row, named_tags.items())
+            self.version += 1
+            return make_run(info, make_data({}, {}, named_tags), EMPTY, None)
+
+    def get_run(self, run_id: str) -> Run:
+        """Return a run, a deleted one too; raise RESOURCE_DOES_NOT_EXIST if there is none."""
+        with self.lock:
+            return self.runs.run_at(self._run_row(run_id))
+
+    def update_run_info(
+        self,
+        run_id: str,
+        run_status: int | None,
+        end_time: int | None,
+        run_name: str | None,
+        *,
+        limits: Limits = MLFLOW_LIMITS,
+    ) -> RunInfo:
+        """Set status, end time (ms UTC) and name of an active run, each if given, and return what is known of it now.
+
+        Raises: INTERNAL_ERROR for a status that is no number of `RunStatus`.
+        """
+        with self.lock:
+            row = self._active_run_row(run_id)
+            status = None if run_status is None else _status_name(run_status)
+            if run_name:
+                check_text(run_name, "run_name")
+            if status is not None:
+                self.runs.put_text("status", row, status)
+            if end_time is not None:
+                self.runs.put_time("end_time", row, int(end_time))
+            if run_name:
+                self._rename(row, run_name)
+            self.version += 1
+            return self.runs.info_at(row)
+
+    def delete_run(self, run_id: str) -> None:
+        """Mark a run as deleted; nothing happens to one that is."""
+        self._mark(run_id, LifecycleStage.DELETED)
+
+    def restore_run(self, run_id: str) -> None:
+        """Make a run active again, even in a deleted experiment."""
+        self._mark(run_id, LifecycleStage.ACTIVE)
+
+    def log_inputs(
+        self, run_id: str, datasets: list[DatasetInput] | None = None, *, limits: Limits = MLFLOW_LIMITS
+    ) -> None:
+        """Record the datasets that an active run reads.
+
+        A dataset is known by name and digest: within an experiment the first description of it stays, within a run the
+        tags of its first use.
+        """
+        check_run_id(run_id)
+        if datasets is not None:
+            check_dataset_inputs(datasets, limits)
+        with self.lock:
+            row = self._active_run_row(run_id)
+            self._add_inputs(row, datasets or ())
+            self.version += 1
+
+    def _add_inputs(self, row: int, inputs: Sequence[DatasetInput]) -> None:
+        runs = self.runs
+        experiment_id = runs.text("experiment_id", row) or ""
+        used = {(found.dataset.name, found.dataset.digest): found for found in runs.inputs.get(row, ())}
+        for given in inputs:
+            name, digest = given.dataset.name, given.dataset.digest
+            if (name, digest) in used:
+                continue
+            if len({tag.key for tag in given.tags}) < len(given.tags):
+                raise StoreError(f"A tag of the input '{name}' is given twice.", BAD_REQUEST)
+            dataset = runs.datasets.get((experiment_id, name, digest), given.dataset)
+            used[name, digest] = DatasetInput(dataset, list(given.tags))
+        for (name, digest), found in used.items():
+            runs.datasets[experiment_id, name, digest] = found.dataset
+        if used:
+            runs.inputs[row] = tuple(used.values())
+
+    def _named(self, tags: Sequence[RunTag], run_name: str | None) -> tuple[str, dict[str, str]]:
+        """Return the name of a new run and its tags, the name tag among them."""
+        given = [(tag.key, check_text(tag.value, "value")) for tag in tags]
+        unique = dict(given)
+        tag_name = unique.get(RUN_NAME)
+        if run_name and tag_name and run_name != tag_name:
+            raise invalid_parameter(
+                "Both 'run_name' argument and 'mlflow.runName' tag are specified, but with "
+                f"different values (run_name='{run_name}', mlflow.runName='{tag_name}')."
+            )
+        name = run_name or tag_name or self._names.new_run_name()
+        if not tag_name:
+            given.append((RUN_NAME, name))
+            unique[RUN_NAME] = check_text(name, "run_name")
+        if len(unique) < len(given):
+            raise StoreError("A tag of the run is given twice.", BAD_REQUEST)
+        return name, unique
+
+    def _rename(self, row: int, name: str) -> None:
+        self.runs.put_text("run_name", row, name)
+        self.runs.put_tags(row, [(RUN_NAME, name)])
+
+    def _mark(self, run_id: str, stage: str) -> None:
+        with self.lock:
+            self.runs.put_text("lifecycle_stage", self._run_row(run_id), stage)
+            self.version += 1
+
+
+def _require(field: str, value: Any) -> None:
+    if value is None:
+        raise StoreError(f"{field} cannot be None", INTERNAL_ERROR)
+
+
+def _status_name(status: int) -> str:
+    try:
+        return RunStatus.to_string(status)
+    except ValueError as error:
+        raise StoreError(str(error), INTERNAL_ERROR) from None

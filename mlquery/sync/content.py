@@ -1,0 +1,119 @@
+"""What a run or a logged model consists of, read from any store: the form in which pull and push compare and carry it.
+
+Where it comes from and where it goes is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from mlquery.durable.entries import encode
+from mlquery.durable.replay import dataset_input_fields, model_fields
+from mlquery.entities import DatasetInput, Metric, RunInfo
+from mlquery.entities.logged_models import LoggedModel
+from mlquery.store import Store
+
+Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Values, timestamps (ms UTC) and steps of one metric, each (points,), by timestamp, step and value."""
+
+
+@attrs.frozen(eq=False)
+class Summary:
+    """A run without its histories.
+
+    Attributes:
+        latest: Value, timestamp and step of the latest point of each metric.
+        sizes: How many points each metric has, where that is known without asking for them.
+        outputs: The steps of the models that the run wrote, by their ids.
+        model_inputs: The ids of the models that it read, where they are known without asking for them.
+    """
+
+    info: RunInfo
+    params: dict[str, str]
+    tags: dict[str, str]
+    latest: dict[str, tuple[float, int, int]]
+    inputs: tuple[DatasetInput, ...] = ()
+    outputs: dict[str, int] = attrs.field(factory=dict)
+    model_inputs: tuple[str, ...] | None = ()
+    sizes: dict[str, int] | None = None
+
+    def text(self) -> str:
+        """Return all that can change about the run, except its points, as one text to compare."""
+        info = self.info
+        return encode(
+            [
+                [info.status, info.start_time, info.end_time, info.lifecycle_stage, info.run_name, info.user_id or ""],
+                sorted(self.params.items()),
+                sorted(self.tags.items()),
+                sorted((key, *map(str, point)) for key, point in self.latest.items()),
+                sorted(encode(dataset_input_fields(found)) for found in self.inputs),
+                sorted(self.outputs.items()),
+                sorted(self.model_inputs or ()),
+            ]
+        )
+
+    def is_known_by(self, other: Summary) -> bool:
+        """Return whether another summary says the same, as far as this one says anything."""
+        known = attrs.evolve(self, model_inputs=other.model_inputs) if self.model_inputs is None else self
+        return known.text() == other.text() and self.sizes in (None, other.sizes)
+
+
+@attrs.frozen(eq=False)
+class ModelContent:
+    """A logged model with the points that were logged for it."""
+
+    model: LoggedModel
+    points: tuple[Metric, ...] = ()
+
+    def digest(self, files: Iterable[tuple[str, int]]) -> str:
+        """Return a short text that tells contents apart; `files` are paths and sizes."""
+        points = sorted(map(str, (attrs.astuple(point) for point in self.points)))
+        fields = {key: value for key, value in model_fields(self.model).items() if key != "last_updated_timestamp"}
+        return _digest(encode([fields, points, sorted(files)]))
+
+
+def summary_of(store: Store, row: int) -> Summary:
+    """Return the run of a row of a store; hold the store's lock meanwhile."""
+    run, runs, models = store.runs.run_at(row), store.runs, store.models
+    run_id = run.info.run_id
+    latest, sizes = {}, {}
+    for key in runs.metric_keys[row]:
+        cells = runs.metrics.cells[key]
+        place = row if cells.rows is None else cells.slot(row)
+        _, values, timestamps, steps = cells.arrays
+        latest[key] = (values[place], timestamps[place], steps[place])
+        history = cells.histories.get(row)
+        sizes[key] = 1 if history is None else len(history)
+    return Summary(
+        run.info,
+        run.data.params,
+        run.data.tags,
+        latest,
+        tuple(run.inputs.dataset_inputs) if run.inputs is not None else (),
+        dict(models.outputs.get(run_id, {})),
+        tuple(models.inputs.get(run_id, ())),
+        sizes,
+    )
+
+
+def model_of(store: Store, model_id: str) -> ModelContent:
+    """Return a logged model of a store; hold the store's lock meanwhile."""
+    return ModelContent(store.models.by_id[model_id], tuple(store.models.metrics(model_id)))
+
+
+def digest_of(summary: Summary, histories: Mapping[str, Points], files: Iterable[tuple[str, int]]) -> str:
+    """Return a short text that tells contents of runs apart; `files` are paths and sizes of artifacts."""
+    parts: list[Any] = [summary.text(), sorted(files)]
+    for key, columns in sorted(histories.items()):
+        parts += [key, *(column.tobytes().hex() for column in columns)]
+    return _digest(encode(parts))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=12).hexdigest()

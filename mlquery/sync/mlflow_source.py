@@ -1,0 +1,234 @@
+"""A source that is asked through MLflow's client: a server, Azure Machine Learning, Databricks, whatever MLflow knows.
+
+MLflow is imported here and in `target` alone, at the first use.
+
+**Source** of names and arguments: `mlflow.MlflowClient` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import attrs
+import numpy as np
+
+from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, ViewType
+from mlquery.entities.logged_models import LoggedModel
+from mlquery.errors import StoreError, invalid_parameter
+from mlquery.store.validation import clean_value
+from mlquery.sync.content import ModelContent, Points, Summary
+from mlquery.sync.source import SourceFile, target_name
+
+_PAGE: Final = 500
+_WORKERS: Final = 8
+_SECONDS: Final = 10.0
+_NO_MLFLOW: Final = "MLflow is needed to talk to {}: pip install 'mlquery[mlflow]'"
+_AZURE: Final = "MLflow needs a plugin to talk to {}: pip install azureml-mlflow"
+
+
+def client_of(uri: str) -> Any:
+    """Return MLflow's client of a tracking URI.
+
+    Raises:
+        StoreError: MLflow is not installed, or does not know such URIs, or nobody listens there.
+    """
+    name = target_name(uri)
+    _require_listener(uri)
+    try:
+        import mlflow
+        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+    except ImportError:
+        raise invalid_parameter(_NO_MLFLOW.format(name)) from None
+    try:
+        return mlflow.MlflowClient(uri)
+    except UnsupportedModelRegistryStoreURIException:
+        is_azure = uri.startswith("azureml:")
+        message = _AZURE.format(name) if is_azure else f"MLflow knows no tracking store such as {name}"
+        raise invalid_parameter(message) from None
+    except Exception as error:
+        raise _said(name, error) from error
+
+
+def _require_listener(uri: str) -> None:
+    """Raise if nobody listens at the address of a server: MLflow itself would knock for minutes."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        return
+    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
+        return  # it is the proxy that is spoken to
+    try:
+        address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
+        socket.create_connection(address, _SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = f"{target_name(uri)} cannot be reached: {reason[:1].lower()}{reason[1:]}"
+        raise StoreError(problem, "TEMPORARILY_UNAVAILABLE") from None
+
+
+def _said(name: str, error: Exception) -> StoreError:
+    """Return the error about a call that failed, in one sentence."""
+    reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return StoreError(f"{name} cannot be asked: {reason}", getattr(error, "error_code", "INTERNAL_ERROR"))
+
+
+class ServerSource:
+    """A source behind MLflow's client."""
+
+    workers = _WORKERS
+
+    def __init__(self, uri: str) -> None:
+        self.name = target_name(uri)
+        self._client = client_of(uri)
+
+    def experiments(self) -> list[Experiment]:
+        """Return all experiments, deleted ones too."""
+        return list(map(experiment_of, self._pages(self._client.search_experiments, view_type=ViewType.ALL)))
+
+    def runs(self, experiment_ids: Sequence[str], filter_string: str) -> Iterator[Summary]:
+        """Yield the runs that a filter finds, deleted ones too."""
+        for experiment_id in experiment_ids:
+            query = {"filter_string": filter_string, "run_view_type": ViewType.ALL}
+            for run in self._pages(self._client.search_runs, experiment_ids=[experiment_id], **query):
+                yield attrs.evolve(summary_of_run(run), model_inputs=None)  # a search leaves them out
+
+    def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
+        """Return a run with everything that is known of it, and the points of all its metrics."""
+        found = {}
+        run = summary_of_run(self._asked(self._client.get_run, run.info.run_id))
+        for key in run.latest:
+            points = self._asked(self._client.get_metric_history, run.info.run_id, key)
+            columns = zip(*((clean_value(p.value), p.timestamp, p.step or 0) for p in points), strict=True)
+            values, timestamps, steps = columns if points else ((), (), ())
+            found[key] = np.array(values, np.float64), np.array(timestamps, np.int64), np.array(steps, np.int64)
+        return run, found
+
+    def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
+        """Yield the logged models of experiments; servers from before MLflow 3, and Azure, have none."""
+        for experiment_id in experiment_ids:
+            try:
+                yield from map(
+                    content_of_model, self._pages(self._client.search_logged_models, experiment_ids=[experiment_id])
+                )
+            except StoreError as error:
+                if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "INTERNAL_ERROR", "NOT_FOUND"):
+                    raise
+                return
+
+    def run_files(self, run: Summary) -> Iterator[SourceFile]:
+        """Yield the artifacts of a run."""
+        return self._files(run.info.artifact_uri)
+
+    def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
+        """Yield the files of a logged model."""
+        return self._files(model.model.artifact_location)
+
+    def close(self) -> None:
+        """Let go of the source."""
+
+    def _files(self, location: str | None) -> Iterator[SourceFile]:
+        # Not the client's own calls: those take whatever place they first saw for an id, also that of another server.
+        repository = self._asked(self._repository, location or "")
+        folders: list[str | None] = [None]
+        while folders:
+            for info in self._asked(repository.list_artifacts, folders.pop()):
+                if info.is_dir:
+                    folders.append(info.path)
+                else:
+                    yield SourceFile(info.path, int(info.file_size or 0), self._fetcher(repository, info.path))
+
+    def _repository(self, location: str) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
+
+        uri = self._client.tracking_uri
+        location = add_databricks_profile_info_to_artifact_uri(location, uri)  # type: ignore[no-untyped-call]
+        return get_artifact_repository(location, tracking_uri=uri)
+
+    def _fetcher(self, repository: Any, path: str) -> Callable[[Path], object]:
+        def fetch(local: Path) -> None:
+            with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:
+                shutil.copyfile(self._asked(repository.download_artifacts, path, folder), local)
+
+        return fetch
+
+    def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._asked(search, max_results=_PAGE, page_token=token, **query)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _asked(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(*arguments, **options)
+        except Exception as error:  # whatever MLflow, its plugins and the network raise
+            raise _said(self.name, error) from error
+
+
+def experiment_of(found: Any) -> Experiment:
+    """Return an experiment of MLflow's."""
+    about = (found.artifact_location, found.lifecycle_stage, dict(found.tags))
+    return Experiment(found.experiment_id, found.name, *about, found.creation_time, found.last_update_time)
+
+
+def summary_of_run(run: Any) -> Summary:
+    """Return a run of MLflow's as a summary."""
+    info, data, inputs, outputs = run.info, run.data, run.inputs, run.outputs
+    points = {point.key: point for point in data._metric_objs}
+    return Summary(
+        RunInfo(
+            info.run_id,
+            info.experiment_id,
+            info.user_id or "",
+            info.status,
+            info.start_time,
+            info.end_time or None,
+            info.lifecycle_stage,
+            info.artifact_uri,
+            info.run_name,
+        ),
+        dict(data.params),
+        dict(data.tags),
+        {key: (clean_value(float(point.value)), point.timestamp, point.step or 0) for key, point in points.items()},
+        tuple(map(_dataset_input, inputs.dataset_inputs if inputs else ())),
+        {output.model_id: output.step for output in (outputs.model_outputs if outputs else ())},
+        tuple(found.model_id for found in (inputs.model_inputs if inputs else ())),
+    )
+
+
+def _dataset_input(found: Any) -> DatasetInput:
+    dataset = found.dataset
+    fields = (dataset.name, dataset.digest, dataset.source_type, dataset.source, dataset.schema, dataset.profile)
+    return DatasetInput(Dataset(*fields), [InputTag(tag.key, tag.value) for tag in found.tags])
+
+
+def content_of_model(found: Any) -> ModelContent:
+    """Return a logged model of MLflow's with its points."""
+    model = LoggedModel(
+        found.model_id,
+        found.experiment_id,
+        found.name,
+        found.artifact_location,
+        found.creation_timestamp,
+        found.last_updated_timestamp,
+        found.status.to_int(),
+        model_type=found.model_type or None,
+        source_run_id=found.source_run_id or None,
+        tags=dict(found.tags or {}),
+        params=dict(found.params or {}),
+    )
+    return ModelContent(model, tuple(_model_point(found.model_id, point) for point in found.metrics or ()))
+
+
+def _model_point(model_id: str, point: Any) -> Metric:
+    about = (model_id, point.dataset_name or None, point.dataset_digest or None, point.run_id)
+    return Metric(point.key, clean_value(float(point.value)), point.timestamp, point.step or 0, *about)

@@ -1,0 +1,279 @@
+"""Pulls experiments, runs, histories, logged models and artifacts from another store into one on disk.
+
+A run is taken over as a whole or not at all, and one that is here already only if it changed: a pull that was cut short
+goes on where it was. Where runs come from is not known here; see `sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from mlquery.durable.replay import dataset_input_fields, experiment_fields, model_fields
+from mlquery.durable.store import DurableStore
+from mlquery.entities import Experiment
+from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
+from mlquery.sync.source import Source, SourceFile
+from mlquery.sync.sources import chosen_experiments, open_source
+
+_RUNS_OF_A_TRANSACTION: Final = 100
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is."""
+
+
+@attrs.define
+class Pulled:
+    """What a pull did."""
+
+    experiments: int = 0
+    new_runs: int = 0
+    changed_runs: int = 0
+    same_runs: int = 0
+    points: int = 0
+    models: int = 0
+    files: int = 0
+    out_of_reach: int = 0
+
+
+def pull(
+    store: DurableStore,
+    source: str,
+    *,
+    experiments: Sequence[str] = (),
+    filter_string: str = "",
+    artifacts: bool = False,
+    progress: Progress = lambda *_: None,
+) -> Pulled:
+    """Take over the runs of another store, with the ids they have there. Experiments are known by their names.
+
+    Args:
+        store: Where to.
+        source: A tracking URI, or the path of an MLflow database, an `mlruns` folder or a store on disk.
+        experiments: The names of the experiments to pull; all if empty.
+        filter_string: Which runs; for a server in its own dialect.
+        artifacts: Whether to copy artifacts and models' files too. Without, runs keep pointing to where they are.
+        progress: Told how far it is.
+
+    Raises:
+        StoreError: the source cannot be read, or has no such experiment; what was pulled before stays.
+        QueryError: the filter is none.
+    """
+    found = open_source(source)
+    try:
+        return _Pull(store, found, artifacts, progress).all(experiments, filter_string)
+    finally:
+        found.close()
+
+
+class _Pull:
+    def __init__(self, store: DurableStore, source: Source, artifacts: bool, progress: Progress) -> None:
+        self.store, self.source, self.artifacts, self.progress = store, source, artifacts, progress
+        self.done = Pulled()
+        self.own_ids: dict[str, str] = {}  # of experiments, by the source's
+        sent = store.pushed.get(source.name, {})
+        # Runs that were pushed there from here are not brought back under the ids they have there.
+        self.from_here = {there: own for own, (there, _) in sent.get("run", {}).items() if there != own}
+        self.models_from_here = {there: own for own, (there, _) in sent.get("model", {}).items() if there != own}
+
+    def all(self, names: Sequence[str], filter_string: str) -> Pulled:
+        chosen = chosen_experiments(self.source.experiments(), names, self.source.name)
+        # Asked first: a filter that is none leaves no trace.
+        found = self.source.runs([experiment.experiment_id for experiment in chosen], filter_string)
+        runs = [run for run in found if self.is_theirs(run)]
+        for experiment in chosen:
+            self.own_ids[experiment.experiment_id] = self.own_experiment(experiment)
+        self.done.experiments = len(self.own_ids)
+        self.take_runs(runs)
+        self.take_models({run.info.run_id for run in runs} if filter_string else None)
+        if self.artifacts:
+            self.take_files(runs)
+        return self.done
+
+    def is_theirs(self, run: Summary) -> bool:
+        return run.info.run_id not in self.from_here
+
+    def own_experiment(self, there: Experiment) -> str:
+        """Return the id of the experiment of the same name, made now if there is none, with its id if that is free."""
+        store, name = self.store, there.name
+        with store.transaction():
+            here = store.get_experiment_by_name(name)
+            if here is None:
+                is_free = there.experiment_id not in store.experiments.row_of and not store._guid_ids
+                experiment_id = there.experiment_id if is_free else store.next_experiment_id()
+                fields = attrs.asdict(there, recurse=False)
+                kept = ("lifecycle_stage", "tags", "creation_time", "last_update_time")
+                location = store.default_location(experiment_id)
+                of_there = {key: fields[key] for key in kept}
+                store.load_experiment(experiment_id, name, artifact_location=location, **of_there)
+                return experiment_id
+            new = {key: value for key, value in there.tags.items() if here.tags.get(key) != value}
+            if new:
+                store.change("experiment", experiment_fields(here) | {"tags": here.tags | new})
+            return here.experiment_id
+
+    def take_runs(self, runs: Sequence[Summary]) -> None:
+        batches = iter(runs)
+        with ThreadPoolExecutor(self.source.workers) as pool:
+            while batch := list(islice(batches, _RUNS_OF_A_TRANSACTION)):
+                wanted = [run for run in batch if self.is_news(run)]
+                self.done.same_runs += len(batch) - len(wanted)
+                ask = pool.map if self.source.workers > 1 else map
+                found = list(ask(self.source.details, wanted))
+                with self.store.transaction():
+                    for run, points in found:
+                        self.take_run(run, points)
+                done = self.done.same_runs + self.done.new_runs + self.done.changed_runs
+                self.progress("runs", done, len(runs))
+
+    def is_news(self, run: Summary) -> bool:
+        with self.store.lock:
+            row = self.store.runs.row_of.get(run.info.run_id)
+            if row is None:
+                return True
+            return not run.is_known_by(summary_of(self.store, row))
+
+    def take_run(self, run: Summary, histories: dict[str, Points]) -> None:
+        """Add a run, or what is new about it, and remember that the source has it."""
+        row = self.store.runs.row_of.get(run.info.run_id)
+        if row is None:
+            self.add_run(run, histories)
+            self.done.new_runs += 1
+        else:
+            for change, *content in _news(summary_of(self.store, row), run):
+                self.store.change(change, *content)
+            for key, points in histories.items():
+                self.add_points(run.info.run_id, key, points)
+            self.done.changed_runs += 1
+        self.remember(run.info.run_id)
+
+    def add_run(self, run: Summary, histories: dict[str, Points]) -> None:
+        info, store = run.info, self.store
+        experiment_id = self.own_ids[info.experiment_id]
+        own_uri = store.default_artifact_uri(experiment_id, info.run_id)
+        store.load_run(
+            info.run_id,
+            experiment_id,
+            user_id=info.user_id,
+            status=info.status,
+            start_time=info.start_time,
+            end_time=info.end_time,
+            lifecycle_stage=info.lifecycle_stage,
+            artifact_uri=own_uri if self.artifacts or not info.artifact_uri else info.artifact_uri,
+            run_name=info.run_name,
+            metrics=run.latest,
+            params=run.params,
+            tags=run.tags,
+            inputs=run.inputs,
+        )
+        for key, points in histories.items():
+            self.done.points += len(points[0])
+            if len(points[0]) > 1:
+                store.load_history(info.run_id, key, *points)
+        if run.outputs:
+            store.change("outputs", info.run_id, run.outputs)
+        if run.model_inputs:
+            store.change("model_inputs", info.run_id, list(run.model_inputs))
+
+    def add_points(self, run_id: str, key: str, points: Points) -> None:
+        old = set(_rows(self.store.history(run_id, key)))
+        news = [number for number, row in enumerate(_rows(points)) if row not in old]
+        if news:
+            self.store.load_history(run_id, key, *(column[news] for column in points))
+            self.done.points += len(news)
+
+    def remember(self, run_id: str) -> None:
+        summary = summary_of(self.store, self.store.runs.row_of[run_id])
+        histories = {key: self.store.history(run_id, key) for key in summary.latest}
+        digest = digest_of(summary, histories, self.store.artifacts_of(run_id))
+        if self.store.pushed.get(self.source.name, {}).get("run", {}).get(run_id) != (run_id, digest):
+            self.store.change("pushed", self.source.name, "run", run_id, run_id, digest)
+
+    def take_models(self, runs: set[str] | None) -> None:
+        store = self.store
+        for found in self.source.models(list(self.own_ids)):
+            model = attrs.evolve(found.model, experiment_id=self.own_ids[found.model.experiment_id])
+            is_chosen = runs is None or model.source_run_id in runs
+            if not is_chosen or model.model_id in self.models_from_here:
+                continue
+            if self.artifacts:
+                location = f"models/{model.model_id}"
+                here = store.default_artifact_uri(model.experiment_id, location)
+                model = attrs.evolve(model, artifact_location=here or model.artifact_location)
+            new = ModelContent(model, found.points)
+            if model.model_id not in store.models.by_id or model_of(store, model.model_id).digest(()) != new.digest(()):
+                self.take_model(new)
+            if self.artifacts:
+                self.take_files_of(model.model_id, lambda found=found: self.source.model_files(found))  # type: ignore[misc]
+
+    def take_model(self, new: ModelContent) -> None:
+        store, model_id = self.store, new.model.model_id
+        with store.transaction():
+            store.change("model", model_fields(new.model))
+            if new.points:
+                fields = [attrs.astuple(point, recurse=False) for point in new.points]
+                store.change("model_points", model_id, [[*one[:4], *one[5:]] for one in fields])
+            digest = model_of(store, model_id).digest(store.artifacts_of(model_id))
+            store.change("pushed", self.source.name, "model", model_id, model_id, digest)
+        self.done.models += 1
+
+    def take_files(self, runs: Sequence[Summary]) -> None:
+        for number, run in enumerate(runs):
+            self.progress("artifacts", number, len(runs))
+            run_id = run.info.run_id
+            before = self.done.files
+            is_here = self.take_files_of(run_id, lambda run=run: self.source.run_files(run))  # type: ignore[misc]
+            with self.store.transaction():
+                row = self.store.runs.row_of[run_id]
+                own = self.store.default_artifact_uri(self.store.runs.text("experiment_id", row) or "", run_id)
+                if is_here and self.store.runs.artifact_uri(row) != own:
+                    self.store.change("artifact_uri", run_id, own)
+                if self.done.files > before:
+                    self.remember(run_id)
+        self.progress("artifacts", len(runs), len(runs))
+
+    def take_files_of(self, owner_id: str, list_files: Callable[[], Iterator[SourceFile]]) -> bool:
+        """Copy the files that are not here with the same size; return whether they are within reach."""
+        here = dict(self.store.artifacts_of(owner_id))
+        try:
+            for file in list_files():
+                if here.get(file.path) != file.size:
+                    self.store.artifacts.adopt(owner_id, file.path, file.fetch)
+                    self.done.files += 1
+        except LookupError:
+            self.done.out_of_reach += 1
+            return False
+        return True
+
+
+def _rows(points: Points) -> Iterable[tuple[str, int, int]]:
+    values, timestamps, steps = points
+    return zip(map(repr, (np.asarray(values) + 0.0).tolist()), timestamps.tolist(), steps.tolist(), strict=True)
+
+
+def _news(old: Summary, new: Summary) -> Iterator[tuple[Any, ...]]:
+    """Yield the changes that make the new run out of the old one, its points left out."""
+    run_id, before, after = old.info.run_id, old.info, new.info
+    if (before.status, before.end_time, before.run_name) != (after.status, after.end_time, after.run_name):
+        yield "info", run_id, after.status, after.end_time, after.run_name
+    if before.lifecycle_stage != after.lifecycle_stage:
+        yield "stage", run_id, after.lifecycle_stage
+    params = {key: value for key, value in new.params.items() if old.params.get(key) != value}
+    tags = {key: value for key, value in new.tags.items() if old.tags.get(key) != value}
+    if params or tags:
+        yield "batch", run_id, [], params, tags
+    for key in old.tags.keys() - new.tags.keys():
+        yield "untag", run_id, key
+    known = [dataset_input_fields(found) for found in old.inputs]
+    inputs = [fields for fields in map(dataset_input_fields, new.inputs) if fields not in known]
+    if inputs:
+        yield "inputs", run_id, inputs
+    if new.outputs != old.outputs:
+        yield "outputs", run_id, new.outputs
+    read = [model_id for model_id in new.model_inputs or () if model_id not in (old.model_inputs or ())]
+    if read:
+        yield "model_inputs", run_id, read

@@ -1,0 +1,148 @@
+"""Where runs can be pulled from: stores read from files (MLflow's databases and folders, and our own), and servers.
+
+All sources answer the same questions. What is done with the answers is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlquery.durable import journal
+from mlquery.durable.files import FileArtifacts
+from mlquery.durable.store import DurableStore
+from mlquery.entities import Experiment, ViewType
+from mlquery.errors import invalid_parameter
+from mlquery.query.search import search_rows
+from mlquery.readers import load
+from mlquery.readers.sqlite_models import read_models
+from mlquery.store import Store
+from mlquery.sync.content import ModelContent, Points, Summary, model_of, summary_of
+from mlquery.sync.source import Source, SourceFile, target_name
+
+
+class StoreSource:
+    """A source that is read from files as a whole."""
+
+    workers = 1
+
+    def __init__(self, store: Store, name: str, base: Path | None = None) -> None:
+        self.store, self.name, self._base = store, name, base
+
+    def experiments(self) -> list[Experiment]:
+        """Return all experiments, deleted ones too."""
+        table = self.store.experiments
+        with self.store.lock:
+            return [table.experiment_at(row) for row in range(table.size)]
+
+    def runs(self, experiment_ids: Sequence[str], filter_string: str) -> Iterator[Summary]:
+        """Yield the runs that a filter finds, deleted ones too, the oldest first."""
+        with self.store.lock:
+            order = ["start_time ASC"]
+            rows, _ = search_rows(self.store, experiment_ids, filter_string, ViewType.ALL, None, order)
+        for row in rows:
+            with self.store.lock:
+                yield summary_of(self.store, int(row))
+
+    def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
+        """Return a run with everything that is known of it, and the points of all its metrics."""
+        return run, {key: self.store.history(run.info.run_id, key) for key in run.latest}
+
+    def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
+        """Yield the logged models of experiments."""
+        chosen = set(experiment_ids)
+        for model_id, model in list(self.store.models.by_id.items()):
+            if model.experiment_id in chosen:
+                with self.store.lock:
+                    yield model_of(self.store, model_id)
+
+    def run_files(self, run: Summary) -> Iterator[SourceFile]:
+        """Yield the artifacts of a run; raise LookupError if they are out of reach."""
+        return self._files(run.info.run_id, run.info.artifact_uri)
+
+    def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
+        """Yield the files of a logged model; raise LookupError if they are out of reach."""
+        return self._files(model.model.model_id, model.model.artifact_location)
+
+    def close(self) -> None:
+        """Let go of the source."""
+        if isinstance(self.store, DurableStore):
+            self.store.close()
+
+    def _files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
+        artifacts = self.store.artifacts
+        if isinstance(artifacts, FileArtifacts) and (folder := artifacts.folder_of(owner_id)).is_dir():
+            return _files_below(folder)
+        folder_there = local_folder(location or "", self._base)
+        return _files_below(folder_there) if folder_there.is_dir() else iter(())
+
+
+def local_folder(location: str, base: Path | None = None) -> Path:
+    """Return the folder that an artifact location means.
+
+    Raises:
+        LookupError: it is not on this machine.
+    """
+    scheme = urlsplit(location).scheme.lower()
+    if scheme == "file":
+        return Path(unquote(urlsplit(location).path))
+    if len(scheme) > 1 or not location:
+        raise LookupError(f"{scheme or 'no'} location")
+    path = Path(location)
+    return path if path.is_absolute() or base is None or path.exists() else base / path
+
+
+def _files_below(folder: Path) -> Iterator[SourceFile]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, _copier(path))
+
+
+def _copier(path: Path) -> Callable[[Path], object]:
+    return lambda local: shutil.copyfile(path, local)
+
+
+def open_source(source: str) -> Source:
+    """Return the source that a path or a tracking URI names.
+
+    Raises:
+        StoreError: there is none, it cannot be read, or MLflow is needed for it and not installed.
+    """
+    path = store_folder(source)
+    if path is not None:
+        return StoreSource(DurableStore(path, read_only=True), target_name(source))
+    scheme = urlsplit(source).scheme.lower()
+    if os.path.exists(source) or scheme in ("sqlite", "file"):
+        local = Path(target_name(source).partition("://")[2])
+        store = load(source)
+        if local.is_file():
+            read_models(local, store)
+        return StoreSource(store, target_name(source), local.parent)
+    if len(scheme) < 2:
+        load(source)  # says what is wrong with it
+    from mlquery.sync.mlflow_source import ServerSource  # MLflow takes a second to import
+
+    return ServerSource(source)
+
+
+def store_folder(uri: str) -> Path | None:
+    """Return the folder of a store on disk that a path or a URI names, None if it names something else."""
+    if uri.startswith("mlquery:///"):
+        return Path(unquote(urlsplit(uri).path))
+    return Path(uri) if (Path(uri) / journal.NAME).is_file() else None
+
+
+def chosen_experiments(found: Iterable[Experiment], names: Sequence[str], where: str) -> list[Experiment]:
+    """Return the experiments of these names, all without names.
+
+    Raises:
+        StoreError: there is none of a name.
+    """
+    by_name = {experiment.name: experiment for experiment in found}
+    for name in names:
+        if name not in by_name:
+            raise invalid_parameter(f"{where} has no experiment named {name!r}")
+    return [by_name[name] for name in names] if names else list(by_name.values())
