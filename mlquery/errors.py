@@ -19,6 +19,7 @@ RESOURCE_ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
 INVALID_STATE = "INVALID_STATE"
 INTERNAL_ERROR = "INTERNAL_ERROR"
 BAD_REQUEST = "BAD_REQUEST"
+NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
 
 
 @attrs.frozen
@@ -133,3 +134,20 @@ class StoreError(Exception):
 def invalid_parameter(message: str, **details: Any) -> StoreError:
     """Return the error MLflow raises for a bad argument."""
     return StoreError(message, INVALID_PARAMETER_VALUE, **details)
+
+
+class MissingEndpointError(StoreError):
+    """A call that the endpoint of a service does not have.
+
+    It answers with an HTTP status and no body; `path` is where MLflow's client looks for the call.
+
+    **Source** of the wording: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
+    """
+
+    _CODES = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
+
+    def __init__(self, path: str, status: int) -> None:
+        message = f"API request to endpoint {path} failed with error code {status} != 200. Response body: ''"
+        super().__init__(message, self._CODES.get(status, INTERNAL_ERROR))
+        self.path = path
+        self.status = status

@@ -26,6 +26,16 @@ class Faults:
         self.latency = 0.0
         self._waiting: dict[str, deque[BaseException]] = defaultdict(deque)
         self._lock = Lock()
+        self._raised: BaseException | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether a call would meet a fault."""
+        return self.offline or bool(self._waiting) or bool(self.latency)
+
+    def raised(self, error: BaseException) -> bool:
+        """Tell whether an error is the last one that was raised because a test has asked for it."""
+        return error is self._raised
 
     def fail_next(self, call: str, error: BaseException | type[BaseException], times: int = 1) -> None:
         """Make the next calls of a method of the store ("log_batch") raise an error, after those asked for before."""
@@ -58,6 +68,7 @@ class Faults:
             if waiting is not None and not waiting:
                 del self._waiting[call]
         if failure is not None:
+            self._raised = failure
             raise failure
 
 

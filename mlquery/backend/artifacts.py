@@ -1,0 +1,70 @@
+"""The service's calls about artifacts, by the run or logged model that owns them; "" owns what belongs to the store.
+
+**Source** of names: `mlflow.store.artifact.artifact_repo.ArtifactRepository` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from mlquery.backend.service import Service, call
+from mlquery.entities import FileInfo
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+
+
+class Artifacts(Service):
+    """Calls about artifacts. Paths are relative to the owner's artifacts, with forward slashes."""
+
+    @call
+    def log_artifact(self, owner_id: str, path: str, content: bytes) -> None:
+        """Store a file, replacing an older one."""
+        self.store.artifacts.put(owner_id, path, content)
+
+    @call
+    def log_artifacts(self, owner_id: str, files: Iterable[tuple[str, bytes]]) -> None:
+        """Store files, given as paths and contents."""
+        for path, content in files:
+            self.store.artifacts.put(owner_id, path, content)
+
+    @call
+    def log_artifact_from_stream(self, owner_id: str, path: str, stream: BinaryIO) -> None:
+        """Store what a binary stream holds."""
+        self.store.artifacts.put(owner_id, path, stream.read())
+
+    @call
+    def list_artifacts(self, owner_id: str, path: str | None = None) -> list[FileInfo]:
+        """Return what lies directly in a folder, sorted by path; nothing for a file or a missing folder."""
+        return self.store.artifacts.list(owner_id, path)
+
+    @call
+    def download_artifacts(self, owner_id: str, path: str | None = None) -> dict[str, bytes]:
+        """Return the contents of a file, or of all files below a folder, by path.
+
+        Raises:
+            StoreError: RESOURCE_DOES_NOT_EXIST, there is no such file or folder.
+        """
+        with self.store.lock:
+            found = {file: self.store.artifacts.read(owner_id, file) for file in self._files_below(owner_id, path)}
+        if not found and path:
+            message = f"Failed to download artifacts from path '{path}', please ensure that the path is correct."
+            raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
+        return found
+
+    @call
+    def delete_artifacts(self, owner_id: str, path: str | None = None) -> None:
+        """Delete a file or a folder, everything without a path; missing ones do not matter."""
+        self.store.artifacts.delete(owner_id, path)
+
+    def _files_below(self, owner_id: str, path: str | None) -> Iterator[str]:
+        """Yield the paths of all files in a folder, or the path itself if it is a file."""
+        infos = self.store.artifacts.list(owner_id, path)
+        if not infos and path:
+            beside = self.store.artifacts.list(owner_id, posixpath.dirname(path))
+            yield from (info.path for info in beside if info.path == path and not info.is_dir)
+        for info in infos:
+            if info.is_dir:
+                yield from self._files_below(owner_id, info.path)
+            else:
+                yield info.path

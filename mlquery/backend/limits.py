@@ -1,0 +1,11 @@
+"""The limits on writes that a dialect has, as the store takes them."""
+
+from __future__ import annotations
+
+from mlquery.language.matrix import Dialect
+from mlquery.store.limits import Limits
+
+
+def limits_of(dialect: Dialect) -> Limits:
+    """Return how long and how many the values of a write may be in a dialect."""
+    return Limits(**dialect.enforced_limits)

@@ -1,0 +1,114 @@
+"""The service's calls about runs as such: create, read, search, update, delete, restore.
+
+**Source** of names and arguments: `mlflow.store.tracking.abstract_store.AbstractStore` of MLflow 3.17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from mlquery.backend.coercion import string_in_column
+from mlquery.backend.nesting import ROOT, root_of
+from mlquery.backend.reading import read_found_runs, read_run
+from mlquery.backend.service import Service, call, call_about
+from mlquery.engine import columnar
+from mlquery.entities import PagedList, Run, RunInfo, RunTag, ViewType
+from mlquery.query.search import Engine, search_rows
+from mlquery.store import Store
+
+T = TypeVar("T")
+ReadRuns = Callable[[Store, Sequence[int]], list[T]]
+"""Makes results of rows of the store's runs, while nobody writes."""
+
+USER: Final = "mlflow.user"
+
+
+class Runs(Service):
+    """Calls about runs as such."""
+
+    @call
+    def create_run(
+        self,
+        experiment_id: str,
+        user_id: str,
+        start_time: int,
+        tags: Iterable[RunTag] | None = None,
+        run_name: str | None = None,
+    ) -> Run:
+        """Create a run and return it.
+
+        A tag whose value is None is left out: MLflow keeps it where no filter finds it. A service may write a display
+        name in place of the user, and the run at the top of the tree of nested runs.
+        """
+        own_tags = [RunTag(tag.key, string_in_column(tag.value)) for tag in tags or () if tag.value is not None]
+        shown_user = self.dialect.service.get("user")
+        if shown_user is not None:
+            user_id = shown_user
+            own_tags = [RunTag(USER, shown_user) if tag.key == USER else tag for tag in own_tags]
+        given = (experiment_id, string_in_column(user_id), start_time, own_tags, string_in_column(run_name))
+        with self.store.lock:
+            run = self.store.create_run(*given, limits=self.limits)
+            if not self.dialect.behaves("tag.rootRunId"):
+                return run
+            self.store.set_tag(run.info.run_id, RunTag(ROOT, root_of(self.store, run)))
+            run.data.tags[ROOT] = self.store.get_run(run.info.run_id).data.tags[ROOT]
+            return run
+
+    @call
+    def get_run(self, run_id: str, *, read: ReadRuns[Any] = read_run) -> Any:
+        """Return a run with everything that is known of it; `read` makes the result."""
+        with self.store.lock:
+            row = self.store.runs.row_of.get(run_id)
+            if row is None:
+                return self.store.get_run(run_id)  # raises
+            return read(self.store, [row])[0]
+
+    @call
+    def search_runs(
+        self,
+        experiment_ids: Iterable[str | int],
+        filter_string: str | None = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int | None = 1000,
+        order_by: Sequence[str] | None = None,
+        page_token: str | bytes | None = None,
+        *,
+        engine: Engine = columnar.rows,
+        read: ReadRuns[Any] = read_found_runs,
+    ) -> PagedList[Any]:
+        """Return one page of the runs that match a filter, in order; `read` makes the results."""
+        query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
+        with self.store.lock:
+            rows, token = search_rows(
+                self.store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning
+            )
+            return PagedList(read(self.store, rows), token)
+
+    def search_frame(self, *query: Any) -> Any:
+        """Return the runs that match a filter as a DataFrame; arguments as of `mlquery.search_frame`.
+
+        It is the call `search_runs` in another shape.
+        """
+        from mlquery.query.dataframe import search_frame
+
+        if self.store.faults.is_set:
+            self.store.faults.before("search_runs")
+        return search_frame(self.store, *query, dialect=self.dialect, on_warning=self.on_warning)
+
+    @call
+    def update_run_info(
+        self, run_id: str, run_status: int | None, end_time: int | None, run_name: str | None
+    ) -> RunInfo:
+        """Set status, end time (ms UTC) and name of a run, each if given, and return what is known of it now."""
+        return self.store.update_run_info(run_id, run_status, end_time, run_name, limits=self.limits)
+
+    @call_about("run")
+    def delete_run(self, run_id: str) -> None:
+        """Mark a run as deleted."""
+        self.store.delete_run(run_id)
+
+    @call_about("run")
+    def restore_run(self, run_id: str) -> None:
+        """Bring a deleted run back."""
+        self.store.restore_run(run_id)

@@ -1,0 +1,123 @@
+"""What every call of a service has in common: faults come first, and the dialect may refuse it or warn of it.
+
+A service is a store and a registry that answer in one dialect. Its calls are methods under `call` or `call_about`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from mlquery.backend.limits import limits_of
+from mlquery.errors import Diagnostic, MissingEndpointError
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.query.search import OnWarning, warn_caller
+from mlquery.registry import Registry
+from mlquery.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Service")
+Method = Callable[Concatenate[S, P], R]
+
+_registries: Final[WeakKeyDictionary[Store, Registry]] = WeakKeyDictionary()
+
+
+def registry_beside(store: Store) -> Registry:
+    """Return the registry that belongs to a store, made now if there is none; all services of the store share it."""
+    found = _registries.get(store)
+    if found is None:
+        with store.lock:
+            found = _registries.setdefault(store, Registry())
+    found.clock = store.clock
+    return found
+
+
+class Service:
+    """A store and a registry behind the calls of one dialect.
+
+    Args:
+        store: Experiments, runs, models and artifacts; by default new and empty, with the ids of the dialect.
+        registry: Registered models; by default those beside the store, which all its services share.
+        dialect: A dialect of the support matrix.
+        on_warning: What is done with the warnings of a call; by default they are issued as `QueryWarning`.
+
+    Attributes:
+        dialect: The column of the support matrix.
+        limits: How long and how many the values of a write may be.
+        missing: The families of calls that the endpoint of the dialect lacks, and the HTTP status it answers with.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        registry: Registry | None = None,
+        dialect: str | Dialect = "oss",
+        on_warning: OnWarning = warn_caller,
+    ) -> None:
+        self.dialect = MATRIX.dialect(dialect)
+        self.store = Store(guid_ids=self.dialect.behaves("id.guid")) if store is None else store
+        self.on_warning = on_warning
+        self.limits = limits_of(self.dialect)
+        self.missing: Mapping[str, int] = self.dialect.service.get("missing", {})
+        self._registry = registry
+
+    @property
+    def registry(self) -> Registry:
+        """Return the registered models."""
+        if self._registry is None:
+            self._registry = registry_beside(self.store)
+        return self._registry
+
+    def require_endpoint(self, family: str, path: str) -> None:
+        """Refuse a call of a family that the endpoint of the dialect lacks.
+
+        Raises:
+            MissingEndpointError: with the HTTP status and the path.
+        """
+        status = self.missing.get(family)
+        if status is not None:
+            raise MissingEndpointError(path, status)
+
+    def require_call(self, call: str, entity: str) -> None:
+        """Refuse a call that the dialect does not support; warn of one that no source speaks of.
+
+        Raises:
+            StoreError: the dialect does not support the call.
+        """
+        verdict = self.dialect.require_call(call, entity)
+        if verdict is not None and verdict.state == "silent":
+            message = f"no source says that {self.dialect.name} supports {call}"
+            self.on_warning([Diagnostic("unsupported", message, call, severity="warning", feature=verdict.feature.id)])
+
+
+def call(method: Method[S, P, R]) -> Method[S, P, R]:
+    """Make a method a call of the service: it meets the faults that a test has asked for under its name."""
+    name = method.__name__
+
+    @wraps(method)
+    def served(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        faults = self.store.faults
+        if faults.is_set:
+            faults.before(name)
+        return method(self, *args, **kwargs)
+
+    return served
+
+
+def call_about(entity: str) -> Callable[[Method[S, P, R]], Method[S, P, R]]:
+    """Make a method a call that the support matrix decides on, under its name and for one kind of entity."""
+
+    def decorate(method: Method[S, P, R]) -> Method[S, P, R]:
+        name = method.__name__
+
+        @wraps(method)
+        def decided(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            self.require_call(name, entity)
+            return method(self, *args, **kwargs)
+
+        return call(decided)
+
+    return decorate
