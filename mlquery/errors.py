@@ -6,7 +6,7 @@ a limit), and carries MLflow's own error code and wording.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -136,6 +136,9 @@ def invalid_parameter(message: str, **details: Any) -> StoreError:
     return StoreError(message, INVALID_PARAMETER_VALUE, **details)
 
 
+_CODES: Final = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
+
+
 class MissingEndpointError(StoreError):
     """A call that the endpoint of a service does not have.
 
@@ -144,10 +147,8 @@ class MissingEndpointError(StoreError):
     **Source** of the wording: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
     """
 
-    _CODES = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
-
     def __init__(self, path: str, status: int) -> None:
         message = f"API request to endpoint {path} failed with error code {status} != 200. Response body: ''"
-        super().__init__(message, self._CODES.get(status, INTERNAL_ERROR))
+        super().__init__(message, _CODES.get(status, INTERNAL_ERROR))
         self.path = path
         self.status = status

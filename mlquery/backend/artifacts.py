@@ -48,7 +48,8 @@ class Artifacts(Service):
         with self.store.lock:
             found = {file: self.store.artifacts.read(owner_id, file) for file in self._files_below(owner_id, path)}
         if not found and path:
-            message = f"Failed to download artifacts from path '{path}', please ensure that the path is correct."
+            name = posixpath.basename(path)
+            message = f"Failed to download artifacts from path '{name}', please ensure that the path is correct."
             raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
         return found
 

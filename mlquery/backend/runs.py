@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mlquery.backend.coercion import string_in_column
 from mlquery.backend.nesting import ROOT, root_of
@@ -16,6 +16,9 @@ from mlquery.engine import columnar
 from mlquery.entities import PagedList, Run, RunInfo, RunTag, ViewType
 from mlquery.query.search import Engine, search_rows
 from mlquery.store import Store
+
+if TYPE_CHECKING:
+    from mlquery.query.dataframe import DataFrame
 
 T = TypeVar("T")
 ReadRuns = Callable[[Store, Sequence[int]], list[T]]
@@ -42,10 +45,9 @@ class Runs(Service):
         name in place of the user, and the run at the top of the tree of nested runs.
         """
         own_tags = [RunTag(tag.key, string_in_column(tag.value)) for tag in tags or () if tag.value is not None]
-        shown_user = self.dialect.service.get("user")
-        if shown_user is not None:
-            user_id = shown_user
-            own_tags = [RunTag(USER, shown_user) if tag.key == USER else tag for tag in own_tags]
+        if self.user is not None:
+            user_id = self.user
+            own_tags = [RunTag(USER, self.user) if tag.key == USER else tag for tag in own_tags]
         given = (experiment_id, string_in_column(user_id), start_time, own_tags, string_in_column(run_name))
         with self.store.lock:
             run = self.store.create_run(*given, limits=self.limits)
@@ -85,7 +87,7 @@ class Runs(Service):
             )
             return PagedList(read(self.store, rows), token)
 
-    def search_frame(self, *query: Any) -> Any:
+    def search_frame(self, *query: Any) -> DataFrame:
         """Return the runs that match a filter as a DataFrame; arguments as of `mlquery.search_frame`.
 
         It is the call `search_runs` in another shape.

@@ -47,6 +47,7 @@ class Service:
     Attributes:
         dialect: The column of the support matrix.
         limits: How long and how many the values of a write may be.
+        user: The display name that the service writes in place of the user whom a caller names; None to keep that.
         missing: The families of calls that the endpoint of the dialect lacks, and the HTTP status it answers with.
     """
 
@@ -62,6 +63,7 @@ class Service:
         self.on_warning = on_warning
         self.limits = limits_of(self.dialect)
         self.missing: Mapping[str, int] = self.dialect.service.get("missing", {})
+        self.user: str | None = self.dialect.service.get("user")
         self._registry = registry
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from mlquery.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import StoreError, invalid_parameter
 
 _PER_BATCH = 1000
@@ -34,23 +34,17 @@ class RunOperations:
             )
 
 
-def performed(synchronous: bool | None, write: Callable[[], None]) -> RunOperations | None:
-    """Do a write; unless it is synchronous, keep what it raises for `RunOperations.wait`.
-
-    `synchronous=None` reads MLFLOW_ENABLE_ASYNC_LOGGING, as MLflow does.
-    """
-    if is_synchronous(synchronous):
-        write()
-        return None
+def performed(write: Callable[[], None]) -> RunOperations:
+    """Do a write that the caller does not wait for, and keep what it raises for `RunOperations.wait`."""
     try:
         write()
-    except StoreError as error:
+    except Exception as error:
         return RunOperations([error])
     return RunOperations()
 
 
 def is_synchronous(synchronous: bool | None) -> bool:
-    """Return the argument, or what the environment says where it is None."""
+    """Return the argument, or where it is None what MLFLOW_ENABLE_ASYNC_LOGGING says, as MLflow does."""
     if synchronous is not None:
         return synchronous
     return os.environ.get(_ASYNC, "").lower() not in ("true", "1")
@@ -94,26 +88,6 @@ def own_metric(metric: Any) -> Metric:
         metric.dataset_digest,
         metric.run_id,
     )
-
-
-def own_dataset_input(dataset_input: Any) -> DatasetInput:
-    """Return a dataset input as an entity of this package; any object of that shape will do."""
-    tags = [InputTag(tag.key, tag.value) for tag in dataset_input.tags or ()]
-    return DatasetInput(own_dataset(dataset_input.dataset), tags)
-
-
-def own_dataset(dataset: Any) -> Dataset:
-    """Return a dataset as an entity of this package: from an entity, or from what `mlflow.data` makes."""
-    if hasattr(dataset, "_to_mlflow_entity"):
-        dataset = dataset._to_mlflow_entity()
-    return Dataset(dataset.name, dataset.digest, dataset.source_type, dataset.source, dataset.schema, dataset.profile)
-
-
-def stored_text(value: Any) -> Any:
-    """Return what a text column of SQLite makes of a number; anything else is left for the store to check."""
-    if isinstance(value, bool):
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
 
 
 Batch = tuple[Sequence[Metric], Sequence[Param], Sequence[RunTag]]

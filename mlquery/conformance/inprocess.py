@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from mlquery import entities
-from mlquery.backend.registry_client import RegistryClient
+from mlquery.backend.runs import USER
 from mlquery.client import Client
 from mlquery.conformance.execution import Answer, ask
 from mlquery.conformance.fixtures import FIRST_TIME, put
@@ -19,7 +19,6 @@ from mlquery.engine import columnar, reference
 from mlquery.entities import ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
-from mlquery.query.search import search_experiments, search_runs
 from mlquery.registry import Registry
 from mlquery.store import Store
 
@@ -28,20 +27,25 @@ _VIEWS = {"ACTIVE_ONLY": ViewType.ACTIVE_ONLY, "DELETED_ONLY": ViewType.DELETED_
 _FEATURE = re.compile(r"\[([\w.-]+)\]$")
 
 
-class _Client(Client):
-    """A client that answers the calls of the model registry too, as MLflow's does."""
-
-    def __init__(self, store: Store, registry: Registry, dialect: Dialect) -> None:
-        super().__init__(store, dialect)  # type: ignore[arg-type]
-        self._registry_client = RegistryClient(registry, dialect)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._registry_client, name)
-
-
 def client_of(store: Store, registry: Registry, dialect: Dialect) -> Any:
-    """Return a client that follows a dialect, with the calls of the registry."""
-    return _Client(store, registry, dialect)
+    """Return a client that follows a dialect."""
+    return Client(store, dialect, registry=registry)
+
+
+class _SignedInClient(Client):
+    """A client for making fixtures, whose runs are those of several users: it signs in as the user of each run."""
+
+    def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: dict[str, Any] | None = None,
+        run_name: str | None = None,
+    ) -> entities.Run:
+        """Create a run as the user that its tags name."""
+        if self.backend.user is not None:
+            self.backend.user = (tags or {}).get(USER, "unknown")
+        return super().create_run(experiment_id, start_time, tags, run_name)
 
 
 @attrs.define
@@ -58,14 +62,14 @@ class InProcess:
 
     def __attrs_post_init__(self) -> None:
         """Give the calls a client that follows the dialect."""
-        self.client = _Client(self.store, self.registry, self.dialect)
+        self.client = client_of(self.store, self.registry, self.dialect)
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page, and the token of the next one."""
-        query = (_VIEWS[case.view], case.max_results)
-        how: dict[str, Any] = {"dialect": self.dialect, "engine": self.engine}
+        query: Any = (_VIEWS[case.view], case.max_results)
+        backend = self.client.backend
         if case.entity == "run":
-            runs = search_runs(self.store, ids, filter_string, *query, case.order_by, token, **how)
+            runs = backend.search_runs(ids, filter_string, *query, case.order_by, token, engine=self.engine)
             return [run.info.run_id for run in runs], runs.token
         if case.entity == "registered_model":
             models = self.client.search_registered_models(filter_string, case.max_results, case.order_by, token)
@@ -73,7 +77,7 @@ class InProcess:
         if case.entity == "model_version":
             versions = self.client.search_model_versions(filter_string, case.max_results, case.order_by, token)
             return [f"{version.name}/{version.version}" for version in versions], versions.token
-        found = search_experiments(self.store, *query, filter_string, case.order_by, token, **how)
+        found = backend.search_experiments(*query, filter_string, case.order_by, token, engine=self.engine)
         return [experiment.experiment_id for experiment in found], found.token
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
@@ -132,5 +136,5 @@ def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, Registry, 
     with warnings.catch_warnings():
         # A restored experiment is part of some contents; that no source speaks of it is no matter here.
         warnings.simplefilter("ignore", QueryWarning)
-        ids = put(contents, _Client(store, registry, dialect), entities, set_clock)
+        ids = put(contents, _SignedInClient(store, dialect, registry=registry), entities, set_clock)
     return store, registry, ids

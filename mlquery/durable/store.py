@@ -85,6 +85,7 @@ class DurableStore(Followed):
     """
 
     artifacts: FileArtifacts
+    is_on_disk = True
 
     def __init__(
         self,

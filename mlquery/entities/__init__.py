@@ -1,6 +1,7 @@
 """What a store hands out: experiments, runs, models and their parts, as values with MLflow's names and shapes."""
 
 from mlquery.entities.lifecycle import LifecycleStage, RunStatus, ViewType
+from mlquery.entities.model import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
 from mlquery.entities.tracking import (
     EMPTY,
     Dataset,
@@ -29,6 +30,10 @@ __all__ = [
     "FileInfo",
     "InputTag",
     "LifecycleStage",
+    "LoggedModel",
+    "LoggedModelInput",
+    "LoggedModelOutput",
+    "LoggedModelStatus",
     "Metric",
     "PagedList",
     "Param",

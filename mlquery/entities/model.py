@@ -38,8 +38,31 @@ class LoggedModelStatus(StrEnum):
         return list(type(self)).index(self)
 
 
+@attrs.frozen(repr=False)
+class LoggedModelInput(_Fields):
+    """A logged model that a run read."""
+
+    model_id: str
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(repr=False)
+class LoggedModelOutput(_Fields):
+    """A logged model that a run wrote, and the step at which it did."""
+
+    model_id: str
+    step: int
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self)
+
+
 def _status(status: LoggedModelStatus | int) -> LoggedModelStatus:
-    return LoggedModelStatus.from_int(status) if type(status) is int else LoggedModelStatus(status)
+    return LoggedModelStatus.from_int(status) if isinstance(status, int) else LoggedModelStatus(status)
 
 
 @attrs.frozen(repr=False)

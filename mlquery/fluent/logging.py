@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from mlquery.backend.coercion import own_dataset
 from mlquery.client import RunOperations
-from mlquery.client.values import own_dataset
 from mlquery.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.fluent.runs import active_or_new_run

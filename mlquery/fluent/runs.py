@@ -109,7 +109,7 @@ def _resume(run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
         )
     if info.lifecycle_stage == LifecycleStage.DELETED:
         raise StoreError(f"Cannot start run with ID {run_id} because it is in the deleted state.")
-    client().store.update_run_info(run_id, RunStatus.RUNNING, info.end_time, run_name)
+    client().backend.update_run_info(run_id, RunStatus.RUNNING, info.end_time, run_name)
     client().log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()], synchronous=True)
     return client().get_run(run_id)
 

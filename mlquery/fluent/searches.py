@@ -82,11 +82,11 @@ def search_runs(
         return _runs(ids, *query)
     if output_format != "pandas":
         raise ValueError(f"Unsupported output format: {output_format}. Supported string values are 'pandas' or 'list'")
-    from mlquery.query.dataframe import runs_frame, search_frame
-
     if not ids:
+        from mlquery.query.dataframe import runs_frame
+
         return runs_frame(client().store, ())
-    return search_frame(client().store, ids, *query, dialect=client().dialect)
+    return client().backend.search_frame(ids, *query)
 
 
 def _experiments(

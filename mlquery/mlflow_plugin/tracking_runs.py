@@ -16,8 +16,9 @@ from mlflow.store.entities.paged_list import PagedList
 from mlflow.utils.async_logging.run_operations import RunOperations
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from mlquery.backend.coercion import own_dataset_input
+from mlquery.backend.coercion import string_in_column as stored_text
 from mlquery.backend.nesting import ROOT, root_of
-from mlquery.client.values import own_dataset_input, stored_text
 from mlquery.entities import RunTag
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.tracking_calls import Calls, on_warning, require_call, require_endpoint, served

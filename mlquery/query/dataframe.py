@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from mlquery.language.matrix import Dialect
 from mlquery.query.histories import histories
-from mlquery.query.search import search_rows
+from mlquery.query.search import OnWarning, search_rows, warn_caller
 from mlquery.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def search_frame(
     order_by: list[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
-    dialect: str = "oss",
+    dialect: str | Dialect = "oss",
+    on_warning: OnWarning = warn_caller,
 ) -> DataFrame:
     """Search runs and return one row per run.
 
@@ -57,6 +59,7 @@ def search_frame(
         order_by: Order terms.
         columns: Names of the columns to return, such as "run_id" and "metrics.auc"; by default all there are.
         dialect: The dialect of filter and order.
+        on_warning: What is done with warnings; by default they are issued as `QueryWarning`.
 
     Raises:
         QueryError: The dialect refuses the query.
@@ -70,7 +73,10 @@ def search_frame(
         while wanted is None or wanted > 0:
             size = _PAGE if wanted is None else min(wanted, _PAGE)
             rows, token = search_rows(
-                store, experiment_ids, filter_string, run_view_type, size, order_by, token, dialect=dialect
+                store,
+                *(experiment_ids, filter_string, run_view_type, size, order_by, token),
+                dialect=dialect,
+                on_warning=on_warning,
             )
             pages.append(rows)
             wanted = None if wanted is None else wanted - len(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -49,7 +49,7 @@ _TEXT_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
 
 Test = Callable[[LoggedModel], bool]
-Datasets = list[dict[str, Any]] | None
+Datasets = Sequence[Mapping[str, Any]] | None
 
 
 @attrs.frozen
@@ -124,11 +124,11 @@ def _text_of(value: Text | Number | Items | Range | None) -> Any:
 
 def search_logged_models(
     models: Models,
-    experiment_ids: list[str],
+    experiment_ids: Sequence[str],
     filter_string: str | None,
     datasets: Datasets,
     max_results: int | None,
-    order_by: list[dict[str, Any]] | None,
+    order_by: Sequence[Mapping[str, Any]] | None,
     page_token: str | None,
     read: ReadFilter = read_filter,
 ) -> tuple[list[LoggedModel], str | None]:
@@ -255,7 +255,7 @@ def _is_about(point: Metric, datasets: Datasets) -> bool:
     )
 
 
-def _sorted(models: Models, found: list[LoggedModel], order_by: list[Any]) -> list[LoggedModel]:
+def _sorted(models: Models, found: list[LoggedModel], order_by: Sequence[Any]) -> list[LoggedModel]:
     """Return the models in order; those without a value last, and in the end the newest first, then by id."""
     keys = [_sort_key(models, term) for term in order_by]
     named = {column for column, _, _ in keys}

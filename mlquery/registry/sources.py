@@ -50,12 +50,13 @@ def origin_of(
     """
     location = source
     if source and urlsplit(source).scheme == "models":
-        name, version, logged = _parts(source)
+        uri = parse_model_uri(source)
         try:
-            if logged is None:
-                location = find_location(name, version)
+            if uri.model_id is None:
+                is_version = uri.suffix is not None and uri.suffix.isdigit()  # a stage or an alias is no source
+                location = find_location(uri.name, uri.suffix if is_version else None)
             else:
-                model = find_model(logged)
+                model = find_model(uri.model_id)
                 location, run_id = model.artifact_location, run_id or model.source_run_id
         except Exception as error:
             message = f"Unable to fetch model from model URI source artifact location '{source}'.Error: {error}"
@@ -65,23 +66,30 @@ def origin_of(
     return Origin(location, run_id)
 
 
-def _parts(source: str) -> tuple[str, str | None, str | None]:
-    """Return the name and the version in a source, or the id of a logged model behind them.
+@attrs.frozen
+class ModelUri:
+    """What a `models:/…` URI names: a version by suffix or alias, or a logged model by its id."""
 
-    A stage or an alias is no version, and no source either.
-    """
-    path = urlsplit(source, allow_fragments=False).path
+    name: str
+    suffix: str | None = None
+    alias: str | None = None
+    model_id: str | None = None
+
+
+def parse_model_uri(uri: str) -> ModelUri:
+    """Return what a `models:/…` URI names; raise StoreError if it is not one."""
+    path = urlsplit(uri, allow_fragments=False).path
     name, *rest = path.lstrip("/").split("/")
     if not path.startswith("/") or not name.strip() or len(rest) > 1 or (rest and not rest[0].strip()):
-        raise _improper(source)
+        raise _improper(uri)
     if rest:
-        return name, rest[0] if rest[0].isdigit() else None, None
+        return ModelUri(name, suffix=rest[0])
     if "@" not in name:
-        return "", None, name
+        return ModelUri("", model_id=name)
     before, _, alias = name.rpartition("@")
     if not alias.strip():
-        raise _improper(source)
-    return before, None, None
+        raise _improper(uri)
+    return ModelUri(before, alias=alias)
 
 
 def _improper(source: str) -> StoreError:

@@ -28,6 +28,8 @@ class Store(ModelCalls, LoadCalls):
     **Source**: `mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore` of MLflow 3.17 on SQLite.
     """
 
+    is_on_disk = False
+
     def __init__(
         self,
         *,
