@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         RunTag,
         ViewType,
     )
-    from mlquery.errors import Diagnostic, MockWarning, QueryError, QueryWarning, Span, StoreError
+    from mlquery.errors import Diagnostic, MissingEndpointError, MockWarning, QueryError, QueryWarning, Span, StoreError
     from mlquery.language.matrix import MATRIX, Dialect
     from mlquery.language.parser import parse_filter, parse_order_by
     from mlquery.mocking import mock
@@ -64,6 +64,7 @@ __all__ = [
     "LifecycleStage",
     "LimitViolationError",
     "Metric",
+    "MissingEndpointError",
     "MockWarning",
     "PagedList",
     "Param",
@@ -105,6 +106,7 @@ _HOMES = {
     "Dialect": "mlquery.language.matrix",
     "JournalError": "mlquery.durable.errors",
     "LimitViolationError": "mlquery.sync.pushing",
+    "MissingEndpointError": "mlquery.errors",
     "MockWarning": "mlquery.errors",
     "QueryError": "mlquery.errors",
     "QueryWarning": "mlquery.errors",

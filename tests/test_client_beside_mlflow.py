@@ -10,7 +10,6 @@ import io
 import logging
 import math
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,93 +20,10 @@ import numpy as np
 import pytest
 
 from mlquery import Client, Store, entities
+from tests.support.notes import NOTHING, Notes
 
 # One worker runs them all: an MLflow database takes a second to make.
 pytestmark = pytest.mark.xdist_group("client beside mlflow")
-
-NOTHING = "a" * 32
-HINT = "\n\nThe cause of this error"  # what MLflow's client adds to every error of log_param
-
-
-class Notes:
-    """What a script saw, with ids replaced by the order in which they turned up."""
-
-    def __init__(self, top: Path) -> None:
-        self.seen: list[Any] = []
-        self.top = top
-        self._ids: dict[str, str] = {}
-
-    def __call__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make a call, note what it returns or raises, and return it; a refused search is noted without its words."""
-        try:
-            result = call(*args, **kwargs)
-        except Exception as error:
-            self.seen.append(self._error(error, is_search=call.__name__.startswith("search_")))
-            return None
-        self.seen.append(self.plain(result))
-        return result
-
-    def run(self, run: Any) -> str:
-        """Give a run a name in the notes and return its id."""
-        run_id: str = run.info.run_id
-        self._ids[run_id] = f"run {len(self._ids)}"
-        return run_id
-
-    def _error(self, error: Exception, is_search: bool) -> Any:
-        code = getattr(error, "error_code", None)
-        if is_search:
-            return ("refused", code)
-        message = str(error).partition(HINT)[0].partition(" Error: (sqlite3")[0].partition("operations: [")[0]
-        return ("error", code, self._text(message)[:300])
-
-    def _text(self, text: str) -> str:
-        for known, name in self._ids.items():
-            text = text.replace(known, name)
-        text = text.replace("MlflowException(", "(").replace("StoreError(", "(")
-        return re.sub(r"timestamp=\d{13}", "timestamp=now", text.replace(str(self.top), "top"))
-
-    def plain(self, value: Any) -> Any:
-        """Return a value made of tuples, lists and dictionaries, the same for entities of either package."""
-        kind = type(value).__name__
-        if kind in ("Run", "ActiveRun"):
-            return self._run(value)
-        if kind == "Experiment":
-            return (value.experiment_id, value.name, value.lifecycle_stage, self.plain(value.tags))
-        if kind == "Metric":
-            return (value.key, self.plain(value.value), value.step, self._time(value.timestamp))
-        if kind == "FileInfo":
-            return (value.path, value.is_dir, value.file_size)
-        if kind == "RunOperations":
-            return kind
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, dict):
-            return {key: self.plain(each) for key, each in value.items()}
-        if isinstance(value, list):
-            return [self.plain(each) for each in value] + ([value.token is None] if hasattr(value, "token") else [])
-        if isinstance(value, float) and math.isnan(value):
-            return "NaN"
-        return value
-
-    @staticmethod
-    def _time(milliseconds: int | None) -> int | str | None:
-        return "now" if milliseconds is not None and milliseconds > 10**12 else milliseconds
-
-    def _run(self, run: Any) -> Any:
-        info = run.info
-        tags = {key: self._tag(key, value) for key, value in run.data.tags.items()}
-        inputs = [
-            (i.dataset.name, i.dataset.digest, {t.key: t.value for t in i.tags}) for i in run.inputs.dataset_inputs
-        ]
-        name = "random" if re.fullmatch(r"\w+-\w+-\d+", info.run_name or "") else info.run_name
-        about = (self._text(info.run_id), info.experiment_id, info.user_id, info.status, info.lifecycle_stage, name)
-        times = (self._time(info.start_time), self._time(info.end_time))
-        return (about, times, self.plain(run.data.metrics), run.data.params, tags, inputs)
-
-    def _tag(self, key: str, value: Any) -> Any:
-        if key == "mlflow.runName" and re.fullmatch(r"\w+-\w+-\d+", value):
-            return "random"
-        return self._text(value) if isinstance(value, str) else value
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from mlquery import Client, Metric, Param, QueryError, QueryWarning, Store, StoreError
+from mlquery import MATRIX, Client, Metric, Param, QueryError, QueryWarning, Store, StoreError
+from mlquery.entities import LoggedModelInput
+from mlquery.errors import MissingEndpointError
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -146,12 +148,45 @@ def test_two_clients_of_one_store_see_the_same_runs() -> None:
     assert run_id == Client(store, "extended").get_run(run_id).info.run_id
 
 
-def test_models_are_refused_as_inputs() -> None:
+def test_a_run_keeps_the_models_that_it_read() -> None:
     client = Client()
     run_id = client.create_run("0").info.run_id
+    model_id = client.create_logged_model("0", "net").model_id
 
-    with pytest.raises(StoreError, match="keeps no logged models"):
-        client.log_inputs(run_id, models=[object()])
+    client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+
+    assert [model_id] == [found.model_id for found in client.get_run(run_id).inputs.model_inputs]
+
+
+def test_a_dialect_without_logged_models_has_none_of_their_calls() -> None:
+    client = Client(dialect="azure")
+    run_id = client.create_run(client.store.default_experiment_id).info.run_id
+
+    for call in (
+        lambda: client.create_logged_model("0", "net"),
+        lambda: client.search_logged_models(["0"]),
+        lambda: client.log_inputs(run_id, models=[LoggedModelInput("m-1")]),
+    ):
+        with pytest.raises(MissingEndpointError, match="failed with error code 404") as missing:
+            call()
+        assert missing.value.error_code == "ENDPOINT_NOT_FOUND"
+
+
+def test_a_service_writes_its_display_name_in_place_of_the_user() -> None:
+    user = MATRIX.dialect("azure").service["user"]
+    client = Client(dialect="azure")
+
+    run = client.create_run(client.store.default_experiment_id, tags={"mlflow.user": "ada"})
+
+    assert (user, user) == (run.info.user_id, run.data.tags["mlflow.user"])
+    assert "ada" == Client().create_run("0", tags={"mlflow.user": "ada"}).info.user_id
+
+
+def test_clients_of_one_store_share_its_registered_models() -> None:
+    store = Store()
+    Client(store).create_registered_model("shared")
+
+    assert "shared" == Client(store, "extended").get_registered_model("shared").name
 
 
 def test_importing_the_package_takes_no_time_worth_mentioning() -> None:

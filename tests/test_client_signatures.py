@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -20,8 +21,6 @@ Call = Callable[..., Any]
 # What this package leaves out on purpose, by what it would need: calls of MLflow that are about other things than
 # experiments, runs, searches and artifacts.
 OTHER_SUBJECTS = {
-    "registered models and model versions": ("registered_model", "model_version", "latest_versions"),
-    "logged models": ("logged_model", "log_model", "model_artifacts", "log_outputs", "model_params"),
     "traces and spans": ("trace", "span"),
     "prompts": ("prompt",),
     "evaluation datasets": ("_dataset", "create_dataset", "search_datasets", "dataset_tag"),
@@ -30,7 +29,6 @@ OTHER_SUBJECTS = {
     "workspaces": ("workspace",),
     "pictures and tables as artifacts": ("log_figure", "log_image", "log_table", "load_table"),
 }
-ADDED_TO_CLIENT = {"store", "dialect"}
 ADDED_TO_FLUENT = {"use", "list_experiments", "entities", "artifacts", "tracking", "ViewType", "Experiment"}
 
 
@@ -112,8 +110,36 @@ def test_an_unknown_public_name_is_an_attribute_error() -> None:
         _ = mlquery.nothing  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["load", "explain"])
-def test_a_function_stays_one_when_the_module_of_its_name_is_imported(name: str) -> None:
-    import_module(f"mlquery.{name}")
+def test_dir_shows_exactly_the_public_names() -> None:
+    hidden = {"open"}  # `import *` leaves it out, or it would hide Python's own
 
-    assert inspect.isfunction(getattr(mlquery, name))
+    assert sorted({*mlquery.__all__, *hidden}) == dir(mlquery)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in mlquery.__all__ if not name.startswith("_")))
+def test_no_module_hides_a_public_name(name: str) -> None:
+    with suppress(ModuleNotFoundError):
+        import_module(f"mlquery.{name}")
+
+    assert inspect.ismodule(getattr(mlquery, name)) == (name in {"entities", "errors", "fluent"})
+
+
+@pytest.mark.parametrize(
+    ("old", "name"), [("frame", "search_frame"), ("frame", "history_frame"), ("search", "count_runs")]
+)
+def test_the_paths_of_the_first_release_lead_to_the_new_ones_with_a_warning(old: str, name: str) -> None:
+    module = import_module(f"mlquery.{old}")
+
+    with pytest.warns(DeprecationWarning, match=f"from mlquery import {name}"):
+        found = getattr(module, name)
+
+    assert getattr(mlquery, name) is found
+
+
+def test_a_moved_name_that_is_not_public_is_found_where_it_is_now() -> None:
+    from mlquery import histories
+
+    with pytest.warns(DeprecationWarning, match="from mlquery.query.histories import downsample"):
+        assert histories.downsample is import_module("mlquery.query.histories").downsample
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = histories.nothing

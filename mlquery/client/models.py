@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from mlquery.backend import Backend
 from mlquery.client import files
 from mlquery.client.tracking import log_local
-from mlquery.entities import PagedList, Param, RunTag
+from mlquery.entities import FileInfo, PagedList, Param, RunTag
 from mlquery.entities.model import LoggedModel, LoggedModelStatus
 from mlquery.entities.registry import STAGES, ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
@@ -90,6 +90,11 @@ class LoggedModelCalls:
         self.get_logged_model(model_id)
         files.require_plain(artifact_path)
         self.backend.log_artifacts(model_id, files.files_below(local_dir, artifact_path))
+
+    def list_logged_model_artifacts(self, model_id: str, path: str | None = None) -> list[FileInfo]:
+        """Return the files and folders in a folder of a model's artifacts, sorted by path."""
+        self.get_logged_model(model_id)
+        return self.backend.list_artifacts(model_id, files.folder_of(path))
 
     def search_logged_models(
         self,

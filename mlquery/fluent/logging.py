@@ -10,19 +10,15 @@ from mlquery.backend.coercion import own_dataset
 from mlquery.client import RunOperations
 from mlquery.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlquery.errors import StoreError, invalid_parameter
-from mlquery.fluent.runs import active_or_new_run
+from mlquery.fluent.runs import active_or_new_run, run_to_log_to
 from mlquery.fluent.session import client
 
 _CONTEXT = "mlflow.data.context"
 
 
-def _run_id(run_id: str | None = None) -> str:
-    return run_id or active_or_new_run().info.run_id
-
-
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
     """Log a param as text and return its value; a param that is logged cannot be changed."""
-    return client().log_param(_run_id(), key, value, synchronous)
+    return client().log_param(run_to_log_to(), key, value, synchronous)
 
 
 def log_params(
@@ -30,7 +26,7 @@ def log_params(
 ) -> RunOperations | None:
     """Log several params as text."""
     own_params = [Param(key, str(value)) for key, value in params.items()]
-    return client().log_batch(_run_id(run_id), params=own_params, synchronous=synchronous)
+    return client().log_batch(run_to_log_to(run_id), params=own_params, synchronous=synchronous)
 
 
 def log_metric(
@@ -81,25 +77,25 @@ def _datasets_of(run: Run) -> list[tuple[str, str]]:
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
     """Set a tag of the active run; the value is stored as text."""
-    return client().set_tag(_run_id(), key, value, synchronous)
+    return client().set_tag(run_to_log_to(), key, value, synchronous)
 
 
 def set_tags(tags: dict[str, Any], synchronous: bool | None = None) -> RunOperations | None:
     """Set several tags of the active run."""
     own_tags = [RunTag(key, str(value)) for key, value in tags.items()]
-    return client().log_batch(_run_id(), tags=own_tags, synchronous=synchronous)
+    return client().log_batch(run_to_log_to(), tags=own_tags, synchronous=synchronous)
 
 
 def delete_tag(key: str) -> None:
     """Delete a tag of the active run."""
-    client().delete_tag(_run_id(), key)
+    client().delete_tag(run_to_log_to(), key)
 
 
 def log_input(
     dataset: Any = None, context: str | None = None, tags: dict[str, str] | None = None, model: Any = None
 ) -> None:
     """Log a dataset that the active run reads: a `Dataset`, or what `mlflow.data` makes."""
-    run_id = _run_id()
+    run_id = run_to_log_to()
     datasets = [_dataset_input(dataset, context, tags)] if dataset else []
     client().log_inputs(run_id, datasets, [model] if model else None)
 
@@ -111,7 +107,7 @@ def log_inputs(
     models: Sequence[Any] | None = None,
 ) -> None:
     """Log several datasets that the active run reads, each with its context and tags."""
-    run_id = _run_id()
+    run_id = run_to_log_to()
     datasets, contexts, tags_list = datasets or [], contexts or [], tags_list or []
     if not len(datasets) == len(contexts) == len(tags_list):
         raise StoreError(
@@ -135,34 +131,34 @@ def log_artifact(
     local_path: str | os.PathLike[str], artifact_path: str | None = None, run_id: str | None = None
 ) -> None:
     """Store a local file or folder with a run, below the folder `artifact_path`."""
-    client().log_artifact(_run_id(run_id), local_path, artifact_path)
+    client().log_artifact(run_to_log_to(run_id), local_path, artifact_path)
 
 
 def log_artifacts(
     local_dir: str | os.PathLike[str], artifact_path: str | None = None, run_id: str | None = None
 ) -> None:
     """Store the contents of a local folder with a run, below the folder `artifact_path`."""
-    client().log_artifacts(_run_id(run_id), local_dir, artifact_path)
+    client().log_artifacts(run_to_log_to(run_id), local_dir, artifact_path)
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
     """Store a text with a run, in UTF-8."""
-    client().log_text(_run_id(run_id), text, artifact_file)
+    client().log_text(run_to_log_to(run_id), text, artifact_file)
 
 
 def log_dict(dictionary: dict[str, Any], artifact_file: str, run_id: str | None = None) -> None:
     """Store a dictionary with a run, as YAML where the file is named so and as JSON elsewhere."""
-    client().log_dict(_run_id(run_id), dictionary, artifact_file)
+    client().log_dict(run_to_log_to(run_id), dictionary, artifact_file)
 
 
 def log_stream(stream: Any, artifact_file: str, run_id: str | None = None) -> None:
     """Store what a binary stream holds with a run."""
-    client().log_stream(_run_id(run_id), stream, artifact_file)
+    client().log_stream(run_to_log_to(run_id), stream, artifact_file)
 
 
 def get_artifact_uri(artifact_path: str | None = None) -> str:
     """Return the URI of the active run's artifacts, or of one of them; it means something to this store only."""
-    root = client().get_run(_run_id()).info.artifact_uri or ""
+    root = client().get_run(run_to_log_to()).info.artifact_uri or ""
     return root if artifact_path is None else f"{root.rstrip('/')}/{artifact_path}"
 
 

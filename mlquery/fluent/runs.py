@@ -135,10 +135,10 @@ def _create(where: str, run_name: str | None, parent_id: str | None, tags: dict[
         tags[_PARENT] = parent_id
     if run_name:
         tags[_RUN_NAME] = run_name
-    return client().create_run(where, tags={**_context_tags(), **tags}, run_name=run_name)
+    return client().create_run(where, tags={**context_tags(), **tags}, run_name=run_name)
 
 
-def _context_tags() -> dict[str, Any]:
+def context_tags() -> dict[str, Any]:
     """Return who and what starts a run, as MLflow's default context does, and the tags of MLFLOW_RUN_CONTEXT."""
     return {
         "mlflow.user": os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser(),
@@ -172,6 +172,11 @@ def last_active_run() -> Run | None:
 def active_or_new_run() -> ActiveRun:
     """Return the active run of this thread; start one if there is none."""
     return active_run() or start_run()
+
+
+def run_to_log_to(run_id: str | None = None) -> str:
+    """Return the id of the run that a call logs to: the one it names, or else the active or a new one."""
+    return run_id or active_or_new_run().info.run_id
 
 
 def get_run(run_id: str) -> Run:

@@ -20,6 +20,7 @@ class _PerThread(threading.local):
     def __init__(self) -> None:
         self.active_runs: list[Any] = []  # of ActiveRun
         self.last_run_id: str | None = None
+        self.last_model_id: str | None = None
 
 
 class Session:
