@@ -60,7 +60,9 @@ def use(target: Store | Client | None = None, dialect: str | None = None) -> Cli
     """
     global _session
     if isinstance(target, Client):
-        client = target if dialect in (None, target.dialect) else Client(target.store, dialect or target.dialect)
+        client = target
+        if dialect not in (None, target.dialect):
+            client = Client(target.store, dialect or target.dialect, registry=target.backend.registry)
     else:
         client = Client(target) if dialect is None else Client(target, dialect)
     _session = Session(client)

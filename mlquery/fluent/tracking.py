@@ -23,4 +23,4 @@ class MlflowClient(Client):
         registry_uri: str | None = None,
         workspace_store_uri: str | None = None,
     ) -> None:
-        super().__init__(client().store, client().dialect)
+        self.backend = client().backend
