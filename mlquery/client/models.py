@@ -16,6 +16,7 @@ from mlquery.entities import FileInfo, PagedList, Param, RunTag
 from mlquery.entities.model import LoggedModel, LoggedModelStatus
 from mlquery.entities.registry import STAGES, ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.language.prompts import PROMPT_TAG
 from mlquery.registry.sources import parse_model_uri
 from mlquery.registry.validation import LATEST
 
@@ -144,6 +145,7 @@ class RegistryCalls:
         deployment_job_id: str | None = None,
     ) -> RegisteredModel:
         """Create a model without versions and return it; there are no deployment jobs."""
+        _require_no_prompt(tags)
         return self.backend.create_registered_model(name, _strings(tags), description)
 
     def get_registered_model(self, name: str) -> RegisteredModel:
@@ -164,32 +166,39 @@ class RegistryCalls:
         self, name: str, description: str | None = None, deployment_job_id: str | None = None
     ) -> RegisteredModel:
         """Set the description of a model and return the model; there are no deployment jobs."""
+        self._require_registered(name)
         return self.backend.update_registered_model(name, description)
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Give a model and all its versions another name and return the model."""
         if isinstance(new_name, str) and not new_name.strip():
             raise StoreError("The name must not be an empty string.")
+        self._require_registered(name)
         return self.backend.rename_registered_model(name, new_name)
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a model with all its versions for good."""
+        self._require_registered(name)
         self.backend.delete_registered_model(name)
 
     def set_registered_model_tag(self, name: str, key: str, value: Any) -> None:
         """Set a tag of a model; the value is stored as a string."""
+        self._require_registered(name)
         self.backend.set_registered_model_tag(name, key, str(value))
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Delete a tag of a model."""
+        self._require_registered(name)
         self.backend.delete_registered_model_tag(name, key)
 
     def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
         """Let an alias mean a version."""
+        self._require_registered(name)
         self.backend.set_registered_model_alias(name, alias, version)
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias."""
+        self._require_registered(name)
         self.backend.delete_registered_model_alias(name, alias)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
@@ -198,6 +207,7 @@ class RegistryCalls:
 
     def get_latest_versions(self, name: str, stages: list[str] | None = None) -> list[ModelVersion]:
         """Return the newest version of each stage, or of each of some stages."""
+        self._require_registered(name)
         return self.backend.get_latest_versions(name, stages)
 
     # Versions
@@ -214,6 +224,7 @@ class RegistryCalls:
         model_id: str | None = None,
     ) -> ModelVersion:
         """Create the next version of a model and return it; it is ready at once."""
+        _require_no_prompt(tags)
         return self.backend.create_model_version(name, source, run_id, _strings(tags), run_link, description, model_id)
 
     def copy_model_version(self, src_model_uri: str, dst_name: str) -> ModelVersion:
@@ -249,6 +260,7 @@ class RegistryCalls:
 
     def get_model_version_download_uri(self, name: str, version: str) -> str | None:
         """Return where the files of a version are."""
+        self._require_registered(name)
         return self.backend.get_model_version_download_uri(name, version)
 
     def get_model_version_stages(self, name: str, version: str) -> list[str]:
@@ -269,6 +281,7 @@ class RegistryCalls:
         """Set the description of a version and return the version."""
         if description is None:
             raise StoreError("Attempting to update model version with no new field values.")
+        self._require_registered(name)
         return self.backend.update_model_version(name, version, description)
 
     def transition_model_version_stage(
@@ -277,10 +290,12 @@ class RegistryCalls:
         """Move a version to a stage and return it."""
         if isinstance(stage, str) and not stage.strip():
             raise StoreError("The stage must not be an empty string.")
+        self._require_registered(name)
         return self.backend.transition_model_version_stage(name, version, stage, archive_existing_versions)
 
     def delete_model_version(self, name: str, version: str) -> None:
         """Delete a version and its aliases."""
+        self._require_registered(name)
         self.backend.delete_model_version(name, version)
 
     def set_model_version_tag(
@@ -302,12 +317,17 @@ class RegistryCalls:
         number = self._number("delete_model_version_tag", name, version, stage)
         self.backend.delete_model_version_tag(name, number, key or "")
 
+    def _require_registered(self, name: str) -> None:
+        """Raise RESOURCE_DOES_NOT_EXIST if there is no such model, as MLflow's client does before it goes on."""
+        self.backend.get_registered_model(name)
+
     def _number(self, call: str, name: str, version: str | int | None, stage: str | None) -> str | int:
         """Return the version that is meant; exactly one of version and stage is given."""
         if version and stage:
             raise invalid_parameter("version and stage cannot be set together")
         if not (version or stage):
             raise invalid_parameter("version or stage must be set")
+        self._require_registered(name)
         if not stage:
             return version  # type: ignore[return-value]  # not both are missing
         message = f"The `stage` parameter of the `{call}` API is deprecated. Model registry stages will be removed."
@@ -331,6 +351,11 @@ class RegistryCalls:
             message = f"No versions of model with name '{uri.name}' and stage '{uri.suffix}' found"
             raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
         return max(latest, key=lambda found: found.version)
+
+
+def _require_no_prompt(tags: Mapping[str, Any] | None) -> None:
+    if PROMPT_TAG in (tags or ()):
+        raise invalid_parameter("Prompts cannot be registered as models.")
 
 
 def _strings(tags: Mapping[str, Any] | None) -> dict[str, str] | None:
