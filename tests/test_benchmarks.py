@@ -14,7 +14,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 RUNS = 1000
 SCRIPTS = (
-    *("workload", "harness", "lab", "render", "all", "pages"),
+    *("workload", "harness", "workbench", "render", "all", "pages"),
     *("systems.mlquery_store", "systems.mlflow_sql", "systems.bare_numpy"),
 )
 
@@ -34,10 +34,10 @@ def scripts():
 
 
 @pytest.fixture(scope="module")
-def lab(scripts, tmp_path_factory):
-    lab = scripts.lab.Workbench(RUNS, tmp_path_factory.mktemp("databases"))
-    yield lab
-    lab.close()
+def bench(scripts, tmp_path_factory):
+    bench = scripts.workbench.Workbench(RUNS, tmp_path_factory.mktemp("databases"))
+    yield bench
+    bench.close()
 
 
 def test_the_same_number_of_runs_gives_the_same_workload(scripts):
@@ -72,22 +72,22 @@ def test_slices_hold_the_runs_of_the_whole(scripts):
 
 
 @pytest.mark.parametrize("name", ["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7"])
-def test_all_systems_return_the_same_runs_in_the_same_order(scripts, lab, name):
-    query = lab.runs.queries[name]
-    expected = scripts.own.run_ids(scripts.mlflow_sql.page(lab.mlflow, query))
+def test_all_systems_return_the_same_runs_in_the_same_order(scripts, bench, name):
+    query = bench.runs.queries[name]
+    expected = scripts.mlquery_store.run_ids(scripts.mlflow_sql.page(bench.mlflow, query))
 
     assert expected
-    assert expected == scripts.own.run_ids(scripts.own.page(lab.own, query))
-    assert expected == lab.numpy.ids(scripts.own.rows(lab.own, query))
-    assert expected == lab.numpy.ids(lab.numpy.rows(query))
-    assert expected == lab.numpy.ids(lab.numpy.newest(query))
+    assert expected == scripts.mlquery_store.run_ids(scripts.mlquery_store.page(bench.mlquery, query))
+    assert expected == bench.numpy.ids(scripts.mlquery_store.rows(bench.mlquery, query))
+    assert expected == bench.numpy.ids(bench.numpy.rows(query))
+    assert expected == bench.numpy.ids(bench.numpy.newest(query))
 
 
-def test_the_limit_hands_out_what_mlquery_hands_out(scripts, lab):
-    query = lab.runs.queries["Q4"]
+def test_the_limit_hands_out_what_mlquery_hands_out(scripts, bench):
+    query = bench.runs.queries["Q4"]
 
-    own = scripts.own.page(lab.own, query)
-    limit = lab.numpy.entities(lab.numpy.rows(query))
+    own = scripts.mlquery_store.page(bench.mlquery, query)
+    limit = bench.numpy.entities(bench.numpy.rows(query))
 
     for run, bare in zip(own, limit, strict=True):
         assert {name: getattr(bare.info, name) for name in bare.info.__slots__} == dict(run.info)
@@ -95,11 +95,11 @@ def test_the_limit_hands_out_what_mlquery_hands_out(scripts, lab):
         assert bare.data.tags == run.data.tags
 
 
-def test_the_frame_of_the_limit_is_that_of_mlquery(scripts, lab):
-    query = lab.runs.queries["Q3"]
+def test_the_frame_of_the_limit_is_that_of_mlquery(scripts, bench):
+    query = bench.runs.queries["Q3"]
 
-    own = scripts.own.frame(lab.own, query)
-    limit = lab.numpy.frame(lab.numpy.rows(query, RUNS))
+    own = scripts.mlquery_store.frame(bench.mlquery, query)
+    limit = bench.numpy.frame(bench.numpy.rows(query, RUNS))
 
     pd.testing.assert_frame_equal(own, limit[list(own.columns)])
 
@@ -146,7 +146,7 @@ def test_the_mean_is_that_of_all_queries_at_all_sizes_so_far(scripts):
 
 def test_one_command_asks_every_question_of_the_page_at_some_size(scripts):
     assert set(scripts.render.ORDER) == set(scripts.all.QUESTIONS)
-    assert all(sizes and set(sizes) <= {0, *scripts.lab.SIZES} for _, sizes in scripts.all.QUESTIONS.values())
+    assert all(sizes and set(sizes) <= {0, *scripts.workbench.SIZES} for _, sizes in scripts.all.QUESTIONS.values())
 
 
 def test_the_page_shows_the_results_that_are_kept(scripts):
