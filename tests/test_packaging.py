@@ -33,7 +33,7 @@ def files_of_wheel(built: Path) -> set[str]:
 
 
 def tracked(folder: str) -> set[str]:
-    ignored = re.compile(r"__pycache__|\.pyc$")
+    ignored = re.compile(r"__pycache__|\.pyc$|^docs/_build/")
     paths = (path.relative_to(TOP).as_posix() for path in (TOP / folder).rglob("*") if path.is_file())
     return {path for path in paths if not ignored.search(path)}
 
@@ -57,6 +57,7 @@ def test_the_source_distribution_holds_what_the_tests_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in source.getnames()}
 
     assert tracked("tests") | tracked("grammar") | tracked("docs") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
+    assert {"CONTRIBUTING.md", "SECURITY.md"} <= names
 
 
 def test_the_core_needs_three_packages() -> None:
@@ -89,6 +90,7 @@ def test_the_files_of_an_installation_are_found_in_a_checkout() -> None:
 
 
 def test_the_text_files_name_no_machine() -> None:
-    paths = [TOP / path for path in ("README.md", "CHANGELOG.md", "pyproject.toml", ".ci/run", ".gitignore")]
+    paths = [TOP / path for path in ("CHANGELOG.md", "pyproject.toml", ".ci/run", ".gitignore")]
+    paths += [*TOP.glob("*.md"), *(path for path in (TOP / "docs").rglob("*.md") if "_build" not in path.parts)]
 
     assert [] == [p.name for p in paths if re.search(r"/(home|root|tmp|work|Users)/", p.read_text(encoding="utf-8"))]
