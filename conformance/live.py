@@ -1,11 +1,11 @@
-"""Run the suite against a live product and write the reports of it: Markdown, HTML and JSON lines.
+"""Run the suite against a live product and write its report as JSON lines.
 
     python conformance/live.py NAME [FOLDER]
 
 NAME is one of the targets below. The server it needs is started on a free port of the loopback, with all it keeps in a
-temporary folder, and stopped in the end. FOLDER is by default `conformance/reports`. FastTrackML's wheel asks for an
-older MLflow but brings a server that needs none: `pip install --no-deps --target DIR fasttrackml`, and FASTTRACKML
-names the program `DIR/bin/fml` if that is not on the path.
+temporary folder, and stopped in the end. FOLDER is by default `conformance/reports`; the pages of the documentation are
+made from what is there. FastTrackML's wheel asks for an older MLflow but brings a server that needs none: `pip install
+--no-deps --target DIR fasttrackml`, and FASTTRACKML names the program `DIR/bin/fml` if that is not on the path.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import attrs
 import mlflow
 
 from mlquery import __version__
-from mlquery.cli.conformance import rendered
 from mlquery.cli.progress import progress
 from mlquery.conformance import load_suite
+from mlquery.conformance.jsonl import write_jsonl
 from mlquery.conformance.known_deviations import NONE, load_tweaks
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
@@ -38,7 +38,6 @@ from mlquery.conformance.targets import opened
 from mlquery.language.matrix import MATRIX
 
 HERE = Path(__file__).resolve().parent
-FORMATS = {"md": "markdown", "html": "html", "jsonl": "jsonl"}
 _PATIENCE = 120.0  # s
 _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 
@@ -152,18 +151,16 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def write(report: Report, name: str, folder: Path) -> None:
-    """Write a report in every format. The port of the loopback is nobody's business."""
+    """Write a report into a folder, without the port of the loopback, which changes every time."""
     folder.mkdir(parents=True, exist_ok=True)
     host, _, path = report.target.partition("//")[2].partition("/")
     shown = f"http://127.0.0.1/{path}".rstrip("/") if host.startswith("127.0.0.1:") else report.target
-    report = attrs.evolve(report, target=shown)
-    for suffix, format_ in FORMATS.items():
-        text = "\n".join(rendered([report], format_))
-        (folder / f"{name}.{suffix}").write_text(f"{text}\n", "utf-8")
+    lines = write_jsonl([attrs.evolve(report, target=shown)])
+    (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the reports of one target and print its totals."""
+    """Write the report of one target and print its totals."""
     if not arguments or arguments[0] not in TARGETS or len(arguments) > 2:
         print(f"usage: python conformance/live.py {{{','.join(TARGETS)}}} [FOLDER]", file=sys.stderr)
         return 2
