@@ -45,6 +45,7 @@ class RegisteredModels(Service):
 
     def find_model(self, model_id: str) -> Any:
         """Return a logged model by its id, for versions that are made of one."""
+        self.require_endpoint("logged_models", f"/api/2.0/mlflow/logged-models/{model_id}")
         return self.store.get_logged_model(model_id)
 
     @call

@@ -17,14 +17,14 @@ _CONTEXT = "mlflow.data.context"
 
 
 def log_param(key: str, value: Any, synchronous: bool | None = None) -> Any:
-    """Log a param as text and return its value; a param that is logged cannot be changed."""
+    """Log a param as a string and return its value; a param that is logged cannot be changed."""
     return client().log_param(run_to_log_to(), key, value, synchronous)
 
 
 def log_params(
     params: dict[str, Any], synchronous: bool | None = None, run_id: str | None = None
 ) -> RunOperations | None:
-    """Log several params as text."""
+    """Log several params as strings."""
     own_params = [Param(key, str(value)) for key, value in params.items()]
     return client().log_batch(run_to_log_to(run_id), params=own_params, synchronous=synchronous)
 
@@ -76,7 +76,7 @@ def _datasets_of(run: Run) -> list[tuple[str, str]]:
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
-    """Set a tag of the active run; the value is stored as text."""
+    """Set a tag of the active run; the value is stored as a string."""
     return client().set_tag(run_to_log_to(), key, value, synchronous)
 
 
@@ -106,7 +106,10 @@ def log_inputs(
     tags_list: Sequence[dict[str, str] | None] | None = None,
     models: Sequence[Any] | None = None,
 ) -> None:
-    """Log several datasets that the active run reads, each with its context and tags."""
+    """Log several datasets that the active run reads, each with its context and tags.
+
+    `models` must be empty, as outside of Databricks; `log_input` takes a model.
+    """
     run_id = run_to_log_to()
     datasets, contexts, tags_list = datasets or [], contexts or [], tags_list or []
     if not len(datasets) == len(contexts) == len(tags_list):
@@ -114,8 +117,10 @@ def log_inputs(
             "`mlflow.log_inputs` requires `datasets`, `contexts`, `tags_list` to be non-empty list and have the same "
             "length."
         )
+    if models:
+        raise StoreError("'models' argument is only supported by Databricks managed MLflow.")
     inputs = [_dataset_input(*each) for each in zip(datasets, contexts, tags_list, strict=True)]
-    client().log_inputs(run_id, inputs, models)
+    client().log_inputs(run_id, inputs)
 
 
 def _dataset_input(dataset: Any, context: str | None, tags: dict[str, str] | None) -> DatasetInput:
@@ -142,7 +147,7 @@ def log_artifacts(
 
 
 def log_text(text: str, artifact_file: str, run_id: str | None = None) -> None:
-    """Store a text with a run, in UTF-8."""
+    """Store a string with a run, in UTF-8."""
     client().log_text(run_to_log_to(run_id), text, artifact_file)
 
 
