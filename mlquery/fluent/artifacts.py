@@ -52,13 +52,13 @@ def download_artifacts(
 
 
 def load_text(artifact_uri: str) -> str:
-    """Return a text artifact, `runs:/<run id>/<path>`."""
+    """Return an artifact as a string, `runs:/<run id>/<path>`."""
     with TemporaryDirectory() as folder:
         content = Path(download_artifacts(artifact_uri, dst_path=folder)).read_bytes()
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise StoreError(f"{artifact_uri} is not a text in UTF-8", BAD_REQUEST) from error
+        raise StoreError(f"{artifact_uri} is not text in UTF-8", BAD_REQUEST) from error
 
 
 def load_dict(artifact_uri: str) -> Any:

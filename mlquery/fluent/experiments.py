@@ -116,7 +116,7 @@ def restore_experiment(experiment_id: str) -> None:
 
 
 def set_experiment_tag(key: str, value: Any) -> None:
-    """Set a tag of the active experiment; the value is stored as text."""
+    """Set a tag of the active experiment; the value is stored as a string."""
     client().set_experiment_tag(current_experiment_id(), key, value)
 
 

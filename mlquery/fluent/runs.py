@@ -54,7 +54,7 @@ def start_run(
         nested: Whether a run may be started while another one is active.
         parent_run_id: The run to nest a new run in; by default the active one.
         tags: Tags to set.
-        description: The text of the tag `mlflow.note.content`.
+        description: The value of the tag `mlflow.note.content`.
         log_system_metrics: Has no effect but a warning; nothing measures the machine here.
 
     Raises:
