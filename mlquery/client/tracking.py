@@ -31,6 +31,7 @@ from mlquery.entities import (
     ViewType,
 )
 from mlquery.errors import invalid_parameter
+from mlquery.store.fast_entities import make_point
 
 _RUN_ID: Final = re.compile(r"^[a-zA-Z0-9][\w\-]{0,255}$")
 
@@ -173,7 +174,11 @@ class TrackingCalls:
         if type(value) is not float:
             value = metric_value(value)
         timestamp = backend.store.clock() if timestamp is None else timestamp
-        metric = Metric(key, value, timestamp, 0 if step is None else step, model_id, dataset_name, dataset_digest)
+        step = 0 if step is None else step
+        if model_id is None and dataset_name is None and dataset_digest is None:
+            metric = make_point(key, value, timestamp, step)
+        else:
+            metric = Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
         if not is_synchronous(synchronous):
             return performed(lambda: backend.log_metric(run_id, metric))
         backend.log_metric(run_id, metric)
