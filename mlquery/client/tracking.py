@@ -176,7 +176,7 @@ class TrackingCalls:
         timestamp = backend.store.clock() if timestamp is None else timestamp
         step = 0 if step is None else step
         if model_id is None and dataset_name is None and dataset_digest is None:
-            metric = make_point(key, value, timestamp, step)
+            metric: Metric = make_point(key, value, timestamp, step)
         else:
             metric = Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
         if not is_synchronous(synchronous):
