@@ -15,7 +15,7 @@ from mlquery.durable.entries import FORMAT_VERSION
 from mlquery.durable.journal import Journal
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.repairing import repair
-from mlquery.durable.replay import _CHANGES
+from mlquery.store.changes import CHANGES, SetArtifactUri, SetPushed
 from tests.support import tracker_calls
 from tests.support.tracker_calls import Caller, everything
 
@@ -52,7 +52,7 @@ def test_the_store_of_a_format_has_every_kind_of_change(version: int, tmp_path: 
     kinds = {entry.call for entry in journal.entries()}
 
     journal.close()
-    assert set(_CHANGES) == kinds
+    assert set(CHANGES) == kinds
 
 
 def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path, monkeypatc
 def test_the_page_describes_every_change_and_the_present_format() -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert [] == [name for name in _CHANGES if f"`{name}`" not in page]
+    assert [] == [name for name in CHANGES if f"`{name}`" not in page]
     assert f"Format {FORMAT_VERSION}" in page
 
 
@@ -84,8 +84,8 @@ def make(version: int) -> None:
         gone = store.create_experiment("gone")
         store.create_run(gone, "user", 1, [], "gone with it")
         store.delete_experiment(gone)
-        store.change("artifact_uri", store.runs.ids[0], "s3://elsewhere")
-        store.change("pushed", "http://there", "run", "here", "there", "d1")
+        store.write(SetArtifactUri(store.runs.ids[0], "s3://elsewhere"))
+        store.write(SetPushed("http://there", "run", "here", "there", "d1"))
         text = everything(store)
     for name in (snapshot.NAME, "lock"):
         (folder / name).unlink(missing_ok=True)

@@ -70,13 +70,13 @@ class Journal:
 
     def require_identity(self) -> Identity | None:
         """Return what entry 0 says the store is, None if there is no entry; raise if it is not for this version."""
-        if not self._guarded(self._has_table):
+        if not self._rows("SELECT name FROM sqlite_master WHERE name = 'entries'"):
             return None
-        (version,) = self._guarded(lambda: self._connection.execute("PRAGMA user_version").fetchone())
-        first = self._guarded(lambda: self._connection.execute(f"{_SELECT} LIMIT 1", (-1,)).fetchone())
-        if first is None or first[:2] != (0, STORE):
+        ((version,),) = self._rows("PRAGMA user_version")
+        first = self._rows(f"{_SELECT} LIMIT 1", -1)
+        if not first or first[0][:2] != (0, STORE):
             raise damaged(self.shown, "the first entry of its journal is missing")
-        content = self._checked(*first).content()
+        content = self._checked(*first[0]).content()
         if content["format_version"] != version:
             raise damaged(self.shown, "its journal contradicts itself about its format")
         if version > 1:
@@ -94,8 +94,7 @@ class Journal:
         Raises:
             JournalError: one of them is damaged or missing.
         """
-        rows = self._guarded(lambda: self._connection.execute(_SELECT, (self.seq,)).fetchall())
-        for row in rows:
+        for row in self._rows(_SELECT, self.seq):
             entry = self._checked(*row)
             if entry.seq != self.seq + 1:
                 raise damaged(self.shown, f"entry {self.seq + 1} of its journal is missing")
@@ -104,8 +103,8 @@ class Journal:
 
     def last(self) -> int:
         """Return the number of the last entry, -1 if there is none."""
-        row = self._guarded(lambda: self._connection.execute("SELECT max(seq) FROM entries").fetchone())
-        return -1 if row[0] is None else int(row[0])
+        ((last,),) = self._rows("SELECT max(seq) FROM entries")
+        return -1 if last is None else int(last)
 
     def require_end(self) -> None:
         """Raise if the journal ends before the entries that are known to have been in it."""
@@ -115,7 +114,7 @@ class Journal:
 
     def require_sound(self) -> None:
         """Raise if SQLite finds anything wrong with the file; takes as long as reading it."""
-        (found,) = self._guarded(lambda: self._connection.execute("PRAGMA integrity_check(1)").fetchone())
+        ((found,),) = self._rows("PRAGMA integrity_check(1)")
         if found != "ok":
             raise damaged(self.shown, "its journal is not a sound SQLite database")
 
@@ -126,31 +125,25 @@ class Journal:
         if self.read_only:
             raise JournalError(self.shown, "is open for reading only")
         self._new = 0
-        self._guarded(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+        self._rows("BEGIN IMMEDIATE")
 
     def create(self, identity: Identity) -> None:
         """Make the table and entry 0, inside a transaction."""
-        self._guarded(lambda: self._connection.execute(_TABLE))
-        self._guarded(lambda: self._connection.execute(f"PRAGMA user_version = {identity.format_version}"))
-        self._guarded(lambda: self._connection.execute(f"PRAGMA application_id = {_APPLICATION}"))
+        self._rows(_TABLE)
+        self._rows(f"PRAGMA user_version = {identity.format_version}")
+        self._rows(f"PRAGMA application_id = {_APPLICATION}")
         self.append(STORE, identity.body())
         self.identity = identity
 
     def append(self, call: str, body: str) -> None:
         """Add an entry, inside a transaction."""
         seq = self.seq + 1 + self._new
-        try:
-            self._connection.execute(_INSERT, (seq, call, body, checksum(seq, call, body)))
-        except _ERRORS as error:
-            raise of_sqlite(self.shown, error) from None
+        self._rows(_INSERT, seq, call, body, checksum(seq, call, body))
         self._new += 1
 
     def commit(self) -> None:
         """End the transaction; what was added is in the journal, and synced if the durability says so."""
-        try:
-            self._connection.execute("COMMIT")
-        except _ERRORS as error:
-            raise of_sqlite(self.shown, error) from None
+        self._rows("COMMIT")
         self.seq += self._new
         if self._new:
             self.mark.acknowledge(self.seq, self.durability == "commit")
@@ -160,7 +153,7 @@ class Journal:
         """End the transaction as if it had not been."""
         self._new = 0
         if self._connection.in_transaction:
-            self._guarded(lambda: self._connection.execute("ROLLBACK"))
+            self._rows("ROLLBACK")
 
     def sync(self, seq: int) -> None:
         """Make sure that the entries up to a number are on the disk, whatever happens to the machine.
@@ -191,6 +184,13 @@ class Journal:
 
     # How
 
+    def _rows(self, statement: str, *values: object) -> list[Any]:
+        """Execute a statement and return the rows it gives."""
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except _ERRORS as error:
+            raise of_sqlite(self.shown, error) from None
+
     def _guarded(self, call: Callable[[], R]) -> R:
         try:
             return call()
@@ -202,10 +202,6 @@ class Journal:
         if not is_right or checksum(seq, call, body) != crc:
             raise damaged(self.shown, f"entry {seq} of its journal is not what was written")
         return Entry(seq, call, body)
-
-    def _has_table(self) -> bool:
-        found = self._connection.execute("SELECT name FROM sqlite_master WHERE name = 'entries'").fetchone()
-        return found is not None
 
     def _connected(self) -> sqlite3.Connection:
         if self.read_only:

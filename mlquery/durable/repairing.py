@@ -19,14 +19,15 @@ import attrs
 
 from mlquery.durable import high_water_mark, journal, locks, snapshot
 from mlquery.durable.dump import changes_of
-from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of
+from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of, parts_of
 from mlquery.durable.errors import DamagedJournalError, JournalError, missing, of_write
 from mlquery.durable.files import sync_folder
 from mlquery.durable.high_water_mark import Mark
 from mlquery.durable.journal import Journal
-from mlquery.durable.replay import Replayed
 from mlquery.durable.salvage import entries_in
 from mlquery.durable.store import ASIDE, UNFINISHED, DurableStore, unfinished_repair
+from mlquery.store import Store
+from mlquery.store.changes import CHANGES, NAMES, AddRun, PutExperiment
 from mlquery.store.state import now
 
 _OLD: Final = (journal.NAME, f"{journal.NAME}-wal", snapshot.NAME, high_water_mark.NAME)
@@ -120,8 +121,8 @@ class _Saved:
     def __init__(self, source: Path, shown: str) -> None:
         acknowledged = Mark(source, read_only=True).acknowledged
         self.entries = entries_in(source, acknowledged)
-        self.store = Replayed()
-        self.store.forget_everything()
+        self.store = Store()
+        self.store.clear()
         self.placeholders: list[str] = []
         self.lost = self.unfit = 0
         self.identity = self._found_identity(shown)
@@ -153,7 +154,7 @@ class _Saved:
         try:
             content = entry.content()
             self._make_room(entry.call, content)
-            self.store.apply(entry.call, content)
+            CHANGES[entry.call](*content).apply(self.store)
         except Exception:  # whatever an entry trips over that has lost its company
             self.unfit += 1
 
@@ -162,23 +163,23 @@ class _Saved:
         store, about = self.store, content[0]
         experiment_id = about["experiment_id"] if call in ("run", "model") else None
         if experiment_id is not None and experiment_id not in store.experiments.row_of:
-            location = f"{store._artifact_root}{experiment_id}"
-            fields = {"experiment_id": experiment_id, "name": f"recovered-{experiment_id}"}
-            fields |= {"artifact_location": location, "lifecycle_stage": "active"}
-            store.apply("experiment", [fields])
+            fields = {"experiment_id": experiment_id, "name": f"recovered-{experiment_id}", "lifecycle_stage": "active"}
+            fields["artifact_location"] = store.default_location(experiment_id)
+            PutExperiment(fields).apply(store)
             self.placeholders.append(f"experiment {experiment_id}")
         if call in _ABOUT_RUNS and about not in store.runs.row_of:
             fields = {"run_id": about, "experiment_id": "0", "user_id": "", "status": "RUNNING", "start_time": None}
             run = fields | {"run_name": f"recovered-{about}", "tags": {"mlflow.runName": f"recovered-{about}"}}
             self._make_room("run", [run])
-            store.apply("run", [run])
+            AddRun(run).apply(store)
             self.placeholders.append(f"run {about}")
 
     def changes(self) -> Iterable[tuple[str, str]]:
         """Yield the changes of a journal that gives this store, entry 0 left out."""
         if self.is_whole and not self.unfit:
             return ((entry.call, entry.body) for seq, entry in sorted(self.entries.items()) if seq)
-        return ((call, encode(content)) for call, content in changes_of(self.store))
+        parts = (part for change in changes_of(self.store) for part in parts_of(change))
+        return ((NAMES[type(part)], encode(part)) for part in parts)
 
 
 _ABOUT_RUNS: Final = frozenset(

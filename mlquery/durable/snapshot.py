@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.durable.entries import encode
-from mlquery.durable.replay import Replayed, experiment_fields, model_fields
 from mlquery.entities import Dataset, DatasetInput, InputTag, Metric
 from mlquery.entities.logged_models import LoggedModel
+from mlquery.store import Store
 from mlquery.store.cells import Cells, room_for
+from mlquery.store.changes import PutExperiment
 from mlquery.store.columns import MetricCells, TextCells
+from mlquery.store.entity_fields import experiment_fields, model_fields
 from mlquery.store.history import History
 from mlquery.store.run_table import RunTable
 
@@ -33,7 +35,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 
 
-def write(store: Replayed, folder: Path, store_id: str, seq: int) -> None:
+def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
     """Write the state of a store after entry `seq`, in the place of an older snapshot.
 
     Raises:
@@ -52,7 +54,7 @@ def write(store: Replayed, folder: Path, store_id: str, seq: int) -> None:
         new.unlink(missing_ok=True)
 
 
-def read(store: Replayed, folder: Path, store_id: str | None) -> int | None:
+def read(store: Store, folder: Path, store_id: str | None) -> int | None:
     """Fill an empty store from its snapshot and return the number of the last entry in it, None if there is none.
 
     One of another store does not count, unless `store_id` is None. What one that cannot be read left in the store is
@@ -68,7 +70,7 @@ def read(store: Replayed, folder: Path, store_id: str | None) -> int | None:
     except FileNotFoundError:
         return None
     except Exception:  # whatever is wrong with it, the journal has it all
-        store.forget_everything()
+        store.clear()
         return None
 
 
@@ -76,7 +78,7 @@ def _bytes(header: dict[str, Any]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(encode(header).encode(), np.uint8)
 
 
-def _dumped(store: Replayed) -> tuple[Arrays, dict[str, Any]]:
+def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
     runs, models = store.runs, store.models
     arrays: Arrays = {}
     header: dict[str, Any] = {
@@ -166,10 +168,10 @@ def _point_fields(point: Metric) -> list[Any]:
     return list(attrs.astuple(point, recurse=False))
 
 
-def _restore(store: Replayed, header: dict[str, Any], arrays: Arrays) -> None:
+def _restore(store: Store, header: dict[str, Any], arrays: Arrays) -> None:
     runs, models = store.runs, store.models
     for fields in header["experiments"]:
-        store.apply("experiment", [fields])
+        PutExperiment(fields).apply(store)
     store.default_experiment_id = header["default_experiment_id"]
     store.pushed = {
         target: {kind: {own: (there, sent) for own, (there, sent) in ids.items()} for kind, ids in kinds.items()}
@@ -213,7 +215,7 @@ def _restore_runs(runs: RunTable, header: dict[str, Any], arrays: Arrays) -> Non
     runs.metric_keys[:] = _shapes_restored(runs, header["metrics.shapes"], arrays["metrics.shape"])
     runs.own_artifact_uris.update(dict(header["artifact_uris"]))
     _restore_histories(runs, [key for key, _, _ in header["metrics"]], arrays)
-    runs._place(size - 1, at_once=False)
+    runs.forget_order()
 
 
 def _fill(cells: Cells, rows: npt.NDArray[Any], columns: Sequence[npt.NDArray[Any]], size: int) -> None:
@@ -255,8 +257,8 @@ def _restore_histories(runs: RunTable, keys: Sequence[str], arrays: Arrays) -> N
         start = stop
 
 
-def _restore_inputs(store: Replayed, datasets: Sequence[Sequence[Any]], inputs: Sequence[Any]) -> None:
+def _restore_inputs(store: Store, datasets: Sequence[Sequence[Any]], inputs: Sequence[Any]) -> None:
     known = [Dataset(*fields) for fields in datasets]
     for row, uses in inputs:
         found = [DatasetInput(known[code], [InputTag(key, value) for key, value in tags]) for code, tags in uses]
-        store._add_inputs(row, found)
+        store.runs.add_inputs(row, found)

@@ -8,22 +8,21 @@ from __future__ import annotations
 import os
 import uuid
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from mlquery.durable import high_water_mark, journal, snapshot
-from mlquery.durable.entries import Identity, encode
+from mlquery.durable.entries import Identity
 from mlquery.durable.errors import JournalError, damaged, missing, of_write
 from mlquery.durable.files import FileArtifacts, sync_folder
 from mlquery.durable.journal import Durability, Journal
 from mlquery.durable.locks import FolderLock
-from mlquery.durable.replay import experiment_fields
 from mlquery.durable.syncer import Syncer
-from mlquery.durable.transactions import Followed
+from mlquery.durable.transactions import Transactions
 from mlquery.entities import Experiment
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX
@@ -68,7 +67,7 @@ class _Files:
                     lock.release()
 
 
-class DurableStore(Followed):
+class DurableStore(Store):
     """A store in a folder. Any number of threads and processes of one machine may use it at once.
 
     Args:
@@ -99,22 +98,23 @@ class DurableStore(Followed):
         if durability not in ("commit", "fast"):
             raise invalid_parameter(f"durability is 'commit' or 'fast', not {durability!r}")
         column = MATRIX.dialect(dialect)
-        super().__init__(Path(path).absolute(), clock, column.behaves("id.guid"))
+        super().__init__(clock=clock, guid_ids=column.behaves("id.guid"))
+        self.clear()
+        self.path = Path(path).absolute()
         self._dialect = column.name
         self.durability, self.read_only = durability, read_only
         is_synced = durability == "commit"
         self.artifacts = FileArtifacts(self.path, self._require_known, is_synced, read_only)
         self._files = _Files()
         self._closer = weakref.finalize(self, self._files.close)
-        self._was_forked = False
-        self.lock.take()
-        try:
-            self._open()
-        except BaseException:
-            self._closer()
-            raise
-        finally:
-            self.lock.give()
+        self.writing = self._transactions = Transactions(self, self.path, self._open, self._after_write)
+        self.lock, self.on_change = self._transactions.lock, self._transactions.note
+        with self._alone():
+            try:
+                self._open()
+            except BaseException:
+                self._closer()
+                raise
         _open_stores.add(self)
 
     def __repr__(self) -> str:
@@ -129,30 +129,38 @@ class DurableStore(Followed):
     @property
     def dialect(self) -> str:
         """Return the name of the dialect in which the store was made to answer."""
-        identity = self._journal.identity
+        identity = self._transactions.require_journal().identity
         return self._dialect if identity is None else identity.dialect
 
-    def clone(self) -> Store:
-        """Return an independent copy in memory, without connection to the folder; its artifacts are read in whole."""
-        with self.lock:
-            return super().clone()
+    @property
+    def seq(self) -> int:
+        """Return the number of the last entry of the journal that is known here; it rises with each write."""
+        return self._transactions.require_journal().seq
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep the calls inside the block together: all of them are kept, or none if one raises."""
+        with self.writing:
+            try:
+                yield
+            except BaseException:
+                self._transactions.fail()  # some calls may have been made
+                raise
 
     def close(self) -> None:
         """Sync what is not synced and close the files; later calls raise."""
-        self.lock.take()
-        try:
-            if self._open_journal is not None and not self._is_stale:
-                self._write_snapshot(after=_AT_CLOSING)
-            self._open_journal = None
+        with self._alone():
+            found = self._transactions.journal
+            if found is not None and not self._transactions.is_stale:
+                self._write_snapshot(found, after=_AT_CLOSING)
+            self._transactions.journal = None
             self._closer()
-        finally:
-            self.lock.give()
 
     def sync(self) -> None:
         """Sync to the disk everything that was written so far."""
         with self.lock:
             try:
-                self._journal.sync(self.seq)
+                self._transactions.require_journal().sync(self.seq)
             except OSError as error:
                 raise of_write(str(self.path), error) from None
 
@@ -166,19 +174,23 @@ class DurableStore(Followed):
         An SQLite connection must be neither used nor closed by two processes.
         """
         _left_to_parents.append(attrs.evolve(self._files))
-        self._was_forked = self._open_journal is not None
-        self._files.lock = self._files.journal = self._files.syncer = self._open_journal = None
-        self._depth = 0
+        self._files.lock = self._files.journal = self._files.syncer = None
+        self._transactions.leave_to_parent()
 
-    def _refresh(self) -> None:
-        if self._was_forked:
-            self._open()
-        super()._refresh()
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads out, without a look at the journal."""
+        self._transactions.lock.take()
+        try:
+            yield
+        finally:
+            self._transactions.lock.give()
 
-    def _after_write(self) -> None:
+    def _after_write(self, journal: Journal) -> None:
         if self._files.syncer is not None:
-            self._files.syncer.ask(self.seq)
-        self._write_snapshot(after=_WHILE_OPEN)
+            self._files.syncer.ask(journal.seq)
+        if journal.seq - self._transactions.snapshot_seq >= _WHILE_OPEN:
+            self._write_snapshot(journal, after=_WHILE_OPEN)
 
     def _require_known(self, owner_id: str) -> None:
         with self.lock:
@@ -187,10 +199,9 @@ class DurableStore(Followed):
     # Opening
 
     def _open(self) -> None:
-        self._was_forked = False
         self._require_folder()
         if self.read_only:
-            self._open_journal = self._files.journal = self._loaded()
+            self._transactions.journal = self._files.journal = self._loaded()
             return
         self._files.lock = FolderLock(self.path)
         seq, identity = -1, None
@@ -199,14 +210,15 @@ class DurableStore(Followed):
             reader = self._loaded()
             seq, identity = reader.seq, reader.identity
             reader.close()
-        writer = self._open_journal = self._files.journal = Journal(self.path, self.durability, read_only=False)
+        writer = self._files.journal = Journal(self.path, self.durability, read_only=False)
+        self._transactions.journal = writer
         if identity is None:
             self._create(writer)
         else:
             writer.seq, writer.identity = seq, identity
         if self.durability == "fast":
             self._files.syncer = Syncer(writer.sync)
-        self._write_snapshot(after=_AT_OPENING)
+        self._write_snapshot(writer, after=_AT_OPENING)
 
     def _require_folder(self) -> None:
         """Make the folder if it may be made; raise if it is something else than a store."""
@@ -233,7 +245,7 @@ class DurableStore(Followed):
         """Return the journal, opened for reading only, after it was read into memory."""
         reader = Journal(self.path, self.durability, read_only=True)
         try:
-            self._load(reader)
+            self._transactions.load(reader)
         except BaseException:
             reader.close()
             raise
@@ -245,12 +257,11 @@ class DurableStore(Followed):
         try:
             if writer.require_identity() is not None:
                 writer.rollback()
-                self._load(writer)
+                self._transactions.load(writer)
                 return
-            self.forget_everything()
+            self.clear()
             writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids, self._dialect))
-            self.default_experiment_id = self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
-            writer.append("experiment", encode([experiment_fields(self.experiments.experiment_at(0))]))
+            self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
             writer.commit()
         except BaseException:
             with suppress(StoreError):
@@ -260,15 +271,14 @@ class DurableStore(Followed):
             sync_folder(self.path)
             sync_folder(self.path.parent)
 
-    def _write_snapshot(self, after: int) -> None:
+    def _write_snapshot(self, found: Journal, after: int) -> None:
         """Write a snapshot if enough entries were added; where there is no room for it, opening takes longer."""
-        found = self._journal
-        if self.read_only or found.identity is None or found.seq - self._snapshot_seq < after:
+        if self.read_only or found.identity is None or found.seq - self._transactions.snapshot_seq < after:
             return
         with suppress(OSError, StoreError):
             found.sync(found.seq)
             snapshot.write(self, self.path, found.identity.store_id, found.seq)
-        self._snapshot_seq = found.seq
+        self._transactions.snapshot_seq = found.seq
 
 
 # Forks: no thread may be in the middle of a call then, and the new process opens its own connections.
@@ -281,12 +291,12 @@ _held: list[DurableStore] = []
 def _hold_all() -> None:
     _held.extend(_open_stores)
     for store in _held:
-        store.lock.take()
+        store._transactions.lock.take()
 
 
 def _let_go() -> None:
     while _held:
-        _held.pop().lock.give()
+        _held.pop()._transactions.lock.give()
 
 
 def _let_go_in_child() -> None:

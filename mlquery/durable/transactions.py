@@ -1,24 +1,26 @@
 """Keeps a store in memory in step with its journal: the turns in which it is read and written, and what if that fails.
 
-The journal alone counts: when a call fails half way the memory is thrown away and made anew from it. Where a journal
+The journal alone counts: when a call fails half way the memory is cleared and filled from it again. Where a journal
 comes from, and when it is closed, is not known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from mlquery.durable import snapshot
-from mlquery.durable.entries import encode
+from mlquery.durable.entries import encode, parts_of
 from mlquery.durable.errors import JournalError, damaged
 from mlquery.durable.journal import Journal
-from mlquery.durable.journalled import Journalled
 from mlquery.durable.locks import TurnLock
 from mlquery.errors import StoreError
+from mlquery.store import Store
+from mlquery.store.changes import CHANGES, NAMES
+from mlquery.store.state import Change
 
 _HARMLESS: Final = (StoreError, TypeError, ValueError, AttributeError)
 """What a call raises about its arguments, before it changes anything."""
@@ -26,162 +28,149 @@ _UNFIT: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 """What an entry raises that does not fit those before it."""
 
 
-class Followed(Journalled):
-    """A store that follows a journal and writes to it.
+class Transactions:
+    """The block in which a store is written: one transaction of its journal, kept as a whole or not at all.
+
+    Args:
+        store: What is kept in step with the journal.
+        path: The folder of the store.
+        reopen: Opens the journal again in a forked process.
+        after_write: Called after a transaction that wrote something.
 
     Attributes:
-        lock: Taken by everyone who reads; the outermost `with` takes over what other processes wrote.
+        lock: Held by everyone who reads; the outermost `with` takes over what other processes wrote.
+        journal: None while the store is closed.
+        is_stale: Whether the memory is not what the journal says.
+        is_forked: Whether the journal was left to the parent process.
+        snapshot_seq: The number of the last entry in the snapshot.
     """
 
-    lock: TurnLock  # type: ignore[assignment]
-
-    def __init__(self, path: Path, clock: Callable[[], int] | None, guid_ids: bool) -> None:
-        super().__init__(clock=clock, guid_ids=guid_ids)
-        self.forget_everything()
-        self.path = path
+    def __init__(
+        self, store: Store, path: Path, reopen: Callable[[], None], after_write: Callable[[Journal], None]
+    ) -> None:
         self.lock = TurnLock(self._look)
-        self.call = _Call(self)
-        self._open_journal: Journal | None = None
+        self.journal: Journal | None = None
+        self.is_stale = self.is_forked = False
+        self.snapshot_seq = 0
+        self._store, self._path, self._reopen, self._after_write = store, path, reopen, after_write
         self._depth = 0
         self._version_before = 0
-        self._is_stale = False
-        self._snapshot_seq = 0
 
-    @property
-    def seq(self) -> int:
-        """Return the number of the last entry of the journal that is known here; it rises with each write."""
-        return self._journal.seq
+    def require_journal(self) -> Journal:
+        """Return the journal; raise if the store is closed."""
+        if self.journal is None:
+            raise JournalError(str(self._path), "is closed")
+        return self.journal
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Keep the calls inside the block together: all of them are kept, or none if one raises."""
-        with self.call:
-            try:
-                yield
-            except BaseException:
-                self._version_before = -1  # some calls may have been made: the memory is made anew
-                raise
+    def note(self, change: Change) -> None:
+        """Add a change to the journal; it is kept together with the others of the transaction."""
+        journal = self.journal or self.require_journal()
+        for part in parts_of(change):
+            journal.append(NAMES[type(part)], encode(part))
 
-    def note(self, change: str, *content: Any) -> None:
-        """Add a line to the journal, inside a call."""
-        self._journal.append(change, encode(content))
+    def fail(self) -> None:
+        """Have the memory made anew if the transaction fails, even if nothing is known to have changed."""
+        self._version_before = -1
 
-    def change(self, change: str, *content: Any) -> None:
-        """Make a change that no call of a store makes, and write it down."""
-        with self.call:
-            self.apply(change, content)
-            self.note(change, *content)
-
-    # One call
-
-    def begin(self) -> None:
-        """Start a call: wait for other threads and processes, and take over what they wrote."""
+    def __enter__(self) -> None:
+        """Wait for other threads and processes, and take over what they wrote."""
         self.lock.take()
         try:
             if not self._depth:
-                self._refresh()
-                self._journal.begin()
-                try:
-                    self._follow()
-                except BaseException:
-                    self._journal.rollback()
-                    raise
-                self._version_before = self.version
+                self._begin()
             self._depth += 1
         except BaseException:
             self.lock.give()
             raise
 
-    def end(self, error: BaseException | None) -> None:
-        """End a call: keep what it noted, or forget it if it failed."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Keep what was noted, or forget it if an error was raised."""
         self._depth -= 1
         try:
-            if self._depth:
-                return
-            if error is None:
-                self._commit()
-            else:
-                self._is_stale |= self.version != self._version_before or not isinstance(error, _HARMLESS)
-                self._journal.rollback()
+            if not self._depth:
+                if error is None:
+                    self._commit()
+                else:
+                    is_changed = self._store.version != self._version_before
+                    self.is_stale |= is_changed or not isinstance(error, _HARMLESS)
+                    self.require_journal().rollback()
         finally:
             self.lock.give()
 
-    def _commit(self) -> None:
-        before = self._journal.seq
+    def leave_to_parent(self) -> None:
+        """Forget the journal in a forked process, and open it again at the next use."""
+        self.is_forked = self.journal is not None
+        self.journal = None
+        self._depth = 0
+
+    def load(self, reader: Journal) -> None:
+        """Clear the memory and read a journal, as far as possible from the snapshot."""
+        store, shown = self._store, str(self._path)
+        reader.seq = -1
+        identity = reader.require_identity()
+        store.clear()
+        if identity is None:
+            if reader.mark.least() > 0:
+                raise damaged(shown, "its journal is empty")
+            return
+        store.use_guid_ids(identity.guid_ids)
+        seq, last = snapshot.read(store, self._path, identity.store_id), reader.last()
+        if seq is not None:
+            if seq > last:
+                raise damaged(shown, f"the last {seq - last} entries of its journal are missing")
+            reader.seq = self.snapshot_seq = seq
+        reader.require_end()
+        store.runs.forget_order()  # many runs follow
+        self._follow(reader)
+        self.is_stale = False
+
+    def _begin(self) -> None:
+        if self.is_stale or self.is_forked:
+            self._refresh()
+        journal = self.journal or self.require_journal()
+        journal.begin()
         try:
-            self._journal.commit()
+            self._follow(journal)
         except BaseException:
-            self._is_stale = True
-            with suppress(StoreError):
-                self._journal.rollback()
+            journal.rollback()
             raise
-        if self._journal.seq > before:
-            self._after_write()
+        self._version_before = self._store.version
 
-    def _after_write(self) -> None:
-        """Do what is due after a call that wrote something."""
-
-    @property
-    def _journal(self) -> Journal:
-        found = self._open_journal
-        if found is None:
-            raise JournalError(str(self.path), "is closed")
-        return found
+    def _commit(self) -> None:
+        journal = self.journal or self.require_journal()
+        before = journal.seq
+        try:
+            journal.commit()
+        except BaseException:
+            self.is_stale = True
+            with suppress(StoreError):
+                journal.rollback()
+            raise
+        if journal.seq > before:
+            self._after_write(journal)
 
     def _look(self) -> None:
         if not self._depth:
             self._refresh()
-            self._follow()
+            self._follow(self.require_journal())
 
     def _refresh(self) -> None:
         """Make the memory anew if it is no longer what the journal says."""
-        if self._is_stale:
-            self._load(self._journal)
+        if self.is_forked:
+            self.is_forked = False
+            self._reopen()
+        if self.is_stale:
+            self.load(self.require_journal())
 
-    def _follow(self) -> None:
-        self._replay(self._journal)
-
-    def _replay(self, found: Journal, is_many: bool = False) -> None:
-        self.is_many = is_many
-        for entry in found.entries():
+    def _follow(self, journal: Journal) -> None:
+        """Make the changes that a journal has beyond those that were read."""
+        store = self._store
+        for entry in journal.entries():
             try:
-                self.apply(entry.call, entry.content())
+                CHANGES[entry.call](*entry.content()).apply(store)
             except _UNFIT:
-                self._is_stale = True
-                raise damaged(str(self.path), f"entry {entry.seq} of its journal does not fit those before") from None
-
-    def _load(self, reader: Journal) -> None:
-        """Forget what is in memory and read a journal, as far as possible from the snapshot."""
-        reader.seq = -1
-        identity = reader.require_identity()
-        self.forget_everything()
-        if identity is None:
-            if reader.mark.least() > 0:
-                raise damaged(str(self.path), "its journal is empty")
-            return
-        self._guid_ids = self._names._dashed = identity.guid_ids
-        seq, last = snapshot.read(self, self.path, identity.store_id), reader.last()
-        if seq is not None:
-            if seq > last:
-                raise damaged(str(self.path), f"the last {seq - last} entries of its journal are missing")
-            reader.seq = self._snapshot_seq = seq
-        reader.require_end()
-        self._replay(reader, is_many=True)
-        self._is_stale = False
-
-
-class _Call:
-    """The block that a call of the store runs in."""
-
-    __slots__ = ("_store",)
-
-    def __init__(self, store: Followed) -> None:
-        self._store = store
-
-    def __enter__(self) -> None:
-        self._store.begin()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._store.end(error)
+                self.is_stale = True
+                raise damaged(str(self._path), f"entry {entry.seq} of its journal does not fit those before") from None
+            store.version += 1

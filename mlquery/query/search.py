@@ -230,14 +230,14 @@ def _page(
 def _whole_result(store: Store, plan: Plan, token: PageToken, engine: Engine) -> Sequence[int]:
     """Return all rows of the search that a token continues, without rows added after its first page."""
     search = (plan, token.version)
-    kept = None if token.version is None else store.kept_results.get(search)
-    if kept is not None:
-        return kept
+    cached = None if token.version is None else store.result_cache.get(search)
+    if cached is not None:
+        return cached
     found: Sequence[int] = engine(store, plan, None)
     if token.size is not None and token.size < _size(store, plan):
         found = without_newer(found, token.size)
     if token.version is not None:
-        store.kept_results.put(search, found)
+        store.result_cache.put(search, found)
     return found
 
 

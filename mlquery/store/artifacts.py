@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from threading import RLock
+from contextlib import AbstractContextManager
 
 from mlquery.entities import FileInfo
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
@@ -23,7 +23,7 @@ class Artifacts:
         require_run: Raises if a run does not exist.
     """
 
-    def __init__(self, lock: RLock, require_run: Callable[[str], object]) -> None:
+    def __init__(self, lock: AbstractContextManager[object], require_run: Callable[[str], object]) -> None:
         self._lock = lock
         self._require_run = require_run
         self._files: dict[str, dict[str, bytes]] = {}

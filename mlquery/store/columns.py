@@ -184,22 +184,33 @@ class MetricCells(Cells):
 
     def add(self, row: int, value: float, timestamp: int, step: int, size: int) -> bool:
         """Log a point and return whether the row had none before."""
-        place = self.slot(row)
+        states, values, timestamps, steps = self.arrays
+        # Each call that logs comes by here, so what most points need is done in place of calls of `slot`, `add`, `put`.
+        is_dense = self.rows is None
+        place = row if is_dense and row < len(states) and states[row] else self.slot(row)
         if place < 0:
             self.put(self.claim(row, size), value, timestamp, step)
             return True
-        _, values, timestamps, steps = self.arrays
-        old_value, old_timestamp, old_step = values[place], timestamps[place], steps[place]
+        old_timestamp, old_step = timestamps[place], steps[place]
         history = self.histories.get(row)
         if history is None:
+            old_value = values[place]
             if (timestamp, step) == (old_timestamp, old_step) and (value == old_value or _both_nan(value, old_value)):
                 return False
             history = self.histories[row] = History(self.owner)
             history.add(old_value, old_timestamp, old_step)
         elif history.owner is not self.owner:
             history = self.histories[row] = history.copy(self.owner)
-        history.add(value, timestamp, step)
-        if self._is_later(value, timestamp, step, place):
+        last = history.timestamps[-1]
+        if timestamp > last or (timestamp == last and step > history.steps[-1]):
+            history.values.append(value)
+            history.timestamps.append(timestamp)
+            history.steps.append(step)
+        else:
+            history.add(value, timestamp, step)
+        if step > old_step and value == value and is_dense:
+            states[place], values[place], timestamps[place], steps[place] = NUMBER, value, timestamp, step
+        elif step >= old_step and self._is_later(value, timestamp, step, place):
             self.put(place, value, timestamp, step)
         return False
 

@@ -43,7 +43,7 @@ class ExperimentTable(Table):
         row = self._add_row(experiment.experiment_id, texts, times)
         self.row_of_name[experiment.name] = row
         self.put_tags(row, experiment.tags.items())
-        self._place(row, at_once=True)
+        self._place(row)
         return row
 
     def rename(self, row: int, name: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mlquery.entities import Experiment, ExperimentTag, LifecycleStage
 from mlquery.errors import (
@@ -15,14 +16,15 @@ from mlquery.errors import (
     RESOURCE_DOES_NOT_EXIST,
     StoreError,
 )
+from mlquery.store.changes import PutExperiment, SetExperimentStage
+from mlquery.store.entity_fields import experiment_fields
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
-from mlquery.store.locations import experiment_location
-from mlquery.store.state import State
+from mlquery.store.state import StoreState
 from mlquery.store.validation import check_artifact_location, check_experiment_name, check_experiment_tag
 
 
-class ExperimentCalls(State):
-    """Calls about experiments. An id may be given as text or number; None and "" mean the default experiment."""
+class Experiments(StoreState):
+    """Calls about experiments. An id may be given as string or number; None and "" mean the default experiment."""
 
     def create_experiment(
         self,
@@ -41,7 +43,7 @@ class ExperimentCalls(State):
         if artifact_location:
             check_artifact_location(artifact_location, limits)
         checked = [check_experiment_tag(tag, limits) for tag in tags or ()]
-        with self.lock:
+        with self.writing:
             if name in self.experiments.row_of_name or len(dict(checked)) < len(checked):
                 raise StoreError(f"Experiment(name={name}) already exists.", RESOURCE_ALREADY_EXISTS)
             return self._add_experiment(name, artifact_location, dict(checked))
@@ -63,71 +65,51 @@ class ExperimentCalls(State):
         Raises: INVALID_STATE if it is deleted, BAD_REQUEST if another experiment has the name.
         """
         check_experiment_name(new_name, limits)
-        with self.lock:
+        with self.writing:
             row = self._experiment_row(experiment_id)
             if not self.experiments.is_active(row):
                 raise StoreError("Cannot rename a non-active experiment.", INVALID_STATE)
             if self.experiments.row_of_name.get(new_name, row) != row:
                 raise StoreError(f"Experiment(name={new_name}) already exists.", BAD_REQUEST)
-            self.experiments.rename(row, new_name)
-            self._touch(row)
+            self._change_experiment(row, name=new_name, last_update_time=self.clock())
 
     def delete_experiment(self, experiment_id: str) -> None:
         """Delete (archive) an active experiment and all its runs."""
-        with self.lock:
+        with self.writing:
             self._move(self._experiment_row(experiment_id, is_active=True), LifecycleStage.DELETED)
 
     def restore_experiment(self, experiment_id: str) -> None:
         """Restore a deleted experiment and all its runs, those too that were deleted on their own."""
-        with self.lock:
+        with self.writing:
             self._move(self._experiment_row(experiment_id, is_active=False), LifecycleStage.ACTIVE)
 
     def set_experiment_tag(self, experiment_id: str, tag: ExperimentTag, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Set a tag of an active experiment; `last_update_time` stays."""
         key, value = check_experiment_tag(tag, limits)
-        with self.lock:
-            self.experiments.put_tags(self._active_experiment_row(experiment_id), [(key, value)])
-            self.version += 1
+        with self.writing:
+            row = self._active_experiment_row(experiment_id)
+            self._change_experiment(row, tags=self.experiments.tags_at(row) | {key: value})
 
     def delete_experiment_tag(self, experiment_id: str, key: str) -> None:
         """Delete a tag of an active experiment; raise RESOURCE_DOES_NOT_EXIST if it has none of that key."""
-        with self.lock:
+        with self.writing:
             row = self._active_experiment_row(experiment_id)
-            if not self.experiments.drop_tag(row, key):
+            tags = self.experiments.tags_at(row)
+            if key not in tags:
                 message = f"No tag with name: {key} in experiment with id {experiment_id}"
                 raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
-            self.version += 1
+            del tags[key]
+            self._change_experiment(row, tags=tags)
 
     def _add_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str]) -> str:
-        if self._guid_ids:
-            experiment_id = self._names.new_id()
-        else:
-            experiment_id = str(self._next_experiment_number)
-            self._next_experiment_number += 1
-        location = artifact_location or experiment_location(self._artifact_root, experiment_id)
-        time = self.clock()
+        experiment_id, time = self.next_experiment_id(), self.clock()
+        location = artifact_location or self.default_location(experiment_id)
         experiment = Experiment(experiment_id, name, location, LifecycleStage.ACTIVE, tags, time, time)
-        self._put_experiment(experiment)
+        self._write(PutExperiment(experiment_fields(experiment)))
         return experiment_id
 
-    def _put_experiment(self, experiment: Experiment) -> None:
-        self.experiments.add(experiment)
-        self._is_untouched = False
-        self.runs.roots[experiment.experiment_id] = experiment.artifact_location
-        self.version += 1
+    def _change_experiment(self, row: int, **new: Any) -> None:
+        self._write(PutExperiment(experiment_fields(self.experiments.experiment_at(row)) | new))
 
     def _move(self, row: int, stage: str) -> None:
-        self.experiments.put_text("lifecycle_stage", row, stage)
-        self._touch(row)
-        for run_row in self._runs_of(self.experiments.ids[row]):
-            self.runs.put_text("lifecycle_stage", run_row, stage)
-
-    def _runs_of(self, experiment_id: str) -> list[int]:
-        column = self.runs.texts["experiment_id"]
-        rows: list[int] = (column.codes == column.code(experiment_id)).nonzero()[0].tolist()
-        # No run has a code for an experiment without runs, and -1 would stand for runs without an experiment.
-        return rows if column.code(experiment_id) >= 0 else []
-
-    def _touch(self, row: int) -> None:
-        self.experiments.put_time("last_update_time", row, self.clock())
-        self.version += 1
+        self._write(SetExperimentStage(self.experiments.ids[row], stage, self.clock()))

@@ -17,21 +17,41 @@ class Faults:
     """The faults that a test has asked for. Any number of threads may use it.
 
     Attributes:
-        offline: Whether every call fails as if no server answered.
-        latency: How long every call takes at least, in seconds.
+        is_set: Whether a call would meet a fault; it is not asked for but kept, as every call looks at it.
     """
 
     def __init__(self) -> None:
-        self.offline = False
-        self.latency = 0.0
+        self.is_set = False
+        self._offline = False
+        self._latency = 0.0
         self._waiting: dict[str, deque[BaseException]] = defaultdict(deque)
         self._lock = Lock()
         self._raised: BaseException | None = None
 
     @property
-    def is_set(self) -> bool:
-        """Tell whether a call would meet a fault."""
-        return self.offline or bool(self._waiting) or bool(self.latency)
+    def offline(self) -> bool:
+        """Whether every call fails as if no server answered."""
+        return self._offline
+
+    @offline.setter
+    def offline(self, is_offline: bool) -> None:
+        """Take the store off the network, or bring it back."""
+        self._offline = is_offline
+        self._note()
+
+    @property
+    def latency(self) -> float:
+        """How long every call takes at least, in seconds."""
+        return self._latency
+
+    @latency.setter
+    def latency(self, seconds: float) -> None:
+        """Make calls slow, or fast again with 0."""
+        self._latency = seconds
+        self._note()
+
+    def _note(self) -> None:
+        self.is_set = self._offline or bool(self._latency) or bool(self._waiting)
 
     def raised(self, error: BaseException) -> bool:
         """Tell whether an error is the last one that was raised because a test has asked for it."""
@@ -42,6 +62,7 @@ class Faults:
         failure = error() if isinstance(error, type) else error
         with self._lock:
             self._waiting[call].extend([failure] * times)
+            self._note()
 
     def waiting(self) -> list[str]:
         """Return the calls that are still to fail, one entry for each failure that was asked for and has not come."""
@@ -67,12 +88,13 @@ class Faults:
             failure = waiting.popleft() if waiting else None
             if waiting is not None and not waiting:
                 del self._waiting[call]
+                self._note()
         if failure is not None:
             self._raised = failure
             raise failure
 
 
-class FaultCalls:
+class FaultsOnDemand:
     """The part of a store that a test turns to when something shall go wrong."""
 
     faults: Faults

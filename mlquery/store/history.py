@@ -9,6 +9,7 @@ others are inserted. An exact duplicate is dropped. Runs, keys and pages are not
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left, bisect_right
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,17 +50,18 @@ class History:
 
     def add(self, value: float, timestamp: int, step: int) -> None:
         """Keep a point unless the history has it."""
-        place = len(self.values)
-        if place:
-            point = _rank(value, timestamp, step)
-            last = self._rank_at(place - 1)
-            if point <= last:
-                place = self._place_of(point)
-                if self._rank_at(place) == point:
-                    return
-        self.values.insert(place, value)
-        self.timestamps.insert(place, timestamp)
-        self.steps.insert(place, step)
+        values, timestamps, steps = self.values, self.timestamps, self.steps
+        place = bisect_left(timestamps, timestamp)
+        stop = bisect_right(timestamps, timestamp, place)
+        place = bisect_left(steps, step, place, stop)
+        stop = bisect_right(steps, step, place, stop)
+        if place < stop:  # points of the same time and step are told apart by their values
+            place = self._place_of(value, place, stop)
+            if place < stop and _rank(values[place]) == _rank(value):
+                return
+        values.insert(place, value)
+        timestamps.insert(place, timestamp)
+        steps.insert(place, step)
 
     def arrays(self) -> Arrays:
         """Return values, timestamps and steps as read-only arrays (points,); from now on writes work on a copy."""
@@ -72,23 +74,20 @@ class History:
             )
         return self.shown
 
-    def _rank_at(self, place: int) -> tuple[int, int, float, bool]:
-        return _rank(self.values[place], self.timestamps[place], self.steps[place])
-
-    def _place_of(self, point: tuple[int, int, float, bool]) -> int:
-        """Return the first place whose point is not below `point`; there is one."""
-        low, high = 0, len(self.values) - 1
+    def _place_of(self, value: float, low: int, high: int) -> int:
+        """Return the first place from `low` to `high` whose value is not below a value, `high` if there is none."""
+        rank = _rank(value)
         while low < high:
             middle = (low + high) // 2
-            if self._rank_at(middle) < point:
+            if _rank(self.values[middle]) < rank:
                 low = middle + 1
             else:
                 high = middle
         return low
 
 
-def _rank(value: float, timestamp: int, step: int) -> tuple[int, int, float, bool]:
-    return (timestamp, step, value, False) if value == value else (timestamp, step, 0.0, True)
+def _rank(value: float) -> tuple[float, bool]:
+    return (value, False) if value == value else (0.0, True)
 
 
 def history_of(

@@ -6,18 +6,21 @@ Values are neither checked nor cut here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo
+from mlquery.entities import DatasetInput, LifecycleStage
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, StoreError
+from mlquery.store.changes import AddRun, LogPoints, PutExperiment
+from mlquery.store.entity_fields import dataset_input_fields
 from mlquery.store.experiment_table import ExperimentTable
-from mlquery.store.experiments import ExperimentCalls
-from mlquery.store.runs import RunCalls
+from mlquery.store.experiments import Experiments
+from mlquery.store.runs import Runs
+from mlquery.store.validation import check_input_tags
 
 
-class LoadCalls(ExperimentCalls, RunCalls):
+class Loading(Experiments, Runs):
     """Calls of loaders. All times are ms UTC."""
 
     def load_experiment(
@@ -35,21 +38,18 @@ class LoadCalls(ExperimentCalls, RunCalls):
 
         Raises: RESOURCE_ALREADY_EXISTS for an id or a name that another experiment has.
         """
-        with self.lock:
+        with self.writing:
             self._make_way(experiment_id, name)
-            self._put_experiment(
-                Experiment(
-                    experiment_id,
-                    name,
-                    artifact_location,
-                    lifecycle_stage,
-                    dict(tags or {}),
-                    creation_time,
-                    last_update_time,
-                )
-            )
-            if experiment_id.isdecimal():
-                self._next_experiment_number = max(self._next_experiment_number, int(experiment_id) + 1)
+            fields = {
+                "experiment_id": experiment_id,
+                "name": name,
+                "artifact_location": artifact_location,
+                "lifecycle_stage": lifecycle_stage,
+                "tags": dict(tags or {}),
+                "creation_time": creation_time,
+                "last_update_time": last_update_time,
+            }
+            self._write(PutExperiment(fields))
 
     def load_run(
         self,
@@ -72,27 +72,29 @@ class LoadCalls(ExperimentCalls, RunCalls):
 
         Raises: RESOURCE_ALREADY_EXISTS for an id that another run has.
         """
-        with self.lock:
-            runs = self.runs
-            if run_id in runs.row_of:
+        with self.writing:
+            if run_id in self.runs.row_of:
                 raise StoreError(f"Run with id={run_id} already exists", RESOURCE_ALREADY_EXISTS)
-            info = RunInfo(
-                run_id,
-                experiment_id,
-                user_id,  # type: ignore[arg-type]  # a database may hold none
-                status,
-                start_time,  # type: ignore[arg-type]
-                end_time,
-                lifecycle_stage,
-                artifact_uri,
-                run_name,
-            )
-            row = runs.add(info, at_once=False)
-            runs.add_points(row, [(key, *latest) for key, latest in (metrics or {}).items()])
-            runs.put_params(row, (params or {}).items())
-            runs.put_tags(row, (tags or {}).items())
-            self._add_inputs(row, inputs)
-            self.version += 1
+            check_input_tags(inputs, ())
+            fields: dict[str, Any] = {
+                "run_id": run_id,
+                "experiment_id": experiment_id,
+                "user_id": user_id,  # None in some databases
+                "status": status,
+                "start_time": start_time,
+                "end_time": end_time,
+                "lifecycle_stage": lifecycle_stage,
+                "run_name": run_name,
+                "metrics": [(key, *latest) for key, latest in (metrics or {}).items()],
+                "params": dict(params or {}),
+                "tags": dict(tags or {}),
+            }
+            if inputs:
+                fields["inputs"] = list(map(dataset_input_fields, inputs))
+            if artifact_uri != self.default_artifact_uri(experiment_id, run_id):
+                fields["artifact_uri"] = artifact_uri
+            self.runs.forget_order()  # many runs follow
+            self._write(AddRun(fields))
 
     def load_history(
         self,
@@ -106,23 +108,19 @@ class LoadCalls(ExperimentCalls, RunCalls):
 
         If the run has the metric already (from `load_run`), its latest point stays the latest.
         """
-        with self.lock:
-            points = (np.asarray(values, np.float64), np.asarray(timestamps, np.int64), np.asarray(steps, np.int64))
-            self.runs.load_points(self._run_row(run_id), key, *points)
-            self.version += 1
+        with self.writing:
+            self._run_row(run_id)
+            self._write(LogPoints(run_id, key, values, timestamps, steps))
 
     def load_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
         """Add dataset inputs to a run."""
-        with self.lock:
-            self._add_inputs(self._run_row(run_id), inputs)
-            self.version += 1
+        with self.writing:
+            self._log_inputs(run_id, self._run_row(run_id), inputs)
 
     def _make_way(self, experiment_id: str, name: str) -> None:
         """Take out the default experiment that a new store comes with: a loaded store has its own or has none."""
         if self._is_untouched:
-            self.experiments, self.runs.roots = ExperimentTable(), {}
+            self.experiments, self.runs.roots, self.default_experiment_id = ExperimentTable(), {}, "0"
             self._next_experiment_number, self._is_untouched = 0, False
         if experiment_id in self.experiments.row_of or name in self.experiments.row_of_name:
             raise StoreError(f"Experiment(name={name}) already exists.", RESOURCE_ALREADY_EXISTS)
-        if name == Experiment.DEFAULT_EXPERIMENT_NAME:
-            self.default_experiment_id = experiment_id

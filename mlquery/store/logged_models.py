@@ -7,23 +7,23 @@ database's (BAD_REQUEST) it is our own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import attrs
 
-from mlquery.entities import LifecycleStage, Metric, Param, RunTag
-from mlquery.entities.logged_models import LoggedModel, Models, PointKey
+from mlquery.entities import LifecycleStage, Metric
+from mlquery.entities.logged_models import LoggedModel, PointKey
 from mlquery.errors import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.store.artifacts import Artifacts
-from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
+from mlquery.store.entity_fields import model_fields, model_point_fields
+from mlquery.store.limits import Limits
 from mlquery.store.locations import run_location
-from mlquery.store.logging import LogCalls
-from mlquery.store.names import Names
-from mlquery.store.validation import check_batch, check_metric, check_run_id
+from mlquery.store.state import StoreState
+from mlquery.store.validation import check_metric, check_run_id, clean_value
 
 _NOT_IN_NAMES: Final = ("/", ":", ".", "%", '"', "'")
-_NewPoints = dict[tuple[str, PointKey], Metric]
+_ModelPoints = dict[str, dict[PointKey, Metric]]
 
 
 class KeyValue(Protocol):
@@ -36,17 +36,12 @@ class KeyValue(Protocol):
 
     @property
     def value(self) -> str:
-        """Return the text."""
+        """Return the string."""
         ...
 
 
-class ModelCalls(LogCalls):
+class LoggedModels(StoreState):
     """Calls about logged models. A deleted model can still be written to, as in MLflow."""
-
-    def __init__(self, clock: Callable[[], int] | None, names: Names, artifact_root: str, guid_ids: bool) -> None:
-        super().__init__(clock, names, artifact_root, guid_ids)
-        self.models = Models()
-        self.artifacts = Artifacts(self.lock, self._require_owner)
 
     def create_logged_model(
         self,
@@ -64,7 +59,7 @@ class ModelCalls(LogCalls):
         _check_name(name)
         if not experiment_id:
             raise StoreError(f"A logged model needs an experiment: {experiment_id!r}", BAD_REQUEST)
-        with self.lock:
+        with self.writing:
             experiment_id = self.experiments.ids[self._active_experiment_row(experiment_id)]
             new_params, new_tags = _added("param", {}, params or ()), _added("tag", {}, tags or ())
             model_id = f"m-{self._names.new_id().replace('-', '')}"
@@ -81,7 +76,7 @@ class ModelCalls(LogCalls):
                 tags=new_tags,
                 params=new_params,
             )
-            self._put_model(model)
+            self._write(PutModel(model_fields(model)))
             return model
 
     def get_logged_model(self, model_id: str, allow_deleted: bool = False) -> LoggedModel:
@@ -94,118 +89,59 @@ class ModelCalls(LogCalls):
 
     def finalize_logged_model(self, model_id: str, status: int) -> LoggedModel:
         """Set the status of a model, a number of `LoggedModelStatus`, and return the model."""
-        with self.lock:
-            model = attrs.evolve(self._model(model_id), status=status, last_updated_timestamp=self.clock())
-            self._put_model(model)
-            return model
+        with self.writing:
+            self._change_model(self._model(model_id), status=status, last_updated_timestamp=self.clock())
+            return self._model(model_id)
 
     def delete_logged_model(self, model_id: str) -> None:
         """Mark a model as deleted."""
-        with self.lock:
+        with self.writing:
             model, stage = self._model(model_id), LifecycleStage.DELETED
-            self._put_model(attrs.evolve(model, lifecycle_stage=stage, last_updated_timestamp=self.clock()))
+            self._change_model(model, lifecycle_stage=stage, last_updated_timestamp=self.clock())
 
     def log_logged_model_params(self, model_id: str, params: Sequence[KeyValue]) -> None:
         """Add params; raise BAD_REQUEST if the model has one of them already, with whatever value."""
-        with self.lock:
+        with self.writing:
             model = self._model(model_id)
-            self._put_model(attrs.evolve(model, params=_added("param", model.params, params)))
+            self._change_model(model, params=_added("param", model.params, params))
 
     def set_logged_model_tags(self, model_id: str, tags: Sequence[KeyValue]) -> None:
         """Set tags of a model."""
-        with self.lock:
+        with self.writing:
             model = self._model(model_id)
             new = {tag.key: _text("tag", tag.key, tag.value) for tag in tags}
-            self._put_model(attrs.evolve(model, tags={**model.tags, **new}))
+            self._change_model(model, tags={**model.tags, **new})
 
     def delete_logged_model_tag(self, model_id: str, key: str) -> None:
         """Delete a tag of a model; raise RESOURCE_DOES_NOT_EXIST if it has none of that key."""
-        with self.lock:
+        with self.writing:
             model = self._model(model_id)
             if key not in model.tags:
                 message = f"No tag with key {key!r} found for model with ID {model_id!r}."
                 raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
             rest = {name: value for name, value in model.tags.items() if name != key}
-            self._put_model(attrs.evolve(model, tags=rest))
+            self._change_model(model, tags=rest)
 
     def log_outputs(self, run_id: str, steps: Sequence[tuple[str, int]]) -> None:
         """Record that a run wrote models, given as ids and steps; raise BAD_REQUEST for one that is recorded already.
 
         The models need not exist.
         """
-        with self.lock:
+        with self.writing:
             self._active_run_row(run_id)
-            written = dict(self.models.outputs.get(run_id, {}))
-            for model_id, step in steps:
+            written = set(self.models.outputs.get(run_id, ()))
+            for model_id, _ in steps:
                 if model_id in written:
                     raise StoreError(f"The run {run_id} wrote the model {model_id} already.", BAD_REQUEST)
-                written[model_id] = step
-            self.models.outputs[run_id] = written
-            self.version += 1
+                written.add(model_id)
+            self._write(LogOutputs(run_id, dict(steps)))
 
     def log_model_inputs(self, run_id: str, model_ids: Iterable[str]) -> None:
         """Record that a run read models, each once; they need not exist."""
         check_run_id(run_id)
-        with self.lock:
+        with self.writing:
             self._active_run_row(run_id)
-            self.models.inputs.setdefault(run_id, {}).update(dict.fromkeys(model_ids))
-            self.version += 1
-
-    def log_metric(self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS) -> None:
-        """Log one point of a metric, also for the model it names; its timestamp is in ms UTC."""
-        if metric.model_id is None:
-            super().log_metric(run_id, metric, limits=limits)
-            return
-        with self.lock:
-            points = self._points_of_models(run_id, [metric], limits)
-            super().log_metric(run_id, metric, limits=limits)
-            self._put_points(points)
-
-    def log_batch(
-        self,
-        run_id: str,
-        metrics: Sequence[Metric],
-        params: Sequence[Param],
-        tags: Sequence[RunTag],
-        *,
-        limits: Limits = MLFLOW_LIMITS,
-    ) -> None:
-        """Log metrics, params and tags together, metrics also for the models they name, or nothing if one is refused.
-
-        Raises: BAD_REQUEST for a model that does not exist, or that has another value for the same metric, timestamp,
-            step and run.
-        """
-        about_models = [metric for metric in metrics if metric.model_id is not None]
-        if not about_models:
-            super().log_batch(run_id, metrics, params, tags, limits=limits)
-            return
-        check_run_id(run_id)
-        _, own_params, _ = check_batch(metrics, params, tags, limits)
-        with self.lock:
-            self._check_params(self._active_run_row(run_id), run_id, own_params, limits)
-            points = self._points_of_models(run_id, about_models, limits)
-            super().log_batch(run_id, metrics, params, tags, limits=limits)
-            self._put_points(points)
-
-    def _points_of_models(self, run_id: str, metrics: Sequence[Metric], limits: Limits) -> _NewPoints:
-        """Return the points that models do not have yet; nothing is logged here."""
-        self._active_run_row(run_id)
-        new: _NewPoints = {}
-        for metric in metrics:
-            name, value, timestamp, step = check_metric(metric, limits)
-            model_id, key = str(metric.model_id), (name, timestamp, step, run_id)
-            if model_id not in self.models.by_id:
-                raise StoreError(f"Logged model with ID '{model_id}' does not exist.", BAD_REQUEST)
-            number = 0.0 if math.isnan(value) else value
-            about = (model_id, metric.dataset_name, metric.dataset_digest, run_id)
-            point = Metric(name, number, timestamp, step, *about)
-            old = new.get((model_id, key)) or self.models.points.get(model_id, {}).get(key)
-            if old is None:
-                new[model_id, key] = point
-            elif old != point:
-                message = f"The model {model_id} has another value of '{name}' at step {step} and time {timestamp}."
-                raise StoreError(message, BAD_REQUEST)
-        return new
+            self._write(LogModelInputs(run_id, list(model_ids)))
 
     def owner_of_artifact(self, path: str) -> tuple[str, str]:
         """Return whose artifact a path below the root of all artifacts is, and its path there.
@@ -219,14 +155,32 @@ class ModelCalls(LogCalls):
                 return owner, "/".join(whole[place + 1 :])
         return "", "/".join(whole)
 
-    def _require_owner(self, owner_id: str) -> None:
-        """Raise if no run and no model that artifacts could belong to has an id; "" stands for the store itself."""
-        if owner_id and owner_id not in self.models.by_id:
-            self._run_row(owner_id)
+    def _new_model_points(self, run_id: str, metrics: Sequence[Metric], limits: Limits) -> _ModelPoints:
+        """Return the points that the models of metrics do not have yet; nothing is logged here."""
+        new: _ModelPoints = {}
+        for metric in metrics:
+            if metric.model_id is None:
+                continue
+            name, value, timestamp, step = check_metric(metric, limits)
+            model_id, key = str(metric.model_id), (name, timestamp, step, run_id)
+            if model_id not in self.models.by_id:
+                raise StoreError(f"Logged model with ID '{model_id}' does not exist.", BAD_REQUEST)
+            number = 0.0 if math.isnan(value) else clean_value(value)
+            about = (model_id, metric.dataset_name, metric.dataset_digest, run_id)
+            point = Metric(name, number, timestamp, step, *about)
+            of_model = new.setdefault(model_id, {})
+            old = of_model.get(key) or self.models.points.get(model_id, {}).get(key)
+            if old is None:
+                of_model[key] = point
+            elif old != point:
+                message = f"The model {model_id} has another value of '{name}' at step {step} and time {timestamp}."
+                raise StoreError(message, BAD_REQUEST)
+        return new
 
-    def _put_points(self, points: _NewPoints) -> None:
-        for (model_id, key), point in points.items():
-            self.models.points.setdefault(model_id, {})[key] = point
+    def _log_model_points(self, new: _ModelPoints) -> None:
+        for model_id, points in new.items():
+            if points:
+                self._write(LogModelPoints(model_id, list(map(model_point_fields, points.values()))))
 
     def _model(self, model_id: str) -> LoggedModel:
         model = self.models.by_id.get(model_id)
@@ -234,9 +188,8 @@ class ModelCalls(LogCalls):
             raise _missing(model_id)
         return model
 
-    def _put_model(self, model: LoggedModel) -> None:
-        self.models.by_id[model.model_id] = model
-        self.version += 1
+    def _change_model(self, model: LoggedModel, **new: Any) -> None:
+        self._write(PutModel(model_fields(attrs.evolve(model, **new))))
 
 
 def _missing(model_id: str) -> StoreError:

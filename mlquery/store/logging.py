@@ -8,32 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import repeat
+from typing import Final
 
 from mlquery.entities import Metric, PagedList, Param, RunTag
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.store.changes import DeleteTag, LogBatch, LogMetric, LogParam, SetTag
 from mlquery.store.fast_entities import make_point
 from mlquery.store.history import Arrays
 from mlquery.store.history_pages import next_token, offset_of
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.logged_models import LoggedModels
 from mlquery.store.run_table import RUN_NAME
-from mlquery.store.runs import RunCalls
-from mlquery.store.validation import check_batch, check_metric, check_param, check_run_id, check_tag, over_service_limit
+from mlquery.store.runs import Runs
+from mlquery.store.validation import (
+    check_batch,
+    check_metric,
+    check_param,
+    check_param_count,
+    check_run_id,
+    check_tag,
+    check_tag_count,
+)
+
+_new: Final = tuple.__new__  # makes a `NamedTuple` without the call of a Python function
 
 
-class LogCalls(RunCalls):
-    """Calls that log data of an active run. Those on a deleted or missing run are refused."""
+class Logging(Runs, LoggedModels):
+    """Calls that log data of an active run, metrics also for the models they name.
+
+    Those on a deleted or missing run are refused. A model that does not exist, or that has another value for the same
+    metric, timestamp, step and run, is refused with BAD_REQUEST.
+    """
 
     def log_metric(self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Log one point of a metric; its timestamp is in ms UTC. A point that is there already is dropped."""
         point = check_metric(metric, limits)
-        with self.lock:
-            self.runs.add_points(self._active_run_row(run_id), [point])
-            self.version += 1
+        with self.writing:
+            self._active_run_row(run_id)
+            if metric.model_id is None:
+                self._write(_new(LogMetric, (run_id, *point)))
+                return
+            about_models = self._new_model_points(run_id, [metric], limits)
+            self._write(LogMetric(run_id, *point))
+            self._log_model_points(about_models)
 
     def log_param(self, run_id: str, param: Param, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Log a param; raise INVALID_PARAMETER_VALUE if it has another value already."""
         key, value = check_param(param, limits)
-        with self.lock:
+        with self.writing:
             row = self._active_run_row(run_id)
             old = self.runs.param(row, key)
             if old == value:
@@ -43,25 +65,24 @@ class LogCalls(RunCalls):
                     f"Changing param values is not allowed. Param with key='{key}' was already logged with "
                     f"value='{old}' for run ID='{run_id}'. Attempted logging new value '{value}'."
                 )
-            self._check_param_count(row, 1, limits)
-            self.runs.put_params(row, [(key, value)])
-            self.version += 1
+            check_param_count(len(self.runs.param_keys[row]) + 1, limits)
+            self._write(LogParam(run_id, key, value))
 
     def set_tag(self, run_id: str, tag: RunTag, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Set a tag; `mlflow.runName` renames the run, unless it is empty."""
-        checked = check_tag(tag, limits)
-        with self.lock:
+        key, value = check_tag(tag, limits)
+        with self.writing:
             row = self._active_run_row(run_id)
-            self._check_tag_count(row, [checked], limits)
-            self._put_tags(row, [checked])
-            self.version += 1
+            check_tag_count(len({*self.runs.tag_keys[row], key}), limits)
+            if value or key != RUN_NAME:
+                self._write(SetTag(run_id, key, value))
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag, the name tag too (the run keeps its name); raise RESOURCE_DOES_NOT_EXIST if there is none."""
-        with self.lock:
-            if not self.runs.drop_tag(self._active_run_row(run_id), key):
+        with self.writing:
+            if key not in self.runs.tag_keys[self._active_run_row(run_id)]:
                 raise StoreError(f"No tag with name: {key} in run with id {run_id}", RESOURCE_DOES_NOT_EXIST)
-            self.version += 1
+            self._write(DeleteTag(run_id, key))
 
     def log_batch(
         self,
@@ -74,15 +95,15 @@ class LogCalls(RunCalls):
     ) -> None:
         """Log metrics, params and tags together, or nothing if any of them is refused."""
         check_run_id(run_id)
-        points, new_params, new_tags = check_batch(metrics, params, tags, limits)
-        with self.lock:
+        points, checked_params, checked_tags = check_batch(metrics, params, tags, limits)
+        with self.writing:
             row = self._active_run_row(run_id)
-            new_params = self._check_params(row, run_id, new_params, limits)
-            self._check_tag_count(row, new_tags, limits)
-            self.runs.put_params(row, new_params)
-            self.runs.add_points(row, points)
-            self._put_tags(row, new_tags)
-            self.version += 1
+            new_params = self._new_params(row, run_id, checked_params, limits)
+            about_models = self._new_model_points(run_id, metrics, limits)
+            check_tag_count(len({*self.runs.tag_keys[row], *(key for key, _ in checked_tags)}), limits)
+            new_tags = {key: value for key, value in checked_tags if value or key != RUN_NAME}
+            self._write(LogBatch(run_id, points, new_params, new_tags))
+            self._log_model_points(about_models)
 
     def get_metric_history(
         self, run_id: str, metric_key: str, max_results: int | None = None, page_token: str | None = None
@@ -106,38 +127,19 @@ class LogCalls(RunCalls):
             values, timestamps, steps = self.runs.history(run_id, key)
         return values.view(), timestamps.view(), steps.view()
 
-    def _put_tags(self, row: int, tags: Sequence[tuple[str, str]]) -> None:
-        self.runs.put_tags(row, [(key, value) for key, value in tags if key != RUN_NAME])
-        for key, value in tags:
-            if key == RUN_NAME and value:
-                self._rename(row, value)
-
-    def _check_params(
-        self, row: int, run_id: str, params: list[tuple[str, str]], limits: Limits
-    ) -> list[tuple[str, str]]:
+    def _new_params(self, row: int, run_id: str, params: Sequence[tuple[str, str]], limits: Limits) -> dict[str, str]:
         """Return the params that the run does not have; raise if it has one with another value."""
-        new, changed = [], []
+        new, changed = {}, []
         for key, value in params:
             old = self.runs.param(row, key)
             if old is None:
-                new.append((key, value))
+                new[key] = value
             elif old != value:
                 changed.append({"key": key, "old_value": old, "new_value": value})
         if changed:
             raise invalid_parameter(
                 f"Changing param values is not allowed. Params were already logged='{changed}' for run ID='{run_id}'."
             )
-        self._check_param_count(row, len(new), limits)
+        if new:
+            check_param_count(len(self.runs.param_keys[row]) + len(new), limits)
         return new
-
-    def _check_tag_count(self, row: int, tags: Sequence[tuple[str, str]], limits: Limits) -> None:
-        if limits.tags_per_run is not None:
-            size = len({*self.runs.tag_keys[row], *(key for key, _ in tags)})
-            if size > limits.tags_per_run:
-                raise over_service_limit("Tags", limits.tags_per_run, size)
-
-    def _check_param_count(self, row: int, added: int, limits: Limits) -> None:
-        if limits.params_per_run is not None and added:
-            size = len(self.runs.param_keys[row]) + added
-            if size > limits.params_per_run:
-                raise over_service_limit("Parameters", limits.params_per_run, size)

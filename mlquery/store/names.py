@@ -49,6 +49,10 @@ class Names:
         new._repeats = self._repeats
         return new
 
+    def use_dashes(self, dashed: bool) -> None:
+        """Decide whether the ids to come have dashes."""
+        self._dashed = dashed
+
     def new_id(self) -> str:
         """Return a fresh id of 32 hexadecimal digits."""
         bits = self._random.getrandbits(128) if self._repeats else int.from_bytes(os.urandom(16))

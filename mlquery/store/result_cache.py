@@ -11,21 +11,21 @@ import numpy as np
 _MOST: Final = 8
 
 
-class KeptResults:
+class ResultCache:
     """Row numbers by search; the ones that were asked for last stay."""
 
     def __init__(self) -> None:
         self._results: OrderedDict[Hashable, Sequence[int]] = OrderedDict()
 
     def get(self, search: Hashable) -> Sequence[int] | None:
-        """Return the rows of a search, None if they are not kept any more."""
+        """Return the rows of a search, None if they are not cached any more."""
         rows = self._results.get(search)
         if rows is not None:
             self._results.move_to_end(search)
         return rows
 
     def put(self, search: Hashable, rows: Sequence[int]) -> None:
-        """Keep the rows of a search and forget those that were not asked for the longest."""
+        """Cache the rows of a search and forget those that were not asked for the longest."""
         self._results[search] = rows
         while len(self._results) > _MOST:
             self._results.popitem(last=False)

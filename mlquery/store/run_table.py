@@ -6,7 +6,7 @@ Nothing is checked here; see `table`.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final
 
@@ -22,7 +22,6 @@ from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
 from mlquery.store.row_dicts import metric_records, text_records, texts_of, times_of
 from mlquery.store.table import STAGES, Columns, Table, texts_at
-from mlquery.store.validation import Point
 
 RUN_NAME = "mlflow.runName"
 
@@ -74,22 +73,42 @@ class RunTable(Table):
         new.own_artifact_uris, new._uris_made = self.own_artifact_uris.copy(), self._uris_made
         return new
 
-    def add(self, info: RunInfo, at_once: bool = True) -> int:
-        """Add a run without data and return its row; `at_once` says whether its place in the order is found now."""
-        texts = {
-            "experiment_id": info.experiment_id,
-            "status": info.status,
-            "lifecycle_stage": info.lifecycle_stage,
-            "user_id": info.user_id,
-            "run_name": info.run_name,
-        }
-        row = self._add_row(info.run_id, texts, {"start_time": info.start_time, "end_time": info.end_time})
+    def add(self, run_id: str, strings: Mapping[str, str | None], times: Mapping[str, int | None]) -> int:
+        """Add a run without data and return its row; attributes that are None are left out."""
+        row = self._add_row(run_id, strings, times)
         self.param_keys.append(())
         self.metric_keys.append(())
-        if info.artifact_uri != self._default_uri(row):
-            self.own_artifact_uris[row] = info.artifact_uri
-        self._place(row, at_once)
+        self._place(row)
         return row
+
+    def rows_of(self, experiment_id: str) -> list[int]:
+        """Return the rows of an experiment."""
+        column = self.texts["experiment_id"]
+        code = column.code(experiment_id)
+        if code < 0:  # no run has the id; the code stands for runs without an experiment
+            return []
+        rows: list[int] = (column.codes == code).nonzero()[0].tolist()
+        return rows
+
+    def rename(self, row: int, name: str) -> None:
+        """Set the name of a run, and the tag that holds it."""
+        self.put_text("run_name", row, name)
+        self.put_tags(row, [(RUN_NAME, name)])
+
+    def add_inputs(self, row: int, inputs: Iterable[DatasetInput]) -> None:
+        """Record datasets that a run reads; `used_inputs` says which of them count."""
+        experiment_id, used = self.text("experiment_id", row) or "", self.used_inputs(row)
+        for given in inputs:
+            key = given.dataset.name, given.dataset.digest
+            if key not in used:
+                dataset = self.datasets.setdefault((experiment_id, *key), given.dataset)
+                used[key] = DatasetInput(dataset, list(given.tags))
+        if used:
+            self.inputs[row] = tuple(used.values())
+
+    def used_inputs(self, row: int) -> dict[tuple[str, str], DatasetInput]:
+        """Return the datasets that a run reads by name and digest; no other of the same two is added to it."""
+        return {(found.dataset.name, found.dataset.digest): found for found in self.inputs.get(row, ())}
 
     def put_params(self, row: int, params: Iterable[tuple[str, str]]) -> None:
         """Set params of a row."""
@@ -103,8 +122,17 @@ class RunTable(Table):
         cells = self.params.cells.get(key)
         return None if cells is None else cells.text(row)
 
-    def add_points(self, row: int, points: Iterable[Point]) -> None:
-        """Log points of any metrics, in order."""
+    def add_point(self, row: int, key: str, value: float, timestamp: int, step: int) -> None:
+        """Log a point of a metric."""
+        metrics = self.metrics
+        cells = metrics.cells.get(key)
+        if cells is None or cells.owner is not self.owner:
+            cells = metrics.to_write(key)
+        if cells.add(row, value, timestamp, step, len(self.ids)):
+            self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
+
+    def add_points(self, row: int, points: Iterable[Sequence[Any]]) -> None:
+        """Log points of any metrics, each a key, value, timestamp (ms UTC) and step, in order."""
         size, to_write = len(self.ids), self.metrics.to_write
         new = [key for key, value, time, step in points if to_write(key).add(row, value, time, step, size)]
         if new:
@@ -132,6 +160,11 @@ class RunTable(Table):
         """Log many points at once."""
         if len(values) and self.metrics.to_write(key).load(row, values, timestamps, steps, len(self.ids)):
             self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
+
+    def move_artifacts(self, row: int, uri: str | None) -> None:
+        """Set where a run keeps its artifacts."""
+        self.own_artifact_uris[row] = uri
+        self._uris_made = 0  # the column of them is made anew
 
     def artifact_uri(self, row: int) -> str | None:
         """Return where a run keeps its artifacts."""

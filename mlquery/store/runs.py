@@ -5,20 +5,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlquery.entities import EMPTY, DatasetInput, LifecycleStage, Run, RunInfo, RunStatus, RunTag
 from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, StoreError, invalid_parameter
+from mlquery.store.changes import AddRun, LogInputs, SetRunInfo, SetRunStage
+from mlquery.store.entity_fields import dataset_input_fields
 from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.locations import run_location
 from mlquery.store.run_table import RUN_NAME
-from mlquery.store.state import State
-from mlquery.store.validation import check_dataset_inputs, check_run_id, check_text
+from mlquery.store.state import StoreState
+from mlquery.store.validation import (
+    check_dataset_inputs,
+    check_input_tags,
+    check_run_id,
+    check_service_tags,
+    check_text,
+)
 
 
-class RunCalls(State):
+class Runs(StoreState):
     """Calls about runs as such."""
 
     def create_run(
@@ -31,25 +39,38 @@ class RunCalls(State):
         *,
         limits: Limits = MLFLOW_LIMITS,
     ) -> Run:
-        """Create a running run and return it, without outputs as MLflow does. Tags are neither checked nor cut.
+        """Create a running run and return it, without outputs as MLflow does.
 
-        `start_time` is in ms UTC; the name is by default that of the tag `mlflow.runName`, or else made up.
+        `start_time` is in ms UTC; the name is by default that of the tag `mlflow.runName`, or else made up. Tags are
+        neither checked nor cut, as in MLflow; only the limits of a service on them hold.
 
         Raises: INVALID_PARAMETER_VALUE if the experiment is deleted or name and tag differ, BAD_REQUEST for a tag
-            that is given twice (an empty name tag counts), INTERNAL_ERROR without user or time.
+            that is given twice (an empty name tag counts), INTERNAL_ERROR without user or time,
+            INVALID_PARAMETER_VALUE for tags beyond the limits of a service.
         """
-        with self.lock:
+        with self.writing:
             experiment_row = self._active_experiment_row(experiment_id)
             name, named_tags = self._named(tags or (), run_name)
             _require("user_id", user_id)
             _require("start_time", start_time)
+            check_service_tags(named_tags, len(named_tags), limits)
             run_id, experiment_id = self._names.new_id(), self.experiments.ids[experiment_row]
             uri, active = run_location(self.runs.roots[experiment_id], run_id), LifecycleStage.ACTIVE
             info = make_info(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
-            row = self.runs.add(info)
-            self.runs.put_tags(row, named_tags.items())
-            self.version += 1
-            return make_run(info, make_data({}, {}, named_tags), EMPTY, None)
+            self._write(
+                AddRun(
+                    {
+                        "run_id": run_id,
+                        "experiment_id": experiment_id,
+                        "user_id": user_id,
+                        "status": info.status,
+                        "start_time": info.start_time,
+                        "run_name": name,
+                        "tags": named_tags,
+                    }
+                )
+            )
+            return make_run(info, make_data({}, {}, named_tags.copy()), EMPTY, None)
 
     def get_run(self, run_id: str) -> Run:
         """Return a run, a deleted one too; raise RESOURCE_DOES_NOT_EXIST if there is none."""
@@ -67,20 +88,17 @@ class RunCalls(State):
     ) -> RunInfo:
         """Set status, end time (ms UTC) and name of an active run, each if given, and return what is known of it now.
 
+        The name is the tag `mlflow.runName` too, and falls under the limits of a service on tags.
+
         Raises: INTERNAL_ERROR for a status that is no number of `RunStatus`.
         """
-        with self.lock:
+        with self.writing:
             row = self._active_run_row(run_id)
             status = None if run_status is None else _status_name(run_status)
             if run_name:
                 check_text(run_name, "run_name")
-            if status is not None:
-                self.runs.put_text("status", row, status)
-            if end_time is not None:
-                self.runs.put_time("end_time", row, int(end_time))
-            if run_name:
-                self._rename(row, run_name)
-            self.version += 1
+                self._check_service_tags(row, {RUN_NAME: run_name}, limits)
+            self._write(SetRunInfo(run_id, status, None if end_time is None else int(end_time), run_name or None))
             return self.runs.info_at(row)
 
     def delete_run(self, run_id: str) -> None:
@@ -102,27 +120,19 @@ class RunCalls(State):
         check_run_id(run_id)
         if datasets is not None:
             check_dataset_inputs(datasets, limits)
-        with self.lock:
-            row = self._active_run_row(run_id)
-            self._add_inputs(row, datasets or ())
-            self.version += 1
+        with self.writing:
+            self._log_inputs(run_id, self._active_run_row(run_id), datasets or ())
 
-    def _add_inputs(self, row: int, inputs: Sequence[DatasetInput]) -> None:
-        runs = self.runs
-        experiment_id = runs.text("experiment_id", row) or ""
-        used = {(found.dataset.name, found.dataset.digest): found for found in runs.inputs.get(row, ())}
-        for given in inputs:
-            name, digest = given.dataset.name, given.dataset.digest
-            if (name, digest) in used:
-                continue
-            if len({tag.key for tag in given.tags}) < len(given.tags):
-                raise StoreError(f"A tag of the input '{name}' is given twice.", BAD_REQUEST)
-            dataset = runs.datasets.get((experiment_id, name, digest), given.dataset)
-            used[name, digest] = DatasetInput(dataset, list(given.tags))
-        for (name, digest), found in used.items():
-            runs.datasets[experiment_id, name, digest] = found.dataset
-        if used:
-            runs.inputs[row] = tuple(used.values())
+    def _log_inputs(self, run_id: str, row: int, inputs: Sequence[DatasetInput]) -> None:
+        check_input_tags(inputs, self.runs.used_inputs(row))
+        if inputs:
+            self._write(LogInputs(run_id, list(map(dataset_input_fields, inputs))))
+        else:
+            self.version += 1  # as with every call that writes, though there is nothing to tell
+
+    def _check_service_tags(self, row: int, tags: Mapping[str, str], limits: Limits) -> None:
+        """Refuse tags of a run for which a service has no room."""
+        check_service_tags(tags, len({*self.runs.tag_keys[row], *tags}), limits)
 
     def _named(self, tags: Sequence[RunTag], run_name: str | None) -> tuple[str, dict[str, str]]:
         """Return the name of a new run and its tags, the name tag among them."""
@@ -142,14 +152,10 @@ class RunCalls(State):
             raise StoreError("A tag of the run is given twice.", BAD_REQUEST)
         return name, unique
 
-    def _rename(self, row: int, name: str) -> None:
-        self.runs.put_text("run_name", row, name)
-        self.runs.put_tags(row, [(RUN_NAME, name)])
-
     def _mark(self, run_id: str, stage: str) -> None:
-        with self.lock:
-            self.runs.put_text("lifecycle_stage", self._run_row(run_id), stage)
-            self.version += 1
+        with self.writing:
+            self._run_row(run_id)
+            self._write(SetRunStage(run_id, stage))
 
 
 def _require(field: str, value: Any) -> None:

@@ -1,19 +1,23 @@
-"""The state behind a store's calls: tables, lock, clock and ids, and how a call finds the row it is about."""
+"""The state behind a store's calls: tables, lock, clock and ids; how a call finds the row it is about, and writes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import RLock
-from typing import Any
+from typing import Any, Protocol
 
+from mlquery.entities.logged_models import Models
 from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
-from mlquery.store.faults import FaultCalls, Faults
+from mlquery.store.faults import Faults, FaultsOnDemand
+from mlquery.store.locations import experiment_location, run_location
 from mlquery.store.names import Names
-from mlquery.store.result_cache import KeptResults
+from mlquery.store.result_cache import ResultCache
 from mlquery.store.run_table import RunTable
+from mlquery.store.table import ACTIVE
 
 
 def now() -> int:
@@ -21,28 +25,87 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class State(FaultCalls):
-    """Tables, lock, clock, ids and faults. `version` rises with every write."""
+class Change(Protocol):
+    """One mutation of a store as a value; see `changes`."""
+
+    def apply(self, store: StoreState) -> None:
+        """Make the change."""
+        ...
+
+
+class StoreState(FaultsOnDemand):
+    """Tables, lock, clock, ids and faults.
+
+    Attributes:
+        lock: Held by everyone who reads.
+        writing: The block in which a call validates and writes: the lock itself, or a transaction.
+        on_change: Told of every change after it was made.
+        version: Rises with every change.
+        pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
+    """
 
     def __init__(self, clock: Callable[[], int] | None, names: Names, artifact_root: str, guid_ids: bool) -> None:
-        self.lock = RLock()
+        self.lock: AbstractContextManager[Any] = RLock()
+        self.writing: AbstractContextManager[Any] = self.lock
+        self.on_change: Callable[[Any], None] | None = None
         self.clock: Callable[[], int] = now if clock is None else clock
         self.version = 0
-        self.experiments = ExperimentTable()
-        self.runs = RunTable()
-        self.artifacts = Artifacts(self.lock, self._run_row)
-        self.kept_results = KeptResults()
+        self.artifacts = Artifacts(self.lock, self._require_owner)
+        self.result_cache = ResultCache()
         self.faults = Faults()
-        self.default_experiment_id = "0"
         self._names = names
         self._artifact_root = artifact_root
         self._guid_ids = guid_ids
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything: become a store before its first change, without a default experiment."""
+        self.experiments, self.runs, self.models = ExperimentTable(), RunTable(), Models()
+        self.pushed: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
+        self.default_experiment_id = "0"
         self._next_experiment_number = 0
-        self._is_untouched = True  # nothing but the default experiment is in it
+        self._is_untouched = False  # nothing but the default experiment is in it
+        self.version += 1
+
+    def write(self, change: Change) -> None:
+        """Make a change that no other call makes."""
+        with self.writing:
+            self._write(change)
 
     def reseed(self, seed: int) -> None:
         """Make the ids and run names to come repeat; they differ from those of a store made with that seed."""
         self._names = Names(f"{seed} after {self.version}", self._guid_ids)
+
+    def use_guid_ids(self, guid_ids: bool) -> None:
+        """Decide on the form of the ids to come."""
+        self._guid_ids = guid_ids
+        self._names.use_dashes(guid_ids)
+
+    def next_experiment_id(self) -> str:
+        """Return an id that no experiment has."""
+        return self._names.new_id() if self._guid_ids else str(self._next_experiment_number)
+
+    def count_experiment(self, experiment_id: str) -> None:
+        """Make sure that the id of an experiment that was added is not given to another."""
+        self._is_untouched = False
+        if experiment_id.isdecimal():
+            self._next_experiment_number = max(self._next_experiment_number, int(experiment_id) + 1)
+
+    def default_location(self, experiment_id: str) -> str:
+        """Return where an experiment keeps its artifacts by default."""
+        return experiment_location(self._artifact_root, experiment_id)
+
+    def default_artifact_uri(self, experiment_id: str, run_id: str) -> str | None:
+        """Return where a run keeps its artifacts by default."""
+        root = self.runs.roots.get(experiment_id)
+        return None if root is None else run_location(root, run_id)
+
+    def _write(self, change: Change) -> None:
+        """Make a change, inside `writing`. It was validated before and fails only for what is not there."""
+        change.apply(self)
+        self.version += 1
+        if self.on_change is not None:
+            self.on_change(change)
 
     def _run_row(self, run_id: str) -> int:
         row = self.runs.row_of.get(run_id)
@@ -54,10 +117,15 @@ class State(FaultCalls):
         runs = self.runs
         row = runs.row_of.get(run_id)
         if row is None:
-            return self._run_row(run_id)
-        if not runs.is_active(row):
+            return self._run_row(run_id)  # raises
+        if runs.texts.cells["lifecycle_stage"].arrays[0][row] != ACTIVE:  # `is_active`, without a call: this is hot
             raise invalid_parameter(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
         return row
+
+    def _require_owner(self, owner_id: str) -> None:
+        """Raise if no run and no model that artifacts could belong to has an id; "" stands for the store itself."""
+        if owner_id and owner_id not in self.models.by_id:
+            self._run_row(owner_id)
 
     def _experiment_row(self, experiment_id: Any, is_active: bool | None = None) -> int:
         """Return the row of an experiment; one in the other lifecycle stage than asked for counts as missing."""

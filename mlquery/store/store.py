@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mlquery.entities import Experiment
-from mlquery.store.loading import LoadCalls
-from mlquery.store.logged_models import ModelCalls
+from mlquery.store.loading import Loading
+from mlquery.store.logging import Logging
 from mlquery.store.names import Names
 
 
-class Store(ModelCalls, LoadCalls):
+class Store(Logging, Loading):
     """An empty tracking store with the experiment "Default" in it. Any number of threads may use it.
 
     Args:
@@ -39,7 +39,7 @@ class Store(ModelCalls, LoadCalls):
         guid_ids: bool = False,
     ) -> None:
         super().__init__(clock, Names(seed, guid_ids), artifact_root, guid_ids)
-        self.default_experiment_id = self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
+        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
         self._is_untouched = True
 
     def __repr__(self) -> str:

@@ -13,12 +13,12 @@ import numbers
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from mlquery.entities import DatasetInput, ExperimentTag, InputTag, Metric, Param, RunTag
-from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
+from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.store.limits import Limits, cuts_long_values
 
 Point: TypeAlias = tuple[str, float, int, int]
@@ -145,18 +145,38 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
         raise too_long(_inside(path, "key"), limits.key)
     value_path = _inside(path, "value")
     value = check_text(tag.value, value_path)
+    _check_service_tag(key, value, limits)
+    return key, _fit(value_path, value, limits.tag_value)
+
+
+def _check_service_tag(key: str, value: str, limits: Limits) -> None:
     if limits.run_tag_key is not None and len(key) > limits.run_tag_key:
         raise over_service_limit("Tags/Key", limits.run_tag_key, len(key))
     if limits.run_tag_value is not None and len(value) > limits.run_tag_value:
         raise over_service_limit("Tags/Value", limits.run_tag_value, len(value))
-    return key, _fit(value_path, value, limits.tag_value)
+
+
+def check_service_tags(tags: Mapping[str, str], size: int, limits: Limits) -> None:
+    """Check tags against the limits of a service alone; `size` is how many the run then has."""
+    for key, value in tags.items():
+        _check_service_tag(key, value, limits)
+    check_tag_count(size, limits)
+
+
+def check_tag_count(size: int, limits: Limits) -> None:
+    """Check how many tags a run may have."""
+    if limits.tags_per_run is not None and size > limits.tags_per_run:
+        raise over_service_limit("Tags", limits.tags_per_run, size)
+
+
+def check_param_count(size: int, limits: Limits) -> None:
+    """Check how many params a run may have."""
+    if limits.params_per_run is not None and size > limits.params_per_run:
+        raise over_service_limit("Parameters", limits.params_per_run, size)
 
 
 def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:
-    """Return a metric's key, value (finite or NaN), timestamp and step.
-
-    Infinities become the largest floats and -0.0 becomes 0.0, as MLflow on SQLite keeps them.
-    """
+    """Return a metric's key, value, timestamp and step; `clean_value` says how the value is kept."""
     key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
     if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
         _check_metric_name(key, _inside(path, "name"), limits)
@@ -167,7 +187,7 @@ def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:
         raise too_long("Metric name", limits.key)
     if timestamp >= _LONG or not -_LONG <= step < _LONG:
         raise StoreError("Python int too large to convert to SQLite INTEGER", INTERNAL_ERROR)
-    return key, clean_value(value), timestamp, step
+    return key, value, timestamp, step
 
 
 def clean_value(value: float) -> float:
@@ -331,3 +351,13 @@ def _check_input_tag(tag: InputTag, limits: Limits) -> None:
             raise invalid_parameter(f"InputTag {field} cannot be None")
         if len(value) > limit:
             raise too_long(field, limit)
+
+
+def check_input_tags(inputs: Iterable[DatasetInput], used: Collection[tuple[str, str]]) -> None:
+    """Check that no tag is given twice; datasets that the run reads already (name and digest) do not count."""
+    seen = set(used)
+    for given in inputs:
+        name, digest = given.dataset.name, given.dataset.digest
+        if (name, digest) not in seen and len({tag.key for tag in given.tags}) < len(given.tags):
+            raise StoreError(f"A tag of the input '{name}' is given twice.", BAD_REQUEST)
+        seen.add((name, digest))

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.durable.entries import encode
-from mlquery.durable.replay import dataset_input_fields, model_fields
 from mlquery.entities import DatasetInput, Metric, RunInfo
 from mlquery.entities.logged_models import LoggedModel
 from mlquery.store import Store
+from mlquery.store.entity_fields import dataset_input_fields, model_fields
 
 Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Values, timestamps (ms UTC) and steps of one metric, each (points,), by timestamp, step and value."""

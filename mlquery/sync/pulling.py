@@ -9,14 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import numpy as np
 
-from mlquery.durable.replay import dataset_input_fields, experiment_fields, model_fields
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment
+from mlquery.store.changes import (
+    DeleteTag,
+    LogBatch,
+    LogInputs,
+    LogModelInputs,
+    LogModelPoints,
+    LogOutputs,
+    PutExperiment,
+    PutModel,
+    SetArtifactUri,
+    SetPushed,
+    SetRunInfo,
+    SetRunStage,
+)
+from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields, model_point_fields
+from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
 from mlquery.sync.source import Source, SourceFile
 from mlquery.sync.sources import chosen_experiments, open_source
@@ -113,7 +128,7 @@ class _Pull:
                 return experiment_id
             new = {key: value for key, value in there.tags.items() if here.tags.get(key) != value}
             if new:
-                store.change("experiment", experiment_fields(here) | {"tags": here.tags | new})
+                store.write(PutExperiment(experiment_fields(here) | {"tags": here.tags | new}))
             return here.experiment_id
 
     def take_runs(self, runs: Sequence[Summary]) -> None:
@@ -144,8 +159,8 @@ class _Pull:
             self.add_run(run, histories)
             self.done.new_runs += 1
         else:
-            for change, *content in _news(summary_of(self.store, row), run):
-                self.store.change(change, *content)
+            for change in _news(summary_of(self.store, row), run):
+                self.store.write(change)
             for key, points in histories.items():
                 self.add_points(run.info.run_id, key, points)
             self.done.changed_runs += 1
@@ -175,9 +190,9 @@ class _Pull:
             if len(points[0]) > 1:
                 store.load_history(info.run_id, key, *points)
         if run.outputs:
-            store.change("outputs", info.run_id, run.outputs)
+            store.write(LogOutputs(info.run_id, run.outputs))
         if run.model_inputs:
-            store.change("model_inputs", info.run_id, list(run.model_inputs))
+            store.write(LogModelInputs(info.run_id, list(run.model_inputs)))
 
     def add_points(self, run_id: str, key: str, points: Points) -> None:
         old = set(_rows(self.store.history(run_id, key)))
@@ -191,7 +206,7 @@ class _Pull:
         histories = {key: self.store.history(run_id, key) for key in summary.latest}
         digest = digest_of(summary, histories, self.store.artifacts_of(run_id))
         if self.store.pushed.get(self.source.name, {}).get("run", {}).get(run_id) != (run_id, digest):
-            self.store.change("pushed", self.source.name, "run", run_id, run_id, digest)
+            self.store.write(SetPushed(self.source.name, "run", run_id, run_id, digest))
 
     def take_models(self, runs: set[str] | None) -> None:
         store = self.store
@@ -213,12 +228,11 @@ class _Pull:
     def take_model(self, new: ModelContent) -> None:
         store, model_id = self.store, new.model.model_id
         with store.transaction():
-            store.change("model", model_fields(new.model))
+            store.write(PutModel(model_fields(new.model)))
             if new.points:
-                fields = [attrs.astuple(point, recurse=False) for point in new.points]
-                store.change("model_points", model_id, [[*one[:4], *one[5:]] for one in fields])
+                store.write(LogModelPoints(model_id, list(map(model_point_fields, new.points))))
             digest = model_of(store, model_id).digest(store.artifacts_of(model_id))
-            store.change("pushed", self.source.name, "model", model_id, model_id, digest)
+            store.write(SetPushed(self.source.name, "model", model_id, model_id, digest))
         self.done.models += 1
 
     def take_files(self, runs: Sequence[Summary]) -> None:
@@ -231,7 +245,7 @@ class _Pull:
                 row = self.store.runs.row_of[run_id]
                 own = self.store.default_artifact_uri(self.store.runs.text("experiment_id", row) or "", run_id)
                 if is_here and self.store.runs.artifact_uri(row) != own:
-                    self.store.change("artifact_uri", run_id, own)
+                    self.store.write(SetArtifactUri(run_id, own))
                 if self.done.files > before:
                     self.remember(run_id)
         self.progress("artifacts", len(runs), len(runs))
@@ -255,25 +269,25 @@ def _rows(points: Points) -> Iterable[tuple[str, int, int]]:
     return zip(map(repr, (np.asarray(values) + 0.0).tolist()), timestamps.tolist(), steps.tolist(), strict=True)
 
 
-def _news(old: Summary, new: Summary) -> Iterator[tuple[Any, ...]]:
+def _news(old: Summary, new: Summary) -> Iterator[Change]:
     """Yield the changes that make the new run out of the old one, its points left out."""
     run_id, before, after = old.info.run_id, old.info, new.info
     if (before.status, before.end_time, before.run_name) != (after.status, after.end_time, after.run_name):
-        yield "info", run_id, after.status, after.end_time, after.run_name
+        yield SetRunInfo(run_id, after.status, after.end_time, after.run_name)
     if before.lifecycle_stage != after.lifecycle_stage:
-        yield "stage", run_id, after.lifecycle_stage
+        yield SetRunStage(run_id, after.lifecycle_stage)
     params = {key: value for key, value in new.params.items() if old.params.get(key) != value}
     tags = {key: value for key, value in new.tags.items() if old.tags.get(key) != value}
     if params or tags:
-        yield "batch", run_id, [], params, tags
+        yield LogBatch(run_id, [], params, tags)
     for key in old.tags.keys() - new.tags.keys():
-        yield "untag", run_id, key
+        yield DeleteTag(run_id, key)
     known = [dataset_input_fields(found) for found in old.inputs]
     inputs = [fields for fields in map(dataset_input_fields, new.inputs) if fields not in known]
     if inputs:
-        yield "inputs", run_id, inputs
+        yield LogInputs(run_id, inputs)
     if new.outputs != old.outputs:
-        yield "outputs", run_id, new.outputs
+        yield LogOutputs(run_id, new.outputs)
     read = [model_id for model_id in new.model_inputs or () if model_id not in (old.model_inputs or ())]
     if read:
-        yield "model_inputs", run_id, read
+        yield LogModelInputs(run_id, read)

@@ -20,6 +20,7 @@ from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, Metric
 from mlquery.entities.logged_models import PENDING
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.store.changes import SetPushed
 from mlquery.store.validation import LARGEST_FLOAT, clean_value
 from mlquery.sync.batches import Point, batches
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
@@ -71,7 +72,7 @@ class Sending:
 
     def remember(self, kind: str, own_id: str, id_there: str, digest: str = _INCOMPLETE) -> None:
         """Write down what is on the target."""
-        self.store.change("pushed", self.target.name, kind, own_id, id_there, digest)
+        self.store.write(SetPushed(self.target.name, kind, own_id, id_there, digest))
 
     def id_there(self, kind: str, own_id: str) -> str:
         """Return the id on the target of what was placed."""

@@ -18,7 +18,6 @@ from mlquery.entities import Experiment, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.query.search import search_rows
 from mlquery.readers import load
-from mlquery.readers.sqlite_models import read_models
 from mlquery.store import Store
 from mlquery.sync.content import ModelContent, Points, Summary, model_of, summary_of
 from mlquery.sync.source import Source, SourceFile, target_name
@@ -117,10 +116,7 @@ def open_source(source: str) -> Source:
     scheme = urlsplit(source).scheme.lower()
     if os.path.exists(source) or scheme in ("sqlite", "file"):
         local = Path(target_name(source).partition("://")[2])
-        store = load(source)
-        if local.is_file():
-            read_models(local, store)
-        return StoreSource(store, target_name(source), local.parent)
+        return StoreSource(load(source), target_name(source), local.parent)
     if len(scheme) < 2:
         load(source)  # says what is wrong with it
     from mlquery.sync.mlflow_source import ServerSource  # MLflow takes a second to import
