@@ -31,6 +31,8 @@ PAGES = {
     "benchmarks/README.md": "explanation/benchmarks.md",
     "conformance/README.md": "reference/conformance-cases.md",
     "conformance/IMPLEMENTING.md": "reference/conformance-protocol.md",
+    "examples/README.md": "reference/example-database.md",
+    "grammar/README.md": "reference/grammar.md",
 }
 """Markdown files of the repository that are pages of the site."""
 

@@ -34,6 +34,8 @@ MATRIX_MARKS = (
     f"<!-- generated from mlquery/language/matrix.toml; `{REGENERATE}` writes it again -->\n",
     "<!-- end of the matrix -->\n",
 )
+SHOWN_ONLY = {"CHANGELOG.md", "benchmarks/README.md"}
+"""Pages of the site without examples."""
 RUN = {"console", "pycon", "python", "ini"}
 """The languages of the blocks that are run, or are files of what is run."""
 SHOWN = {"sh", "text", "toml", "json", "sql"}
@@ -45,7 +47,12 @@ SET_UP = re.compile(r"#|cd |python3? |\.venv/bin/|pip |nox |git |sphinx-build |b
 def pages() -> list[Path]:
     """Return the Markdown pages whose examples are run, README.md first."""
     docs = sorted(path for path in (TOP / "docs").rglob("*.md") if "_build" not in path.parts)
-    return [README, TOP / "CONTRIBUTING.md", TOP / "SECURITY.md", *docs]
+    elsewhere = (
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        *(path for path in generated().PAGES if path not in SHOWN_ONLY),
+    )
+    return [README, *(TOP / path for path in elsewhere), *docs]
 
 
 def name_of(page: Path) -> str:
