@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlquery.errors import StoreError, invalid_parameter
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 
 
 def files_of(local_path: str | os.PathLike[str], artifact_path: str | None) -> Iterator[tuple[str, bytes]]:
@@ -68,16 +68,16 @@ def folder_of(path: str | None) -> str | None:
     return None if plain == "." else plain
 
 
-def write_download(found: Mapping[str, bytes], path: str | None, dst_path: str | os.PathLike[str] | None) -> str:
+def write_download(found: Mapping[str, bytes], path: str | None, dst_path: str | os.PathLike[str]) -> str:
     """Write downloaded artifacts to the disk and return the path of the local copy.
 
     Args:
         found: The contents of the files, by path.
         path: The file or folder that was downloaded; empty for everything.
-        dst_path: A local folder, made if it is missing; a new temporary one by default.
+        dst_path: A local folder, made if it is missing.
     """
     folder, name = posixpath.split((path or "").rstrip("/"))
-    local = Path(_temporary_folder() if dst_path is None else os.path.abspath(dst_path))
+    local = Path(os.path.abspath(dst_path))
     local.mkdir(parents=True, exist_ok=True)
     for artifact, content in found.items():
         copy = local / (posixpath.relpath(artifact, folder) if folder else artifact)
@@ -86,7 +86,15 @@ def write_download(found: Mapping[str, bytes], path: str | None, dst_path: str |
     return str(local / name) if name else str(local)
 
 
-def _temporary_folder() -> str:
+def not_downloaded(path: str | None) -> StoreError:
+    """Return the error about artifacts that could not be downloaded."""
+    name = posixpath.basename(path or "")
+    message = f"Failed to download artifacts from path '{name}', please ensure that the path is correct."
+    return StoreError(message, RESOURCE_DOES_NOT_EXIST)
+
+
+def temporary_folder() -> str:
+    """Return the path of a new folder on the local disk."""
     from tempfile import mkdtemp  # takes longer to load than the rest of this module
 
     return mkdtemp()

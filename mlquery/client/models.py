@@ -114,11 +114,11 @@ class LoggedModelCalls:
         )
 
     def _require_model(self, model_id: str, hint: str) -> None:
-        """Raise INVALID_PARAMETER_VALUE if there is no such model, as MLflow's client does before it writes."""
+        """Raise INVALID_PARAMETER_VALUE if a model cannot be read, as MLflow's client does before it writes."""
         _require_id(model_id)
         try:
             self.backend.get_logged_model(model_id)
-        except StoreError as error:
+        except Exception as error:
             raise invalid_parameter(
                 f"Failed to get logged model with ID {model_id}. You may not have access to the logged model, "
                 f"or the logged model may have been deleted. If you are attempting to {hint}"

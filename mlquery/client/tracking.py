@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mlquery.backend import Backend
@@ -272,15 +272,71 @@ class TrackingCalls:
         self.backend.log_artifact_from_stream(run_id, files.inside(*files.split(artifact_file)), stream)
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list[FileInfo]:
-        """Return the files and folders in a folder of a run's artifacts, sorted by path."""
-        self.get_run(run_id)
-        return self.backend.list_artifacts(run_id, files.folder_of(path))
+        """Return the files and folders in a folder of a run's artifacts, sorted by path.
+
+        Those of a logged model of the run follow where its name is the first part of the path.
+
+        **Source**: `mlflow.store.artifact.runs_artifact_repo.RunsArtifactRepository` of MLflow 3.17.
+        """
+        run, folder = self.get_run(run_id), files.folder_of(path)
+        found = self.backend.list_artifacts(run_id, folder)
+        if folder is None:
+            return found
+        name, _, inside = folder.partition("/")
+        model_id = self._logged_model_of(run, name)
+        of_model = [] if model_id is None else self.backend.list_artifacts(model_id, inside)
+        return found + [FileInfo(f"{name}/{file.path}", file.is_dir, file.file_size) for file in of_model]
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
-        """Write an artifact, or a folder of them, to the local disk and return the path of the copy."""
-        self.get_run(run_id)
-        found = self.backend.download_artifacts(run_id, files.folder_of(path))
-        return files.write_download(found, path, dst_path)
+        """Write an artifact, or a folder of them, to the local disk and return the path of the copy.
+
+        What a logged model of the run has at the path is written too. As in MLflow every failure counts as a missing
+        artifact.
+
+        Raises:
+            StoreError: RESOURCE_DOES_NOT_EXIST, nothing was downloaded.
+        """
+        run, folder = self.get_run(run_id), files.folder_of(path)
+        local = files.temporary_folder() if dst_path is None else dst_path
+        copies = [
+            _attempted(lambda: files.write_download(self.backend.download_artifacts(run_id, folder), path, local)),
+            _attempted(lambda: self._download_from_model(run, folder, local)),
+        ]
+        for copy in copies:
+            if copy is not None:
+                return copy
+        raise files.not_downloaded(path)
+
+    def _download_from_model(self, run: Run, path: str | None, local: str) -> str | None:
+        """Write what a logged model of a run has at a path that starts with its name; None if there is none."""
+        name, _, inside = (path or "").partition("/")
+        model_id = self._logged_model_of(run, name) if name else None
+        if model_id is None:
+            return None
+        top = os.path.join(local, name)
+        files.write_download(self.backend.download_artifacts(model_id, inside), None, top)
+        return os.path.join(top, inside) if inside else top
+
+    def _logged_model_of(self, run: Run, name: str) -> str | None:
+        """Return the id of the newest logged model of a run that has a name."""
+        token, is_first = None, True
+        while is_first or token:
+            found = self.backend.search_logged_models(
+                [run.info.experiment_id], f"name = '{name}'", None, None, None, token
+            )
+            for model in found:
+                if model.source_run_id == run.info.run_id:
+                    model_id: str = model.model_id
+                    return model_id
+            token, is_first = found.token, False
+        return None
+
+
+def _attempted(download: Callable[[], str | None]) -> str | None:
+    try:
+        return download()
+    except Exception:
+        return None
 
 
 def log_local(

@@ -209,8 +209,8 @@ def _origin(model_uri: str) -> tuple[str, str | None, str | None]:
 
 def _origin_in_run(model_uri: str) -> tuple[str, str | None, str | None]:
     run_id, _, path = model_uri.removeprefix("runs:/").lstrip("/").partition("/")
-    files = {file.path for file in client().list_artifacts(run_id, path)}
     info = client().get_run(run_id).info
+    files = {file.path for file in client().backend.list_artifacts(run_id, path)}  # not those of logged models
     if f"{path}/{_MODEL_FILE}".lstrip("/") in files:
         return f"{(info.artifact_uri or '').rstrip('/')}/{path}", run_id, None
     found = client().search_logged_models(
