@@ -17,7 +17,7 @@ class Faults:
     """The faults that a test has asked for. Any number of threads may use it.
 
     Attributes:
-        is_set: Whether a call would meet a fault; it is not asked for but kept, as every call looks at it.
+        is_set: Whether a call could meet a fault; the others need not ask.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Faults:
         self._latency = 0.0
         self._waiting: dict[str, deque[BaseException]] = defaultdict(deque)
         self._lock = Lock()
-        self._raised: BaseException | None = None
+        self._raised: list[BaseException] = []
 
     @property
     def offline(self) -> bool:
@@ -35,9 +35,10 @@ class Faults:
 
     @offline.setter
     def offline(self, is_offline: bool) -> None:
-        """Take the store off the network, or bring it back."""
-        self._offline = is_offline
-        self._note()
+        """Make every call fail, or none."""
+        with self._lock:
+            self._offline = is_offline
+            self._settle()
 
     @property
     def latency(self) -> float:
@@ -47,22 +48,20 @@ class Faults:
     @latency.setter
     def latency(self, seconds: float) -> None:
         """Make calls slow, or fast again with 0."""
-        self._latency = seconds
-        self._note()
-
-    def _note(self) -> None:
-        self.is_set = self._offline or bool(self._latency) or bool(self._waiting)
+        with self._lock:
+            self._latency = seconds
+            self._settle()
 
     def raised(self, error: BaseException) -> bool:
-        """Tell whether an error is the last one that was raised because a test has asked for it."""
-        return error is self._raised
+        """Tell whether an error was raised because a test has asked for it with `fail_next`."""
+        return any(error is failure for failure in self._raised)
 
     def fail_next(self, call: str, error: BaseException | type[BaseException], times: int = 1) -> None:
         """Make the next calls of a method of the store ("log_batch") raise an error, after those asked for before."""
         failure = error() if isinstance(error, type) else error
         with self._lock:
             self._waiting[call].extend([failure] * times)
-            self._note()
+            self._settle()
 
     def waiting(self) -> list[str]:
         """Return the calls that are still to fail, one entry for each failure that was asked for and has not come."""
@@ -73,25 +72,32 @@ class Faults:
         """Forget all faults."""
         with self._lock:
             self._waiting.clear()
-        self.offline, self.latency = False, 0.0
+            self._raised.clear()
+            self._offline, self._latency, self.is_set = False, 0.0, False
 
     def before(self, call: str) -> None:
         """Do what was asked for before a call is served: wait, or raise."""
-        if self.latency:
-            time.sleep(self.latency)
-        if self.offline:
+        if self._latency:
+            time.sleep(self._latency)
+        if self._offline:
             raise StoreError(f"API request {call} failed with exception: the store is offline", INTERNAL_ERROR)
-        if not self._waiting:
-            return
-        with self._lock:
-            waiting = self._waiting.get(call)
-            failure = waiting.popleft() if waiting else None
-            if waiting is not None and not waiting:
-                del self._waiting[call]
-                self._note()
+        failure = self._next_failure(call)
         if failure is not None:
-            self._raised = failure
             raise failure
+
+    def _next_failure(self, call: str) -> BaseException | None:
+        with self._lock:
+            failures = self._waiting.get(call)
+            failure = failures.popleft() if failures else None
+            if failures is not None and not failures:
+                del self._waiting[call]
+            if failure is not None:
+                self._raised.append(failure)
+            self._settle()
+            return failure
+
+    def _settle(self) -> None:  # under the lock, so that no fault is overlooked
+        self.is_set = self._offline or bool(self._latency) or bool(self._waiting)
 
 
 class FaultsOnDemand:
