@@ -16,13 +16,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow.utils.uri import append_to_uri_path
 
-from mlquery.entities import Dataset, DatasetInput, ExperimentTag, FileInfo, InputTag, Metric, Param, RunTag
+from mlquery.entities import Dataset, DatasetInput, ExperimentTag, FileInfo, InputTag, Metric, Param, RunData, RunTag
 from mlquery.errors import (
     INVALID_PARAMETER_VALUE,
     RESOURCE_ALREADY_EXISTS,
     RESOURCE_DOES_NOT_EXIST,
     StoreError,
 )
+from mlquery.language.matrix import MATRIX
 from mlquery.store import Store
 from mlquery.store.history import History, history_of, latest_of
 from mlquery.store.limits import Limits
@@ -39,6 +40,73 @@ def refusal(call: Any) -> StoreError:
     with pytest.raises(StoreError) as error:
         call()
     return error.value
+
+
+# --- limits of a service on the tags at the start of a run and on its name
+
+
+AZURE = Limits(**MATRIX.dialect("azure").enforced_limits)
+
+
+def start(store: Store, limits: Limits, tags: dict[str, str], name: str = "named") -> RunData:
+    return store.create_run("0", "ann", 5, [RunTag(*tag) for tag in tags.items()], name, limits=limits).data
+
+
+@pytest.mark.parametrize(
+    ("tags", "what"),
+    [
+        ({f"t{i}": "x" for i in range(60)}, "Tags, Limit=50, Size=61"),  # the name is a tag too
+        ({f"t{i}": "x" for i in range(50)}, "Tags, Limit=50, Size=51"),
+        ({"t": "x" * 1_500}, "Tags/Value, Limit=1000, Size=1500"),
+        ({"t" * 101: "x"}, "Tags/Key, Limit=100, Size=101"),
+    ],
+)
+def test_a_run_cannot_start_with_tags_beyond_the_limits_of_a_service(tags: dict[str, str], what: str) -> None:
+    store = Store()
+
+    error = refusal(lambda: start(store, AZURE, tags))
+
+    assert INVALID_PARAMETER_VALUE == error.error_code
+    assert f"A field of the entity is over the size limit. FieldName={what}." in str(error)
+    assert 0 == store.runs.size
+
+
+def test_a_run_may_start_with_the_most_tags_that_a_service_takes() -> None:
+    tags = {f"t{i}": "x" * 1_000 for i in range(49)}
+
+    assert {**tags, "mlflow.runName": "named"} == start(Store(), AZURE, tags).tags
+
+
+def test_tags_at_the_start_of_a_run_are_neither_checked_nor_cut_by_mlflow() -> None:
+    tags = {f"t{i}": "x" for i in range(60)} | {"long": "x" * 10_000, "k" * 300: "x"}
+
+    assert {**tags, "mlflow.runName": "named"} == start(Store(), Limits(), tags).tags
+
+
+def test_a_new_name_is_a_tag_within_the_limits_of_a_service() -> None:
+    store = Store()
+    run_id = a_run(store)
+
+    error = refusal(lambda: store.update_run_info(run_id, 3, 9, "n" * 1_001, limits=AZURE))
+
+    assert INVALID_PARAMETER_VALUE == error.error_code
+    assert "FieldName=Tags/Value, Limit=1000, Size=1001." in str(error)
+    info = store.get_run(run_id).info
+    assert ("named", "RUNNING", None) == (info.run_name, info.status, info.end_time)
+    assert "n" * 1_000 == store.update_run_info(run_id, None, None, "n" * 1_000, limits=AZURE).run_name
+    assert "n" * 9_000 == store.update_run_info(run_id, None, None, "n" * 9_000).run_name
+
+
+def test_a_new_name_counts_as_one_more_tag_only_for_a_run_without_a_name_tag() -> None:
+    store = Store()
+    run_id = a_run(store)
+    store.log_batch(run_id, [], [], [RunTag(f"t{i}", "x") for i in range(49)], limits=AZURE)
+
+    assert "other" == store.update_run_info(run_id, None, None, "other", limits=AZURE).run_name
+    store.delete_tag(run_id, "mlflow.runName")
+    store.set_tag(run_id, RunTag("t49", "x"), limits=AZURE)
+    error = refusal(lambda: store.update_run_info(run_id, None, None, "third", limits=AZURE))
+    assert "FieldName=Tags, Limit=50, Size=51." in str(error)
 
 
 # --- clones
