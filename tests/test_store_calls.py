@@ -143,7 +143,7 @@ def contents(store: Store, run_id: str) -> str:
         [array.tolist() for array in store.history(run_id, "m")],
         [store.artifacts.read(run_id, file.path) for file in store.artifacts.list(run_id)],
         store.get_experiment_by_name("Default"),
-        store.runs.texts["artifact_uri"].codes.tolist(),
+        store.runs.strings["artifact_uri"].codes.tolist(),
     )
     return repr(parts)
 
@@ -532,7 +532,7 @@ def test_a_loaded_run_is_as_it_was() -> None:
     )
     assert repr({"m": 2.0, "nan": math.nan}) == repr(run.data.metrics)
     assert [1.0, 2.0] == store.history("r", "m")[0].tolist()
-    assert ["s3://elsewhere/r"] == store.runs.texts["artifact_uri"].table
+    assert ["s3://elsewhere/r"] == store.runs.strings["artifact_uri"].table
     assert repr([run]) == repr(store.runs.runs_at([0]))
 
 
@@ -544,7 +544,7 @@ def test_a_loaded_run_may_lack_what_a_database_may_lack() -> None:
     info = store.get_run("r").info
     assert (None, None, None, None) == (info.user_id, info.start_time, info.end_time, info.run_name)
     assert info == store.runs.runs_at([0])[0].info
-    assert [-1] == store.runs.texts["user_id"].codes.tolist()
+    assert [-1] == store.runs.strings["user_id"].codes.tolist()
 
 
 def test_loaded_histories_come_in_any_order_and_in_parts() -> None:

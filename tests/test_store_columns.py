@@ -16,7 +16,7 @@ import pytest
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.store import Store
 from mlquery.store.cells import Cells
-from mlquery.store.columns import MetricCells, TextCells, TimeCells
+from mlquery.store.columns import MetricCells, StringCells, TimeCells
 
 MISSING = -(2**63)
 
@@ -60,7 +60,7 @@ def test_columns_have_the_types_that_engines_count_on() -> None:
 
 
 def texts(store: Store, name: str) -> list[str]:
-    column = store.runs.texts[name]
+    column = store.runs.strings[name]
     return [column.table[code] for code in column.codes]
 
 
@@ -87,7 +87,7 @@ def test_a_write_shows_in_a_dense_column_without_building_it_again() -> None:
     assert 2.0 == before[3]
 
 
-@pytest.mark.parametrize("kind", [TextCells, MetricCells, TimeCells])
+@pytest.mark.parametrize("kind", [StringCells, MetricCells, TimeCells])
 def test_cells_are_the_same_sparse_and_dense(kind: Any) -> None:
     draw = random.Random(kind.__name__)
     cells: Cells = kind(object())
@@ -114,14 +114,14 @@ def put(cells: Any, row: int, value: int, size: int) -> None:
         place = cells.slot(row)
         cells.put(place, float(value), value, row + value)
     else:
-        cells.put(row, str(value) if isinstance(cells, TextCells) else value, size)
+        cells.put(row, str(value) if isinstance(cells, StringCells) else value, size)
 
 
 def read(cells: Any, size: int) -> dict[int, int]:
     column = cells.column(size)
-    if isinstance(cells, TextCells):
+    if isinstance(cells, StringCells):
         found = {row: int(column.table[code]) for row, code in enumerate(column.codes.tolist()) if code >= 0}
-        assert found == {row: int(cells.text(row)) for row in found}
+        assert found == {row: int(cells.string(row)) for row in found}
     elif isinstance(cells, MetricCells):
         found = {row: int(column.values[row]) for row in np.flatnonzero(column.states).tolist()}
         assert found == {row: cells.value(row) for row in found}

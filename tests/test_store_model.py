@@ -184,10 +184,10 @@ class StoreMachine(RuleBasedStateMachine):
                 for key in "abc":
                     expected = [getattr(run, name).get(key) for run in runs]
                     assert expected == texts(getattr(store.runs, name), key, len(runs))
-            assert [run.status for run in runs] == texts(store.runs.texts, "status", len(runs))
-            assert [run.name for run in runs] == texts(store.runs.texts, "run_name", len(runs))
-            assert [run.stage for run in runs] == texts(store.runs.texts, "lifecycle_stage", len(runs))
-            assert [run.run_id for run in runs] == texts(store.runs.texts, "run_id", len(runs))
+            assert [run.status for run in runs] == texts(store.runs.strings, "status", len(runs))
+            assert [run.name for run in runs] == texts(store.runs.strings, "run_name", len(runs))
+            assert [run.stage for run in runs] == texts(store.runs.strings, "lifecycle_stage", len(runs))
+            assert [run.run_id for run in runs] == texts(store.runs.strings, "run_id", len(runs))
             ends = store.runs.times["end_time"].values.tolist()
             assert [-(2**63) if run.end_time is None else run.end_time for run in runs] == ends
             for key in "abc":

@@ -210,7 +210,7 @@ def test_pull_and_push_say_what_they_did(run_id: str, capsys: pytest.CaptureFixt
     assert ["to send: 2 new runs with 42 points and 1 file, 0 changed, 1 model; 0 there already"] == planned
     assert ["2 new runs, 0 changed, 0 there already; 42 points, 1 model, 1 file"] == pushed
     assert ["0 new runs, 0 changed, 2 there already; 0 points, 0 models, 0 files"] == again
-    (row,) = uris.store_for("mlquery://there").store.runs.texts["run_name"].codes[:1]
+    (row,) = uris.store_for("mlquery://there").store.runs.strings["run_name"].codes[:1]
     assert row >= 0
     assert any(line.endswith(" on mlquery://there") for line in shown)
 

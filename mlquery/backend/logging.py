@@ -90,7 +90,7 @@ class Logging(Service):
         wanted, found = set(experiment_ids), dict[DatasetSummary, None]()
         with self.store.lock:
             for row, inputs in sorted(self.store.runs.inputs.items()):
-                experiment_id = self.store.runs.text("experiment_id", row) or ""
+                experiment_id = self.store.runs.string("experiment_id", row) or ""
                 for one in inputs if experiment_id in wanted else ():
                     context = next((tag.value for tag in one.tags if tag.key == _CONTEXT), None)
                     found[experiment_id, one.dataset.name, one.dataset.digest, context] = None

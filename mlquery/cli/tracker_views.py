@@ -33,8 +33,8 @@ def run_named(store: DurableStore, text: str | None) -> str:
             return ids[0]
         if text in store.runs.row_of:
             return str(text)
-        names = store.runs.texts.cells["run_name"]
-        found = [run_id for run_id in ids if names.text(store.runs.row_of[run_id]) == text]
+        names = store.runs.strings.cells["run_name"]
+        found = [run_id for run_id in ids if names.string(store.runs.row_of[run_id]) == text]
     if text is None:
         raise UsageError(f"{store.path} has no runs")
     if not found and len(text) >= _SHORTEST:

@@ -95,7 +95,7 @@ def _repaired(folder: Path, dry_run: bool) -> Repair:
 
 
 def problem_of(folder: Path) -> str:
-    """Return what is wrong with a store, the empty text if nothing is; every entry is looked at.
+    """Return what is wrong with a store, the empty string if nothing is; every entry is looked at.
 
     Raises:
         JournalError: it cannot be read for reasons that no repair changes, such as a later format.

@@ -151,13 +151,13 @@ def _payload(page: bytes, at: int, size: int, pages: dict[int, bytes]) -> bytes:
 
 
 def _columns(record: bytes) -> tuple[bytes, bytes, int]:
-    """Return the columns of a record behind its number: two texts and an integer."""
+    """Return the columns of a record behind its number: two strings and an integer."""
     stop, at = _number(record, 0)
     kinds: list[int] = []
     while at < stop and len(kinds) < 4:
         kind, at = _number(record, at)
         kinds.append(kind)
-    if len(kinds) != 4 or at != stop or kinds[0] != 0 or not (_is_text(kinds[1]) and _is_text(kinds[2])):
+    if len(kinds) != 4 or at != stop or kinds[0] != 0 or not (_is_string(kinds[1]) and _is_string(kinds[2])):
         raise ValueError(kinds)
     call, body = ((kind - 13) // 2 for kind in kinds[1:3])
     start = stop + call + body
@@ -168,5 +168,5 @@ def _columns(record: bytes) -> tuple[bytes, bytes, int]:
     return record[stop : stop + call], record[stop + call : start], crc
 
 
-def _is_text(kind: int) -> bool:
+def _is_string(kind: int) -> bool:
     return kind >= 13 and kind % 2 == 1

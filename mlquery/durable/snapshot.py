@@ -24,7 +24,7 @@ from mlquery.entities.logged_models import LoggedModel
 from mlquery.store import Store
 from mlquery.store.cells import Cells, room_for
 from mlquery.store.changes import PutExperiment
-from mlquery.store.columns import MetricCells, TextCells
+from mlquery.store.columns import MetricCells, StringCells
 from mlquery.store.entity_fields import experiment_fields, model_fields
 from mlquery.store.history import History
 from mlquery.store.run_table import RunTable
@@ -95,9 +95,9 @@ def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
         "model_inputs": {run_id: list(found) for run_id, found in models.inputs.items()},
     }
     header["datasets"], header["inputs"] = _inputs_dumped(runs.inputs)
-    texts = {name: cells for name, cells in runs.texts.cells.items() if name not in ("run_id", "artifact_uri")}
+    strings = {name: cells for name, cells in runs.strings.cells.items() if name not in ("run_id", "artifact_uri")}
     kinds: dict[str, Mapping[str, Cells]] = {
-        "texts": texts,
+        "texts": strings,
         "times": runs.times.cells,
         "params": runs.params.cells,
         "tags": runs.tags.cells,
@@ -112,14 +112,14 @@ def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _columns_dumped(kind: str, columns: Mapping[str, Cells], size: int, arrays: Arrays) -> list[Any]:
-    """Put the cells of all keys of a kind into arrays, one key after the other; return keys, counts and texts."""
+    """Put the cells of all keys of a kind into arrays, one key after the other; return keys, counts and strings."""
     index, pieces, counts = [], [], []
     for key, cells in columns.items():
         rows = _rows(cells, size)
         places = rows if cells.rows is None else slice(None)
         pieces.append((rows, *(np.frombuffer(cell, cell.typecode)[places] for cell in cells.arrays if len(cell))))
         counts.append(len(rows))
-        index.append([key, len(rows), cells.table if isinstance(cells, TextCells) else None])
+        index.append([key, len(rows), cells.table if isinstance(cells, StringCells) else None])
     kept = [piece for piece, count in zip(pieces, counts, strict=True) if count]
     for number, parts in enumerate(zip(*kept, strict=True) if kept else ()):
         arrays[f"{kind}.{number}"] = np.concatenate(parts)
@@ -194,19 +194,19 @@ def _restore_runs(runs: RunTable, header: dict[str, Any], arrays: Arrays) -> Non
         return
     runs.ids.extend(header["run_ids"])
     runs.row_of.update({run_id: row for row, run_id in enumerate(runs.ids)})
-    _fill(runs.texts.to_write("run_id"), np.arange(size), [np.arange(size)], size)
+    _fill(runs.strings.to_write("run_id"), np.arange(size), [np.arange(size)], size)
     for kind, columns in (
-        ("texts", runs.texts),
+        ("texts", runs.strings),
         ("times", runs.times),
         ("params", runs.params),
         ("tags", runs.tags),
         ("metrics", runs.metrics),
     ):
         start, parts = 0, [arrays[f"{kind}.{number}"] for number in range(8) if f"{kind}.{number}" in arrays]
-        for key, count, texts in header[kind]:
+        for key, count, strings in header[kind]:
             cells = columns.to_write(key)
-            if isinstance(cells, TextCells):
-                cells.table, cells.index = texts, {text: code for code, text in enumerate(texts)}
+            if isinstance(cells, StringCells):
+                cells.table, cells.index = strings, {string: code for code, string in enumerate(strings)}
             rows, *columns_of_key = [part[start : start + count] for part in parts]
             _fill(cells, rows, columns_of_key, size)
             start += count

@@ -63,8 +63,8 @@ def _tests(plan: Plan, where: Where, table: Any) -> list[Test]:
     """Return the tests that a plan makes, without those that every row passes."""
     tests = []
     if plan.experiment_ids is not None:
-        tests += _membership(table.texts["experiment_id"], plan.experiment_ids)
-    tests += _membership(table.texts["lifecycle_stage"], plan.stages)
+        tests += _membership(table.strings["experiment_id"], plan.experiment_ids)
+    tests += _membership(table.strings["lifecycle_stage"], plan.stages)
     if getattr(where, "parts", True):
         tests.append(test_for(where, table))
     return tests
@@ -169,7 +169,7 @@ def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
             return _time_ranks(durations(table)[0][rows], key.descending)
         case FieldRef(Kind.ATTRIBUTE, name) if name in table.times:
             return _time_ranks(table.times[name].values[rows], key.descending)
-    return _text_ranks(table.texts.get(key.field.key), key, rows)
+    return _text_ranks(table.strings.get(key.field.key), key, rows)
 
 
 def _metric_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]:

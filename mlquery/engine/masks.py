@@ -75,7 +75,7 @@ def _predicate(predicate: Predicate, table: Any) -> Test:
         case FieldRef(Kind.ATTRIBUTE, key) if key in table.times:
             values = table.times[key].values
             return _number(values, values != MISSING, predicate)
-    return _text(table.texts.get(field.key), predicate, table)
+    return _text(table.strings.get(field.key), predicate, table)
 
 
 def durations(table: Any) -> tuple[npt.NDArray[np.int64], Mask]:

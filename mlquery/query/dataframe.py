@@ -20,7 +20,7 @@ from mlquery.query.search import OnWarning, search_rows, warn_caller
 from mlquery.store import Store
 
 if TYPE_CHECKING:
-    from mlquery.store.columns import MetricColumn, TextColumn
+    from mlquery.store.columns import MetricColumn, StringColumn
     from mlquery.store.run_table import RunTable
 
 __all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "search_frame"]
@@ -137,7 +137,7 @@ def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
         uris = runs.artifact_uris(rows)
         return pd.array(np.array(uris, dtype=object), dtype=text) if uris.count(None) < len(uris) else uris
     if name in _TEXTS:
-        return _text_array(runs.texts[name].table, runs.texts[name].codes[rows], text)
+        return _text_array(runs.strings[name].table, runs.strings[name].codes[rows], text)
     if prefix == "metrics" and key:
         return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
     if prefix not in ("params", "tags") or not key:
@@ -176,7 +176,7 @@ def _states(column: MetricColumn, rows: Any) -> Any:
     return column.states[rows] != 0
 
 
-def _codes(column: TextColumn, rows: Any) -> Any:
+def _codes(column: StringColumn, rows: Any) -> Any:
     return column.codes[rows] >= 0
 
 

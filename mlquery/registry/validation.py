@@ -15,7 +15,7 @@ from mlquery.entities import ExperimentTag
 from mlquery.entities.registry import STAGES
 from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.store.limits import Limits
-from mlquery.store.validation import check_experiment_tag, check_text, invalid_value, missing_value, too_long
+from mlquery.store.validation import check_experiment_tag, check_string, invalid_value, missing_value, too_long
 
 LATEST: Final = "latest"
 _TAG_LIMITS: Final = Limits(experiment_tag_key=250, experiment_tag_value=100_000)
@@ -30,7 +30,7 @@ def check_name(name: Any, path: str = "name") -> str:
     """Return a name that a registered model can have; `path` is what the argument is called if there is none."""
     if name is None or not str(name).strip():
         raise missing_value(path)
-    text = check_text(name, "name")
+    text = check_string(name, "name")
     if "/" in text or ":" in text:
         raise invalid_parameter(f"Invalid model name '{text}'. Names cannot contain '/' or ':'.")
     normal = posixpath.normpath(text)

@@ -18,7 +18,7 @@ from mlquery.entities import DatasetInput
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.server.bodies import number
 from mlquery.server.service import Service
-from mlquery.store.columns import MetricCells, TextCells
+from mlquery.store.columns import MetricCells, StringCells
 
 Write = Callable[[str, list[int]], list[str]]
 """Writes the cells of a key in some rows, all of which have the key."""
@@ -70,7 +70,7 @@ def _infos(service: Service, rows: list[int]) -> list[str]:
     """Return what is known of every run. A database may hold no user and no start."""
     runs, whole = service.store.runs, _writer(service)
     names = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
-    texts = [runs.texts.cells[name].at(rows) for name in names]
+    texts = [runs.strings.cells[name].at(rows) for name in names]
     times = [runs.times.cells[name].at(rows) for name in ("start_time", "end_time")]
     ids = [quoted(runs.ids[row]) for row in rows]
     uris = map(runs.artifact_uri, rows)
@@ -117,7 +117,7 @@ def _arrays(keys_of: Sequence[tuple[str, ...]], rows: list[int], write: Write) -
     return found
 
 
-def _texts(key: str, cells: TextCells, rows: list[int]) -> list[str]:
+def _texts(key: str, cells: StringCells, rows: list[int]) -> list[str]:
     texts, head = cells.at_present(rows), f'{{"key":{quoted(key)},"value":'
     written = {text: f"{head}{quoted(text or '')}}}" for text in set(texts)}
     return [written[text] for text in texts]

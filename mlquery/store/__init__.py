@@ -1,4 +1,4 @@
-"""The store behind the searches: runs, experiments, histories and artifacts in memory; it never sees query text."""
+"""The store behind the searches: runs, experiments, histories and artifacts in memory; it sees no filter strings."""
 
 from mlquery.store.store import Store
 

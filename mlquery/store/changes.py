@@ -37,7 +37,7 @@ class PutExperiment(NamedTuple):
             _add_experiment(store, new)
             return
         table.rename(row, new.name)
-        table.put_text("lifecycle_stage", row, new.lifecycle_stage)
+        table.put_string("lifecycle_stage", row, new.lifecycle_stage)
         for key in table.tags_at(row).keys() - new.tags.keys():
             table.drop_tag(row, key)
         table.put_tags(row, new.tags.items())
@@ -65,10 +65,10 @@ class SetExperimentStage(NamedTuple):
     def apply(self, store: StoreState) -> None:
         """Make the change."""
         row = store.experiments.row_of[self.experiment_id]
-        store.experiments.put_text("lifecycle_stage", row, self.stage)
+        store.experiments.put_string("lifecycle_stage", row, self.stage)
         store.experiments.put_time("last_update_time", row, self.time)
         for run_row in store.runs.rows_of(self.experiment_id):
-            store.runs.put_text("lifecycle_stage", run_row, self.stage)
+            store.runs.put_string("lifecycle_stage", run_row, self.stage)
 
 
 # Runs
@@ -118,7 +118,7 @@ class SetRunInfo(NamedTuple):
         runs = store.runs
         row = runs.row_of[self.run_id]
         if self.status is not None:
-            runs.put_text("status", row, self.status)
+            runs.put_string("status", row, self.status)
         if self.end_time is not None:
             runs.put_time("end_time", row, self.end_time)
         if self.run_name is not None:
@@ -133,7 +133,7 @@ class SetRunStage(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        store.runs.put_text("lifecycle_stage", store.runs.row_of[self.run_id], self.stage)
+        store.runs.put_string("lifecycle_stage", store.runs.row_of[self.run_id], self.stage)
 
 
 class SetArtifactUri(NamedTuple):

@@ -1,4 +1,4 @@
-"""Columns: texts, metrics and times of all rows, as the calls write them (`…Cells`) and as an engine sees them.
+"""Columns: strings, metrics and times of all rows, as the calls write them (`…Cells`) and as an engine sees them.
 
 What an engine sees are views of NumPy arrays with one value per row. Runs, names of keys and rules about them are not
 known here, save for one: which point of a metric is the latest.
@@ -26,16 +26,16 @@ NAN: Final = 2
 
 
 @attrs.frozen(eq=False)
-class TextColumn:
-    """A param, tag or text attribute: `codes` (n,) int32 into `table`, -1 where it is missing."""
+class StringColumn:
+    """A param, tag or string attribute: `codes` (n,) int32 into `table`, -1 where it is missing."""
 
     codes: npt.NDArray[np.int32]
     table: list[str]
     index: Mapping[str, int]
 
-    def code(self, text: str) -> int:
-        """Return the code of a text, -1 if no row has it."""
-        return self.index.get(text, -1)
+    def code(self, string: str) -> int:
+        """Return the code of a string, -1 if no row has it."""
+        return self.index.get(string, -1)
 
 
 @attrs.frozen(eq=False)
@@ -56,18 +56,18 @@ class IntColumn:
     values: npt.NDArray[np.int64]
 
 
-class TextCells(Cells):
-    """Texts as codes into a dictionary of the distinct ones."""
+class StringCells(Cells):
+    """Strings as codes into a dictionary of the distinct ones."""
 
     __slots__ = ("index", "table")
 
     typecodes = "i"
     fills = (-1,)
 
-    def __init__(self, owner: object, texts: tuple[str, ...] = ()) -> None:
+    def __init__(self, owner: object, strings: tuple[str, ...] = ()) -> None:
         super().__init__(owner)
-        self.table = list(texts)
-        self.index = {text: code for code, text in enumerate(texts)}
+        self.table = list(strings)
+        self.index = {string: code for code, string in enumerate(strings)}
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
@@ -75,8 +75,8 @@ class TextCells(Cells):
         new.table, new.index = self.table[:], self.index.copy()
         return new
 
-    def text(self, row: int) -> str | None:
-        """Return the text of a row, None if it has none."""
+    def string(self, row: int) -> str | None:
+        """Return the string of a row, None if it has none."""
         if self.rows is None:
             codes = self.arrays[0]
             code = codes[row] if row < len(codes) else -1
@@ -85,38 +85,38 @@ class TextCells(Cells):
         return self.table[self.arrays[0][place]] if place >= 0 else None
 
     def at(self, rows: Sequence[int]) -> list[str | None]:
-        """Return the texts of rows, None for those that have none."""
+        """Return the strings of rows, None for those that have none."""
         if self.rows is not None:
-            return [self.text(row) for row in rows]
+            return [self.string(row) for row in rows]
         codes, table = self.arrays[0], self.table
         known = len(codes)
         return [table[codes[row]] if row < known and codes[row] >= 0 else None for row in rows]
 
     def at_present(self, rows: Sequence[int]) -> list[str | None]:
-        """Return the texts of rows that have one."""
+        """Return the strings of rows that have one."""
         if self.rows is not None:
-            return [self.text(row) for row in rows]
+            return [self.string(row) for row in rows]
         return list(map(self.table.__getitem__, map(self.arrays[0].__getitem__, rows)))
 
-    def put(self, row: int, text: str, size: int) -> bool:
-        """Set the text of a row and return whether the row had none before."""
+    def put(self, row: int, string: str, size: int) -> bool:
+        """Set the string of a row and return whether the row had none before."""
         place = self.slot(row)
         if place < 0:
-            self.add(row, text, size)
+            self.add(row, string, size)
             return True
-        code = self.index.get(text)
+        code = self.index.get(string)
         if code is None:
-            code = self._learn(text)
+            code = self._learn(string)
         if self.rows is not None:
             self.views = None
         self.arrays[0][place] = code
         return False
 
-    def add(self, row: int, text: str, size: int) -> None:
-        """Set the text of a row that has none."""
-        code = self.index.get(text)
+    def add(self, row: int, string: str, size: int) -> None:
+        """Set the string of a row that has none."""
+        code = self.index.get(string)
         if code is None:
-            code = self._learn(text)
+            code = self._learn(string)
         codes = self.arrays[0]
         if self.rows is None and row < len(codes):
             self.count += 1
@@ -125,25 +125,25 @@ class TextCells(Cells):
         place = self.claim(row, size)
         self.arrays[0][place] = code
 
-    def column(self, size: int) -> TextColumn:
+    def column(self, size: int) -> StringColumn:
         """Return the column of the first `size` rows."""
         (codes,) = self.dense(size, 1)
-        return TextColumn(codes, self.table, self.index)
+        return StringColumn(codes, self.table, self.index)
 
-    def _learn(self, text: str) -> int:
+    def _learn(self, string: str) -> int:
         if len(self.table) > 4 * self.count + 64:
             self._forget_unused()
-        code = self.index[text] = len(self.table)
-        self.table.append(text)
+        code = self.index[string] = len(self.table)
+        self.table.append(string)
         return code
 
     def _forget_unused(self) -> None:
-        """Renumber the texts that are still in use: a tag that is set over and over must not grow for ever."""
+        """Renumber the strings that are still in use: a tag that is set over and over must not grow for ever."""
         old_table, codes = self.table, self.arrays[0]
         used = sorted(set(codes) - {-1})
         new_code = {old: new for new, old in enumerate(used)} | {-1: -1}
         self.table = [old_table[code] for code in used]
-        self.index = {text: code for code, text in enumerate(self.table)}
+        self.index = {string: code for code, string in enumerate(self.table)}
         self.arrays = (array("i", [new_code[code] for code in codes]),)
         self.views = self.shown = None
 

@@ -6,12 +6,12 @@ Nothing is checked here; see `table`.
 from __future__ import annotations
 
 from mlquery.entities import Experiment
-from mlquery.store.columns import TextCells
+from mlquery.store.columns import StringCells
 from mlquery.store.table import STAGES, Table
 
 
 class ExperimentTable(Table):
-    """Experiments: texts experiment_id, name, lifecycle_stage, artifact_location; times creation, last update."""
+    """Experiments: strings experiment_id, name, lifecycle_stage, artifact_location; times creation, last update."""
 
     id_name = "experiment_id"
     order_name = "creation_time"
@@ -19,8 +19,8 @@ class ExperimentTable(Table):
     def __init__(self) -> None:
         super().__init__()
         for name in ("experiment_id", "name", "artifact_location"):
-            self.texts.to_write(name)
-        self.texts.cells["lifecycle_stage"] = TextCells(self.owner, STAGES)
+            self.strings.to_write(name)
+        self.strings.cells["lifecycle_stage"] = StringCells(self.owner, STAGES)
         for name in ("creation_time", "last_update_time"):
             self.times.to_write(name)
         self.row_of_name: dict[str, int] = {}
@@ -34,13 +34,13 @@ class ExperimentTable(Table):
 
     def add(self, experiment: Experiment) -> int:
         """Add an experiment and return its row."""
-        texts = {
+        strings = {
             "name": experiment.name,
             "lifecycle_stage": experiment.lifecycle_stage,
             "artifact_location": experiment.artifact_location,
         }
         times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
-        row = self._add_row(experiment.experiment_id, texts, times)
+        row = self._add_row(experiment.experiment_id, strings, times)
         self.row_of_name[experiment.name] = row
         self.put_tags(row, experiment.tags.items())
         self._place(row)
@@ -48,24 +48,24 @@ class ExperimentTable(Table):
 
     def rename(self, row: int, name: str) -> None:
         """Set the name of a row."""
-        self.row_of_name.pop(self.text("name", row) or "", None)
+        self.row_of_name.pop(self.string("name", row) or "", None)
         self.row_of_name[name] = row
-        self.put_text("name", row, name)
+        self.put_string("name", row, name)
 
     def experiment_at(self, row: int) -> Experiment:
         """Return the experiment of a row, as it is now."""
-        cells, times = self.texts.cells, self.times.cells
+        cells, times = self.strings.cells, self.times.cells
         return Experiment(
             self.ids[row],
-            cells["name"].text(row),  # type: ignore[arg-type]
-            cells["artifact_location"].text(row),  # type: ignore[arg-type]
-            cells["lifecycle_stage"].text(row),  # type: ignore[arg-type]
+            cells["name"].string(row),  # type: ignore[arg-type]
+            cells["artifact_location"].string(row),  # type: ignore[arg-type]
+            cells["lifecycle_stage"].string(row),  # type: ignore[arg-type]
             self.tags_at(row),
             times["creation_time"].time(row),
             times["last_update_time"].time(row),
         )
 
     def _id_rank(self, row: int) -> tuple[int, str]:
-        # MLflow's database compares ids as numbers; ids of other services are texts.
+        # MLflow's database compares ids as numbers; ids of other services are strings.
         number = self.ids[row]
         return (int(number), "") if number.isdecimal() else (2**63, number)

@@ -109,7 +109,7 @@ class LoggedModels(StoreState):
         """Set tags of a model."""
         with self.writing:
             model = self._model(model_id)
-            new = {tag.key: _text("tag", tag.key, tag.value) for tag in tags}
+            new = {tag.key: _string("tag", tag.key, tag.value) for tag in tags}
             self._change_model(model, tags={**model.tags, **new})
 
     def delete_logged_model_tag(self, model_id: str, key: str) -> None:
@@ -210,11 +210,11 @@ def _added(what: str, old: Mapping[str, str], new: Sequence[KeyValue]) -> dict[s
     for one in new:
         if one.key in found:
             raise StoreError(f"The {what} '{one.key}' of the model is given twice.", BAD_REQUEST)
-        found[one.key] = _text(what, one.key, one.value)
+        found[one.key] = _string(what, one.key, one.value)
     return found
 
 
-def _text(what: str, key: str | None, value: str | None) -> str:
+def _string(what: str, key: str | None, value: str | None) -> str:
     if key is None or value is None:
         raise StoreError(f"A {what} of a model needs a key and a value: {key!r}, {value!r}", BAD_REQUEST)
     return str(value)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mlquery.store.columns import ABSENT, MISSING, IntColumn, MetricCells, MetricColumn, TextCells, TextColumn
+from mlquery.store.columns import ABSENT, MISSING, IntColumn, MetricCells, MetricColumn, StringCells, StringColumn
 from mlquery.store.order import Rows
 from mlquery.store.table import Columns
 
@@ -19,14 +19,14 @@ _FEW_KEYS: Final = 64
 Record = dict[str, Any]
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
-V = TypeVar("V", TextColumn, MetricColumn)
+V = TypeVar("V", StringColumn, MetricColumn)
 
 
-def texts_of(column: TextColumn, rows: Rows) -> list[str | None]:
-    """Return the texts of rows, None for those that have none."""
+def strings_of(column: StringColumn, rows: Rows) -> list[str | None]:
+    """Return the strings of rows, None for those that have none."""
     codes, table = column.codes[rows], column.table
     if (codes >= 0).all():
-        return _texts_behind(table, codes)  # type: ignore[return-value]
+        return _strings_behind(table, codes)  # type: ignore[return-value]
     return [table[code] if code >= 0 else None for code in codes.tolist()]
 
 
@@ -36,9 +36,9 @@ def times_of(column: IntColumn, rows: Rows) -> list[int | None]:
     return [None if time == MISSING else time for time in times] if MISSING in times else times
 
 
-def text_records(columns: Columns[Any, TextColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
+def string_records(columns: Columns[Any, StringColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
     """Return the params or tags of rows, a dictionary each."""
-    return _records(columns, keys_of, rows, _texts_present)
+    return _records(columns, keys_of, rows, _strings_present)
 
 
 def metric_records(columns: Columns[Any, MetricColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
@@ -46,10 +46,10 @@ def metric_records(columns: Columns[Any, MetricColumn], keys_of: Sequence[tuple[
     return _records(columns, keys_of, rows, _values_present)
 
 
-def _texts_present(column: TextColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[str]]:
+def _strings_present(column: StringColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[str]]:
     codes = column.codes[rows]
     has_key = None if all_have_it else codes >= 0
-    return has_key, _texts_behind(column.table, codes if has_key is None else codes[has_key])
+    return has_key, _strings_behind(column.table, codes if has_key is None else codes[has_key])
 
 
 def _values_present(column: MetricColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[float]]:
@@ -58,10 +58,10 @@ def _values_present(column: MetricColumn, rows: Rows, all_have_it: bool) -> tupl
     return has_key, (values if has_key is None else values[has_key]).tolist()
 
 
-def _texts_behind(table: list[str], codes: Codes) -> list[str]:
+def _strings_behind(table: list[str], codes: Codes) -> list[str]:
     if 4 * len(table) < len(codes):  # NumPy looks up twice as fast, once the table is one of its arrays
-        texts: list[str] = np.array(table, object)[codes].tolist()
-        return texts
+        strings: list[str] = np.array(table, object)[codes].tolist()
+        return strings
     return [table[code] for code in codes.tolist()]
 
 
@@ -87,7 +87,9 @@ def _records(
     return records
 
 
-def _by_shape(cells: Mapping[str, TextCells | MetricCells], shapes: list[tuple[str, ...]], rows: Rows) -> list[Record]:
+def _by_shape(
+    cells: Mapping[str, StringCells | MetricCells], shapes: list[tuple[str, ...]], rows: Rows
+) -> list[Record]:
     """Read only the cells that are there: the way for rows that have few of very many keys."""
     alike: dict[int, list[int]] = defaultdict(list)
     for place, shape in enumerate(shapes):

@@ -15,24 +15,24 @@ import numpy.typing as npt
 
 from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunInfo, RunInputs
 from mlquery.store.cells import Cells
-from mlquery.store.columns import TextCells, TextColumn
+from mlquery.store.columns import StringCells, StringColumn
 from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
-from mlquery.store.row_dicts import metric_records, text_records, texts_of, times_of
-from mlquery.store.table import STAGES, Columns, Table, texts_at
+from mlquery.store.row_dicts import metric_records, string_records, strings_of, times_of
+from mlquery.store.table import STAGES, Columns, Table, strings_at
 
 RUN_NAME = "mlflow.runName"
 
-_INFO_TEXTS: Final = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
+_INFO_STRINGS: Final = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
 _FEW_RUNS: Final = 16
 
 
-class RunTexts(Columns[TextCells, TextColumn]):
-    """The text attributes of runs. Artifact URIs follow from other attributes and are made when they are first read."""
+class RunStrings(Columns[StringCells, StringColumn]):
+    """The string attributes of runs. Artifact URIs follow from others and are made when they are first read."""
 
-    def __getitem__(self, key: str) -> TextColumn:
+    def __getitem__(self, key: str) -> StringColumn:
         if key == "artifact_uri":
             assert isinstance(self._table, RunTable)
             self._table.fill_artifact_uris()
@@ -40,18 +40,18 @@ class RunTexts(Columns[TextCells, TextColumn]):
 
 
 class RunTable(Table):
-    """Runs: texts run_id, run_name, status, lifecycle_stage, user_id, artifact_uri, experiment_id; times start, end."""
+    """Runs: strings run_id, run_name, status, lifecycle_stage, user_id, artifact_uri, experiment_id; start, end time."""
 
     id_name = "run_id"
     order_name = "start_time"
 
     def __init__(self) -> None:
         super().__init__()
-        self.texts = RunTexts(self, TextCells, TextCells.column)
+        self.strings = RunStrings(self, StringCells, StringCells.column)
         self._bind_ids()
         for name in ("run_name", "status", "user_id", "artifact_uri", "experiment_id"):
-            self.texts.to_write(name)
-        self.texts.cells["lifecycle_stage"] = TextCells(self.owner, STAGES)
+            self.strings.to_write(name)
+        self.strings.cells["lifecycle_stage"] = StringCells(self.owner, STAGES)
         for name in ("start_time", "end_time"):
             self.times.to_write(name)
         self.param_keys: list[tuple[str, ...]] = []
@@ -83,7 +83,7 @@ class RunTable(Table):
 
     def rows_of(self, experiment_id: str) -> list[int]:
         """Return the rows of an experiment."""
-        column = self.texts["experiment_id"]
+        column = self.strings["experiment_id"]
         code = column.code(experiment_id)
         if code < 0:  # no run has the id; the code stands for runs without an experiment
             return []
@@ -92,12 +92,12 @@ class RunTable(Table):
 
     def rename(self, row: int, name: str) -> None:
         """Set the name of a run, and the tag that holds it."""
-        self.put_text("run_name", row, name)
+        self.put_string("run_name", row, name)
         self.put_tags(row, [(RUN_NAME, name)])
 
     def add_inputs(self, row: int, inputs: Iterable[DatasetInput]) -> None:
         """Record datasets that a run reads; `used_inputs` says which of them count."""
-        experiment_id, used = self.text("experiment_id", row) or "", self.used_inputs(row)
+        experiment_id, used = self.string("experiment_id", row) or "", self.used_inputs(row)
         for given in inputs:
             key = given.dataset.name, given.dataset.digest
             if key not in used:
@@ -120,7 +120,7 @@ class RunTable(Table):
     def param(self, row: int, key: str) -> str | None:
         """Return a param of a row, None if it has none of that key."""
         cells = self.params.cells.get(key)
-        return None if cells is None else cells.text(row)
+        return None if cells is None else cells.string(row)
 
     def add_point(self, row: int, key: str, value: float, timestamp: int, step: int) -> None:
         """Log a point of a metric."""
@@ -176,7 +176,7 @@ class RunTable(Table):
         """Return where runs keep their artifacts, without making a column of it."""
         taken = rows.tolist()
         ids = [self.ids[row] for row in taken]
-        uris = run_locations(self.roots, texts_of(self.texts["experiment_id"], rows), ids)
+        uris = run_locations(self.roots, strings_of(self.strings["experiment_id"], rows), ids)
         for place, row in enumerate(taken) if self.own_artifact_uris else ():
             if row in self.own_artifact_uris:
                 uris[place] = self.own_artifact_uris[row]
@@ -187,29 +187,29 @@ class RunTable(Table):
         for row in range(self._uris_made, len(self.ids)):
             uri = self.artifact_uri(row)
             if uri is not None:
-                self.put_text("artifact_uri", row, uri)
+                self.put_string("artifact_uri", row, uri)
         self._uris_made = len(self.ids)
 
     def info_at(self, row: int) -> RunInfo:
         """Return what is known of every run."""
-        cells, times = self.texts.cells, self.times.cells
+        cells, times = self.strings.cells, self.times.cells
         return make_info(
             self.ids[row],
-            cells["experiment_id"].text(row),
-            cells["user_id"].text(row),
-            cells["status"].text(row),
+            cells["experiment_id"].string(row),
+            cells["user_id"].string(row),
+            cells["status"].string(row),
             times["start_time"].time(row),
             times["end_time"].time(row),
-            cells["lifecycle_stage"].text(row),
+            cells["lifecycle_stage"].string(row),
             self.artifact_uri(row),
-            cells["run_name"].text(row),
+            cells["run_name"].string(row),
         )
 
     def run_at(self, row: int) -> Run:
         """Return the run of a row, as it is now."""
         metrics = self.metrics.cells
         values = {key: metrics[key].value(row) for key in self.metric_keys[row]}
-        data = make_data(values, texts_at(self.params, self.param_keys[row], row), self.tags_at(row))
+        data = make_data(values, strings_at(self.params, self.param_keys[row], row), self.tags_at(row))
         return make_run(self.info_at(row), data, self._inputs_at(row), EMPTY)
 
     def runs_at(self, rows: Sequence[int] | Rows) -> list[Run]:
@@ -218,15 +218,15 @@ class RunTable(Table):
         if len(wanted) < _FEW_RUNS:
             return [self.run_at(row) for row in wanted.tolist()]
         metrics = metric_records(self.metrics, self.metric_keys, wanted)
-        params = text_records(self.params, self.param_keys, wanted)
-        tags = text_records(self.tags, self.tag_keys, wanted)
+        params = string_records(self.params, self.param_keys, wanted)
+        tags = string_records(self.tags, self.tag_keys, wanted)
         data = map(make_data, metrics, params, tags)
         inputs = map(self._inputs_at, wanted.tolist()) if self.inputs else repeat(EMPTY)
         return list(map(make_run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))
 
     def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
         ids = [self.ids[row] for row in rows.tolist()]
-        experiments, users, statuses, stages, names = (texts_of(self.texts[name], rows) for name in _INFO_TEXTS)
+        experiments, users, statuses, stages, names = (strings_of(self.strings[name], rows) for name in _INFO_STRINGS)
         start_times, end_times = (times_of(self.times[name], rows) for name in ("start_time", "end_time"))
         uris = self.artifact_uris(rows)
         return map(make_info, ids, experiments, users, statuses, start_times, end_times, stages, uris, names)
@@ -239,12 +239,12 @@ class RunTable(Table):
         return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found], [])
 
     def _default_uri(self, row: int) -> str | None:
-        root = self.roots.get(self.text("experiment_id", row) or "")
+        root = self.roots.get(self.string("experiment_id", row) or "")
         return None if root is None else run_location(root, self.ids[row])
 
     def _bind_ids(self) -> None:
         """Make the column of run ids use the list and the dictionary that the table has anyway."""
-        old = self.texts.cells.get("run_id")
-        cells = TextCells(self.owner) if old is None else Cells.copy(old, self.owner)
+        old = self.strings.cells.get("run_id")
+        cells = StringCells(self.owner) if old is None else Cells.copy(old, self.owner)
         cells.table, cells.index = self.ids, self.row_of
-        self.texts.cells["run_id"] = cells
+        self.strings.cells["run_id"] = cells

@@ -22,7 +22,7 @@ from mlquery.store.validation import (
     check_input_tags,
     check_run_id,
     check_service_tags,
-    check_text,
+    check_string,
 )
 
 
@@ -96,7 +96,7 @@ class Runs(StoreState):
             row = self._active_run_row(run_id)
             status = None if run_status is None else _status_name(run_status)
             if run_name:
-                check_text(run_name, "run_name")
+                check_string(run_name, "run_name")
                 self._check_service_tags(row, {RUN_NAME: run_name}, limits)
             self._write(SetRunInfo(run_id, status, None if end_time is None else int(end_time), run_name or None))
             return self.runs.info_at(row)
@@ -136,7 +136,7 @@ class Runs(StoreState):
 
     def _named(self, tags: Sequence[RunTag], run_name: str | None) -> tuple[str, dict[str, str]]:
         """Return the name of a new run and its tags, the name tag among them."""
-        given = [(tag.key, check_text(tag.value, "value")) for tag in tags]
+        given = [(tag.key, check_string(tag.value, "value")) for tag in tags]
         unique = dict(given)
         tag_name = unique.get(RUN_NAME)
         if run_name and tag_name and run_name != tag_name:
@@ -147,7 +147,7 @@ class Runs(StoreState):
         name = run_name or tag_name or self._names.new_run_name()
         if not tag_name:
             given.append((RUN_NAME, name))
-            unique[RUN_NAME] = check_text(name, "run_name")
+            unique[RUN_NAME] = check_string(name, "run_name")
         if len(unique) < len(given):
             raise StoreError("A tag of the run is given twice.", BAD_REQUEST)
         return name, unique

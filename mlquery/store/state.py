@@ -118,7 +118,7 @@ class StoreState(FaultsOnDemand):
         row = runs.row_of.get(run_id)
         if row is None:
             return self._run_row(run_id)  # raises
-        if runs.texts.cells["lifecycle_stage"].arrays[0][row] != ACTIVE:  # `is_active`, without a call: this is hot
+        if runs.strings.cells["lifecycle_stage"].arrays[0][row] != ACTIVE:  # `is_active`, without a call: this is hot
             raise invalid_parameter(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
         return row
 

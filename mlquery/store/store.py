@@ -1,7 +1,7 @@
 """The store: experiments, runs, metric histories and artifacts in memory, the only mutable state there is.
 
 Its calls have the names, arguments, checks and errors of MLflow's tracking store; engines read its tables
-(`experiments`, `runs`). It sees no query text and no dialect: what a dialect changes arrives as an argument.
+(`experiments`, `runs`). It sees no filter string and no dialect: what a dialect changes arrives as an argument.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 
 from mlquery.store.cells import Cells
-from mlquery.store.columns import MISSING, IntColumn, MetricCells, MetricColumn, TextCells, TextColumn, TimeCells
+from mlquery.store.columns import MISSING, IntColumn, MetricCells, MetricColumn, StringCells, StringColumn, TimeCells
 from mlquery.store.order import NewestFirst, Rows
 
 C = TypeVar("C", bound=Cells)
@@ -92,7 +92,7 @@ class Columns(Mapping[str, V], Generic[C, V]):
 
 
 class Table:
-    """Ids, text and time columns, tags and the default order (newest first) of runs or of experiments."""
+    """Ids, string and time columns, tags and the default order (newest first) of runs or of experiments."""
 
     id_name: str
     order_name: str
@@ -101,11 +101,11 @@ class Table:
         self.owner = object()
         self.ids: list[str] = []
         self.row_of: dict[str, int] = {}
-        self.texts: Columns[TextCells, TextColumn] = Columns(self, TextCells, TextCells.column)
+        self.strings: Columns[StringCells, StringColumn] = Columns(self, StringCells, StringCells.column)
         self.times: Columns[TimeCells, IntColumn] = Columns(self, TimeCells, TimeCells.column)
-        self.params: Columns[TextCells, TextColumn] = Columns(self, TextCells, TextCells.column)
+        self.params: Columns[StringCells, StringColumn] = Columns(self, StringCells, StringCells.column)
         self.metrics: Columns[MetricCells, MetricColumn] = Columns(self, MetricCells, MetricCells.column)
-        self.tags: Columns[TextCells, TextColumn] = Columns(self, TextCells, TextCells.column)
+        self.tags: Columns[StringCells, StringColumn] = Columns(self, StringCells, StringCells.column)
         self.tag_keys: list[tuple[str, ...]] = []
         self._order = NewestFirst()
         self._order_is_known = True
@@ -121,7 +121,7 @@ class Table:
         other.owner = object()
         self.ids, self.row_of = other.ids[:], other.row_of.copy()
         for columns, others in (
-            (self.texts, other.texts),
+            (self.strings, other.strings),
             (self.times, other.times),
             (self.params, other.params),
             (self.metrics, other.metrics),
@@ -142,13 +142,13 @@ class Table:
         """Find the default order when it is next asked for: quicker than a place for each of many new rows."""
         self._order_is_known = False
 
-    def text(self, name: str, row: int) -> str | None:
-        """Return a text attribute of a row, None if it has none."""
-        return self.texts.cells[name].text(row)
+    def string(self, name: str, row: int) -> str | None:
+        """Return a string attribute of a row, None if it has none."""
+        return self.strings.cells[name].string(row)
 
-    def put_text(self, name: str, row: int, text: str) -> None:
-        """Set a text attribute of a row."""
-        self.texts.to_write(name).put(row, text, len(self.ids))
+    def put_string(self, name: str, row: int, string: str) -> None:
+        """Set a string attribute of a row."""
+        self.strings.to_write(name).put(row, string, len(self.ids))
 
     def time(self, name: str, row: int) -> int | None:
         """Return a time of a row in ms UTC, None if it is not known."""
@@ -160,12 +160,12 @@ class Table:
 
     def is_active(self, row: int) -> bool:
         """Return whether a row is in use, that is, not deleted."""
-        is_active: bool = self.texts.cells["lifecycle_stage"].arrays[0][row] == ACTIVE
+        is_active: bool = self.strings.cells["lifecycle_stage"].arrays[0][row] == ACTIVE
         return is_active
 
     def tags_at(self, row: int) -> dict[str, str]:
         """Return the tags of a row."""
-        return texts_at(self.tags, self.tag_keys[row], row)
+        return strings_at(self.tags, self.tag_keys[row], row)
 
     def put_tags(self, row: int, tags: Iterable[tuple[str, str]]) -> None:
         """Set tags of a row."""
@@ -193,20 +193,20 @@ class Table:
             return self._shapes.get(keys, keys)
         return self._shapes.setdefault(keys, keys)
 
-    def _add_row(self, new_id: str, texts: Mapping[str, str | None], times: Mapping[str, int | None]) -> int:
+    def _add_row(self, new_id: str, strings: Mapping[str, str | None], times: Mapping[str, int | None]) -> int:
         """Add a row with its attributes; those that are None are left out."""
         row = len(self.ids)
         self.ids.append(new_id)
         self.row_of[new_id] = row
         self.tag_keys.append(())
-        self.texts.to_write(self.id_name).add(row, new_id, row + 1)
-        owner, columns = self.owner, self.texts.cells
-        for name, text in texts.items():
-            if text is not None:
+        self.strings.to_write(self.id_name).add(row, new_id, row + 1)
+        owner, columns = self.owner, self.strings.cells
+        for name, string in strings.items():
+            if string is not None:
                 cells = columns[name]
                 if cells.owner is not owner:
-                    cells = self.texts.to_write(name)
-                cells.add(row, text, row + 1)
+                    cells = self.strings.to_write(name)
+                cells.add(row, string, row + 1)
         for name, time in times.items():
             if time is not None:
                 self.times.to_write(name).add(row, time, row + 1)
@@ -241,7 +241,7 @@ class Table:
         return rows
 
 
-def texts_at(columns: Columns[TextCells, TextColumn], keys: tuple[str, ...], row: int) -> dict[str, str]:
-    """Return the texts of a row that has these keys."""
+def strings_at(columns: Columns[StringCells, StringColumn], keys: tuple[str, ...], row: int) -> dict[str, str]:
+    """Return the strings of a row that has these keys."""
     cells = columns.cells
-    return {key: cells[key].text(row) for key in keys}  # type: ignore[misc]
+    return {key: cells[key].string(row) for key in keys}  # type: ignore[misc]

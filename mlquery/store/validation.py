@@ -47,7 +47,7 @@ def missing_value(path: str) -> StoreError:
 
 
 def too_long(what: str, limit: int) -> StoreError:
-    """Return MLflow's error about a text over a limit."""
+    """Return MLflow's error about a string over a limit."""
     return invalid_parameter(f"'{what}' exceeds the maximum length of {limit} characters")
 
 
@@ -89,8 +89,8 @@ def _inside(path: str, field: str) -> str:
     return f"{path}.{field}" if path else field
 
 
-def check_text(value: Any, path: str) -> str:
-    """Return a text that a database could hold.
+def check_string(value: Any, path: str) -> str:
+    """Return a string that a database could hold.
 
     Raises: INVALID_PARAMETER_VALUE for anything that is not a string (MLflow's clients convert before they call its
         store; the store itself keeps None for tags and fails on the rest), INTERNAL_ERROR for lone surrogates.
@@ -131,7 +131,7 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
         _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long("Param key", limits.key)
-    return key, _fit("Param value", check_text(param.value, _inside(path, "value")), limits.param_value)
+    return key, _fit("Param value", check_string(param.value, _inside(path, "value")), limits.param_value)
 
 
 def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
@@ -144,7 +144,7 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
     value_path = _inside(path, "value")
-    value = check_text(tag.value, value_path)
+    value = check_string(tag.value, value_path)
     _check_service_tag(key, value, limits)
     return key, _fit(value_path, value, limits.tag_value)
 
@@ -292,7 +292,7 @@ def check_experiment_name(name: Any, limits: Limits) -> str:
         raise invalid_parameter(f"Invalid experiment name: {name}. Expects a string.")
     if len(name) > limits.experiment_name:
         raise too_long("name", limits.experiment_name)
-    return check_text(name, "name")
+    return check_string(name, "name")
 
 
 def check_artifact_location(location: str, limits: Limits) -> str:
@@ -303,7 +303,7 @@ def check_artifact_location(location: str, limits: Limits) -> str:
             f"{limits.artifact_location} characters. To configure this limit, please set the "
             "MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH environment variable."
         )
-    return check_text(location, "artifact_location")
+    return check_string(location, "artifact_location")
 
 
 def check_experiment_tag(tag: ExperimentTag, limits: Limits) -> tuple[str, str]:
@@ -313,7 +313,7 @@ def check_experiment_tag(tag: ExperimentTag, limits: Limits) -> tuple[str, str]:
     _check_name(tag.key, "key", limits)
     if len(tag.key) > limits.experiment_tag_key:
         raise too_long("key", limits.experiment_tag_key)
-    value = check_text(tag.value, "value")
+    value = check_string(tag.value, "value")
     if len(value) > limits.experiment_tag_value:
         raise too_long("value", limits.experiment_tag_value)
     return tag.key, value

@@ -243,7 +243,7 @@ class _Pull:
             is_here = self.take_files_of(run_id, lambda run=run: self.source.run_files(run))  # type: ignore[misc]
             with self.store.transaction():
                 row = self.store.runs.row_of[run_id]
-                own = self.store.default_artifact_uri(self.store.runs.text("experiment_id", row) or "", run_id)
+                own = self.store.default_artifact_uri(self.store.runs.string("experiment_id", row) or "", run_id)
                 if is_here and self.store.runs.artifact_uri(row) != own:
                     self.store.write(SetArtifactUri(run_id, own))
                 if self.done.files > before:

@@ -145,7 +145,7 @@ def plan_of(
         model_id for model_id in _models(store, chosen, all_runs, filter_string) if not here.is_model_sent(model_id)
     ]
     with store.lock:
-        owners = {store.runs.text("experiment_id", store.runs.row_of[run_id]) for run_id in runs}
+        owners = {store.runs.string("experiment_id", store.runs.row_of[run_id]) for run_id in runs}
         owners |= {store.models.by_id[model_id].experiment_id for model_id in models}
     others = [] if filter_string else [one for one in chosen if one.name != Experiment.DEFAULT_EXPERIMENT_NAME]
     to_send = [
@@ -207,7 +207,7 @@ def _parents_first(store: DurableStore, run_ids: Sequence[str]) -> Iterator[str]
 
 def _parent(store: DurableStore, run_id: str) -> str | None:
     cells = store.runs.tags.cells.get(PARENT)
-    parent = None if cells is None else cells.text(store.runs.row_of[run_id])
+    parent = None if cells is None else cells.string(store.runs.row_of[run_id])
     return parent if parent in store.runs.row_of else None
 
 
