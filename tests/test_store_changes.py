@@ -16,7 +16,7 @@ from tests.support.tracker_calls import Caller, everything
 
 def listened_to() -> tuple[Store, list[Any]]:
     """Return a store with a run "r" and a param, and the changes that follow."""
-    store, heard = Store(), list[Any]()
+    store, heard = Store(clock=lambda: 7), list[Any]()
     store.load_run("r", "0", params={"p": "1"}, tags={"t": "1"})
     store.on_change = heard.append
     return store, heard

@@ -40,7 +40,7 @@ class RunStrings(Columns[StringCells, StringColumn]):
 
 
 class RunTable(Table):
-    """Runs: strings run_id, run_name, status, lifecycle_stage, user_id, artifact_uri, experiment_id; start, end time."""
+    """Runs: strings run_id, run_name, status, lifecycle_stage, user_id, artifact_uri, experiment_id; start and end."""
 
     id_name = "run_id"
     order_name = "start_time"
