@@ -15,7 +15,16 @@ from mlquery.readers.errors import SourceError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
 KEPT = ["experiments", "experiment_tags", "runs", "params", "tags", "metrics", "latest_metrics", "datasets"]
-KEPT += ["inputs", "input_tags"]
+KEPT += ["inputs", "input_tags", "logged_models", "logged_model_metrics", "logged_model_params", "logged_model_tags"]
+MODELS = """
+    INSERT INTO logged_models
+        SELECT 'm-' || run_uuid, experiment_id, name, 'x', 5, 6, 2, 'active', NULL, run_uuid, NULL FROM runs;
+    INSERT INTO logged_model_params SELECT 'm-' || run_uuid, 1, key, value FROM params;
+    INSERT INTO logged_model_tags SELECT 'm-' || run_uuid, 1, key, value FROM tags;
+    INSERT INTO logged_model_metrics
+        SELECT 'm-' || run_uuid, key, timestamp, step, value, 1, run_uuid, NULL, NULL, NULL FROM latest_metrics;
+    INSERT INTO inputs SELECT 'i' || run_uuid, 'RUN_OUTPUT', run_uuid, 'MODEL_OUTPUT', 'm-' || run_uuid, 3 FROM runs;
+"""
 ROUNDS = 60
 
 
@@ -32,6 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for (index,) in indexes:
         connection.execute(f"DROP INDEX {index}")
     connection.execute("DELETE FROM metrics WHERE step > 5")
+    connection.executescript(MODELS)
     connection.execute("VACUUM")
     connection.close()
     return path
@@ -97,6 +107,7 @@ def outcomes(path: Path, versions: Iterator[bytes]) -> list[bool]:
 @pytest.mark.parametrize("damage", [cut_off, flip_bits, overwrite, bend_header, shuffle_pages])
 def test_a_damaged_database_is_read_or_refused(damage: Damage, small: Path, tmp_path: Path) -> None:
     content, chance = small.read_bytes(), random.Random(damage.__name__)
+    assert mlquery.load(small).models.by_id
 
     refused = outcomes(tmp_path / "damaged.db", (damage(content, chance) for _ in range(ROUNDS)))
 
@@ -121,7 +132,7 @@ def test_a_damaged_log_beside_a_database_is_read_or_refused(small: Path, tmp_pat
 
 @pytest.mark.parametrize("damage", [cut_off, flip_bits, overwrite])
 def test_a_damaged_file_in_a_folder_is_read_or_refused(damage: Damage, tmp_path: Path) -> None:
-    run = tmp_path / "1" / "abc"
+    run, model = tmp_path / "1" / "abc", tmp_path / "1" / "models" / "m-1"
     files = {
         tmp_path
         / "1"
@@ -135,11 +146,16 @@ def test_a_damaged_file_in_a_folder_is_read_or_refused(damage: Damage, tmp_path:
         run / "inputs" / "i" / "meta.yaml": b"source_id: d\nsource_type: DATASET\ntags:\n  a: b\n  ? 'c'\n  : d\n",
         run / "metrics" / "loss": b"5 0.25 1\n6 nan 2\n7 -inf 3 train abc\n",
         run / "params" / "lr": "0.1 ☺".encode(),
+        run / "outputs" / "m-1" / "meta.yaml": b"destination_id: m-1\ndestination_type: MODEL_OUTPUT\nstep: 5\n",
+        model / "meta.yaml": b"artifact_location: x\nexperiment_id: '1'\nmodel_id: m-1\nname: one\nstatus: 2\n",
+        model / "metrics" / "loss": b"5 0.25 1 abc\n6 inf 2 abc train e\n",
+        model / "tags" / "t": "☺".encode(),
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    assert 1 == mlquery.load(tmp_path).runs.size
+    whole = mlquery.load(tmp_path)
+    assert (1, ["m-1"]) == (whole.runs.size, list(whole.models.by_id))
 
     chance = random.Random(damage.__name__)
     for path, content in files.items():

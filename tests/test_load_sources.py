@@ -247,7 +247,7 @@ def test_what_a_living_writer_has_committed_is_read_and_what_it_has_not_is_not(d
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("UPDATE runs SET name = 'open' WHERE name = 'mlp_sweep'")
 
-    names = set(mlquery.load(database).runs.texts["run_name"].table)
+    names = set(mlquery.load(database).runs.strings["run_name"].table)
 
     writer.close()
     assert {"committed", "mlp_sweep"} == names & {"committed", "open", "mlp_sweep", "gbm-sweep"}
@@ -280,7 +280,7 @@ def test_what_a_crashed_writer_left_is_read_as_mlflow_would_find_it(
     before = {name: state for name, state in folder_state(tmp_path).items() if not name.endswith("-shm")}
     assert len(before) == 2, "a crash leaves a log"
 
-    names = set(mlquery.load(database).runs.texts["run_name"].table)
+    names = set(mlquery.load(database).runs.strings["run_name"].table)
 
     assert ({"crashed"} == names) is (end == "committed")
     assert before == {name: state for name, state in folder_state(tmp_path).items() if not name.endswith("-shm")}
@@ -341,12 +341,12 @@ def test_a_trashed_experiment_is_read_too(tmp_path: Path) -> None:
             b"experiment_id: '1'\nrun_id: 'abc",
             "1/abc/meta.yaml cannot be read: line 2: a quote that is not closed",
         ),
-        ("meta.yaml", b"a: \xff", "1/abc/meta.yaml is not text in UTF-8"),
-        ("params/lr", b"\xff", "1/abc/params/lr is not text in UTF-8"),
-        ("metrics/loss", b"1 2 3\n1 2 x\n", "1/abc/metrics/loss has a line that is no metric"),
-        ("metrics/loss", b"1 2 3\n\n", "1/abc/metrics/loss has a line that is no metric"),
-        ("metrics/loss", b"1 2 3 4\n", "1/abc/metrics/loss has a line that is no metric"),
-        ("metrics/loss", b"99999999999999999999 1 0\n", "1/abc/metrics/loss has a line that is no metric"),
+        ("meta.yaml", b"a: \xff", "1/abc/meta.yaml is not valid UTF-8"),
+        ("params/lr", b"\xff", "1/abc/params/lr is not valid UTF-8"),
+        ("metrics/loss", b"1 2 3\n1 2 x\n", "1/abc/metrics/loss has a line that is not a metric"),
+        ("metrics/loss", b"1 2 3\n\n", "1/abc/metrics/loss has a line that is not a metric"),
+        ("metrics/loss", b"1 2 3 4\n", "1/abc/metrics/loss has a line that is not a metric"),
+        ("metrics/loss", b"99999999999999999999 1 0\n", "1/abc/metrics/loss has a line that is not a metric"),
         ("inputs/i/meta.yaml", b"source_type: DATASET", "1/abc/inputs/i/meta.yaml has no usable source_id"),
     ],
 )
@@ -403,7 +403,7 @@ def test_a_metric_that_only_the_table_of_latest_ones_knows_is_kept(database: Pat
     store = mlquery.load(database)
 
     run_id = store.runs.ids[
-        store.runs.texts["run_name"].codes.tolist().index(store.runs.texts["run_name"].code("gbm-sweep"))
+        store.runs.strings["run_name"].codes.tolist().index(store.runs.strings["run_name"].code("gbm-sweep"))
     ]
     assert ["best_accuracy"] == list(store.get_run(run_id).data.metrics)
     assert 1 == len(store.get_metric_history(run_id, "best_accuracy"))

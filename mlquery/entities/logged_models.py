@@ -17,6 +17,7 @@ from mlquery.entities.tracking import Metric
 
 PENDING: Final = 1
 """The status of a new model; the others are 0 unspecified, 2 ready, 3 failed."""
+STATUSES: Final = range(4)
 
 PointKey = tuple[str, int, int, str]
 """What tells the points of one model apart: metric, timestamp, step and run."""

@@ -1,7 +1,8 @@
-"""What a source holds, whatever its format: experiments, runs and points; and the way from there into a store.
+"""What a source holds, whatever its format: experiments, runs, points and logged models; and their way into a store.
 
 Here is checked what both formats can get wrong and a store would not survive: an id or a name that occurs twice, a
-stage or status that does not exist, a run of an experiment that is not there. Files and tables are not known here.
+stage or status that does not exist, a run or a model of an experiment that is not there. Files and tables are not
+known here.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, RunStatus
+from mlquery.entities.logged_models import STATUSES, Models
 from mlquery.readers.errors import SourceError
 from mlquery.store import Store
+from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
+from mlquery.store.entity_fields import model_fields, model_point_fields
 
 Array = npt.NDArray[Any]
 Latest = tuple[float, int, int]
@@ -69,6 +73,7 @@ class Contents:
     experiments: list[Experiment]
     runs: list[LoadedRun]
     points: Points
+    models: Models
 
     def into_store(self, store: Store) -> Store:
         """Put the contents into a new store, and return it.
@@ -78,6 +83,7 @@ class Contents:
         """
         self._check_experiments()
         self._check_runs()
+        self._check_models()
         curves = list(self._curves())
         for experiment in self.experiments:
             fields = attrs.asdict(experiment, recurse=False, filter=attrs.filters.include(*_EXPERIMENT_FIELDS))
@@ -87,6 +93,7 @@ class Contents:
         points = self.points
         for run_id, key, at in curves:
             store.load_history(run_id, key, points.values[at], points.timestamps[at], points.steps[at])
+        _put_models(store, self.models)
         return store
 
     def _curves(self) -> Iterator[tuple[str, str, Array]]:
@@ -128,6 +135,16 @@ class Contents:
                 raise self._wrong("run", info.run_id, "lifecycle stage", info.lifecycle_stage)
             seen.add(info.run_id)
 
+    def _check_models(self) -> None:
+        experiments = {experiment.experiment_id for experiment in self.experiments}
+        for model in self.models.by_id.values():
+            if model.experiment_id not in experiments:
+                raise self._wrong("logged model", model.model_id, "experiment", model.experiment_id)
+            if model.status not in STATUSES:
+                raise self._wrong("logged model", model.model_id, "status", str(model.status))
+            if not LifecycleStage.is_valid(model.lifecycle_stage):
+                raise self._wrong("logged model", model.model_id, "lifecycle stage", model.lifecycle_stage)
+
     def _wrong(self, kind: str, entity_id: str, field: str, value: str) -> SourceError:
         return SourceError(
             self.name, f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
@@ -163,3 +180,18 @@ def _put_run(store: Store, run: LoadedRun) -> None:
         tags=run.tags,
         inputs=run.inputs,
     )
+
+
+def _put_models(store: Store, models: Models) -> None:
+    """Add logged models and their points, and which runs of the store wrote and read which models."""
+    for model in models.by_id.values():
+        store.write(PutModel(model_fields(model)))
+    for model_id, points in models.points.items():
+        if model_id in models.by_id:
+            store.write(LogModelPoints(model_id, list(map(model_point_fields, points.values()))))
+    for run_id, steps in models.outputs.items():
+        if run_id in store.runs.row_of:
+            store.write(LogOutputs(run_id, steps))
+    for run_id, model_ids in models.inputs.items():
+        if run_id in store.runs.row_of:
+            store.write(LogModelInputs(run_id, list(model_ids)))

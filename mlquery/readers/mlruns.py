@@ -1,8 +1,8 @@
-"""Turns an `mlruns` folder, as MLflow's folder store keeps it, into experiments, runs and points.
+"""Turns an `mlruns` folder, as MLflow's folder store keeps it, into experiments, runs, points and logged models.
 
-A folder is an experiment or a run if its `meta.yaml` gives the id that the folder is named by; all others are passed
-over, as MLflow does. Numbers mean what they mean once MLflow has moved the folder into a database: an infinite metric
-is the largest float, and the step counts on every line. Stores are not known here.
+A folder is an experiment, a run or a logged model if its `meta.yaml` gives the id that the folder is named by; all
+others are passed over, as MLflow does. Numbers mean what they mean once MLflow has moved the folder into a database:
+an infinite metric is the largest float, and the step counts on every line. Stores are not known here.
 
 **Source**: `mlflow.store.tracking.file_store` for the layout, `mlflow.store.fs2db` (`mlflow migrate-filestore`) for
 the meaning of metric lines, MLflow 3.17.
@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo, RunStatus
+from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, RunStatus
+from mlquery.entities.logged_models import PENDING, LoggedModel, Models, PointKey
 from mlquery.readers.contents import Contents, LoadedRun, Points
 from mlquery.readers.errors import SourceError
 from mlquery.readers.flatyaml import Value, read_mapping
 
 _META: Final = "meta.yaml"
 _TRASH: Final = ".trash"
-_REGISTRY: Final = "models"
-_NOT_RUNS: Final = ("tags", "datasets", "traces", "models")
+_MODELS: Final = "models"  # at the top registered models, in an experiment logged ones
+_NOT_RUNS: Final = ("tags", "datasets", "traces", _MODELS)
 _LARGEST: Final = float(np.finfo(np.float64).max)
 
 
@@ -40,11 +41,11 @@ def read_folder(path: Path, name: str) -> Contents:
     reader = _Reader(str(path), name)
     experiments = [found for folder in reader.experiment_folders() if (found := reader.experiment(folder)) is not None]
     if not experiments:
-        raise SourceError(name, f"holds no MLflow experiments{_advice(path)}")
-    return Contents(name, experiments, reader.runs, reader.pile.points())
+        raise SourceError(name, f"holds no MLflow experiments{_hint(path)}")
+    return Contents(name, experiments, reader.runs, reader.pile.points(), reader.models)
 
 
-def _advice(path: Path) -> str:
+def _hint(path: Path) -> str:
     for inner in ("mlruns", "mlflow.db"):
         if (path / inner).exists():
             return f"; did you mean {str(path / inner)!r}?"
@@ -61,7 +62,7 @@ class _Pile:
         self.columns: tuple[array[Any], ...] = tuple(array(code) for code in "iidqq")
 
     def add(self, run: int, key: str, lines: list[str]) -> None:
-        """Add the points of a metric; raise ValueError or OverflowError where a line is none."""
+        """Add the points of a metric; raise ValueError or OverflowError for a line that is not a point."""
         code = self.codes.setdefault(key, len(self.codes))
         for line in lines:
             timestamp, value, *rest = line.strip().split(" ")
@@ -93,13 +94,13 @@ class _Meta:
         found = next((self.fields[key] for key in keys if self.fields.get(key) is not None), None)
         return None if found is None else str(found)
 
-    def text(self, key: str) -> str:
-        found = self.optional_text(key)
+    def string(self, key: str) -> str:
+        found = self.optional_string(key)
         if found is None:
             raise self.damaged(key)
         return found
 
-    def optional_text(self, key: str) -> str | None:
+    def optional_string(self, key: str) -> str | None:
         found = self.fields.get(key)
         if found is not None and not isinstance(found, str):
             raise self.damaged(key)
@@ -119,12 +120,13 @@ class _Meta:
 
 
 class _Reader:
-    """An `mlruns` folder that is being read; `runs` and the `pile` of points grow."""
+    """An `mlruns` folder that is being read; `runs`, `models` and the `pile` of points grow."""
 
     def __init__(self, root: str, name: str) -> None:
         self.root = root
         self.name = name
         self.runs: list[LoadedRun] = []
+        self.models = Models()
         self.pile = _Pile()
 
     def damaged(self, path: str, problem: str) -> SourceError:
@@ -134,7 +136,7 @@ class _Reader:
         """Return the folders of all experiments; an active one hides one of the same id in the trash."""
         trash = os.path.join(self.root, _TRASH)
         deleted = {inner: os.path.join(trash, inner) for inner in _folders(trash)}
-        active = {f: os.path.join(self.root, f) for f in _folders(self.root) if f not in (_TRASH, _REGISTRY)}
+        active = {f: os.path.join(self.root, f) for f in _folders(self.root) if f not in (_TRASH, _MODELS)}
         return list((deleted | active).values())
 
     def experiment(self, folder: str) -> Experiment | None:
@@ -146,12 +148,15 @@ class _Reader:
         for inner in _folders(folder):
             if inner not in _NOT_RUNS:
                 self.run(os.path.join(folder, inner), own_id, datasets)
+        models = os.path.join(folder, _MODELS)
+        for inner in _folders(models):
+            self.model(os.path.join(models, inner), own_id)
         return Experiment(
             own_id,
-            meta.text("name"),
-            meta.text("artifact_location"),
-            meta.optional_text("lifecycle_stage") or "active",
-            self.texts(os.path.join(folder, "tags")),
+            meta.string("name"),
+            meta.string("artifact_location"),
+            meta.optional_string("lifecycle_stage") or "active",
+            self.strings(os.path.join(folder, "tags")),
             meta.number("creation_time"),
             meta.number("last_update_time"),
         )
@@ -167,46 +172,89 @@ class _Reader:
         info = RunInfo(
             run_id,
             experiment_id,
-            meta.optional_text("user_id"),  # type: ignore[arg-type]  # MLflow's own files always have it, and a start
+            meta.optional_string("user_id"),  # type: ignore[arg-type]  # MLflow's own files always have it, and a start
             RunStatus.to_string(RunStatus.RUNNING if status is None else status),
             meta.number("start_time"),  # type: ignore[arg-type]
             meta.number("end_time"),
-            meta.optional_text("lifecycle_stage") or "active",
-            meta.optional_text("artifact_uri"),
-            meta.optional_text("run_name"),
+            meta.optional_string("lifecycle_stage") or "active",
+            meta.optional_string("artifact_uri"),
+            meta.optional_string("run_name"),
         )
-        params, tags = (self.texts(os.path.join(folder, kind)) for kind in ("params", "tags"))
-        inputs = tuple(self.inputs(os.path.join(folder, "inputs"), datasets))
+        params, tags = (self.strings(os.path.join(folder, kind)) for kind in ("params", "tags"))
+        inputs = tuple(self.inputs(run_id, os.path.join(folder, "inputs"), datasets))
+        self.outputs(run_id, os.path.join(folder, "outputs"))
+        self.metrics(folder, lambda key, lines: self.pile.add(len(self.runs), key, lines))
+        self.runs.append(LoadedRun(info, params, tags, {}, inputs))
+
+    def model(self, folder: str, experiment_id: str) -> None:
+        """Read a logged model and its points, if the folder is one."""
+        meta, model_id = self.meta(folder), os.path.basename(folder)
+        if meta is None or meta.id("experiment_id") != experiment_id or meta.id("model_id") != model_id:
+            return
+        status = meta.number("status")
+        params, tags = (self.strings(os.path.join(folder, kind)) for kind in ("params", "tags"))
+        self.models.by_id[model_id] = LoggedModel(
+            model_id,
+            experiment_id,
+            meta.string("name"),
+            meta.string("artifact_location"),
+            meta.number("creation_timestamp") or 0,
+            meta.number("last_updated_timestamp") or 0,
+            PENDING if status is None else status,
+            meta.optional_string("lifecycle_stage") or "active",
+            meta.optional_string("model_type"),
+            meta.optional_string("source_run_id"),
+            tags,
+            params,
+        )
+        points = self.models.points.setdefault(model_id, {})
+        self.metrics(folder, lambda key, lines: points.update(_model_points(model_id, key, lines)))
+
+    def metrics(self, folder: str, add: Callable[[str, list[str]], object]) -> None:
+        """Call `add` with the key and the lines of each metric of a run or a model."""
         for key, path in self.files(os.path.join(folder, "metrics")):
             try:
-                self.pile.add(len(self.runs), key, self.text(path).splitlines())
+                add(key, self.string(path).splitlines())
             except (ValueError, OverflowError):
-                raise self.damaged(path, "has a line that is no metric") from None
-        self.runs.append(LoadedRun(info, params, tags, {}, inputs))
+                raise self.damaged(path, "has a line that is not a metric") from None
 
     def datasets(self, folder: str) -> dict[str, Dataset]:
         """Return the datasets of an experiment by the name of their folder."""
         return {
             inner: Dataset(
-                meta.text("name"),
-                meta.text("digest"),
-                meta.text("source_type"),
-                meta.text("source"),
-                meta.optional_text("schema"),
-                meta.optional_text("profile"),
+                meta.string("name"),
+                meta.string("digest"),
+                meta.string("source_type"),
+                meta.string("source"),
+                meta.optional_string("schema"),
+                meta.optional_string("profile"),
             )
             for inner in _folders(folder)
             if (meta := self.meta(os.path.join(folder, inner))) is not None
         }
 
-    def inputs(self, folder: str, datasets: dict[str, Dataset]) -> Iterator[DatasetInput]:
-        """Yield the datasets that a run read; models that it read are left out."""
+    def inputs(self, run_id: str, folder: str, datasets: dict[str, Dataset]) -> Iterator[DatasetInput]:
+        """Yield the datasets that a run read; the models that it read are noted."""
+        for meta in self.metas(folder):
+            source_type = meta.optional_string("source_type")
+            if source_type == "MODEL":
+                self.models.inputs.setdefault(run_id, {})[meta.string("source_id")] = None
+            dataset = datasets.get(meta.string("source_id")) if source_type == "DATASET" else None
+            if dataset is not None:
+                yield DatasetInput(dataset, meta.tags())
+
+    def outputs(self, run_id: str, folder: str) -> None:
+        """Note the models that a run wrote."""
+        for meta in self.metas(folder):
+            if meta.optional_string("destination_type") == "MODEL_OUTPUT":
+                self.models.outputs.setdefault(run_id, {})[meta.string("destination_id")] = meta.number("step") or 0
+
+    def metas(self, folder: str) -> Iterator[_Meta]:
+        """Yield the `meta.yaml` of each folder in a folder that has one."""
         for inner in _folders(folder):
             meta = self.meta(os.path.join(folder, inner))
-            if meta is not None and meta.optional_text("source_type") == "DATASET":
-                dataset = datasets.get(meta.text("source_id"))
-                if dataset is not None:
-                    yield DatasetInput(dataset, meta.tags())
+            if meta is not None:
+                yield meta
 
     def meta(self, folder: str) -> _Meta | None:
         """Read the `meta.yaml` of a folder, None if there is none or nothing in it."""
@@ -214,14 +262,14 @@ class _Reader:
         if not os.path.isfile(path):
             return None
         try:
-            fields = read_mapping(self.text(path))
+            fields = read_mapping(self.string(path))
         except ValueError as error:
             raise self.damaged(path, f"cannot be read: {error}") from None
         return _Meta(fields, self, path) if fields else None
 
-    def texts(self, folder: str) -> dict[str, str]:
+    def strings(self, folder: str) -> dict[str, str]:
         """Return params or tags: a file each, its path the key and its content the value."""
-        return {key: self.text(path) for key, path in self.files(folder)}
+        return {key: self.string(path) for key, path in self.files(folder)}
 
     def files(self, folder: str) -> list[tuple[str, str]]:
         """Return key and path of the files below a folder, sorted; a key may hold slashes, links are not followed."""
@@ -241,13 +289,24 @@ class _Reader:
             raise self.damaged(shown, "is not named in UTF-8")
         return name
 
-    def text(self, path: str) -> str:
+    def string(self, path: str) -> str:
         with open(path, "rb") as file:
             content = file.read()
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError:
-            raise self.damaged(path, "is not text in UTF-8") from None
+            raise self.damaged(path, "is not valid UTF-8") from None
+
+
+def _model_points(model_id: str, key: str, lines: list[str]) -> Iterator[tuple[PointKey, Metric]]:
+    """Yield the points of a logged model by their keys; raise ValueError for a line that is not a point."""
+    for line in lines:
+        timestamp, value, step, run_id, *dataset = line.strip().split(" ")
+        if len(dataset) not in (0, 2):  # nothing; dataset name and digest
+            raise ValueError(line)
+        name, digest = dataset or (None, None)
+        time, number = array("q", (int(timestamp), int(step)))  # 64 bits, as in a database
+        yield (key, time, number, run_id), Metric(key, float(value), time, number, model_id, name, digest, run_id)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

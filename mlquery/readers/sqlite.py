@@ -1,19 +1,15 @@
-"""Turns the tables of an MLflow SQLite database, of any schema from MLflow 1 to 3, into experiments, runs and points.
+"""Turns an MLflow SQLite database, of any schema from MLflow 1 to 3, into experiments, runs, points and logged models.
 
-Only the standard library's sqlite3 is used and only `SELECT` is run. Columns and tables that a schema version does not
-have yet count as empty. Rows are read as what SQLite says they are, which a damaged file may get wrong: every cell's
-type is checked before it is used. Stores are not known here.
+Stores are not known here.
 
-**Source**: the tables of `mlflow.store.tracking.dbmodels.models` and their migrations, MLflow 3.17.
+**Source**: the tables of `mlflow.store.tracking.dbmodels.models`, MLflow 3.17.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -21,119 +17,86 @@ from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInf
 from mlquery.readers.contents import Array, Contents, Latest, LoadedRun, Points
 from mlquery.readers.errors import SourceError
 from mlquery.readers.readonly import READ_ERRORS, explained, opened
+from mlquery.readers.sqlite_models import read_models
+from mlquery.readers.sqlite_tables import INTEGER, NULL, NUMBER, STRING, Column, Tables
 
-_CHUNK: Final = 2_000
-_INTEGER: Final = frozenset({int})
-_NUMBER: Final = frozenset({float})
-_TEXT: Final = frozenset({str})
-_EMPTY: Final = frozenset({type(None)})
 _REQUIRED: Final = ("experiments", "runs", "metrics", "params", "tags")
 
 _NAN: Final = float("nan")
 _POINT_KINDS: Final = (np.int32, np.int32, np.float64, np.int64, np.int64)
 
-Column = tuple[str, frozenset[type], str | None]
-"""Name, accepted types and the SQL text that stands in where a schema lacks the column (None: it never does)."""
-
 _EXPERIMENTS: Final[list[Column]] = [
-    ("experiment_id", _INTEGER, None),
-    ("name", _TEXT, None),
-    ("artifact_location", _TEXT | _EMPTY, "NULL"),
-    ("lifecycle_stage", _TEXT | _EMPTY, "NULL"),
-    ("creation_time", _INTEGER | _EMPTY, "NULL"),
-    ("last_update_time", _INTEGER | _EMPTY, "NULL"),
+    ("experiment_id", INTEGER, None),
+    ("name", STRING, None),
+    ("artifact_location", STRING | NULL, "NULL"),
+    ("lifecycle_stage", STRING | NULL, "NULL"),
+    ("creation_time", INTEGER | NULL, "NULL"),
+    ("last_update_time", INTEGER | NULL, "NULL"),
 ]
 _RUNS: Final[list[Column]] = [
-    ("run_uuid", _TEXT, None),
-    ("experiment_id", _INTEGER, None),
-    ("user_id", _TEXT | _EMPTY, "NULL"),
-    ("status", _TEXT, None),
-    ("start_time", _INTEGER | _EMPTY, None),
-    ("end_time", _INTEGER | _EMPTY, None),
-    ("lifecycle_stage", _TEXT | _EMPTY, "NULL"),
-    ("artifact_uri", _TEXT | _EMPTY, "NULL"),
-    ("name", _TEXT | _EMPTY, "NULL"),
+    ("run_uuid", STRING, None),
+    ("experiment_id", INTEGER, None),
+    ("user_id", STRING | NULL, "NULL"),
+    ("status", STRING, None),
+    ("start_time", INTEGER | NULL, None),
+    ("end_time", INTEGER | NULL, None),
+    ("lifecycle_stage", STRING | NULL, "NULL"),
+    ("artifact_uri", STRING | NULL, "NULL"),
+    ("name", STRING | NULL, "NULL"),
 ]
-_PARAMS: Final[list[Column]] = [("run_uuid", _TEXT, None), ("key", _TEXT, None), ("value", _TEXT, None)]
-_TAGS: Final[list[Column]] = [("run_uuid", _TEXT, None), ("key", _TEXT, None), ("value", _TEXT | _EMPTY, None)]
-_EXPERIMENT_TAGS: Final[list[Column]] = [("experiment_id", _INTEGER, None), *_TAGS[1:]]
+_PARAMS: Final[list[Column]] = [("run_uuid", STRING, None), ("key", STRING, None), ("value", STRING, None)]
+_TAGS: Final[list[Column]] = [("run_uuid", STRING, None), ("key", STRING, None), ("value", STRING | NULL, None)]
+_EXPERIMENT_TAGS: Final[list[Column]] = [("experiment_id", INTEGER, None), *_TAGS[1:]]
 _METRICS: Final[list[Column]] = [
-    ("run_uuid", _TEXT, None),
-    ("key", _TEXT, None),
-    ("value", _NUMBER | _EMPTY, None),
-    ("timestamp", _INTEGER, None),
-    ("step", _INTEGER, "0"),
+    ("run_uuid", STRING, None),
+    ("key", STRING, None),
+    ("value", NUMBER | NULL, None),
+    ("timestamp", INTEGER, None),
+    ("step", INTEGER, "0"),
 ]
 _DATASETS: Final[list[Column]] = [
-    ("dataset_uuid", _TEXT, None),
-    ("name", _TEXT, None),
-    ("digest", _TEXT, None),
-    ("dataset_source_type", _TEXT, None),
-    ("dataset_source", _TEXT, None),
-    ("dataset_schema", _TEXT | _EMPTY, "NULL"),
-    ("dataset_profile", _TEXT | _EMPTY, "NULL"),
+    ("dataset_uuid", STRING, None),
+    ("name", STRING, None),
+    ("digest", STRING, None),
+    ("dataset_source_type", STRING, None),
+    ("dataset_source", STRING, None),
+    ("dataset_schema", STRING | NULL, "NULL"),
+    ("dataset_profile", STRING | NULL, "NULL"),
 ]
 _INPUTS: Final[list[Column]] = [
-    ("input_uuid", _TEXT, None),
-    ("source_id", _TEXT, None),
-    ("destination_type", _TEXT, None),
-    ("destination_id", _TEXT, None),
+    ("input_uuid", STRING, None),
+    ("source_id", STRING, None),
+    ("destination_type", STRING, None),
+    ("destination_id", STRING, None),
 ]
-_INPUT_TAGS: Final[list[Column]] = [("input_uuid", _TEXT, None), ("name", _TEXT, None), ("value", _TEXT, None)]
+_INPUT_TAGS: Final[list[Column]] = [("input_uuid", STRING, None), ("name", STRING, None), ("value", STRING, None)]
 
 
 def read_database(path: Path, name: str) -> Contents:
     """Read the tracking data of a database; `name` is what the caller called it.
 
     Raises:
-        SourceError: the file is no SQLite database, is damaged, locked, or has not MLflow's tables.
+        SourceError: the file is not an SQLite database, is damaged or locked, or lacks MLflow's tables.
     """
     try:
         with opened(path, name) as connection:
-            return _Tables(connection, name).contents()
+            return _Database(Tables(connection, name, _REQUIRED)).contents()
     except READ_ERRORS as error:
         raise SourceError(name, explained(error)) from None
 
 
-class _Tables:
-    """The tables of one database, read one after the other."""
+class _Database:
+    """A database whose tables are read one after the other."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
-        self.connection = connection
-        self.name = name
-        self.tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        missing = [table for table in _REQUIRED if table not in self.tables]
-        if missing:
-            listed = ", ".join(missing)
-            raise SourceError(name, f"is not an MLflow tracking database: it has no table {listed}")
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        self.rows = tables.rows
 
     def contents(self) -> Contents:
         runs = self.runs()
         row_of = {run.info.run_id: row for row, run in enumerate(runs)}
-        return Contents(self.name, self.experiments(), runs, self.points(row_of))
-
-    def chunks(self, table: str, columns: list[Column]) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of a table, in the order in which they were written, some at a time; none if it is missing."""
-        if table not in self.tables:
-            return
-        present = {row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")}
-        lacking = [name for name, _, default in columns if default is None and name not in present]
-        if lacking:
-            problem = f"is not an MLflow tracking database: table {table} has no column {', '.join(lacking)}"
-            raise SourceError(self.name, problem)
-        selected = ", ".join(f'"{name}"' if name in present else str(default) for name, _, default in columns)
-        if "is_nan" in present:  # MLflow stores NaN as a 0 with this mark, because to SQLite NaN is NULL
-            selected = selected.replace('"value"', "CASE WHEN is_nan THEN NULL ELSE value END")
-        cursor = self.connection.execute(f"SELECT {selected} FROM {table} ORDER BY rowid")
-        while rows := cursor.fetchmany(_CHUNK):
-            for (name, types, _), cells in zip(columns, zip(*rows, strict=True), strict=True):
-                if not types.issuperset(map(type, cells)):
-                    raise SourceError(self.name, f"is damaged: column {name} of table {table} holds a wrong value")
-            yield rows
-
-    def rows(self, table: str, columns: list[Column]) -> Iterator[tuple[Any, ...]]:
-        for chunk in self.chunks(table, columns):
-            yield from chunk
+        points, models = self.points(row_of), read_models(self.tables)
+        return Contents(self.tables.name, self.experiments(), runs, points, models)
 
     def experiments(self) -> list[Experiment]:
         tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
@@ -146,7 +109,7 @@ class _Tables:
         ]
 
     def runs(self) -> list[LoadedRun]:
-        params, tags = self.texts("params", _PARAMS), self.texts("tags", _TAGS)
+        params, tags = self.strings("params", _PARAMS), self.strings("tags", _TAGS)
         metrics, inputs = self.latest(), self.inputs()
         runs = []
         for run_id, number, user, status, start, end, stage, uri, name in self.rows("runs", _RUNS):
@@ -155,7 +118,7 @@ class _Tables:
             runs.append(LoadedRun(info, params[run_id], tags[run_id], metrics[run_id], datasets))
         return runs
 
-    def texts(self, table: str, columns: list[Column]) -> defaultdict[str, dict[str, str]]:
+    def strings(self, table: str, columns: list[Column]) -> defaultdict[str, dict[str, str]]:
         """Return keys and values of params or tags by run; keys are shared, as runs have the same ones.
 
         A tag without a value is left out: no filter of MLflow finds it.
@@ -191,7 +154,7 @@ class _Tables:
         """Return all points of the runs in `row_of`."""
         codes: dict[str, int] = {}
         pieces: list[list[Array]] = [[np.empty(0, kind)] for kind in _POINT_KINDS]
-        for chunk in self.chunks("metrics", _METRICS):
+        for chunk in self.tables.chunks("metrics", _METRICS):
             run_ids, keys, *numbers = zip(*chunk, strict=True)
             for key in set(keys):
                 codes.setdefault(key, len(codes))

@@ -1,73 +1,84 @@
-"""Reads the logged models of an MLflow database into a store that has its runs already.
+"""Turns the tables of logged models in an MLflow SQLite database into `Models`.
 
-Only the standard library's sqlite3 is used and only `SELECT` is run. Databases from before MLflow 3 have none.
+Databases from before MLflow 3 have no such tables.
 
-**Source**: the tables `logged_models…` and `inputs` of MLflow 3.17.
+**Source**: the tables `logged_models…` and `inputs` of `mlflow.store.tracking.dbmodels.models`, MLflow 3.17.
 """
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections import defaultdict
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
-from mlquery.entities import Metric
-from mlquery.entities.logged_models import LoggedModel
-from mlquery.readers.errors import SourceError
-from mlquery.readers.readonly import READ_ERRORS, explained, opened
-from mlquery.store import Store
+from mlquery.entities import LifecycleStage, Metric
+from mlquery.entities.logged_models import LoggedModel, Models
+from mlquery.readers.sqlite_tables import INTEGER, NULL, NUMBER, STRING, Column, Tables
 
-_MODELS: Final = (
-    "SELECT model_id, experiment_id, name, artifact_location, creation_timestamp_ms, last_updated_timestamp_ms, status,"
-    " coalesce(lifecycle_stage, 'active'), model_type, source_run_id FROM logged_models ORDER BY rowid"
-)
-_METRICS: Final = (
-    "SELECT model_id, metric_name, metric_value, metric_timestamp_ms, metric_step, dataset_name, dataset_digest, run_id"
-    " FROM logged_model_metrics ORDER BY rowid"
-)
-_USES: Final = "SELECT source_id, destination_id, {step} FROM inputs WHERE source_type = ? AND destination_type = ?"
+_MODELS: Final[list[Column]] = [
+    ("model_id", STRING, None),
+    ("experiment_id", INTEGER, None),
+    ("name", STRING, None),
+    ("artifact_location", STRING, None),
+    ("creation_timestamp_ms", INTEGER, None),
+    ("last_updated_timestamp_ms", INTEGER, None),
+    ("status", INTEGER, None),
+    ("lifecycle_stage", STRING | NULL, None),
+    ("model_type", STRING | NULL, None),
+    ("source_run_id", STRING | NULL, None),
+]
+_METRICS: Final[list[Column]] = [
+    ("metric_name", STRING, None),
+    ("metric_value", NUMBER | NULL, None),
+    ("metric_timestamp_ms", INTEGER, None),
+    ("metric_step", INTEGER, None),
+    ("model_id", STRING, None),
+    ("dataset_name", STRING | NULL, None),
+    ("dataset_digest", STRING | NULL, None),
+    ("run_id", STRING, None),
+]
+_USES: Final[list[Column]] = [("source_id", STRING, None), ("destination_id", STRING, None), ("step", INTEGER, "0")]
+_WRITTEN: Final = "source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT'"
+_READ: Final = "source_type = 'RUN_INPUT' AND destination_type = 'MODEL_INPUT'"
 
 
-def read_models(path: Path, store: Store) -> None:
-    """Fill `store.models` from a database.
+def read_models(tables: Tables) -> Models:
+    """Return the logged models of a database, their points, and which runs wrote and read them.
 
     Raises:
-        SourceError: the tables cannot be read.
+        SourceError: a table is damaged.
     """
-    try:
-        with opened(path, str(path)) as connection:
-            _read(connection, store)
-    except (*READ_ERRORS, TypeError, ValueError) as error:
-        raise SourceError(str(path), explained(error)) from None
-
-
-def _read(connection: sqlite3.Connection, store: Store) -> None:
-    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    tables, models = {name for (name,) in found}, store.models
-    if "logged_models" not in tables:
-        return
-    params, tags = (_texts(connection, kind) for kind in ("param", "tag"))
-    for model_id, experiment_id, *fields in connection.execute(_MODELS):
+    models = Models()
+    if "logged_models" not in tables.names:
+        return models
+    params, tags = _strings(tables, "param"), _strings(tables, "tag")
+    for model_id, experiment_id, *fields in tables.rows("logged_models", _MODELS):
         model = LoggedModel(model_id, str(experiment_id), *fields)
-        models.by_id[model_id] = attrs.evolve(model, tags=tags[model_id], params=params[model_id])
-    for model_id, key, value, timestamp, step, *about in connection.execute(_METRICS):
-        point = Metric(key, math.nan if value is None else float(value), timestamp, step, model_id, *about)
-        models.points.setdefault(model_id, {})[key, timestamp, step, str(point.run_id)] = point
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(inputs)")}
-    uses = _USES.format(step="step" if "step" in columns else "0")
-    for run_id, model_id, step in connection.execute(uses, ("RUN_OUTPUT", "MODEL_OUTPUT")):
+        stage = model.lifecycle_stage or LifecycleStage.ACTIVE
+        models.by_id[model_id] = attrs.evolve(
+            model, lifecycle_stage=stage, tags=tags[model_id], params=params[model_id]
+        )
+    for key, value, timestamp, step, model_id, name, digest, run_id in tables.rows("logged_model_metrics", _METRICS):
+        number = math.nan if value is None else value
+        point = Metric(key, number, timestamp, step, model_id, name, digest, run_id)
+        models.points.setdefault(model_id, {})[key, timestamp, step, run_id] = point
+    for run_id, model_id, step in tables.rows("inputs", _USES, _WRITTEN):
         models.outputs.setdefault(run_id, {})[model_id] = step
-    for run_id, model_id, _ in connection.execute(uses, ("RUN_INPUT", "MODEL_INPUT")):
+    for run_id, model_id, _ in tables.rows("inputs", _USES, _READ):
         models.inputs.setdefault(run_id, {})[model_id] = None
+    return models
 
 
-def _texts(connection: sqlite3.Connection, kind: str) -> defaultdict[str, dict[str, Any]]:
-    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    rows = connection.execute(f"SELECT model_id, {kind}_key, {kind}_value FROM logged_model_{kind}s ORDER BY rowid")
-    for model_id, key, value in rows:
+def _strings(tables: Tables, kind: str) -> defaultdict[str, dict[str, str]]:
+    """Return the params or tags by model."""
+    columns: list[Column] = [
+        ("model_id", STRING, None),
+        (f"{kind}_key", STRING, None),
+        (f"{kind}_value", STRING, None),
+    ]
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for model_id, key, value in tables.rows(f"logged_model_{kind}s", columns):
         found[model_id][key] = value
     return found
