@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from types import FrameType
 from typing import Any
 
 import attrs
@@ -38,12 +39,17 @@ _CACHED_PLANS = 1024
 
 
 def warn_caller(found: Iterable[Diagnostic]) -> None:
-    """Issue warnings at the first caller outside this package."""
+    """Issue warnings at the first caller outside this package, and outside MLflow, which calls its plugin."""
     for diagnostic in found:
         level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mlquery":
+        while frame.f_back is not None and _package(frame) in ("mlquery", "mlflow"):
             level, frame = level + 1, frame.f_back
         warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
+
+
+def _package(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
 
 
 @attrs.frozen
