@@ -8,6 +8,7 @@ from mlquery.backend.logged_models import LoggedModels
 from mlquery.backend.logging import Logging
 from mlquery.backend.registered_models import RegisteredModels
 from mlquery.backend.runs import Runs
+from mlquery.backend.service import put_beside
 
 
 class Backend(Experiments, Runs, Logging, LoggedModels, Artifacts, RegisteredModels):
@@ -21,7 +22,8 @@ class Backend(Experiments, Runs, Logging, LoggedModels, Artifacts, RegisteredMod
         return f"<Backend: dialect={self.dialect.name!r}, store={self.store!r}>"
 
     def clone(self) -> Backend:
-        """Return a backend of independent copies of store and registry, without faults."""
+        """Return a backend of independent copies of store and registry, the one beside the other, without faults."""
         with self.store.lock:
-            registry = self.registry.clone()
-            return Backend(self.store.clone(), registry, self.dialect, self.on_warning)
+            store = self.store.clone()
+            put_beside(store, self.registry.clone())
+            return Backend(store, None, self.dialect, self.on_warning)

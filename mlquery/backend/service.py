@@ -35,6 +35,11 @@ def registry_beside(store: Store) -> Registry:
     return found
 
 
+def put_beside(store: Store, registry: Registry) -> None:
+    """Let a registry belong to a store, in place of the one beside it."""
+    _registries[store] = registry
+
+
 class Service:
     """A store and a registry behind the calls of one dialect.
 
