@@ -1,7 +1,6 @@
-"""Fixtures and a marker for pytest: it turns what a test asks for by name into a mock around that test.
+"""Fixtures and a marker for pytest: turns what a test asks for by name into an `mlquery.mock` around that test.
 
-It is loaded in every run of pytest where mlquery is installed, so it must not import anything heavy before a test needs
-it. What a mock is, `mlquery.mock` knows.
+pytest loads this module wherever mlquery is installed, so everything heavy is imported when a test first needs it.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ def _first_of_function_scope(item: pytest.Item, names: list[str]) -> int:
 
 @pytest.fixture(scope="session")
 def mlquery_seed() -> Any:
-    """Return what every mock of the session starts with: a store, or a mock that has one; override it for your own.
+    """Return the store, or a mock that has one, that every mock of the session starts with; override it for your own.
 
-    A session's seed is made once, and each test works on a copy of it.
+    It is made once per session, and each test works on a copy of it.
     """
     return None
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlquery
+from mlquery.backend import Backend
 from mlquery.mlflow_plugin import uris
 from mlquery.mocking import Mock
 from tests.support.mlflow_globals import fingerprint
@@ -23,13 +24,13 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def outside() -> Iterator[uris.State]:
+def outside() -> Iterator[Backend]:
     """Let MLflow work on a store of its own around each test, which no mock may touch."""
     uri = f"mlquery://outside-{next(_numbers)}"
-    state = uris.store_for(uri)
+    backend = uris.store_for(uri)
     with mlquery.mock():  # this one keeps the tests of this file apart from all others
         mlflow.set_tracking_uri(uri)
-        yield state
+        yield backend
         while mlflow.active_run():
             mlflow.end_run()
     uris.forget(uri)
@@ -117,11 +118,11 @@ def in_mock(step: Step) -> None:
     stores: list[mlquery.Store] = []
 
     def body(mock: Mock | None = None) -> None:
-        state = uris.put_private(None)
-        assert state is not None
-        uris.put_private(state)
-        stores.append(state.store)
-        assert 0 == state.store.runs.size
+        backend = uris.put_private(None)
+        assert backend is not None
+        uris.put_private(backend)
+        stores.append(backend.store)
+        assert 0 == backend.store.runs.size
         assert mlflow.active_run() is None
         for inner in step.inside:
             perform(inner)

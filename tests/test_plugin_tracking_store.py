@@ -97,7 +97,7 @@ def test_a_uri_that_means_nothing_is_refused_when_a_client_is_made(uri: str) -> 
 
 def test_the_private_store_can_be_replaced_under_a_client_and_put_back(client: MlflowClient) -> None:
     client.create_experiment("mine")
-    other = uris.new_state()
+    other = uris.new_backend()
 
     before = uris.put_private(other)
     client.create_experiment("theirs")
@@ -119,16 +119,20 @@ def test_a_store_under_a_private_uri_is_gone_when_it_is_forgotten() -> None:
         other.get_experiment_by_name("e")
 
 
-def test_a_clone_of_a_state_is_independent() -> None:
-    state = uris.new_state("azure")
-    state.store.create_experiment("before")
+def test_a_clone_of_a_backend_is_independent() -> None:
+    backend = uris.new_backend("azure")
+    backend.create_experiment("before")
+    backend.create_registered_model("both")
 
-    clone = state.clone()
-    clone.store.create_experiment("after")
+    clone = backend.clone()
+    clone.create_experiment("after")
+    clone.create_registered_model("clone")
 
-    assert "azure" == clone.dialect
-    assert clone.store.get_experiment_by_name("before") is not None
-    assert state.store.get_experiment_by_name("after") is None
+    assert "azure" == clone.dialect.name
+    assert clone.get_experiment_by_name("before") is not None
+    assert backend.get_experiment_by_name("after") is None
+    assert ["both"] == list(backend.registry._entries)
+    assert ["both", "clone"] == list(mlquery.Client(clone.store).backend.registry._entries)
 
 
 def test_mlflow_finds_the_plugins_by_their_entry_points(tmp_path: Path) -> None:
@@ -480,7 +484,7 @@ def test_searching_runs_is_much_faster_than_on_a_database(theirs: MlflowClient, 
 def test_a_new_private_store_takes_less_than_a_millisecond(client: MlflowClient) -> None:
     def begin_and_end() -> None:
         for _ in range(50):
-            before = uris.put_private(uris.new_state())
+            before = uris.put_private(uris.new_backend())
             client.create_run("0")
             uris.put_private(before)
 

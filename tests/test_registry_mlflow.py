@@ -15,9 +15,8 @@ from mlflow.exceptions import MlflowException, RestException
 from sklearn.linear_model import LinearRegression
 
 import mlquery
-from mlquery.mlflow_plugin import registry, uris
+from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.registry import REFUSED, RegistryStore
-from mlquery.registry import Registry
 
 # MLflow starts a Python to find out what a model needs, unless it is told.
 NONE_INFERRED = ["mlflow"]
@@ -256,8 +255,8 @@ def test_a_registry_belongs_to_the_store_of_its_name() -> None:
 
         assert ["wine"] == [model.name for model in same.search_registered_models()]
         assert [] == list(other.search_registered_models())
-        assert Registry() is not registry.registry_of(uris.store_for("mlquery://one"))
-        assert registry.registry_of(uris.store_for("mlquery://one")) is uris.store_for("mlquery://one").registry
+        beside = mlquery.Client(uris.store_for("mlquery://one").store)
+        assert "wine" == beside.get_registered_model("wine").name
     finally:
         uris.forget("mlquery://one")
         uris.forget("mlquery://other")

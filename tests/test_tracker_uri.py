@@ -44,13 +44,13 @@ def test_mlflow_logs_to_a_folder_and_finds_it_again(tmp_path: Path) -> None:
 
 def test_a_store_on_disk_keeps_its_dialect(tmp_path: Path) -> None:
     uri = f"mlquery://{tmp_path}/runs.mlq"
-    assert "azure" == uris.store_for(f"{uri}?dialect=azure").dialect
+    assert "azure" == uris.store_for(f"{uri}?dialect=azure").dialect.name
     uris.reset()
 
-    state = uris.store_for(uri)
+    backend = uris.store_for(uri)
 
-    assert "azure" == state.dialect
-    assert "-" in state.store.default_experiment_id
+    assert "azure" == backend.dialect.name
+    assert "-" in backend.store.default_experiment_id
     with pytest.raises(MlflowException, match="answers in dialect 'azure', not 'oss'"):
         mlflow.MlflowClient(f"{uri}?dialect=oss").search_experiments()
 

@@ -1,6 +1,6 @@
-"""Turns what a store holds into MLflow's own entities, quickly. Nothing is looked up in a query or decided here.
+"""Turns what a backend answers into MLflow's own entities, quickly. Nothing is searched or decided here.
 
-Entities are snapshots. Only what hardly anyone reads is put together later: the steps and times of a run's metrics.
+Entities are snapshots. Only what is rarely read is put together later: the steps and times of a run's metrics.
 
 **Source** of the private fields set here: `mlflow.entities` of MLflow 3.17.
 """
@@ -8,91 +8,92 @@ Entities are snapshots. Only what hardly anyone reads is put together later: the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, SupportsIndex, overload
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, SupportsIndex, TypeVar, overload
 
-import mlflow.entities as theirs
+import mlflow.entities as mlflow_entities
 from mlflow.entities.logged_model_input import LoggedModelInput
 from mlflow.entities.logged_model_output import LoggedModelOutput
+from mlflow.entities.metric import MetricWithRunId
+from mlflow.store.entities.paged_list import PagedList
 
-from mlquery import entities as ours
+from mlquery import entities
+from mlquery.backend.logging import DatasetSummary
 from mlquery.entities.logged_models import LoggedModel
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME
 from mlquery.store import Store
 from mlquery.store.run_table import RunTable
 
+T = TypeVar("T")
 Points = tuple[tuple[int, ...], tuple[int, ...]]
 """The timestamps and the steps of the latest points of a run's metrics, in the order of its keys."""
 
 
-class LatestPoints(Sequence[theirs.Metric]):
-    """The latest points of a run's metrics, as MLflow's entities once someone asks for them."""
+class LatestPoints(Sequence[mlflow_entities.Metric]):
+    """The latest points of a run's metrics, as MLflow's entities once they are read."""
 
     def __init__(self, values: dict[str, float], points: Points) -> None:
         self._values = tuple(values.items())
         self._points = points
-        self._added: list[theirs.Metric] = []
+        self._added: list[mlflow_entities.Metric] = []
 
     def __len__(self) -> int:
         return len(self._values) + len(self._added)
 
-    def __iter__(self) -> Iterator[theirs.Metric]:
+    def __iter__(self) -> Iterator[mlflow_entities.Metric]:
         timestamps, steps = self._points
         for (key, value), timestamp, step in zip(self._values, timestamps, steps, strict=True):
-            yield theirs.Metric(key, value, timestamp, step)
+            yield mlflow_entities.Metric(key, value, timestamp, step)
         yield from self._added
 
     @overload
-    def __getitem__(self, index: SupportsIndex) -> theirs.Metric: ...
+    def __getitem__(self, index: SupportsIndex) -> mlflow_entities.Metric: ...
     @overload
-    def __getitem__(self, index: slice) -> list[theirs.Metric]: ...
+    def __getitem__(self, index: slice) -> list[mlflow_entities.Metric]: ...
     def __getitem__(self, index: Any) -> Any:
         return list(self)[index]
 
-    def append(self, metric: theirs.Metric) -> None:
+    def append(self, metric: mlflow_entities.Metric) -> None:
         """Add a metric, as MLflow does when it reads a run from a message."""
         self._added.append(metric)
 
 
-def runs_at(store: Store, rows: Iterable[int]) -> list[theirs.Run]:
+def runs_at(store: Store, rows: Iterable[int]) -> list[mlflow_entities.Run]:
     """Return the runs of rows of the store, as a search does: without the models that they read."""
     wanted = [int(row) for row in rows]
     outputs = store.models.outputs
     return [
-        theirs.Run(
+        mlflow_entities.Run(
             run_info(run.info),
             _run_data(run.data, points),
-            theirs.RunInputs(_dataset_inputs(run.inputs)),
-            theirs.RunOutputs(_outputs(outputs.get(run.info.run_id))),
+            mlflow_entities.RunInputs(_dataset_inputs(run.inputs)),
+            mlflow_entities.RunOutputs(_outputs(outputs.get(run.info.run_id))),
         )
         for run, points in zip(store.runs.runs_at(wanted), _latest_points(store.runs, wanted), strict=True)
     ]
 
 
-def run_of(store: Store, run_id: str) -> theirs.Run:
-    """Return a run with everything that is known of it; raise StoreError if there is none."""
-    row = store.runs.row_of.get(run_id)
-    if row is None:
-        store.get_run(run_id)  # raises
-        raise AssertionError(run_id)
-    (run,) = runs_at(store, [row])
-    read = [LoggedModelInput(model_id) for model_id in sorted(store.models.inputs.get(run_id, ()))]
-    if read and run.inputs is not None:
-        run.inputs.model_inputs.extend(read)
-    return run
+def runs_with_inputs_at(store: Store, rows: Iterable[int]) -> list[mlflow_entities.Run]:
+    """Return the runs of rows of the store with everything that is known of them, the models that they read too."""
+    found = runs_at(store, rows)
+    for run in found:
+        read = sorted(store.models.inputs.get(run.info.run_id, ()))
+        if read and run.inputs is not None:
+            run.inputs.model_inputs.extend(map(LoggedModelInput, read))
+    return found
 
 
-def new_run(run: ours.Run) -> theirs.Run:
+def new_run(run: entities.Run) -> mlflow_entities.Run:
     """Return a run that was just created: it has tags and nothing else, and no outputs, as MLflow answers."""
-    return theirs.Run(run_info(run.info), _run_data(run.data, ((), ())), theirs.RunInputs([]))
+    return mlflow_entities.Run(run_info(run.info), _run_data(run.data, ((), ())), mlflow_entities.RunInputs([]))
 
 
-def run_info(info: ours.RunInfo) -> theirs.RunInfo:
+def run_info(info: entities.RunInfo) -> mlflow_entities.RunInfo:
     """Return what is known of every run.
 
     What MLflow needs and a loader did not know is filled in: no user, the beginning of time, the artifacts in memory.
     """
-    return theirs.RunInfo(
+    return mlflow_entities.RunInfo(
         info.run_id,
         info.experiment_id,
         info.user_id or "",
@@ -105,10 +106,10 @@ def run_info(info: ours.RunInfo) -> theirs.RunInfo:
     )
 
 
-def experiment(found: ours.Experiment) -> theirs.Experiment:
+def experiment(found: entities.Experiment) -> mlflow_entities.Experiment:
     """Return an experiment."""
-    tags = [theirs.ExperimentTag(key, value) for key, value in found.tags.items()]
-    return theirs.Experiment(
+    tags = [mlflow_entities.ExperimentTag(key, value) for key, value in found.tags.items()]
+    return mlflow_entities.Experiment(
         found.experiment_id,
         found.name,
         found.artifact_location,
@@ -120,9 +121,9 @@ def experiment(found: ours.Experiment) -> theirs.Experiment:
     )
 
 
-def metric(point: ours.Metric) -> theirs.Metric:
+def metric(point: entities.Metric) -> mlflow_entities.Metric:
     """Return a logged point."""
-    return theirs.Metric(
+    return mlflow_entities.Metric(
         point.key,
         point.value,
         point.timestamp,
@@ -134,9 +135,9 @@ def metric(point: ours.Metric) -> theirs.Metric:
     )
 
 
-def logged_model(model: LoggedModel, metrics: Iterable[ours.Metric]) -> theirs.LoggedModel:
+def logged_model(model: LoggedModel, metrics: Iterable[entities.Metric]) -> mlflow_entities.LoggedModel:
     """Return a logged model with the points that were logged for it."""
-    return theirs.LoggedModel(
+    return mlflow_entities.LoggedModel(
         experiment_id=model.experiment_id,
         model_id=model.model_id,
         name=model.name,
@@ -145,31 +146,55 @@ def logged_model(model: LoggedModel, metrics: Iterable[ours.Metric]) -> theirs.L
         last_updated_timestamp=model.last_updated_timestamp,
         model_type=model.model_type,
         source_run_id=model.source_run_id,
-        status=theirs.LoggedModelStatus.from_int(model.status),
+        status=mlflow_entities.LoggedModelStatus.from_int(model.status),
         tags=dict(model.tags),
         params=dict(model.params),
         metrics=[metric(point) for point in metrics] or None,
     )
 
 
-def _run_data(data: ours.RunData, points: Points) -> theirs.RunData:
-    new = theirs.RunData()
+def page(found: entities.PagedList[T]) -> PagedList[T]:
+    """Return a page of results that are MLflow's entities."""
+    return PagedList(list(found), found.token)
+
+
+def page_of(convert: Callable[[Any], T]) -> Callable[[entities.PagedList[Any]], PagedList[T]]:
+    """Return a function that converts a page of results one by one."""
+    return lambda found: PagedList(list(map(convert, found)), found.token)
+
+
+def metrics_of_runs(points: Iterable[tuple[str, entities.Metric]]) -> list[MetricWithRunId]:
+    """Return logged points with the ids of their runs."""
+    return [MetricWithRunId(metric(point), run_id) for run_id, point in points]
+
+
+def dataset_summaries(found: Iterable[DatasetSummary]) -> list[mlflow_entities._DatasetSummary]:
+    """Return what MLflow's UI shows of datasets."""
+    return [mlflow_entities._DatasetSummary(*each) for each in found]
+
+
+def _run_data(data: entities.RunData, points: Points) -> mlflow_entities.RunData:
+    new = mlflow_entities.RunData()
     new._metrics, new._params, new._tags = data.metrics, data.params, data.tags
     new._metric_objs = LatestPoints(data.metrics, points)  # type: ignore[assignment]
     return new
 
 
-def _dataset_inputs(inputs: ours.RunInputs | None) -> list[theirs.DatasetInput]:
+def _dataset_inputs(inputs: entities.RunInputs | None) -> list[mlflow_entities.DatasetInput]:
     if inputs is None or not inputs.dataset_inputs:
         return []
     return [
-        theirs.DatasetInput(_dataset(found.dataset), [theirs.InputTag(tag.key, tag.value) for tag in found.tags])
+        mlflow_entities.DatasetInput(
+            _dataset(found.dataset), [mlflow_entities.InputTag(tag.key, tag.value) for tag in found.tags]
+        )
         for found in inputs.dataset_inputs
     ]
 
 
-def _dataset(found: ours.Dataset) -> theirs.Dataset:
-    return theirs.Dataset(found.name, found.digest, found.source_type, found.source, found.schema, found.profile)
+def _dataset(found: entities.Dataset) -> mlflow_entities.Dataset:
+    return mlflow_entities.Dataset(
+        found.name, found.digest, found.source_type, found.source, found.schema, found.profile
+    )
 
 
 def _outputs(steps: dict[str, int] | None) -> list[LoggedModelOutput]:

@@ -1,49 +1,37 @@
-"""Turns what the store and the searches refuse into MLflow's exceptions, as a local store or as a service raises them.
+"""Turns what a backend refuses into MLflow's exceptions, as a local store or as a service raises them.
 
 A local store raises `MlflowException` with the message. A service answers with a body that MLflow's client wraps into
-`RestException`; see `envelope`. Either way the exception's `__cause__` is the original, with its diagnostics,
-and a note under the traceback tells what a service's wording rests on.
+`RestException`; see `mlquery.backend.error_bodies`. Either way the exception's `__cause__` is the original, with its
+diagnostics, and a note under the traceback says what the wording of a service rests on.
 
 **Source**: `mlflow.exceptions` of MLflow 3.17.
 """
 
 from __future__ import annotations
 
-from mlflow.exceptions import MlflowException, RestException, get_error_code
-from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, NOT_IMPLEMENTED, ErrorCode
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, ErrorCode
 
+from mlquery.backend import Backend
 from mlquery.backend.error_bodies import error_body, wording
-from mlquery.errors import QueryError, StoreError
-from mlquery.language.matrix import Dialect
+from mlquery.errors import NOT_IMPLEMENTED, MissingEndpointError, QueryError, StoreError
 
 
-def as_mlflow(error: QueryError | StoreError, dialect: Dialect, time: int) -> MlflowException:
-    """Return the exception with which MLflow's client reports an error; `time` in ms UTC."""
-    if not dialect.service:
+def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) -> MlflowException:
+    """Return the exception with which MLflow's client reports an error of a backend, or of none for a local store."""
+    if backend is None or not backend.dialect.service or _has_no_body(error):
         return MlflowException(error.message, _number(error.error_code))
     message, is_verbatim = wording(error)
-    answer = RestException(error_body(message, error.error_code, dialect.service["component"], time))
+    component = backend.dialect.service["component"]
+    answer = RestException(error_body(message, error.error_code, component, backend.store.clock()))
     origin = "was seen in an answer of the service" if is_verbatim else "is inferred: no answer of the service is known"
     answer.add_note(f"{error}\n(mlquery: this wording {origin})")
     return answer
 
 
-def not_there(path: str, status: int) -> MlflowException:
-    """Return the exception that MLflow's client makes of an empty answer with an HTTP status, such as 404.
-
-    **Source**: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
-    """
-    message = f"API request to endpoint {path} failed with error code {status} != 200. Response body: ''"
-    return MlflowException(message, get_error_code(status))
-
-
-def not_kept(call: str, what: str) -> MlflowException:
-    """Return the exception for a call that a store of this package does not serve in any dialect."""
-    message = (
-        f"mlquery does not keep {what}: '{call}' is outside of what its tracking store does "
-        "(experiments, runs, metrics, params, tags, dataset inputs, logged models and artifacts)."
-    )
-    return MlflowException(message, NOT_IMPLEMENTED)
+def _has_no_body(error: QueryError | StoreError) -> bool:
+    """Tell whether a service would not send a body with an error: it has no such endpoint, or it would not refuse."""
+    return isinstance(error, MissingEndpointError) or error.error_code == NOT_IMPLEMENTED
 
 
 def _number(error_code: str) -> int:

@@ -1,4 +1,4 @@
-"""Reads the filter of a search for logged models with MLflow's own reader, so that both accept the same texts."""
+"""Reads the filter of a search for logged models with MLflow's own reader, so that both accept the same strings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlquery.errors import INTERNAL_ERROR, StoreError
 from mlquery.query.logged_models import ModelTest
 
 
-def read_filter(text: str | None) -> Sequence[ModelTest]:
+def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
     """Return what a filter asks.
 
     Raises:
@@ -19,7 +19,7 @@ def read_filter(text: str | None) -> Sequence[ModelTest]:
     from mlflow.utils.search_logged_model_utils import parse_filter_string  # imports SQLAlchemy
 
     try:
-        found = parse_filter_string(text)
+        found = parse_filter_string(filter_string)
     except MlflowException:
         raise
     except Exception as error:

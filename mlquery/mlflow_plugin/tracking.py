@@ -1,6 +1,6 @@
-"""The tracking store that `mlflow.set_tracking_uri("mlquery://…")` means: MLflow's calls, answered from memory.
+"""The tracking store that `mlflow.set_tracking_uri("mlquery://…")` means: MLflow's calls as calls of a backend.
 
-It holds a URI and nothing else; see `uris`. What MLflow's stores can do and this one does not is refused by name: those
+It holds a URI and nothing else; see `uris`. What MLflow's stores can do and this one cannot is refused by name: those
 methods are found in MLflow's classes, so that none is missing silently when MLflow grows.
 
 Where it differs from MLflow's store on SQLite, on purpose (the list with reasons is `conformance/differences.toml`):
@@ -9,7 +9,7 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 2. A time or a step with a fraction is refused. There it is kept in a column of integers and cannot be searched.
 3. A refused search says where in the query the problem is, in words of its own; the error code is the same. So are the
    words where the wording there is the database's (BAD_REQUEST, INTERNAL_ERROR). With several problems in one query
-   the first one in the text gives the code.
+   the first one in the string gives the code.
 4. A tag that is None when a run is created is left out. There it is kept and no filter finds it.
 5. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
 6. Empty folders are no artifacts, as in any store of objects.
@@ -17,39 +17,155 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 
 In a dialect with a service behind it (Azure Machine Learning): logged models answer 404 and traces 403, as observed.
 MLflow 3 therefore cannot log a model there with `log_model`, and autologging leaves out the model, here as there.
+
+**Source** of names, arguments and answers: `AbstractStore` and `SqlAlchemyStore` of MLflow 3.17.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
+import mlflow.entities as mlflow_entities
+from mlflow.entities.metric import MetricWithRunId
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils.async_logging.run_operations import RunOperations
 
-from mlquery.mlflow_plugin.errors import not_kept
-from mlquery.mlflow_plugin.tracking_calls import require_endpoint
-from mlquery.mlflow_plugin.tracking_experiments import ExperimentCalls
-from mlquery.mlflow_plugin.tracking_history import HistoryCalls
-from mlquery.mlflow_plugin.tracking_models import ModelCalls
-from mlquery.mlflow_plugin.tracking_runs import RunCalls
+from mlquery.backend import Backend
+from mlquery.backend.registered_models import not_kept
+from mlquery.mlflow_plugin import convert
+from mlquery.mlflow_plugin.calls import backend_of, forwarded, served
+from mlquery.mlflow_plugin.model_search import read_filter
 
 
-class TrackingStore(ExperimentCalls, RunCalls, HistoryCalls, ModelCalls):
-    """A tracking store in memory.
+class TrackingStore(AbstractStore):
+    """A tracking store in memory or on disk.
 
     Args:
         store_uri: What to work on, "mlquery://NAME?dialect=azure" or less.
         artifact_uri: Not needed; MLflow passes it to every store.
+
+    Raises:
+        MlflowException: The URI means nothing.
     """
 
     def __init__(self, store_uri: str = "mlquery://", artifact_uri: str | None = None) -> None:
         self.uri = store_uri
         super().__init__()
-        self.require_uri()
+        backend_of(store_uri)
 
     def __repr__(self) -> str:
         return f"<TrackingStore: {self.uri!r}>"
+
+    # Experiments
+
+    create_experiment = forwarded(Backend.create_experiment)
+    get_experiment = forwarded(Backend.get_experiment, convert.experiment)
+    get_experiment_by_name = forwarded(Backend.get_experiment_by_name, convert.experiment)
+    search_experiments = forwarded(Backend.search_experiments, convert.page_of(convert.experiment))
+    delete_experiment = forwarded(Backend.delete_experiment)
+    restore_experiment = forwarded(Backend.restore_experiment)
+    rename_experiment = forwarded(Backend.rename_experiment)
+    set_experiment_tag = forwarded(Backend.set_experiment_tag)
+    delete_experiment_tag = forwarded(Backend.delete_experiment_tag)
+    filter_active_experiment_ids = forwarded(Backend.filter_active_experiment_ids)
+
+    # Runs
+
+    create_run = forwarded(Backend.create_run, convert.new_run)
+    get_run = forwarded(Backend.get_run, read=convert.runs_with_inputs_at)
+    search_runs = forwarded(Backend.search_runs, convert.page, read=convert.runs_at)
+    update_run_info = forwarded(Backend.update_run_info, convert.run_info)
+    delete_run = forwarded(Backend.delete_run)
+    restore_run = forwarded(Backend.restore_run)
+
+    def _search_runs(self, *args: Any) -> tuple[list[mlflow_entities.Run], str | None]:
+        found = self.search_runs(*args)
+        return found, found.token
+
+    # What runs log
+
+    log_metric = forwarded(Backend.log_metric)
+    log_param = forwarded(Backend.log_param)
+    set_tag = forwarded(Backend.set_tag)
+    delete_tag = forwarded(Backend.delete_tag)
+    log_batch = forwarded(Backend.log_batch)
+    log_inputs = forwarded(Backend.log_inputs)
+    log_outputs = forwarded(Backend.log_outputs)
+    _search_datasets = forwarded(Backend.search_datasets, convert.dataset_summaries)
+
+    @served
+    def record_logged_model(self, backend: Backend, run_id: str, mlflow_model: Any) -> None:
+        """Add a model of MLflow 2 to the tag that lists the models of a run."""
+        backend.record_logged_model(run_id, mlflow_model.get_tags_dict())
+
+    # Asynchronous calls are done at once: what a test logs is there when the call returns.
+
+    def log_batch_async(self, run_id: str, metrics: Any, params: Any, tags: Any) -> RunOperations:
+        """Log a batch; what it raises is raised by `wait`."""
+        return _done(lambda: self.log_batch(run_id, metrics, params, tags))
+
+    def log_metric_async(self, run_id: str, metric: mlflow_entities.Metric) -> RunOperations:
+        """Log one point of a metric; what it raises is raised by `wait`."""
+        return self.log_batch_async(run_id, [metric], [], [])
+
+    def log_param_async(self, run_id: str, param: mlflow_entities.Param) -> RunOperations:
+        """Log a param; what it raises is raised by `wait`."""
+        return self.log_batch_async(run_id, [], [param], [])
+
+    def set_tag_async(self, run_id: str, tag: mlflow_entities.RunTag) -> RunOperations:
+        """Set a tag; what it raises is raised by `wait`."""
+        return self.log_batch_async(run_id, [], [], [tag])
+
+    # Metric histories
+
+    get_metric_history = forwarded(Backend.get_metric_history, convert.page_of(convert.metric))
+    get_metric_history_bulk = forwarded(Backend.get_metric_history_bulk, convert.metrics_of_runs)
+    get_metric_history_bulk_interval = forwarded(Backend.get_metric_history_bulk_interval, convert.metrics_of_runs)
+    get_max_step_for_metric = forwarded(Backend.get_max_step_for_metric)
+
+    @served
+    def get_metric_history_bulk_interval_from_steps(
+        self, backend: Backend, run_id: str, metric_key: str, steps: Sequence[int], max_results: int
+    ) -> list[MetricWithRunId]:
+        """Return the points at some steps of a metric, by step, timestamp and value."""
+        points = backend.get_metric_history_bulk_interval_from_steps(run_id, metric_key, steps, max_results)
+        return convert.metrics_of_runs((run_id, point) for point in points)
+
+    # Logged models
+
+    create_logged_model = forwarded(Backend.create_logged_model, read=convert.logged_model)
+    get_logged_model = forwarded(Backend.get_logged_model, read=convert.logged_model)
+    delete_logged_model = forwarded(Backend.delete_logged_model)
+    log_logged_model_params = forwarded(Backend.log_logged_model_params)
+    set_logged_model_tags = forwarded(Backend.set_logged_model_tags)
+    delete_logged_model_tag = forwarded(Backend.delete_logged_model_tag)
+    search_logged_models = forwarded(
+        Backend.search_logged_models, convert.page, read_filter=read_filter, read=convert.logged_model
+    )
+
+    @served
+    def finalize_logged_model(
+        self, backend: Backend, model_id: str, status: mlflow_entities.LoggedModelStatus
+    ) -> mlflow_entities.LoggedModel:
+        """Set the status of a model and return the model."""
+        model: mlflow_entities.LoggedModel = backend.finalize_logged_model(
+            model_id, status.to_int(), read=convert.logged_model
+        )
+        return model
+
+
+def _done(write: Callable[[], None]) -> RunOperations:
+    future: Future[None] = Future()
+    try:
+        write()
+    except Exception as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
+    return RunOperations([future])
 
 
 # Of MLflow's own methods these need nothing but the calls above, or say what a store does not have.
@@ -73,28 +189,28 @@ _SUBJECTS: Final = (
     ("model_versions_tags", "registered models in its tracking store"),
     ("", "gateway settings"),
 )
+_SERVED: Final = "experiments, runs, metrics, params, tags, dataset inputs, logged models and artifacts"
 
 
-def _outside() -> Iterator[tuple[str, str]]:
-    """Yield every public method of MLflow's stores that is not served here, with what the method is about."""
-    served = {name for room in TrackingStore.__mro__ if room.__module__.startswith("mlquery.") for name in vars(room)}
-    for name in sorted({*dir(AbstractStore), *dir(RestStore)} - served - _INHERITED):
+def _others() -> Iterator[tuple[str, str]]:
+    """Yield every public method of MLflow's stores that this one does not have, with what the method is about."""
+    for name in sorted({*dir(AbstractStore), *dir(RestStore)} - vars(TrackingStore).keys() - _INHERITED):
         if not name.startswith("_"):
             yield name, next(subject for part, subject in _SUBJECTS if part in name)
 
 
 def _refusal(name: str, subject: str) -> Callable[..., Any]:
-    def refuse(self: TrackingStore, *args: Any, **kwargs: Any) -> Any:
+    def refuse(self: TrackingStore, backend: Backend, *args: Any, **kwargs: Any) -> Any:
         if "traces" in subject:
-            require_endpoint(self.state, "traces", "/api/3.0/mlflow/traces")
-        raise not_kept(name, subject)
+            backend.require_endpoint("traces", "/api/3.0/mlflow/traces")
+        raise not_kept(subject, f"'{name}' is outside of what its tracking store does ({_SERVED}).")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Refuse: this store does not keep {subject}."
-    return refuse
+    return served(refuse)
 
 
-REFUSED: Final = dict(_outside())
+REFUSED: Final = dict(_others())
 """The methods of MLflow's stores that this one refuses, and what each of them is about."""
 
 for _name, _subject in REFUSED.items():

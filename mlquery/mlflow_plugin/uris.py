@@ -1,15 +1,15 @@
-"""Turns tracking URIs into the stores they name. It must not know MLflow: only what the process has open.
+"""Turns tracking URIs into backends: stores and registries that answer in one dialect. MLflow is not needed here.
 
 - `mlquery://` is the private store of the process, made at first use; `put_private` replaces it for a time (a mock
   does) and `mlquery://` then means that one, whatever its dialect.
-- `mlquery://NAME` is the store of that name, made at first use and shared by everyone in the process.
+- `mlquery://NAME` is the store of that name, made at first use and shared by the whole process.
 - `mlquery:///path/to/folder` is the store on disk in that folder, made at first use; `?durability=fast` syncs it every
   second instead of at each call.
-- `?dialect=azure` says how a store that is not there yet shall answer. A name has one store and a store one dialect: a
-  URI without a dialect takes what is there, one that asks for another dialect is refused. Only the private store exists
-  once per dialect.
+- `?dialect=azure` says in which dialect a new store answers. A name has one store and a store one dialect: a URI
+  without a dialect takes the store that exists, one with another dialect is refused. Only the private store exists once
+  per dialect.
 
-MLflow keeps a store object per URI for the life of the process, so those objects hold a URI and ask here at each call.
+MLflow keeps a store object per URI for the life of the process; these objects hold a URI and look it up in each call.
 """
 
 from __future__ import annotations
@@ -23,123 +23,88 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
+from mlquery.backend import Backend
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
 from mlquery.store import Store
-from mlquery.store.faults import Faults
-from mlquery.store.limits import Limits
 
 _PRIVATE = "private-"
 
 
-@attrs.define(eq=False)
-class State:
-    """All that stands behind a URI.
-
-    Attributes:
-        store: Experiments, runs, artifacts.
-        dialect: The name of the dialect in which it answers.
-        registry: Registered models; made by `mlquery.mlflow_plugin.registry` at first use, None until then.
-        column: The dialect itself, a column of the support matrix.
-        limits: What the dialect lets a write hold.
-    """
-
-    store: Store
-    dialect: str = DEFAULT_DIALECT
-    registry: Any = None
-    column: Dialect = attrs.field(init=False)
-    limits: Limits = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.column = MATRIX.dialect(self.dialect)
-        self.dialect = self.column.name
-        self.limits = Limits(**self.column.enforced_limits)
-
-    @property
-    def faults(self) -> Faults:
-        """Return what a test wants to go wrong."""
-        return self.store.faults
-
-    def clone(self) -> State:
-        """Return an independent copy of store and registry, without faults."""
-        with self.store.lock:
-            registry = None if self.registry is None else self.registry.clone()
-            return State(self.store.clone(), self.dialect, registry)
-
-
 _lock = RLock()
-_states: dict[str, State] = {}  # by name; the private ones by "?" and their dialect
-_by_uri: dict[str, State] = {}  # what a URI was resolved to, to be quick
-_private: State | None = None
+_backends: dict[str, Backend] = {}  # by name; the private ones by "?" and their dialect
+_by_uri: dict[str, Backend] = {}  # what a URI was resolved to, to be quick
+_private: Backend | None = None
 _numbers = count(1)
 
 
-def store_for(uri: str) -> State:
-    """Return what a URI names, made now if it is not there yet.
+def store_for(uri: str) -> Backend:
+    """Return the backend that a URI names, made now if it does not exist yet.
 
     Raises:
-        StoreError: INVALID_PARAMETER_VALUE for a URI that is none of ours or that asks for a dialect that the store
-            does not have; RESOURCE_DOES_NOT_EXIST for a private store that is gone.
+        StoreError: INVALID_PARAMETER_VALUE for a URI of another scheme or one with a dialect that the store does not
+            have; RESOURCE_DOES_NOT_EXIST for a private store that is gone.
     """
-    state = _by_uri.get(uri)
-    if state is None:
+    backend = _by_uri.get(uri)
+    if backend is None:
         with _lock:
-            state = _by_uri[uri] = _resolved(_parts(uri))
-    return state
+            backend = _by_uri[uri] = _resolved(_parts(uri))
+    return backend
 
 
-def new_private(dialect: str = DEFAULT_DIALECT, store: Store | None = None, state: State | None = None) -> str:
-    """Register a store that nobody else can name and return its URI; `forget` it when it is done.
+def new_private(dialect: str = DEFAULT_DIALECT, store: Store | None = None, backend: Backend | None = None) -> str:
+    """Register a store under a new name and return its URI; `forget` it when it is done.
 
     Args:
-        dialect: How it answers.
-        store: What is in it; a new, empty store by default.
-        state: Both and a registry at once, in place of the two.
+        dialect: The dialect in which it answers.
+        store: Its contents; a new, empty store by default.
+        backend: A backend, in place of both.
     """
-    new = state or new_state(dialect, store)
+    new = backend or new_backend(dialect, store)
     with _lock:
         name = f"{_PRIVATE}{next(_numbers)}"
-        _states[name] = new
+        _backends[name] = new
         _forget_repositories()
-        return f"{SCHEME}://{name}" + ("" if new.dialect == DEFAULT_DIALECT else f"?dialect={quote(new.dialect)}")
+        dialect = new.dialect.name
+        return f"{SCHEME}://{name}" + ("" if dialect == DEFAULT_DIALECT else f"?dialect={quote(dialect)}")
 
 
-def new_state(dialect: str = DEFAULT_DIALECT, store: Store | None = None, name: str = "") -> State:
-    """Return a state that no URI means yet.
+def new_backend(dialect: str = DEFAULT_DIALECT, store: Store | None = None, name: str = "") -> Backend:
+    """Return a backend that has no URI yet.
 
     Args:
-        dialect: How it answers.
-        store: What is in it; by default a new, empty store with the ids of the dialect.
-        name: The name under which others will find its artifacts, for a store that is shared.
+        dialect: The dialect in which it answers.
+        store: Its contents; by default a new, empty store with the ids of the dialect.
+        name: The name by which its artifacts are found, for a store that is shared.
     """
     column = MATRIX.dialect(dialect)
     if store is None:
         root = f"{ARTIFACT_SCHEME}://{quote(name)}/" if name else f"{ARTIFACT_SCHEME}:"
         store = Store(guid_ids=column.behaves("id.guid"), artifact_root=root)
-    return State(store, column.name)
+    return Backend(store, dialect=column)
 
 
-def put_private(state: State | None) -> State | None:
-    """Make `mlquery://` mean this state, or again the process's own with None; return what it was before."""
+def put_private(backend: Backend | None) -> Backend | None:
+    """Make `mlquery://` mean this backend, or with None the process's own again; return what it was before."""
     global _private
     with _lock:
-        before, _private = _private, state
+        before, _private = _private, backend
         _by_uri.clear()
         _forget_repositories()
         return before
 
 
-def replacement() -> State | None:
-    """Return what stands in the place of all servers for a time, None while nothing does."""
+def replacement() -> Backend | None:
+    """Return the backend that a mock has put in the place of all servers, None while there is none."""
     return _private
 
 
 def forget(uri: str) -> None:
-    """Drop a store from memory, as far as URIs hold it, and close one on disk; nothing happens if it is not there."""
+    """Drop a store from memory, as far as URIs hold it, and close one on disk; do nothing if there is none."""
     name = _parts(uri).name
     with _lock:
-        _close(_states.pop(name, None))
+        _close(_backends.pop(name, None))
         _by_uri.clear()
         _forget_repositories()
 
@@ -147,16 +112,16 @@ def forget(uri: str) -> None:
 def reset() -> None:
     """Drop all stores of the process, shared and private."""
     with _lock:
-        for state in _states.values():
-            _close(state)
-        _states.clear()
+        for backend in _backends.values():
+            _close(backend)
+        _backends.clear()
         put_private(None)
 
 
-def _close(state: State | None) -> None:
-    close = getattr(state and state.store, "close", None)  # what a store on disk has
-    if close is not None:
-        close()
+def _close(backend: Backend | None) -> None:
+    if backend is not None and backend.store.is_on_disk:
+        store: Any = backend.store
+        store.close()
 
 
 @attrs.frozen
@@ -168,32 +133,32 @@ class _Parts:
     durability: str | None
 
 
-def _resolved(parts: _Parts) -> State:
+def _resolved(parts: _Parts) -> Backend:
     name, dialect = parts.name, parts.dialect
-    if not name and _private is not None and dialect in (None, _private.dialect):
+    if not name and _private is not None and dialect in (None, _private.dialect.name):
         return _private
     key = name or f"?{dialect or DEFAULT_DIALECT}"
-    state = _states.get(key)
-    if state is None:
+    backend = _backends.get(key)
+    if backend is None:
         if name.startswith(_PRIVATE):
             raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
-        state = _states[key] = (
-            _on_disk(parts) if name.startswith("/") else new_state(dialect or DEFAULT_DIALECT, name=name)
+        backend = _backends[key] = (
+            _on_disk(parts) if name.startswith("/") else new_backend(dialect or DEFAULT_DIALECT, name=name)
         )
-    if dialect not in (None, state.dialect):
+    if dialect not in (None, backend.dialect.name):
         raise invalid_parameter(
-            f"The store {SCHEME}://{name} answers in dialect '{state.dialect}', not '{dialect}': "
+            f"The store {SCHEME}://{name} answers in dialect '{backend.dialect.name}', not '{dialect}': "
             "take another name, or leave the dialect out"
         )
-    return state
+    return backend
 
 
-def _on_disk(parts: _Parts) -> State:
+def _on_disk(parts: _Parts) -> Backend:
     from mlquery.durable.opening import open as open_store
 
     durability: Any = parts.durability or "commit"
     store = open_store(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)
-    return State(store, store.dialect)
+    return new_backend(store.dialect, store)
 
 
 def _parts(uri: str) -> _Parts:

@@ -1,7 +1,7 @@
 """A test double for MLflow's servers: while a mock is active, code that says `import mlflow` runs on a store in memory.
 
-It turns what a test asks for into a store, and MLflow's global state into one that leads there, and back. It must not
-know how MLflow's calls are answered (`mlquery.mlflow_plugin`). MLflow itself is imported when a mock first starts.
+It turns what a test asks for into a backend and MLflow's global state into one that leads there, and back. How MLflow's
+calls are answered is the business of `mlquery.mlflow_plugin`. MLflow itself is imported when a mock first starts.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def mock(
     that is left active is ended, with a `MockWarning` that names it.
 
     Args:
-        dialect: How the store answers: as "oss" (the default), "azure", or another dialect of the support matrix. By
-            default that of the mock whose store is given.
+        dialect: The dialect in which the store answers: "oss" (the default), "azure", or another one of the support
+            matrix. By default that of the mock whose store is given.
         seed: Makes ids and run names repeat.
-        clock: The time in ms UTC at which `mock.clock` stands still, or a function that tells it; by default the
+        clock: The time in ms UTC at which `mock.clock` stands still, or a function that returns it; by default the
             clock of the store that is given, or the system's.
-        store: What is there at the beginning: a store, or a mock that has one; by default nothing. The store of a mock
-            brings its registered models along, and the experiment that was active when that mock ended.
+        store: The contents at the start: a store, or a mock that has one; by default none. A store brings its
+            registered models along, and the experiment that was active when the last mock on it ended.
         clone: Whether to work on a copy of that store, so that it can serve many tests.
-        passthrough: How the tracking URIs begin that keep leading where they lead, such as "sqlite:".
+        passthrough: Prefixes of tracking URIs that keep their meaning, such as "sqlite:".
 
     Raises:
         ImportError: MLflow is not installed.

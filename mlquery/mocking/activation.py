@@ -1,6 +1,6 @@
-"""The mock itself: it makes the store, puts it in the place of MLflow's servers, and takes it away again.
+"""The mock itself: it makes a backend, puts it in the place of MLflow's servers, and ends with everything as it was.
 
-What is global in MLflow only `mlflow_state` knows; it is imported, and MLflow with it, at the first start.
+Only `mlflow_state` handles what is global in MLflow; it is imported, and MLflow with it, at the first start.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import attrs
 
+from mlquery.backend import Backend
 from mlquery.client import Client
 from mlquery.entities import RunStatus
 from mlquery.errors import MockWarning, StoreError
@@ -38,8 +39,8 @@ _MISSING: Final = (
 )
 _lock: Final = RLock()
 _active: Final[list[Mock]] = []
-_MADE: Final = "_made_by_mock"  # the attribute of a store that tells what a mock has left there
-_INSIDE: Final = ("mlquery.mock", "contextlib", "unittest")
+_LEFT: Final = "_left_by_mock"  # the attribute of a store with what the last mock has left there
+_INSIDE: Final = ("mlquery.mocking", "contextlib", "unittest")
 
 
 class Mock:
@@ -64,12 +65,12 @@ class Mock:
         self._dialect = None if dialect is None else MATRIX.dialect(dialect).name
         self._seed, self._clock, self._origin, self._clones = seed, clock, store, clone
         self._passthrough = passthrough
-        self._state: uris.State | None = None
+        self._backend: Backend | None = None
         self._before: _Before | None = None
         self._about: Callable[..., Any] | None = None
 
     def __repr__(self) -> str:
-        return f"<Mock: {'active' if self.is_active else 'not active'}, {self._state and self._state.store!r}>"
+        return f"<Mock: {'active' if self.is_active else 'not active'}, {self._backend and self._backend.store!r}>"
 
     @property
     def is_active(self) -> bool:
@@ -77,19 +78,26 @@ class Mock:
         return self._before is not None
 
     @property
+    def backend(self) -> Backend:
+        """The store, its registry and the dialect in which they answer."""
+        if self._backend is None:
+            raise RuntimeError("this mock has not been started: use it in a `with` statement, or call start()")
+        return self._backend
+
+    @property
     def dialect(self) -> str:
         """The name of the dialect in which the store answers."""
-        return self._started().dialect
+        return self.backend.dialect.name
 
     @property
     def store(self) -> Store:
-        """The store that everything leads to; faults are asked for here."""
-        return self._started().store
+        """The store that everything leads to; faults are set here."""
+        return self.backend.store
 
     @property
     def client(self) -> Client:
-        """A client of that store, which needs no MLflow."""
-        return Client(self.store, self.dialect)
+        """A client of that store and its registry, which needs no MLflow."""
+        return Client(self.store, self.backend.dialect)
 
     @property
     def clock(self) -> Clock:
@@ -109,10 +117,10 @@ class Mock:
         with _lock:
             if self.is_active:
                 raise RuntimeError("this mock is active already: stop it first, or make another one")
-            origin = self._found_origin()
-            self._state = self._new_state(origin.state if origin else None)
-            before = isolated(self.clock, self._passthrough, origin.experiment_id if origin else None)
-            self._before = _Before(before, uris.put_private(self._state), session.swap(session.Session(self.client)))
+            left = _left_in(self._origin)
+            self._backend = self._new_backend(left)
+            before = isolated(self.clock, self._passthrough, left.experiment_id if left else None)
+            self._before = _Before(before, uris.put_private(self._backend), session.swap(session.Session(self.client)))
             _active.append(self)
         return self
 
@@ -132,17 +140,17 @@ class Mock:
                 error.add_note(f"mlquery.mock: {report}")
 
     def end(self, error: BaseException | None = None) -> list[str]:
-        """Do what `stop` does, and return the sentences that it would warn with."""
+        """Do what `stop` does, but return its warnings."""
         with _lock:
-            if self._before is None or self._state is None:
+            if self._before is None:
                 return []
-            faults = self._state.store.faults
+            faults = self.store.faults
             unused = faults.waiting()
             faults.clear()
-            left = list(self._left_runs())
-            vars(self.store)[_MADE] = self._made()
-            self._put_back()
-        return [*self._end_runs(left, "FAILED" if error else "FINISHED"), *_unused(unused)]
+            runs = list(self._left_runs())
+            vars(self.store)[_LEFT] = self._left()
+            self._restore()
+        return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *_unused(unused)]
 
     def __enter__(self) -> Self:
         return self.start()
@@ -160,44 +168,34 @@ class Mock:
         """Return a mock that is not active, with the arguments of this one but for a store that is given.
 
         Args:
-            about: What it is for; warnings point there.
-            store: What is there at the beginning.
+            about: The decorated function; warnings point there.
+            store: The contents at the start.
         """
         new = copy(self)
-        new._origin, new._about, new._state, new._before = store or self._origin, about, None, None
+        new._origin, new._about, new._backend, new._before = store or self._origin, about, None, None
         return new
 
-    def _started(self) -> uris.State:
-        if self._state is None:
-            raise RuntimeError("this mock has not been started: use it in a `with` statement, or call start()")
-        return self._state
-
-    def _found_origin(self) -> _Made | None:
-        """Return what there is to begin with."""
-        if isinstance(self._origin, Store) and _MADE not in vars(self._origin):
-            return _Made(uris.State(self._origin, self._dialect or DEFAULT_DIALECT), None)
-        return _left_by_mock(self._origin)
-
-    def _made(self) -> _Made:
-        """Return what this mock, which is active, holds by now."""
+    def _left(self) -> _Left:
+        """Return what this mock, which is active, leaves in its store."""
         from mlquery.mocking.mlflow_state import active_experiment_id
 
         inner = self._inner()
         experiment_id = active_experiment_id() if inner is None else inner.globals.active_experiment_id()
-        is_ours = experiment_id in self.store.experiments.row_of
-        return _Made(self._started(), experiment_id if is_ours else None)
+        return _Left(self.dialect, experiment_id if experiment_id in self.store.experiments.row_of else None)
 
-    def _new_state(self, origin: uris.State | None) -> uris.State:
-        dialect = MATRIX.dialect(self._dialect or (DEFAULT_DIALECT if origin is None else origin.dialect))
+    def _new_backend(self, left: _Left | None) -> Backend:
+        dialect = self._dialect or (left.dialect if left else DEFAULT_DIALECT)
+        origin = self._origin.store if isinstance(self._origin, Mock) else self._origin
         if origin is None:
-            store = Store(seed=self._seed, guid_ids=dialect.behaves("id.guid"), clock=self._new_clock(None))
-            state = uris.State(store, dialect.name)
-        else:
-            state = attrs.evolve(origin.clone() if self._clones else origin, dialect=dialect.name)
-            state.store.clock = self._new_clock(state.store.clock)
-            if self._seed is not None:
-                state.store.reseed(self._seed)
-        return state
+            guid_ids = MATRIX.dialect(dialect).behaves("id.guid")
+            return Backend(Store(seed=self._seed, guid_ids=guid_ids, clock=self._new_clock(None)), dialect=dialect)
+        backend = Backend(origin, dialect=dialect)
+        if self._clones:
+            backend = backend.clone()
+        backend.store.clock = self._new_clock(backend.store.clock)
+        if self._seed is not None:
+            backend.store.reseed(self._seed)
+        return backend
 
     def _new_clock(self, present: Callable[[], int] | None) -> Clock:
         if isinstance(self._clock, Clock):
@@ -207,7 +205,7 @@ class Mock:
         return Clock(self._clock if self._clock is not None else present)
 
     def _left_runs(self) -> Iterator[Any]:
-        """Yield what is active in MLflow and in `mlquery.fluent`, in all threads, as far as it belongs to this mock."""
+        """Yield the active runs of MLflow and of `mlquery.fluent`, in all threads, that belong to this mock."""
         from mlquery.mocking.mlflow_state import active_runs
 
         inner = self._inner()
@@ -220,16 +218,16 @@ class Mock:
         place = _active.index(self)
         return _active[place + 1]._before if place + 1 < len(_active) else None
 
-    def _put_back(self) -> None:
+    def _restore(self) -> None:
         """Make everything as it was, or leave that to the mock that was started inside this one and has not ended."""
         before, inner = self._before, self._inner()
         assert before is not None
         if inner is None:
-            uris.put_private(before.state)
+            uris.put_private(before.backend)
             session.swap(before.session)
-            before.globals.put_back()
+            before.globals.restore()
         else:
-            inner.globals, inner.state, inner.session = before.globals, before.state, before.session
+            inner.globals, inner.backend, inner.session = before.globals, before.backend, before.session
         _active.remove(self)
         self._before = None
 
@@ -250,11 +248,11 @@ class Mock:
             yield f"the run '{name}' ({run_id}) was left active and {outcome}"
 
 
-@attrs.frozen(eq=False)
-class _Made:
-    """What a mock leaves to those that begin with its store: registered models, and the active experiment."""
+@attrs.frozen
+class _Left:
+    """What a mock leaves in its store, for mocks that start with it."""
 
-    state: uris.State
+    dialect: str
     experiment_id: str | None
 
 
@@ -263,21 +261,21 @@ class _Before:
     """What was in the place of a mock before it started."""
 
     globals: Globals
-    state: uris.State | None
+    backend: Backend | None
     session: session.Session | None
 
 
 def dialect_of(store: Store | Mock | None) -> str | None:
-    """Return the dialect of the mock that has made a store, None for a store that no mock has made."""
-    made = _left_by_mock(store)
-    return made.state.dialect if made else None
+    """Return the dialect of the mock that has worked on a store, None for a store of no mock."""
+    left = _left_in(store)
+    return left.dialect if left else None
 
 
-def _left_by_mock(store: Store | Mock | None) -> _Made | None:
+def _left_in(store: Store | Mock | None) -> _Left | None:
     if isinstance(store, Mock) and store.is_active:
-        return store._made()
+        return store._left()
     own = store.store if isinstance(store, Mock) else store
-    return None if own is None else vars(own).get(_MADE)
+    return None if own is None else vars(own).get(_LEFT)
 
 
 def _unused(calls: list[str]) -> Iterator[str]:
@@ -300,7 +298,7 @@ def _warn(report: str, about: Callable[..., Any] | None) -> None:
 
 
 def _depth() -> int:
-    """Return how far the code that uses the mock is from the caller of this, for a warning to point there."""
+    """Return the `stacklevel` of a warning of the caller that points at the code that uses the mock."""
     frame, depth = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
         frame, depth = frame.f_back, depth + 1

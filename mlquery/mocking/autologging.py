@@ -1,4 +1,4 @@
-"""Which libraries MLflow logs on its own: remembered, and put back as it was. It knows nothing else of MLflow.
+"""Which libraries MLflow logs on its own (autologging): remembered and restored.
 
 **Source**: `mlflow.utils.autologging_utils` and `mlflow.utils.import_hooks` of MLflow 3.17.
 """
@@ -20,12 +20,12 @@ class Autologging:
         self._settings: dict[str, dict[str, Any]] = dict(AUTOLOGGING_INTEGRATIONS)
         self._hooks = {module: list(hooks) for module, hooks in _post_import_hooks.items()}
 
-    def put_back(self) -> None:
-        """Make autologging as it was; what was on is switched on again with its arguments."""
+    def restore(self) -> None:
+        """Make autologging as it was; integrations that were on are switched on again with their arguments."""
         for name, settings in list(AUTOLOGGING_INTEGRATIONS.items()):
             before = self._settings.get(name, {})
             if settings is not before and settings != before:
-                _put_back(name, before)
+                _restore(name, before)
         # Libraries that are not imported yet wait here for autologging; those that were, have an empty list.
         for module in [module for module, hooks in _post_import_hooks.items() if hooks]:
             if module in self._hooks:
@@ -34,7 +34,7 @@ class Autologging:
                 del _post_import_hooks[module]
 
 
-def _put_back(name: str, before: dict[str, Any]) -> None:
+def _restore(name: str, before: dict[str, Any]) -> None:
     if before and not before.get("disable"):
         import_module("mlflow" if name == "mlflow" else f"mlflow.{name}").autolog(**before)
     else:

@@ -1,4 +1,4 @@
-"""A clock that a test can set: it turns the time of another clock, or a time that was set, into milliseconds UTC."""
+"""A clock that a test can set: turns the time of another clock, or a time that was set, into milliseconds UTC."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mlquery.store.state import now
 
 
 class Clock:
-    """Tells the time in ms UTC, goes on with the clock behind it until `set` stops it, and can be moved.
+    """Returns the time in ms UTC; it follows another clock until `set` stops it, and `tick` moves it.
 
     Args:
-        source: The clock behind it, by default the system's; or a time in ms UTC at which it stands still.
+        source: The clock that it follows, by default the system's; or a time in ms UTC at which it stands still.
     """
 
     def __init__(self, source: Callable[[], int] | int | None = None) -> None:
@@ -33,7 +33,7 @@ class Clock:
         self._stopped_at = _whole(ms)
 
     def tick(self, ms: int = 1) -> None:
-        """Move the clock on by some milliseconds; one that goes keeps going from there."""
+        """Move the clock on by some milliseconds; one that is running keeps running from there."""
         if self._stopped_at is None:
             self._ahead += _whole(ms)
         else:

@@ -1,6 +1,6 @@
-"""Mocks around functions and classes of tests: it turns a callable into one that runs inside a mock of its own.
+"""Mocks around functions and classes of tests: turns a callable into one that runs inside a mock of its own.
 
-It must not know what a mock does; it is handed a function that makes one. pytest is not needed for anything here.
+It is given a function that makes mocks. Nothing here needs pytest.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _function(function: Callable[..., Any], another: MakesMocks) -> Callable[...
     return call
 
 
-# unittest: one mock from `setUpClass` to `tearDownClass`, and for each test a mock on a copy of what it holds by then.
+# unittest: one mock from `setUpClass` to `tearDownClass`, and for each test a mock on a copy of its store at that time.
 # The cleanup that is registered first runs last, after `tearDown` and all others, and what it reports belongs to the
 # test.
 

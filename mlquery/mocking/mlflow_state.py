@@ -1,7 +1,7 @@
-"""Everything global in MLflow: taken away while a mock is active, put back as it was afterwards.
+"""Everything global in MLflow: reset while a mock is active, restored when it ends.
 
-It must not know what a mock is about: it is handed the time and the URI to which everything leads. Private names of
-MLflow are used here and nowhere else; where a release has lost one, `isolated` fails at once and says so.
+It is given the time, and the URI to which everything leads; nothing else of a mock is needed here. Private names of
+MLflow are used in this module only; where a release has lost one, `isolated` fails at once and says so.
 
 **Source**: the modules of MLflow 3.17 that are named below.
 """
@@ -29,7 +29,7 @@ from mlquery.mocking.autologging import Autologging
 
 URI: Final = f"{SCHEME}://"
 
-# What these name is on the server that the mock stands in for.
+# These name things on the server that the mock replaces.
 _OF_THE_SERVER: Final = (
     *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACING_DESTINATION"),
     *("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"),
@@ -46,7 +46,7 @@ _PER_THREAD: Final[tuple[ThreadLocalVariable, ...]] = (
 
 @attrs.define(eq=False)
 class Globals:
-    """What was global in MLflow at one moment; `put_back` makes it so again."""
+    """What was global in MLflow at one moment; `restore` makes it so again."""
 
     names: list[tuple[ModuleType, str, Any]]
     per_thread: list[dict[str, Any]]
@@ -66,7 +66,7 @@ class Globals:
         (found,) = (value for module, name, value in self.names if (module, name) == _EXPERIMENT)
         return cast(str | None, found)
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Make everything as it was, whatever has happened since."""
         for module, name, value in self.names:
             setattr(module, name, value)
@@ -76,11 +76,11 @@ class Globals:
             vars(registry).pop("get_store", None)
             if get_store is not None:
                 registry.get_store = get_store
-        _put_back_environment(self.environment)
+        _restore_environment(self.environment)
         trackers._artifact_repos_cache.clear()
         trackers._artifact_repos_cache.update(self.repositories)
-        self.autologging.put_back()
-        _put_back_tracer(*self.tracer)
+        self.autologging.restore()
+        _restore_tracer(*self.tracer)
 
 
 def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None) -> Globals:
@@ -88,7 +88,7 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
 
     Args:
         time: What the time is, in ms UTC.
-        passthrough: How the tracking URIs begin that keep leading where they lead.
+        passthrough: How the tracking URIs begin that keep their meaning.
         experiment_id: The experiment that is active, None for the default one.
     """
     before = _present()
@@ -107,12 +107,12 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
     _redirect((f"{SCHEME}:", *passthrough))
-    _take_tracer_away(before.tracer)
+    _remove_tracer(before.tracer)
     return before
 
 
 def running_monitor_of(run_id: str) -> Any:
-    """Return the monitor that logs system metrics of a run, no longer known to MLflow; None if there is none."""
+    """Return the monitor that logs system metrics of a run and let MLflow forget it; None if there is none."""
     return fluent.run_id_to_system_metrics_monitor.pop(run_id, None)
 
 
@@ -163,31 +163,33 @@ def _registries() -> tuple[Any, Any]:
     return trackers._tracking_store_registry, registries._get_store_registry()
 
 
-def _redirect(kept: tuple[str, ...]) -> None:
+def _redirect(unchanged: tuple[str, ...]) -> None:
+    """Let stores be found by URIs that begin in one of these ways, and by all others the mock's."""
     tracker, registry = _registries()
 
-    def here(uri: str | None) -> str:
-        return uri if uri is not None and uri.startswith(kept) else URI
+    @cache
+    def led(uri: str | None) -> str:
+        return uri if uri is not None and uri.startswith(unchanged) else URI
 
     def tracking_store(store_uri: str | None = None, artifact_uri: str | None = None) -> Any:
-        uri = here(trackers._resolve_tracking_uri(store_uri))
+        uri = led(trackers._resolve_tracking_uri(store_uri))
         return tracker._get_store_with_resolved_uri(uri, artifact_uri)
 
     def registry_store(store_uri: str | None = None, tracking_uri: str | None = None) -> Any:
-        uri = here(registries._resolve_registry_uri(store_uri, tracking_uri))
-        return registry._get_store_with_resolved_uri(uri, here(trackers._resolve_tracking_uri(tracking_uri)))
+        uri = led(registries._resolve_registry_uri(store_uri, tracking_uri))
+        return registry._get_store_with_resolved_uri(uri, led(trackers._resolve_tracking_uri(tracking_uri)))
 
     tracker.get_store, registry.get_store = tracking_store, registry_store
 
 
 class _Time:
-    """The module `time` as MLflow's function for the present time sees it."""
+    """Stands for the module `time` in MLflow's function for the present time."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
 
     def time(self) -> float:
-        """Return the time in seconds; the half millisecond keeps it what it is when it is made whole again."""
+        """Return the time in seconds; the half millisecond keeps it the same when MLflow rounds it down."""
         return (self._now() + 0.5) / 1000
 
     def __getattr__(self, name: str) -> Any:
@@ -200,7 +202,7 @@ def _environment() -> Iterator[tuple[str, str]]:
     return ((name, value) for name, value in os.environ.items() if name.lstrip("_").startswith("MLFLOW_"))
 
 
-def _put_back_environment(before: dict[str, str]) -> None:
+def _restore_environment(before: dict[str, str]) -> None:
     now = dict(_environment())
     for name in now.keys() - before.keys():
         del os.environ[name]
@@ -217,7 +219,7 @@ def _raw_tracer() -> Any:
     return present
 
 
-def _take_tracer_away(present: tuple[Any, bool, Any]) -> None:
+def _remove_tracer(present: tuple[Any, bool, Any]) -> None:
     _, is_made, _ = present
     if is_made and tracing.is_tracing_enabled():
         provider: Any = tracing.provider
@@ -225,7 +227,7 @@ def _take_tracer_away(present: tuple[Any, bool, Any]) -> None:
         provider.once._done = False
 
 
-def _put_back_tracer(raw: Any, is_made: bool, destination: Any) -> None:
+def _restore_tracer(raw: Any, is_made: bool, destination: Any) -> None:
     tracing._MLFLOW_TRACE_USER_DESTINATION._global_value = destination
     if _raw_tracer() is not raw:
         tracing.provider._retire_current_batch_processors()
