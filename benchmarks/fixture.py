@@ -47,7 +47,7 @@ class Stopwatch:
         if fixturedef.argname == "mlquery_mock":
             self.set_up.append(time.perf_counter() - start)
             # Finalizers run in reverse order: the one that is added last starts the clock.
-            fixturedef.addfinalizer(lambda: self.tear_dmlquery_store.append(time.perf_counter()))
+            fixturedef.addfinalizer(lambda: self.tear_down.append(time.perf_counter()))
         return result
 
     @pytest.hookimpl(wrapper=True)
