@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -275,6 +276,7 @@ def told_of_suites(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     return dict(zip(folders, told, strict=True))
 
 
+@pytest.mark.xdist_group("example files")  # one process runs them all
 @pytest.mark.parametrize("page", [page for page in pages() if files_of(page)], ids=name_of)
 def test_the_example_files_of_a_page_are_a_suite_that_passes(page: Path, told_of_suites: dict[Path, str]) -> None:
     files, told = files_of(page), told_of_suites[page]
@@ -378,6 +380,22 @@ def test_every_public_name_is_on_the_page_about_python() -> None:
 
     assert {"__version__"} == set(dir(mlquery)) - named - by_module - modules
     assert modules <= set(re.findall(r"automodule:: mlquery\.(\w+)$", page, re.MULTILINE))
+
+
+def test_the_form_for_a_wrong_cell_offers_every_dialect() -> None:
+    from mlquery.language.matrix import MATRIX
+
+    form = (TOP / ".github" / "ISSUE_TEMPLATE" / "wrong-matrix-cell.yml").read_text(encoding="utf-8")
+    options = re.findall(r'^ {8}- "?([\w:.]+)"?$', form, re.MULTILINE)
+
+    assert list(MATRIX.dialects) == options
+
+
+def test_every_address_of_the_project_is_the_one_that_contributors_are_told() -> None:
+    urls = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"].values()
+    (address,) = re.findall(r"canonical address of the project is <(.*)>", (TOP / "CONTRIBUTING.md").read_text("utf-8"))
+
+    assert [] == [url for url in urls if not url.startswith(address)]
 
 
 def main(names: list[str]) -> None:
