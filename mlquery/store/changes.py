@@ -98,9 +98,12 @@ class AddRun(NamedTuple):
         )
         if "artifact_uri" in fields:
             runs.own_artifact_uris[row] = fields["artifact_uri"]
-        runs.add_points(row, fields.get("metrics", ()))
-        runs.put_params(row, fields.get("params", {}).items())
-        runs.put_tags(row, fields.get("tags", {}).items())
+        if "metrics" in fields:
+            runs.add_points(row, fields["metrics"])
+        if "params" in fields:
+            runs.put_params(row, fields["params"].items())
+        if "tags" in fields:
+            runs.put_tags(row, fields["tags"].items())
         if "inputs" in fields:
             runs.add_inputs(row, map(dataset_input_of, fields["inputs"]))
 

@@ -73,7 +73,7 @@ class Logging(Runs, LoggedModels):
         key, value = check_tag(tag, limits)
         with self.writing:
             row = self._active_run_row(run_id)
-            check_tag_count(len({*self.runs.tag_keys[row], key}), limits)
+            check_tag_count((key,), self.runs.tag_keys[row], limits)
             if value or key != RUN_NAME:
                 self._write(SetTag(run_id, key, value))
 
@@ -100,7 +100,7 @@ class Logging(Runs, LoggedModels):
             row = self._active_run_row(run_id)
             new_params = self._new_params(row, run_id, checked_params, limits)
             about_models = self._new_model_points(run_id, metrics, limits)
-            check_tag_count(len({*self.runs.tag_keys[row], *(key for key, _ in checked_tags)}), limits)
+            check_tag_count([key for key, _ in checked_tags], self.runs.tag_keys[row], limits)
             new_tags = {key: value for key, value in checked_tags if value or key != RUN_NAME}
             self._write(LogBatch(run_id, points, new_params, new_tags))
             self._log_model_points(about_models)

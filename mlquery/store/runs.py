@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mlquery.entities import EMPTY, DatasetInput, LifecycleStage, Run, RunInfo, RunStatus, RunTag
@@ -53,23 +53,20 @@ class Runs(StoreState):
             name, named_tags = self._named(tags or (), run_name)
             _require("user_id", user_id)
             _require("start_time", start_time)
-            check_service_tags(named_tags, len(named_tags), limits)
+            check_service_tags(named_tags, (), limits)
             run_id, experiment_id = self._names.new_id(), self.experiments.ids[experiment_row]
+            fields = {
+                "run_id": run_id,
+                "experiment_id": experiment_id,
+                "user_id": user_id,
+                "status": "RUNNING",
+                "start_time": int(start_time),
+                "run_name": name,
+                "tags": named_tags,
+            }
+            self._write(AddRun(fields))
             uri, active = run_location(self.runs.roots[experiment_id], run_id), LifecycleStage.ACTIVE
             info = make_info(run_id, experiment_id, user_id, "RUNNING", int(start_time), None, active, uri, name)
-            self._write(
-                AddRun(
-                    {
-                        "run_id": run_id,
-                        "experiment_id": experiment_id,
-                        "user_id": user_id,
-                        "status": info.status,
-                        "start_time": info.start_time,
-                        "run_name": name,
-                        "tags": named_tags,
-                    }
-                )
-            )
             return make_run(info, make_data({}, {}, named_tags.copy()), EMPTY, None)
 
     def get_run(self, run_id: str) -> Run:
@@ -97,7 +94,7 @@ class Runs(StoreState):
             status = None if run_status is None else _status_name(run_status)
             if run_name:
                 check_string(run_name, "run_name")
-                self._check_service_tags(row, {RUN_NAME: run_name}, limits)
+                check_service_tags({RUN_NAME: run_name}, self.runs.tag_keys[row], limits)
             self._write(SetRunInfo(run_id, status, None if end_time is None else int(end_time), run_name or None))
             return self.runs.info_at(row)
 
@@ -129,10 +126,6 @@ class Runs(StoreState):
             self._write(LogInputs(run_id, list(map(dataset_input_fields, inputs))))
         else:
             self.version += 1  # as with every call that writes, though there is nothing to tell
-
-    def _check_service_tags(self, row: int, tags: Mapping[str, str], limits: Limits) -> None:
-        """Refuse tags of a run for which a service has no room."""
-        check_service_tags(tags, len({*self.runs.tag_keys[row], *tags}), limits)
 
     def _named(self, tags: Sequence[RunTag], run_name: str | None) -> tuple[str, dict[str, str]]:
         """Return the name of a new run and its tags, the name tag among them."""

@@ -156,17 +156,20 @@ def _check_service_tag(key: str, value: str, limits: Limits) -> None:
         raise over_service_limit("Tags/Value", limits.run_tag_value, len(value))
 
 
-def check_service_tags(tags: Mapping[str, str], size: int, limits: Limits) -> None:
-    """Check tags against the limits of a service alone; `size` is how many the run then has."""
-    for key, value in tags.items():
-        _check_service_tag(key, value, limits)
-    check_tag_count(size, limits)
+def check_service_tags(tags: Mapping[str, str], known: Collection[str], limits: Limits) -> None:
+    """Check tags against the limits of a service alone; `known` are the keys of the tags that the run has already."""
+    if limits.run_tag_key is not None or limits.run_tag_value is not None:
+        for key, value in tags.items():
+            _check_service_tag(key, value, limits)
+    check_tag_count(tags, known, limits)
 
 
-def check_tag_count(size: int, limits: Limits) -> None:
-    """Check how many tags a run may have."""
-    if limits.tags_per_run is not None and size > limits.tags_per_run:
-        raise over_service_limit("Tags", limits.tags_per_run, size)
+def check_tag_count(keys: Iterable[str], known: Collection[str], limits: Limits) -> None:
+    """Check how many tags a run would have with some more; `known` are the keys of those it has already."""
+    if limits.tags_per_run is not None:
+        size = len({*known, *keys})
+        if size > limits.tags_per_run:
+            raise over_service_limit("Tags", limits.tags_per_run, size)
 
 
 def check_param_count(size: int, limits: Limits) -> None:
