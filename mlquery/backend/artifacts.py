@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from mlquery.backend.service import Service, call
@@ -46,6 +47,9 @@ class Artifacts(Service):
             StoreError: RESOURCE_DOES_NOT_EXIST, there is no such file or folder.
         """
         with self.store.lock:
+            if path:
+                with suppress(StoreError):  # it is a folder, or missing
+                    return {path: self.store.artifacts.read(owner_id, path)}
             found = {file: self.store.artifacts.read(owner_id, file) for file in self._files_below(owner_id, path)}
         if not found and path:
             name = posixpath.basename(path)
@@ -58,13 +62,9 @@ class Artifacts(Service):
         """Delete a file or a folder, everything without a path; missing ones do not matter."""
         self.store.artifacts.delete(owner_id, path)
 
-    def _files_below(self, owner_id: str, path: str | None) -> Iterator[str]:
-        """Yield the paths of all files in a folder, or the path itself if it is a file."""
-        infos = self.store.artifacts.list(owner_id, path)
-        if not infos and path:
-            beside = self.store.artifacts.list(owner_id, posixpath.dirname(path))
-            yield from (info.path for info in beside if info.path == path and not info.is_dir)
-        for info in infos:
+    def _files_below(self, owner_id: str, folder: str | None) -> Iterator[str]:
+        """Yield the paths of all files in a folder."""
+        for info in self.store.artifacts.list(owner_id, folder):
             if info.is_dir:
                 yield from self._files_below(owner_id, info.path)
             else:
