@@ -127,5 +127,5 @@ class MemoryArtifacts(ArtifactRepository):
         """
         inside = posixpath.join(path or "", name)
         if inside.startswith("/") or ".." in inside.split("/"):
-            raise invalid_parameter(f"Invalid path: '{path}'")
+            raise invalid_parameter("Invalid path: resolved path is outside the artifact directory")
         return backend.store.owner_of_artifact(f"{self._root}/{inside}")
