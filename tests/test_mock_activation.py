@@ -523,6 +523,20 @@ def test_a_store_can_be_worked_on_itself() -> None:
     assert ["one", "two"] == names_in(store)
 
 
+@pytest.mark.parametrize("clone", [True, False])
+def test_registered_models_are_beside_the_store_after_the_mock(clone: bool) -> None:
+    store = mlquery.Store()
+    mlquery.Client(store).create_registered_model("before")
+
+    with mlquery.mock(store=store, clone=clone) as mock:
+        mlflow.MlflowClient().create_registered_model("inside")
+        assert ["before", "inside"] == [model.name for model in mock.client.search_registered_models()]
+
+    assert ["before", "inside"] == [model.name for model in mlquery.Client(mock.store).search_registered_models()]
+    names = ["before"] if clone else ["before", "inside"]
+    assert names == [model.name for model in mlquery.Client(store).search_registered_models()]
+
+
 def test_a_store_loaded_from_a_database_serves_mlflow() -> None:
     store = mlquery.load(Path(__file__).parents[1] / "examples" / "sweep.db")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 import mlquery
 from mlquery import Client, MockWarning, Store, StoreError
@@ -75,24 +77,106 @@ def test_an_error_of_the_store_arrives_as_mlflows_exception(mock: Mock) -> None:
     assert "REQUEST_LIMIT_EXCEEDED" == failed.value.error_code
 
 
-CALLS: dict[str, Callable[[Any], object]] = {
-    "create_run": lambda client: client.create_run("0"),
-    "search_runs": lambda client: client.search_runs(["0"]),
-    "search_experiments": lambda client: client.search_experiments(),
-    "get_experiment_by_name": lambda client: client.get_experiment_by_name("Default"),
-    "create_experiment": lambda client: client.create_experiment("new"),
+class Ids:
+    """The ids of what a mock is filled with."""
+
+    def __init__(self, mock: Mock) -> None:
+        self.run = mock.client.create_run("0").info.run_id
+        mock.client.log_text(self.run, "text", "folder/file.txt")
+        mock.client.create_registered_model("wine")
+        mock.client.create_model_version("wine", "s3://somewhere")
+
+
+CALLS: dict[str, Callable[[Any, Ids], object]] = {
+    "create_experiment": lambda client, ids: client.create_experiment("new"),
+    "get_experiment": lambda client, ids: client.get_experiment("0"),
+    "get_experiment_by_name": lambda client, ids: client.get_experiment_by_name("Default"),
+    "search_experiments": lambda client, ids: client.search_experiments(),
+    "rename_experiment": lambda client, ids: client.rename_experiment("0", "new"),
+    "create_run": lambda client, ids: client.create_run("0"),
+    "get_run": lambda client, ids: client.get_run(ids.run),
+    "search_runs": lambda client, ids: client.search_runs(["0"]),
+    "update_run_info": lambda client, ids: client.set_terminated(ids.run),
+    "log_metric": lambda client, ids: client.log_metric(ids.run, "m", 1.0),
+    "log_param": lambda client, ids: client.log_param(ids.run, "p", 1),
+    "set_tag": lambda client, ids: client.set_tag(ids.run, "t", "x"),
+    "log_batch": lambda client, ids: client.log_batch(ids.run, tags=[mlquery.RunTag("t", "x")]),
+    "log_inputs": lambda client, ids: client.log_inputs(ids.run),
+    "log_outputs": lambda client, ids: client.log_outputs(ids.run, []),
+    "get_metric_history": lambda client, ids: client.get_metric_history(ids.run, "m"),
+    "create_logged_model": lambda client, ids: client.create_logged_model("0"),
+    "search_logged_models": lambda client, ids: client.search_logged_models(["0"]),
+    "create_registered_model": lambda client, ids: client.create_registered_model("iris"),
+    "get_registered_model": lambda client, ids: client.get_registered_model("wine"),
+    "search_registered_models": lambda client, ids: client.search_registered_models(),
+    "set_registered_model_tag": lambda client, ids: client.set_registered_model_tag("wine", "t", "x"),
+    "create_model_version": lambda client, ids: client.create_model_version("wine", "s3://elsewhere"),
+    "search_model_versions": lambda client, ids: client.search_model_versions("name = 'wine'"),
+    "log_artifact": lambda client, ids: client.log_text(ids.run, "text", "other.txt"),
+    "list_artifacts": lambda client, ids: client.list_artifacts(ids.run),
 }
+
+
+# What clients call before some of these.
+FIRST = {"log_artifact": "get_run", "list_artifacts": "get_run", "set_registered_model_tag": "get_registered_model"}
 
 
 @pytest.mark.parametrize("call", CALLS)
 def test_nothing_is_served_while_the_store_is_offline(call: str, mock: Mock) -> None:
+    ids = Ids(mock)
     for client in both(mock):
         mock.store.offline = True
-        with pytest.raises((MlflowException, StoreError), match=f"{call} failed.*offline"):
-            CALLS[call](client)
+        with pytest.raises((MlflowException, StoreError), match=f"{FIRST.get(call, call)} failed.*offline"):
+            CALLS[call](client, ids)
 
         mock.store.offline = False
         assert 1 == len(client.search_experiments())
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_kind_of_call_can_fail(call: str, mock: Mock) -> None:
+    ids = Ids(mock)
+    for client in both(mock):
+        mock.store.fail_next(call, ConnectionError("reset by peer"))
+
+        with pytest.raises(ConnectionError, match="reset by peer"):
+            CALLS[call](client, ids)
+
+        assert [] == mock.store.faults.waiting()
+
+
+def test_a_download_can_fail(mock: Mock) -> None:
+    ids = Ids(mock)
+    for client in both(mock):
+        mock.store.fail_next("download_artifacts", ConnectionError("reset by peer"))
+
+        with pytest.raises((MlflowException, StoreError), match="please ensure that the path is correct"):
+            client.download_artifacts(ids.run, "folder/file.txt")
+
+        assert [] == mock.store.faults.waiting()
+        assert "text" == Path(client.download_artifacts(ids.run, "folder/file.txt")).read_text()
+
+
+def test_deleting_artifacts_can_fail(mock: Mock) -> None:
+    ids = Ids(mock)
+    mock.store.fail_next("delete_artifacts", ConnectionError("reset by peer"))
+    artifacts = get_artifact_repository(mlflow.get_run(ids.run).info.artifact_uri)
+
+    with pytest.raises(ConnectionError, match="reset by peer"):
+        artifacts.delete_artifacts()
+
+    assert ["folder"] == [info.path for info in artifacts.list_artifacts()]
+
+
+@pytest.mark.parametrize("call", ["set_registered_model_tag", "log_artifact", "search_logged_models"])
+def test_every_kind_of_call_can_be_slow(call: str, mock: Mock) -> None:
+    ids = Ids(mock)
+    mock.store.latency = 0.02
+    for client in both(mock):
+        start = time.perf_counter()
+        CALLS[call](client, ids)
+
+        assert time.perf_counter() - start >= 0.02
 
 
 def test_a_test_can_look_at_a_store_that_is_offline(mock: Mock) -> None:
