@@ -104,13 +104,13 @@ def test_a_damaged_store_opens_whole_or_not_at_all_and_is_repaired(
             if not found.lost:
                 assert expected == everything(store), done
             else:
-                lost.append((done, found.lost, found.unfit))
+                lost.append((done, found.lost, found.unusable))
                 assert found.aside is not None
                 assert_saved(store, expected, whole, found.aside)
         assert repair(path).problem == "", done
     assert refused > DAMAGES // 12
     assert len(lost) < DAMAGES * 2 // 3
-    assert all(unfit <= 10 for _, _, unfit in lost), lost
+    assert all(unusable <= 10 for _, _, unusable in lost), lost
 
 
 def problem_at_opening(path: Path, expected: str) -> str:
@@ -179,7 +179,7 @@ def test_points_of_a_lost_run_are_kept_in_a_run_that_stands_in_for_it(tmp_path: 
 
     found = repair(tmp_path / "a")
 
-    assert (1, 0, (f"run {run_id}",)) == (found.lost, found.unfit, found.placeholders)
+    assert (1, 0, (f"run {run_id}",)) == (found.lost, found.unusable, found.placeholders)
     with open_store(tmp_path / "a") as store:
         assert list(range(200)) == store.history(run_id, "loss")[2].tolist()
         assert f"recovered-{run_id}" == store.get_run(run_id).info.run_name

@@ -316,7 +316,7 @@ def test_what_was_written_is_synced_when_its_durability_says(durability: str, tm
     if durability == "fast":
         time.sleep(1.0)
 
-    assert store.seq == high_water_mark.Mark(tmp_path / "a", read_only=True).synced
+    assert store.seq == high_water_mark.HighWaterMark(tmp_path / "a", read_only=True).synced
     store.close()
 
 

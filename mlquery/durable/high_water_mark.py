@@ -1,6 +1,6 @@
 """The mark beside a journal: how many entries were acknowledged, and how many of them were synced to the disk.
 
-The journal could lose its end without anyone noticing: SQLite drops what it cannot read at the end of its write-ahead
+The journal could lose its end unnoticed: SQLite drops what it cannot read at the end of its write-ahead
 log, and a copy without that log looks complete. So the last numbers are written here too, and a journal that ends
 before them is known to be damaged. Journals are not known here.
 """
@@ -29,7 +29,7 @@ def _boot() -> int:
         return 0
 
 
-class Mark:
+class HighWaterMark:
     """The file of a store that holds the mark; it is read once, then written at each call.
 
     A mark that cannot be written is no reason to fail: the journal has the entry, only its loss could not be told.

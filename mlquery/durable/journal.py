@@ -1,6 +1,6 @@
 """The journal: numbered entries in an SQLite file in write-ahead mode, for several processes, one transaction a call.
 
-It must not know what entries mean. Every error leaves here as a `JournalError`.
+What entries mean is not known here. Every error leaves here as a `JournalError`.
 
 **Source**: https://sqlite.org/wal.html (who may read and write when, what is durable when), https://sqlite.org/uri.html
 (mode, immutable).
@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from mlquery.durable.entries import STORE, Entry, Identity, checksum, identity_of
 from mlquery.durable.errors import JournalError, damaged, of_sqlite
-from mlquery.durable.high_water_mark import Mark
+from mlquery.durable.high_water_mark import HighWaterMark
 
 NAME: Final = "journal.db"
 Durability = Literal["commit", "fast"]
@@ -57,7 +57,7 @@ class Journal:
         self.shown = os.fspath(folder)
         self.seq = -1
         self.identity: Identity | None = None
-        self.mark = Mark(folder, read_only)
+        self.mark = HighWaterMark(folder, read_only)
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._new = 0
         try:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from mlquery.durable.errors import JournalError, of_write
 
-# Not on Windows, where nobody keeps a repair and another program apart.
+# Not on Windows, where a repair does not keep other programs out.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 NAME: Final = "lock"
@@ -75,7 +75,7 @@ class FolderLock:
             raise of_write(str(folder), error) from None
 
     def release(self) -> None:
-        """Let others do what they like."""
+        """Release the lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -30,7 +30,7 @@ def open(
             process, however it ends; it is synced within a second, and at exit.
         read_only: Whether nothing may be written, not even beside the journal; the store must be there.
         clock: Returns the time in ms UTC; by default the system's.
-        dialect: How a new store shall answer, which decides on the form of its ids; one that is there has its own.
+        dialect: The dialect of a new store, which decides on the form of its ids; an existing store has its own.
 
     Returns:
         The store. Close it when done, or use it in a `with` block; at the latest it is closed when the process ends.

@@ -22,7 +22,7 @@ from mlquery.durable.dump import changes_of
 from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of, parts_of
 from mlquery.durable.errors import DamagedJournalError, JournalError, missing, of_write
 from mlquery.durable.files import sync_folder
-from mlquery.durable.high_water_mark import Mark
+from mlquery.durable.high_water_mark import HighWaterMark
 from mlquery.durable.journal import Journal
 from mlquery.durable.salvage import entries_in
 from mlquery.durable.store import ASIDE, UNFINISHED, DurableStore, unfinished_repair
@@ -42,7 +42,7 @@ class Repair:
         problem: What was wrong; empty if nothing was.
         entries: How many entries of the journal are intact.
         lost: How many are known to be lost, and are not in the snapshot either.
-        unfit: How many intact ones could not be used, because what they are about is lost.
+        unusable: How many intact ones could not be used, because what they are about is lost.
         placeholders: The runs and experiments that stand in for lost ones, to hold what was logged to them.
         aside: The folder with the old files.
     """
@@ -50,13 +50,13 @@ class Repair:
     problem: str = ""
     entries: int = 0
     lost: int = 0
-    unfit: int = 0
+    unusable: int = 0
     placeholders: tuple[str, ...] = ()
     aside: Path | None = None
 
 
 def repair(path: str | os.PathLike[str], dry_run: bool = False) -> Repair:
-    """Repair a store that does not open, or that lost something; nobody may have it open.
+    """Repair a store that does not open, or that lost something; it must not be open anywhere.
 
     Args:
         path: The folder of the store.
@@ -83,7 +83,7 @@ def _repaired(folder: Path, dry_run: bool) -> Repair:
         return Repair()
     unfinished = unfinished_repair(folder)
     saved = _Saved(unfinished or folder, str(folder))
-    found = Repair(problem, len(saved.entries), saved.lost, saved.unfit, tuple(saved.placeholders))
+    found = Repair(problem, len(saved.entries), saved.lost, saved.unusable, tuple(saved.placeholders))
     if dry_run:
         return found
     aside = unfinished or _set_aside(folder)
@@ -119,12 +119,12 @@ class _Saved:
     """What can be saved of a store: the store as it was, and what is missing in it."""
 
     def __init__(self, source: Path, shown: str) -> None:
-        acknowledged = Mark(source, read_only=True).acknowledged
+        acknowledged = HighWaterMark(source, read_only=True).acknowledged
         self.entries = entries_in(source, acknowledged)
         self.store = Store()
         self.store.clear()
         self.placeholders: list[str] = []
-        self.lost = self.unfit = 0
+        self.lost = self.unusable = 0
         self.identity = self._found_identity(shown)
         last = max([acknowledged, *self.entries])
         self.is_whole = last >= 0 and all(seq in self.entries for seq in range(last + 1))
@@ -155,8 +155,8 @@ class _Saved:
             content = entry.content()
             self._make_room(entry.call, content)
             CHANGES[entry.call](*content).apply(self.store)
-        except Exception:  # whatever an entry trips over that has lost its company
-            self.unfit += 1
+        except Exception:  # anything, because what the entry refers to may be lost
+            self.unusable += 1
 
     def _make_room(self, call: str, content: list[Any]) -> None:
         """Add what an entry is about, if it is lost, so that the entry itself is not."""
@@ -176,7 +176,7 @@ class _Saved:
 
     def changes(self) -> Iterable[tuple[str, str]]:
         """Yield the changes of a journal that gives this store, entry 0 left out."""
-        if self.is_whole and not self.unfit:
+        if self.is_whole and not self.unusable:
             return ((entry.call, entry.body) for seq, entry in sorted(self.entries.items()) if seq)
         parts = (part for change in changes_of(self.store) for part in parts_of(change))
         return ((NAMES[type(part)], encode(part)) for part in parts)
@@ -211,11 +211,11 @@ def _another(old: Identity) -> Identity:
 
 
 def _replace(folder: Path, saved: _Saved) -> None:
-    """Put a new journal in the place of the old one; until it is there, nobody opens the store."""
+    """Put a new journal in the place of the old one; until it is there, the store does not open."""
     new = folder / _NEW
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    identity = saved.identity if saved.is_whole and not saved.unfit else _another(saved.identity)
+    identity = saved.identity if saved.is_whole and not saved.unusable else _another(saved.identity)
     writer = Journal(new, "commit", read_only=False)
     try:
         writer.begin()

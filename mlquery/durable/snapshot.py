@@ -69,7 +69,7 @@ def read(store: Store, folder: Path, store_id: str | None) -> int | None:
             return int(header["seq"])
     except FileNotFoundError:
         return None
-    except Exception:  # whatever is wrong with it, the journal has it all
+    except Exception:  # of any kind: the journal has it all
         store.clear()
         return None
 

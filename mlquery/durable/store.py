@@ -52,7 +52,7 @@ class _Files:
     syncer: Syncer | None = None
 
     def close(self) -> None:
-        """Close everything, each whatever happens to the others."""
+        """Close everything, each even if closing another fails."""
         lock, found, syncer = self.lock, self.journal, self.syncer
         self.lock = self.journal = self.syncer = None
         try:
@@ -77,7 +77,7 @@ class DurableStore(Store):
             process, however it ends; it is synced within a second, and at exit.
         read_only: Whether nothing may be written; the store must be there.
         clock: Returns the time in ms UTC; by default the system's.
-        dialect: How a new store shall answer, which decides on the form of its ids; one that is there has its own.
+        dialect: The dialect of a new store, which decides on the form of its ids; an existing store has its own.
 
     Raises:
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.

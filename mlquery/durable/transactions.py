@@ -24,7 +24,7 @@ from mlquery.store.state import Change
 
 _HARMLESS: Final = (StoreError, TypeError, ValueError, AttributeError)
 """What a call raises about its arguments, before it changes anything."""
-_UNFIT: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
+_NOT_FITTING: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 """What an entry raises that does not fit those before it."""
 
 
@@ -170,7 +170,7 @@ class Transactions:
         for entry in journal.entries():
             try:
                 CHANGES[entry.call](*entry.content()).apply(store)
-            except _UNFIT:
+            except _NOT_FITTING:
                 self.is_stale = True
                 raise damaged(str(self._path), f"entry {entry.seq} of its journal does not fit those before") from None
             store.version += 1

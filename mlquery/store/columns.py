@@ -227,7 +227,7 @@ class MetricCells(Cells):
         old = self.points(row)
         given: tuple[Array, ...] = (values, timestamps, steps)
         if len(old[0]):
-            given = tuple(np.concatenate([np.array(kept), new]) for kept, new in zip(old, given, strict=True))
+            given = tuple(np.concatenate([np.array(before), new]) for before, new in zip(old, given, strict=True))
         history = history_of(self.owner, *given)
         if len(history) > 1:
             self.histories[row] = history

@@ -1,7 +1,7 @@
 """Make entities in bulk: equal to what their constructors make of clean values, in a third of the time.
 
-Entities are frozen, and the constructor of a frozen class has to go around its own lock for every field. A maker is a
-subclass without the lock: it assigns the fields and hands out the object as one of the frozen class.
+Entities are frozen, and the constructor of a frozen class sets every field through `object.__setattr__`. A class here
+is a subclass that is not frozen: it assigns the fields and then makes the object one of the frozen class.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from mlquery.entities import Metric, Run, RunData, RunInfo
 
 
 class _Unlocked:
-    """Takes the lock off a frozen class."""
+    """Makes the fields of a frozen class assignable."""
 
     __slots__ = ()
 

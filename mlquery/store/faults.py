@@ -1,4 +1,4 @@
-"""Faults on demand: what a store does wrong when a test wants it to. It knows calls by name and nothing about them.
+"""Faults on demand: errors, delays and outages that a test asks for. Of calls only the names are known here.
 
 Clients meet the faults of a store, MLflow's client through the plugin and `mlquery.Client` alike; the methods of the
 store itself do not, so that a test can look at a store that is offline.
@@ -101,7 +101,7 @@ class Faults:
 
 
 class FaultsOnDemand:
-    """The part of a store that a test turns to when something shall go wrong."""
+    """The part of a store by which a test asks for faults."""
 
     faults: Faults
 

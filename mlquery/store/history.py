@@ -119,9 +119,9 @@ def _order_without_duplicates(
     ranked = np.where(is_nan, 0.0, values)
     order = np.lexsort((is_nan, ranked, steps, timestamps))
     keys = (is_nan[order], ranked[order], steps[order], timestamps[order])
-    kept = np.ones(len(order), bool)
-    kept[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    return order[kept]
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return order[is_new]
 
 
 def latest_of(history: History) -> int:

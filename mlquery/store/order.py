@@ -1,4 +1,4 @@
-"""The default order of rows, newest first, kept while rows are added so that a search never has to sort for it.
+"""The default order of rows, newest first, maintained while rows are added so that a search never has to sort for it.
 
 Rows and their (time, id) pairs are all that is known here.
 """
@@ -44,20 +44,20 @@ class NewestFirst:
 
     def add(self, row: int, is_older: Callable[[int, int], bool]) -> None:
         """Put a row in its place; `is_older(a, b)` says whether row `a` belongs behind row `b`."""
-        size, kept = self._size, self._oldest_first
-        if size == len(kept):
-            kept = np.concatenate([kept, np.empty_like(kept)])
+        size, rows = self._size, self._oldest_first
+        if size == len(rows):
+            rows = np.concatenate([rows, np.empty_like(rows)])
             self._handed_out = False
         if self._newest < 0 or not is_older(row, self._newest):
-            kept[size] = self._newest = row
+            rows[size] = self._newest = row
         else:
             place = self._place_of(row, is_older)
             if self._handed_out:
-                kept = kept.copy()
+                rows = rows.copy()
                 self._handed_out = False
-            kept[place + 1 : size + 1] = kept[place:size]
-            kept[place] = row
-        self._oldest_first, self._size = kept, size + 1
+            rows[place + 1 : size + 1] = rows[place:size]
+            rows[place] = row
+        self._oldest_first, self._size = rows, size + 1
 
     def replace(self, oldest_first: Rows) -> None:
         """Take over a complete order."""

@@ -139,7 +139,7 @@ class RunTable(Table):
             self.metric_keys[row] = self.shape((*self.metric_keys[row], *new))
 
     def points(self, run_id: str, key: str) -> tuple[array[float], array[int], array[int]]:
-        """Return values, timestamps and steps of a metric of a run, good until the next write."""
+        """Return values, timestamps and steps of a metric of a run, valid until the next write."""
         row, cells = self.row_of.get(run_id), self.metrics.cells.get(key)
         if row is None or cells is None:
             return array("d"), array("q"), array("q")

@@ -1,7 +1,7 @@
 """Tables: what rows of runs and of experiments have in common, as the engines read it and the calls write it.
 
 A row is a number that stays for the life of the table. Nothing is checked here: arguments are clean and rows exist.
-Columns that a table hands out are views, good until the next write; entities are snapshots.
+Columns that a table hands out are views, valid until the next write; entities are snapshots.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Columns(Mapping[str, V], Generic[C, V]):
         return key in self.cells
 
     def share(self, cells: Mapping[str, C]) -> None:
-        """Take over the cells of another table; whoever writes first to a key makes a copy of it."""
+        """Take over the cells of another table; the first write to a key copies them."""
         self.cells = dict(cells)
 
     def to_write(self, key: str) -> C:
