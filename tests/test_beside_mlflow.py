@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,8 @@ def _outcome(search: Any) -> Any:
 
 
 def _both(pair: Pair, call: str, **arguments: Any) -> tuple[Any, Any]:
-    theirs, ours = (
-        getattr(pair.theirs, call),
-        {"search_runs": search_runs, "search_experiments": search_experiments}[call],
-    )
+    searches: dict[str, Callable[..., Any]] = {"search_runs": search_runs, "search_experiments": search_experiments}
+    theirs, ours = getattr(pair.theirs, call), searches[call]
     expected = _outcome(lambda token: theirs(page_token=token, **arguments))
     actual = _outcome(lambda token: ours(pair.ours, page_token=token, **arguments))
     return expected, actual

@@ -107,7 +107,7 @@ def test_the_public_names_of_the_package_resolve() -> None:
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = mlquery.nothing  # type: ignore[attr-defined]
+        _ = mlquery.nothing
 
 
 def test_dir_shows_exactly_the_public_names() -> None:

@@ -140,9 +140,11 @@ _REGISTRY_CALLS = {
 
 def well_typed_uses() -> Iterator[Use]:
     """Yield everything that a query or a call can do without an unknown name or a value of the wrong type."""
+    fields: list[tuple[str, str, str | None, str]]
     fields = [("run", "metric", "loss", "number"), ("run", "param", "lr", "text")]
     fields += [("run", "dataset", None, "text") for _ in DATASET_KEYS]
     fields += [(entity.value, "tag", "team", "text") for entity in Entity]
+    known: list[tuple[str, str, str | None, str, tuple[str, ...]]]
     known = [(*field, _BOTH) for field in fields]
     known += [(f.entity, "attribute", f.key, f.type, f.clauses) for f in MATRIX.dialect("oss").fields]
     for (entity, kind, key, type_, clauses), quoted in product(known, (False, True)):
@@ -152,8 +154,8 @@ def well_typed_uses() -> Iterator[Use]:
             for op, value in compared(kind, type_) if "filter" in clauses else ():
                 use = Use(entity, "filter", kind, op, key, type_, value, quoted, spelling)
                 yield from (use, attrs.evolve(use, layout="loose")) if op in ("IN", "NOT IN") else (use,)
-    for entity in Entity:
-        yield from (Use(entity.value, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
+    for joined in Entity:
+        yield from (Use(joined.value, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
     for entity in ("run", "experiment"):
         yield from (Use(entity, "view", key=view) for view in ("ALL", "DELETED_ONLY"))
     for entity, call in product(("run", "experiment"), ("delete_{}", "restore_{}")):
@@ -169,7 +171,7 @@ def spellings(entity: str, kind: str) -> list[str | None]:
     if entity == "experiment":
         return [None, "lower case"]
     others = {"run": "run.info", "registered_model": "prefix", "model_version": "prefix"}
-    found = [None, others[entity]] if kind == "attribute" else [None]
+    found: list[str | None] = [None, others[entity]] if kind == "attribute" else [None]
     return [*found, "no direction"] if entity == "registered_model" else found
 
 

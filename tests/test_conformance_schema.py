@@ -110,6 +110,10 @@ def validator(kind: str) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
+def schema_of(kind: str) -> Any:
+    return validator(kind).schema
+
+
 def complaint(kind: str, document: Any) -> str:
     """Return the most telling complaint about a document, with its place."""
     error = best_match(validator(kind).iter_errors(document))
@@ -143,7 +147,7 @@ def test_what_is_wrong_is_refused(kind: str, path: tuple[Any, ...], value: Any) 
 
 
 def test_the_schemas_know_the_keys_that_the_loader_knows() -> None:
-    cases, stores = validator("cases").schema["$defs"], validator("store").schema
+    cases, stores = schema_of("cases")["$defs"], schema_of("store")
 
     assert suite._CASE_KEYS == set(cases["case"]["properties"])
     assert suite._EXPECTATION_KEYS == set(cases["expectation"]["oneOf"][1]["properties"])
@@ -156,7 +160,7 @@ def test_the_schemas_know_the_keys_that_the_loader_knows() -> None:
 
 
 def test_the_schemas_know_the_dialects_and_the_calls_of_the_suite() -> None:
-    definitions = validator("cases").schema["$defs"]
+    definitions = schema_of("cases")["$defs"]
     dialects = definitions["case"]["properties"]["expect"]["propertyNames"]["enum"]
     calls = definitions["call"]["properties"]["call"]["enum"]
 

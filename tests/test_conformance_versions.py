@@ -148,7 +148,7 @@ def runs() -> Any:
 
 def names(store: Any, dialect: str, filter_string: str) -> list[str]:
     found = mlquery.Client(store, dialect=dialect).search_runs(["0"], filter_string)
-    return sorted(run.info.run_name for run in found)
+    return sorted(str(run.info.run_name) for run in found)
 
 
 @pytest.mark.parametrize(

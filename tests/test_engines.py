@@ -19,6 +19,7 @@ from mlquery.engine import columnar, masks, reference
 from mlquery.entities import Metric, Param, RunTag, ViewType
 from mlquery.errors import QueryError
 from mlquery.language.plan import FieldRef, Kind, Op, Plan, Predicate
+from mlquery.language.semantics import COMPARISONS, text_test
 from mlquery.query.search import check, plan_of, search_experiments, search_runs
 from mlquery.store import Store
 from tests.support import random_data, random_queries
@@ -39,7 +40,7 @@ def plans(draw: st.DrawFn) -> Plan:
     return attrs.evolve(plan, experiment_ids=draw(EXPERIMENTS))
 
 
-def _without_duplicates(draw: st.DrawFn) -> list[str]:
+def _without_duplicates(draw: Callable[[st.SearchStrategy[list[str]]], list[str]]) -> list[str]:
     order_by = draw(random_queries.EXTENDED_ORDERS)
     return order_by if check("", order_by, dialect="extended") else order_by[:1]
 
@@ -330,6 +331,7 @@ SYSTEMATIC_ORDERS = [
 @lru_cache
 def _answers() -> list[tuple[Store, Plan, int | None, list[int]]]:
     """Return one query for every kind of test and order, and what the reference engine finds."""
+    queries: list[tuple[Store, str, list[str], int | None]]
     queries = [(SMALL[-1], f, [], limit) for f in SYSTEMATIC_FILTERS for limit in (None, 3)]
     queries += [
         (store, "", o, limit) for o in SYSTEMATIC_ORDERS for store in (SMALL[-1], LARGE[1]) for limit in (None, 5)
@@ -347,25 +349,26 @@ def _disagrees() -> bool:
     return any(columnar.rows(store, plan, limit).tolist() != rows for store, plan, limit, rows in _answers())
 
 
-def _faulty(module: Any, name: str, fault: Callable[..., Any]) -> Any:
+def _faulty(module: Any, name: str, fault: Any) -> tuple[Any, str, Any]:
     return (module, name, fault)
 
 
 def _with(op: Op, compare: Any) -> dict[Op, Any]:
-    return {**masks.COMPARISONS, op: compare}
+    return {**COMPARISONS, op: compare}
 
 
 ORIGINAL = {
     name: getattr(columnar, name) for name in ("_first_in_chunks", "_missing_to_their_end", "_contenders", "_first")
 }
+ORIGINAL_PASSING, ORIGINAL_RANKS = masks.passing_codes, columnar._metric_ranks
 FAULTS = {
     "> is read as >=": _faulty(masks, "COMPARISONS", _with(Op.GT, operator.ge)),
     "<= is read as <": _faulty(masks, "COMPARISONS", _with(Op.LE, operator.lt)),
     "NaN equals itself": _faulty(masks, "COMPARISONS", _with(Op.EQ, lambda a, b: ~((a < b) | (a > b)))),
     "an absent metric differs": _faulty(masks, "ABSENT", 77),
-    "LIKE folds case": _faulty(masks, "text_test", lambda op, v: masks_text_test(Op.ILIKE if op is Op.LIKE else op, v)),
+    "LIKE folds case": _faulty(masks, "text_test", lambda op, v: text_test(Op.ILIKE if op is Op.LIKE else op, v)),
     "NOT IN is read as !=": _faulty(
-        masks, "text_test", lambda op, v: masks_text_test(Op.NE, v[0]) if op is Op.NOT_IN else masks_text_test(op, v)
+        masks, "text_test", lambda op, v: text_test(Op.NE, v[0]) if op is Op.NOT_IN else text_test(op, v)
     ),
     "a missing text passes": _faulty(masks, "passing_codes", lambda t, p: np.append(ORIGINAL_PASSING(t, p)[:-1], True)),
     "missing values come first": _faulty(
@@ -386,7 +389,6 @@ FAULTS = {
     "descending is ignored": _faulty(columnar, "_metric_ranks", lambda c, d, n: ORIGINAL_RANKS(c, False, n)),
     "an unknown end is now": _faulty(masks, "MISSING", -1),
 }
-ORIGINAL_PASSING, ORIGINAL_RANKS, masks_text_test = masks.passing_codes, columnar._metric_ranks, masks.text_test
 
 
 @pytest.mark.parametrize("fault", FAULTS)

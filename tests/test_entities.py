@@ -88,9 +88,9 @@ def test_a_metric_dictionary_without_its_keys_is_refused_in_the_words_of_mlflow(
 
 
 @pytest.mark.parametrize("half", [{"dataset_name": "d"}, {"dataset_digest": "d"}])
-def test_a_metric_with_half_a_dataset_is_refused(half: dict[str, str]) -> None:
+def test_a_metric_with_half_a_dataset_is_refused(half: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="Both dataset_name and dataset_digest") as error:
-        ours.Metric("m", 1.0, 0, 0, **half)  # type: ignore[arg-type]
+        ours.Metric("m", 1.0, 0, 0, **half)
 
     assert INVALID_PARAMETER_VALUE == error.value.error_code
 
@@ -134,7 +134,7 @@ def test_only_two_lifecycle_stages_are_valid() -> None:
 
 
 def test_a_paged_list_is_a_list_with_a_token() -> None:
-    expected = TheirPagedList([1, 2], "next")
+    expected: Any = TheirPagedList([1, 2], "next")
 
     page = ours.PagedList([1, 2], "next")
 

@@ -92,7 +92,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, s
     store = copy_of(client)
     yield ids, store
     logging.disable(logging.NOTSET)
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # None forgets the URI
     os.environ.clear()
     os.environ.update(kept)
 
@@ -139,7 +139,7 @@ def test_any_choice_of_runs_gives_mlflows_columns(data: st.DataObject, both: tup
     every = list(ids.values())
     chosen = data.draw(st.lists(st.sampled_from(store.runs.ids), min_size=1, max_size=6, unique=True))
     listed = ", ".join(f"'{run_id}'" for run_id in chosen)
-    query = {"filter_string": f"attributes.run_id IN ({listed})", "order_by": ["attributes.run_id"]}
+    query: dict[str, Any] = {"filter_string": f"attributes.run_id IN ({listed})", "order_by": ["attributes.run_id"]}
 
     expected = mlflow.search_runs(every, run_view_type=3, **query)
     actual = search_frame(store, every, run_view_type=3, **query)

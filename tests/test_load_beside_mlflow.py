@@ -8,7 +8,6 @@ import random
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +180,7 @@ def facts_of_store(store: mlquery.Store) -> Facts:
     return Facts(store, experiments, [store.get_run(run_id) for run_id in store.runs.ids])
 
 
-def difference(expected: Facts, found: Facts) -> dict[str, Any]:
+def difference(expected: Facts, found: Facts) -> dict[tuple[str, Any], Any]:
     """Return what differs, as small as possible, so that a failure can be read."""
     parts = ("experiments", "runs", "histories")
     pairs = {(part, key) for part in parts for key in {*getattr(expected, part), *getattr(found, part)}}
@@ -298,7 +297,7 @@ def test_a_database_of_an_older_mlflow_holds_what_mlflow_reads_after_migrating_i
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("files") / "mlruns"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

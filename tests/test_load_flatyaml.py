@@ -1,5 +1,9 @@
 """The reader of `meta.yaml`: what it reads it reads as PyYAML does, and it refuses the rest."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import yaml
 from hypothesis import example, given, settings
@@ -19,15 +23,15 @@ FILES = st.dictionaries(
 )
 
 
-def written(data, dumper):
-    return yaml.dump(data, default_flow_style=False, allow_unicode=True, sort_keys=True, Dumper=dumper)
+def written(data: dict[str, Any], dumper: Any) -> str:
+    return str(yaml.dump(data, default_flow_style=False, allow_unicode=True, sort_keys=True, Dumper=dumper))
 
 
 @settings(max_examples=300, deadline=None)
 @given(FILES)
 @example({"a": "x" * 100 + " y" * 60, "b": {"k" * 200: "it's\n\n here "}})
 @example({"a": "1", "b": "null", "c": "yes", "d": "1:30", "e": "0x10", "f": "", "g": "~", "h": "2022-01-01"})
-def test_everything_that_mlflows_writer_writes_reads_as_pyyaml_reads_it(data):
+def test_everything_that_mlflows_writer_writes_reads_as_pyyaml_reads_it(data: dict[str, Any]) -> None:
     for dumper in DUMPERS:
         text = written(data, dumper)
 
@@ -36,7 +40,9 @@ def test_everything_that_mlflows_writer_writes_reads_as_pyyaml_reads_it(data):
 
 @settings(max_examples=300, deadline=None)
 @given(FILES, st.data())
-def test_a_damaged_file_is_refused_with_its_line_or_read_as_pyyaml_reads_it(data, draw):
+def test_a_damaged_file_is_refused_with_its_line_or_read_as_pyyaml_reads_it(
+    data: dict[str, Any], draw: st.DataObject
+) -> None:
     text = written(data, yaml.SafeDumper)
     at = draw.draw(st.integers(0, len(text)))
     text = text[:at] + draw.draw(st.sampled_from(["", "'", '"', ":", "\n", " ", "-", "#", "\\", "{"])) + text[at + 1 :]
@@ -53,7 +59,7 @@ def test_a_damaged_file_is_refused_with_its_line_or_read_as_pyyaml_reads_it(data
     assert isinstance(refusal, yaml.YAMLError) or str(refusal).startswith("line ")
 
 
-def as_written(value):
+def as_written(value: Any) -> Any:
     """Make one of what PyYAML leaves as text (dates, `1:30`, nulls) and of what the reader makes of it."""
     if value in ([], {}):
         return "empty"
@@ -91,22 +97,22 @@ def as_written(value):
         "\t- 1",
     ],
 )
-def test_a_shape_that_mlflow_does_not_write_is_refused(text):
+def test_a_shape_that_mlflow_does_not_write_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"^line \d+: "):
         read_mapping(text)
 
 
-def test_the_message_names_the_line():
+def test_the_message_names_the_line() -> None:
     with pytest.raises(ValueError, match=r"^line 3: a quote that is not closed$"):
         read_mapping("a: 1\nb: 2\nc: 'x\n\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "\ufeff"])
-def test_an_empty_file_is_an_empty_mapping(text):
+def test_an_empty_file_is_an_empty_mapping(text: str) -> None:
     assert {} == read_mapping(text)
 
 
-def test_comments_and_blank_lines_written_by_hand_are_passed_over():
+def test_comments_and_blank_lines_written_by_hand_are_passed_over() -> None:
     text = "# top\na: 1 # one\n\n  # between\nb: 'x' # quoted\nc: # below\n  d: plain\n   words\n"
 
     assert {"a": 1, "b": "x", "c": {"d": "plain words"}} == read_mapping(text)

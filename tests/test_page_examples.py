@@ -22,7 +22,7 @@ from mlquery import Client, QueryError, QueryWarning, Store, StoreError, fluent
 HOUR = 3_600_000
 START = 1_700_000_000_000
 ID, OTHER_ID, THIRD_ID = "1234-5678-90AB-CDEFG", "5678-1234-90AB-CDEFG", "CDEFG-1234-5678-90AB"
-RUNS = {  # by name: what the examples look for
+RUNS: dict[str, dict[str, Any]] = {  # by name: what the examples look for
     "first": {"status": "FINISHED", "minutes": 5, "user": "John Smith", "params": {"num_boost_round": "100"}},
     "slow": {"status": "FINISHED", "minutes": 120, "user": "ann", "metrics": {"auc": 0.9, "accuracy": 0.7}},
     "broken": {"status": "FAILED", "minutes": 1, "user": "ann", "tags": {"framework": "torch"}},
@@ -381,4 +381,5 @@ def test_what_the_page_says_azure_does_not_support_is_refused(what: str, names: 
     with pytest.raises((QueryError, StoreError)) as refused:
         REFUSED[what]()
 
+    assert isinstance(refused.value, QueryError | StoreError)
     assert "INVALID_PARAMETER_VALUE" == refused.value.error_code

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
-from mlquery.entities import Metric
+from mlquery.entities import Metric, Run
 from mlquery.errors import QueryError
 from mlquery.query.dataframe import search_frame
 from mlquery.query.search import count_runs, search_runs
@@ -20,8 +22,8 @@ def _store(runs: int) -> Store:
     return store
 
 
-def _names(page: list) -> list[str]:
-    return [run.info.run_name for run in page]
+def _names(page: list[Run]) -> list[str]:
+    return [str(run.info.run_name) for run in page]
 
 
 def test_runs_added_between_pages_move_no_others() -> None:
@@ -41,7 +43,7 @@ def test_runs_added_between_pages_move_no_others() -> None:
 def test_values_changed_between_later_pages_move_no_runs() -> None:
     """From the second page on, the order of the search is settled."""
     store = _store(6)
-    by_auc = {"order_by": ["metrics.auc DESC"], "max_results": 2}
+    by_auc: dict[str, Any] = {"order_by": ["metrics.auc DESC"], "max_results": 2}
     first = search_runs(store, ["0"], **by_auc)
     second = search_runs(store, ["0"], page_token=first.token, **by_auc)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import mlquery
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, QueryError
 from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.syntax import And, Comparison, Text
 from tests.support.random_syntax import ORDER_SPELLINGS, SETTINGS, SPELLINGS, damaged
 
 MEGABYTE = 1_000_000
@@ -36,6 +37,27 @@ def refusal(parse: Callable[..., Any], text: str, argument: str) -> QueryError |
     except QueryError as error:
         return error
     return None
+
+
+def comparison(text: str) -> Comparison:
+    """Return the tree of a filter that is one comparison."""
+    tree = parse_filter(text)
+    assert isinstance(tree, Comparison)
+    return tree
+
+
+def compared_string(text: str) -> str:
+    """Return the string that a filter of one comparison compares with."""
+    value = comparison(text).value
+    assert isinstance(value, Text)
+    return value.value
+
+
+def operands(text: str) -> int:
+    """Return how many operands a filter has that is joined by AND."""
+    tree = parse_filter(text)
+    assert isinstance(tree, And)
+    return len(tree.operands)
 
 
 def assert_points_into(error: QueryError, text: str, argument: str) -> None:
@@ -114,7 +136,7 @@ def test_half_a_surrogate_pair_in_an_order_is_refused() -> None:
 
 
 def test_a_nul_is_a_character_of_a_text() -> None:
-    assert "a\0b" == parse_filter("tags.a = 'a\0b'").value.value
+    assert "a\0b" == compared_string("tags.a = 'a\0b'")
 
 
 @pytest.mark.parametrize("value", ["\ud800", "\0", "\u202e", "\x1b[31m", "x" * MEGABYTE])
@@ -333,19 +355,19 @@ def test_a_megabyte_of_garbage_is_refused(seed: int) -> None:
 def test_a_megabyte_of_text_in_quotes_is_read() -> None:
     value = "x" * MEGABYTE
 
-    assert value == parse_filter(f"tags.a = '{value}'").value.value
+    assert value == compared_string(f"tags.a = '{value}'")
 
 
 def test_a_megabyte_of_key_is_read() -> None:
     key = "x" * MEGABYTE
 
-    assert [key] * 2 == [parse_filter(f"tags.`{key}` = ''").name.key, parse_order_by(f"tags.{key} DESC").name.key]
+    assert [key] * 2 == [comparison(f"tags.`{key}` = ''").name.key, parse_order_by(f"tags.{key} DESC").name.key]
 
 
 def test_a_thousand_clauses_are_read() -> None:
     text = " AND ".join(f"metrics.a{i} > {i}" for i in range(1000))
 
-    assert 1000 == len(parse_filter(text).operands)
+    assert 1000 == operands(text)
 
 
 def test_ten_thousand_clauses_are_too_many() -> None:
@@ -371,13 +393,13 @@ def test_nesting_is_read_up_to_a_limit_that_the_error_names(opening: str, closin
 def test_parentheses_and_words_in_quotes_do_not_count_as_nesting() -> None:
     text = "tags.`((((((((((((((((((((((((((((((((((((((((((` = '" + "NOT (" * 100 + "'"
 
-    assert "NOT (" * 100 == parse_filter(text).value.value
+    assert "NOT (" * 100 == compared_string(text)
 
 
 def test_many_groups_beside_each_other_do_not_count_as_nesting() -> None:
     text = " AND ".join(["NOT (metrics.a = 1)"] * 200)
 
-    assert 200 == len(parse_filter(text).operands)
+    assert 200 == operands(text)
 
 
 FILTERS = ["metrics.a = 1", "(" * 32 + "metrics.a = 1" + ")" * 32, "NOT " * 32 + "metrics.a = 1", "metrics.a", "'" * 9]

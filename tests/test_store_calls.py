@@ -16,6 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow.utils.uri import append_to_uri_path
 
+from mlquery import entities
 from mlquery.entities import Dataset, DatasetInput, ExperimentTag, FileInfo, InputTag, Metric, Param, RunData, RunTag
 from mlquery.errors import (
     INVALID_PARAMETER_VALUE,
@@ -29,6 +30,7 @@ from mlquery.store.history import History, history_of, latest_of
 from mlquery.store.limits import Limits
 from mlquery.store.locations import experiment_location, run_location
 
+UNTYPED: Any = entities  # as code without types uses them: whatever is given
 SERVICE = Limits(params_per_run=200, values_per_metric_batch=250)
 
 
@@ -339,7 +341,7 @@ def test_short_and_missing_histories_are_arrays_too(count: int) -> None:
     values, timestamps, steps = store.history(run_id, "m")
 
     assert (list(range(count)),) * 3 == (values.tolist(), timestamps.tolist(), steps.tolist())
-    assert ("float64", "int64", "int64") == (values.dtype, timestamps.dtype, steps.dtype)
+    assert ("float64", "int64", "int64") == (values.dtype.name, timestamps.dtype.name, steps.dtype.name)
     assert 0 == len(store.history("nope", "m")[0])
 
 
@@ -443,18 +445,18 @@ def test_a_value_that_is_cut_is_logged_as_a_warning(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     "call",
     [
-        lambda store, run_id: store.set_tag(run_id, RunTag("t", None)),
-        lambda store, run_id: store.set_tag(run_id, RunTag("t", 5)),
-        lambda store, run_id: store.log_param(run_id, Param("p", None)),
-        lambda store, run_id: store.log_param(run_id, Param("p", 5)),
-        lambda store, run_id: store.log_param(run_id, Param(5, "x")),
-        lambda store, run_id: store.log_metric(run_id, Metric(5, 1.0, 1, 1)),
-        lambda store, run_id: store.log_metric(run_id, Metric("m", 1j, 1, 1)),
+        lambda store, run_id: store.set_tag(run_id, UNTYPED.RunTag("t", None)),
+        lambda store, run_id: store.set_tag(run_id, UNTYPED.RunTag("t", 5)),
+        lambda store, run_id: store.log_param(run_id, UNTYPED.Param("p", None)),
+        lambda store, run_id: store.log_param(run_id, UNTYPED.Param("p", 5)),
+        lambda store, run_id: store.log_param(run_id, UNTYPED.Param(5, "x")),
+        lambda store, run_id: store.log_metric(run_id, UNTYPED.Metric(5, 1.0, 1, 1)),
+        lambda store, run_id: store.log_metric(run_id, UNTYPED.Metric("m", 1j, 1, 1)),
         lambda store, run_id: store.log_metric(run_id, Metric("m", 10**400, 1, 1)),
-        lambda store, run_id: store.log_metric(run_id, Metric("m", 1.0, 1, 1.5)),
-        lambda store, run_id: store.log_metric(run_id, Metric("m", 1.0, math.nan, 1)),
-        lambda store, run_id: store.create_run("0", "ann", 5, [RunTag("t", None)], None),
-        lambda store, run_id: store.set_experiment_tag("0", ExperimentTag("t", None)),
+        lambda store, run_id: store.log_metric(run_id, UNTYPED.Metric("m", 1.0, 1, 1.5)),
+        lambda store, run_id: store.log_metric(run_id, UNTYPED.Metric("m", 1.0, math.nan, 1)),
+        lambda store, run_id: store.create_run("0", "ann", 5, [UNTYPED.RunTag("t", None)], None),
+        lambda store, run_id: store.set_experiment_tag("0", UNTYPED.ExperimentTag("t", None)),
     ],
 )
 def test_values_of_wrong_types_are_refused_where_mlflow_stores_them_or_breaks(call: Any) -> None:
@@ -542,7 +544,7 @@ def test_a_loaded_run_may_lack_what_a_database_may_lack() -> None:
     store.load_run("r", "0", user_id=None)
 
     info = store.get_run("r").info
-    assert (None, None, None, None) == (info.user_id, info.start_time, info.end_time, info.run_name)
+    assert [None] * 4 == [info.user_id, info.start_time, info.end_time, info.run_name]
     assert info == store.runs.runs_at([0])[0].info
     assert [-1] == store.runs.strings["user_id"].codes.tolist()
 

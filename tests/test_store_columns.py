@@ -54,8 +54,8 @@ def test_columns_have_the_types_that_engines_count_on() -> None:
 
     runs = store.runs
 
-    assert ("float64", "uint8") == (runs.metrics["m"].values.dtype, runs.metrics["m"].states.dtype)
-    assert ("int32", "int64") == (runs.params["p"].codes.dtype, runs.times["start_time"].values.dtype)
+    assert ("float64", "uint8") == (runs.metrics["m"].values.dtype.name, runs.metrics["m"].states.dtype.name)
+    assert ("int32", "int64") == (runs.params["p"].codes.dtype.name, runs.times["start_time"].values.dtype.name)
     assert "int64" == runs.default_order().dtype
 
 
@@ -121,7 +121,7 @@ def read(cells: Any, size: int) -> dict[int, int]:
     column = cells.column(size)
     if isinstance(cells, StringCells):
         found = {row: int(column.table[code]) for row, code in enumerate(column.codes.tolist()) if code >= 0}
-        assert found == {row: int(cells.string(row)) for row in found}
+        assert found == {row: int(cells.string(row) or "") for row in found}
     elif isinstance(cells, MetricCells):
         found = {row: int(column.values[row]) for row in np.flatnonzero(column.states).tolist()}
         assert found == {row: cells.value(row) for row in found}
