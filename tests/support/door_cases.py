@@ -74,6 +74,11 @@ class Case:
         return self.call_at(door)
 
 
+def asked(call: str, *given: Any, **named: Any) -> Ask:
+    """Return what makes a call of a client."""
+    return lambda d: getattr(d.client, call)(*given, **named)
+
+
 def calls_of_the_service() -> list[str]:
     """Return every call of the service: what is public and meets faults."""
     return sorted(
@@ -97,18 +102,8 @@ def _experiments() -> Iterator[Case]:
     yield Case("get_experiment", "missing", lambda d: d.client.get_experiment("999"))
     yield Case("get_experiment_by_name", "there", lambda d: d.client.get_experiment_by_name("work"))
     yield Case("get_experiment_by_name", "missing", lambda d: d.client.get_experiment_by_name("none"))
-    for name, query in {
-        "by default": {},
-        "filtered and ordered": {"filter_string": "tags.team LIKE '%r%'", "order_by": ["name DESC"]},
-        "of any stage": {"view_type": 3},
-        "a page": {"max_results": 1},
-        "a syntax error": {"filter_string": "name = "},
-        "an unknown field": {"filter_string": "colour = 'red'"},
-        "a bad order": {"order_by": ["colour"]},
-        "a page of nothing": {"max_results": 0},
-        "by time": {"filter_string": "creation_time > 1"},
-    }.items():
-        yield Case("search_experiments", name, lambda d, query=query: d.client.search_experiments(**query))
+    for name, query in _EXPERIMENT_SEARCHES.items():
+        yield Case("search_experiments", name, asked("search_experiments", **query))
     yield Case("search_experiments", "two pages", lambda d: _pages(d.client.search_experiments, max_results=2))
     yield Case("delete_experiment", "there", lambda d: d.client.delete_experiment(d.ids.work))
     yield Case("delete_experiment", "missing", lambda d: d.client.delete_experiment("999"))
@@ -129,6 +124,19 @@ def _experiments() -> Iterator[Case]:
         lambda d: d.calls.filter_active_experiment_ids([d.ids.work, d.ids.archived, "999"]),
         without=_OF_NO_REQUEST,
     )
+
+
+_EXPERIMENT_SEARCHES: Final[dict[str, dict[str, Any]]] = {
+    "by default": {},
+    "filtered and ordered": {"filter_string": "tags.team LIKE '%r%'", "order_by": ["name DESC"]},
+    "of any stage": {"view_type": 3},
+    "a page": {"max_results": 1},
+    "a syntax error": {"filter_string": "name = "},
+    "an unknown field": {"filter_string": "colour = 'red'"},
+    "a bad order": {"order_by": ["colour"]},
+    "a page of nothing": {"max_results": 0},
+    "by time": {"filter_string": "creation_time > 1"},
+}
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -162,7 +170,7 @@ def _runs() -> Iterator[Case]:
     yield Case("get_run", "with a bad id", lambda d: d.client.get_run("no id"))
     yield Case("get_run", "above another", lambda d: d.client.get_parent_run(d.ids.child))
     for name, query in _RUN_SEARCHES.items():
-        yield Case("search_runs", name, lambda d, query=query: d.client.search_runs([d.ids.work, d.ids.other], **query))
+        yield Case("search_runs", name, _search_runs(query))
     yield Case(
         "search_runs",
         "too many",
@@ -204,6 +212,10 @@ _RUN_SEARCHES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+def _search_runs(query: dict[str, Any]) -> Ask:
+    return lambda d: d.client.search_runs([d.ids.work, d.ids.other], **query)
+
+
 def _below(run_id: str) -> dict[str, str]:
     return {"mlflow.parentRunId": run_id}
 
@@ -220,10 +232,11 @@ def _log_metric(name: str, *given: Any, **more: Any) -> Case:
     return Case("log_metric", name, lambda d: d.client.log_metric(d.ids.run, *given, **more))
 
 
-def _log_batch(name: str, kind: str, number: int, items: Callable[[Any], Any]) -> Case:
-    return Case(
-        "log_batch", name, lambda d: d.client.log_batch(d.ids.run, **{kind: list(map(items(d), range(number)))})
-    )
+def _log_batch(name: str, kind: str, number: int, item: Callable[[Any, int], Any]) -> Case:
+    def ask(d: Door) -> None:
+        d.client.log_batch(d.ids.run, **{kind: [item(d.entities, n) for n in range(number)]})
+
+    return Case("log_batch", name, ask)
 
 
 def _logging() -> Iterator[Case]:
@@ -289,9 +302,13 @@ def _logging() -> Iterator[Case]:
         yield Case(
             "get_metric_history_bulk_interval",
             name,
-            lambda d, span=span: d.calls.get_metric_history_bulk_interval(_both(d), "loss", 2, *span),
+            _history_interval(*span),
             own_words=_OF_THE_SERVER,
         )
+
+
+def _history_interval(start: int | None, stop: int | None) -> Ask:
+    return lambda d: d.calls.get_metric_history_bulk_interval(_both(d), "loss", 2, start, stop)
 
 
 def _both(d: Door) -> list[str]:
@@ -365,26 +382,31 @@ def _logged_models() -> Iterator[Case]:
     yield Case("set_logged_model_tags", "missing", lambda d: d.client.set_logged_model_tags(MISSING, {"a": 1}))
     yield Case("delete_logged_model_tag", "there", lambda d: d.client.delete_logged_model_tag(d.ids.model, "stage"))
     yield Case("delete_logged_model_tag", "missing", lambda d: d.client.delete_logged_model_tag(d.ids.model, "x"))
-    for name, query in {
-        "by default": {},
-        "filtered and ordered": {"filter_string": "params.n = '1'", "order_by": [{"field_name": "name"}]},
-        "by metric": {"filter_string": "metrics.score > 0.5"},
-        "by metric of a dataset": {
-            "filter_string": "metrics.score > 0.5",
-            "datasets": [{"dataset_name": "train", "dataset_digest": "abc"}],
-        },
-        "a page": {"max_results": 1},
-        "a syntax error": {"filter_string": "name ="},
-        "a bad order": {"order_by": [{"field_name": "colour"}]},
-    }.items():
-        yield Case(
-            "search_logged_models", name, lambda d, query=query: d.client.search_logged_models([d.ids.work], **query)
-        )
+    for name, query in _MODEL_SEARCHES.items():
+        yield Case("search_logged_models", name, _search_logged_models(query))
     yield Case(
         "search_logged_models",
         "two pages",
         lambda d: _pages(d.client.search_logged_models, [d.ids.work], max_results=1),
     )
+
+
+_MODEL_SEARCHES: Final[dict[str, dict[str, Any]]] = {
+    "by default": {},
+    "filtered and ordered": {"filter_string": "params.n = '1'", "order_by": [{"field_name": "name"}]},
+    "by metric": {"filter_string": "metrics.score > 0.5"},
+    "by metric of a dataset": {
+        "filter_string": "metrics.score > 0.5",
+        "datasets": [{"dataset_name": "train", "dataset_digest": "abc"}],
+    },
+    "a page": {"max_results": 1},
+    "a syntax error": {"filter_string": "name ="},
+    "a bad order": {"order_by": [{"field_name": "colour"}]},
+}
+
+
+def _search_logged_models(query: dict[str, Any]) -> Ask:
+    return lambda d: d.client.search_logged_models([d.ids.work], **query)
 
 
 def _create_logged_model(d: Door) -> Any:
@@ -461,7 +483,7 @@ def _artifacts() -> Iterator[Case]:
 def _simple(call: str, *cases: tuple[Any, ...]) -> Iterator[Case]:
     """Yield a case for each tuple of a name and the arguments of a call of the client."""
     for name, *given in cases:
-        yield Case(call, name, lambda d, given=given: getattr(d.client, call)(*given))
+        yield Case(call, name, asked(call, *given))
 
 
 def _registry() -> Iterator[Case]:
@@ -486,9 +508,7 @@ def _registry() -> Iterator[Case]:
         yield Case(
             "search_registered_models",
             name,
-            lambda d, text=filter_string, given=given: d.client.search_registered_models(
-                d.without_prompts(text), *given
-            ),
+            _search_registered_models(filter_string, given),
         )
     yield Case(
         "search_registered_models",
@@ -621,6 +641,10 @@ def _registry() -> Iterator[Case]:
     yield Case("create_model_version", "copied", lambda d: d.client.copy_model_version("models:/forest/1", "copy"))
 
 
+def _search_registered_models(filter_string: str | None, given: list[Any]) -> Ask:
+    return lambda d: d.client.search_registered_models(d.without_prompts(filter_string), *given)
+
+
 def _nothing(answer: Any) -> None:
     """Leave an answer out."""
 
@@ -721,7 +745,11 @@ def _scripts_about_runs() -> Iterator[Case]:
     yield _script("search_runs", "in the active one", _search_active)
     for name, query in _RUN_SEARCHES.items():
         if not {"page_token", "max_results"} & query.keys():
-            yield _script("search_runs", name, lambda d, query=query: d.module.search_runs([d.ids.work], **query))
+            yield _script("search_runs", name, _search_frame(query))
+
+
+def _search_frame(query: dict[str, Any]) -> Ask:
+    return lambda d: d.module.search_runs([d.ids.work], **query)
 
 
 def _nested_runs(d: Door) -> Any:
@@ -815,7 +843,9 @@ def _scripts_that_log() -> Iterator[Case]:
 
 
 def _data() -> Any:
-    return MetaDataset(HTTPDatasetSource("https://example.org/data.csv"), name="web")
+    dataset: Any = MetaDataset
+    source: Any = HTTPDatasetSource
+    return dataset(source("https://example.org/data.csv"), name="web")
 
 
 def _log_model_inputs(d: Door) -> None:

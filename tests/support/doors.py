@@ -19,7 +19,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -27,6 +27,10 @@ from typing import Any, Final, Protocol
 
 import attrs
 import mlflow
+import mlflow.tracking._model_registry.utils as registries
+import mlflow.tracking._tracking_service.utils as trackers
+import mlflow.tracking.fluent as mlflow_fluent
+import mlflow.utils.time as mlflow_time
 import pandas
 import pytest
 import requests
@@ -185,98 +189,89 @@ DOORS: Final = (CLIENT, FLUENT, PLUGIN)
 SCRIPT_DOORS: Final = (FLUENT, PLUGIN)
 
 
+_Parts = tuple[Backend, Any, Any, ModuleType, StoreCalls]
+"""What a door makes its calls of, its client and module, what they take, and the calls that no client has."""
+
+
 @contextmanager
 def opened(name: str, dialect: str, servers: Servers, folder: Path) -> Iterator[Door]:
     """Open a door to a fresh copy of the contents; what is global is put back afterwards."""
     original, ids = contents(dialect, _OF_THE_SERVER if name == HTTP else _OF_THE_PROCESS)
     backend = original.clone()
     backend.store.faults = RecordedFaults()
-    with ExitStack() as stack:
-        door = stack.enter_context(_openers[name](backend, servers))
-        yield attrs.evolve(door, ids=ids, folder=folder)
+    with _openers[name](backend, servers) as (served, client, module, kinds, calls):
+        yield Door(name, backend, served, ids, client, module, kinds, calls, folder)
 
 
 @contextmanager
-def _client(backend: Backend, _: Servers) -> Iterator[Door]:
+def _client(backend: Backend, _: Servers) -> Iterator[_Parts]:
     client = Client(backend.store, backend.dialect, registry=backend.registry)
-    yield _door(CLIENT, backend, client.backend, client, None, entities, BackendCalls(client.backend))
+    yield client.backend, client, None, entities, BackendCalls(client.backend)
 
 
 @contextmanager
-def _fluent(backend: Backend, _: Servers) -> Iterator[Door]:
-    client = Client(backend.store, backend.dialect, registry=backend.registry)
+def _fluent(backend: Backend, _: Servers) -> Iterator[_Parts]:
     before = fluent_session.swap(None)
-    fluent.use(client)
+    fluent.use(Client(backend.store, backend.dialect, registry=backend.registry))
     try:
-        used = fluent.MlflowClient()
-        yield _door(FLUENT, backend, used.backend, used, fluent, entities, BackendCalls(used.backend))
+        client = fluent.MlflowClient()
+        yield client.backend, client, fluent, entities, BackendCalls(client.backend)
     finally:
         fluent_session.swap(before)
 
 
 @contextmanager
-def _plugin(backend: Backend, _: Servers) -> Iterator[Door]:
+def _plugin(backend: Backend, _: Servers) -> Iterator[_Parts]:
     uri = uris.new_private(backend=backend)
     try:
         with _mlflow_on(uri):
             client = mlflow.MlflowClient()
-            yield _door(PLUGIN, backend, backend, client, mlflow, mlflow.entities, PluginCalls(client))
+            yield backend, client, mlflow, mlflow.entities, PluginCalls(client)
     finally:
         uris.forget(uri)
 
 
 @contextmanager
-def _http(backend: Backend, servers: Servers) -> Iterator[Door]:
+def _http(backend: Backend, servers: Servers) -> Iterator[_Parts]:
     server = servers(backend.dialect.name)
     server.show(backend.store)
     with _mlflow_on(server.tracking_uri):
         client = mlflow.MlflowClient()
-        served = getattr(server.service, "backend", backend)
-        yield _door(HTTP, backend, served, client, mlflow, mlflow.entities, HttpCalls(client, server))
+        yield backend, client, mlflow, mlflow.entities, HttpCalls(client, server)
 
 
 _openers: Final = {CLIENT: _client, FLUENT: _fluent, PLUGIN: _plugin, HTTP: _http}
 
 
-def _door(
-    name: str, backend: Backend, served: Backend, client: Any, module: Any, kinds: ModuleType, calls: StoreCalls
-) -> Door:
-    ids: Any = None
-    return Door(name, backend, served, ids, client, module, kinds, calls, Path())
-
-
 @contextmanager
 def _mlflow_on(uri: str) -> Iterator[None]:
     """Let MLflow work on a URI, without an experiment, a run or a model that is active."""
-    from mlflow.tracking import fluent as theirs
-    from mlflow.tracking._tracking_service import utils
-
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri(), dict(os.environ)
-    utils._artifact_repos_cache.clear()
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    theirs._active_experiment_id = None
-    try:
-        yield
-    finally:
-        theirs._active_run_stack.set([])
-        theirs._last_active_run_id.set(None)
-        theirs._last_logged_model_id.set(None)
-        theirs._active_experiment_id = None
-        utils._artifact_repos_cache.clear()
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
-        os.environ.clear()
-        os.environ.update(before[2])
+    environment = dict(os.environ)
+    variables: tuple[Any, ...] = (
+        mlflow_fluent._active_run_stack,
+        mlflow_fluent._last_active_run_id,
+        mlflow_fluent._last_logged_model_id,
+    )
+    trackers._artifact_repos_cache.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trackers, "_tracking_uri", uri)
+        patch.setattr(registries, "_registry_uri", uri)
+        patch.setattr(mlflow_fluent, "_active_experiment_id", None)
+        try:
+            yield
+        finally:
+            for variable in variables:
+                variable.set(variable.default_factory())
+            trackers._artifact_repos_cache.clear()
+            os.environ.clear()
+            os.environ.update(environment)
 
 
 @contextmanager
 def mlflow_at_rest() -> Iterator[None]:
     """Stop MLflow's clock, keep MLflow quiet, and let it ask a server once only and find no repository of Git."""
-    from mlflow.utils import time
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", SimpleNamespace(time=lambda: (TIME + 0.5) / 1000))
+        patch.setattr(mlflow_time, "time", SimpleNamespace(time=lambda: (TIME + 0.5) / 1000))
         patch.setattr(sys, "argv", ["script.py"])
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         patch.setenv("LOGNAME", "ada")
@@ -360,7 +355,8 @@ class PluginCalls:
         self.store.record_logged_model(run_id, model)
 
     def delete_artifacts(self, run_id: str, path: str | None) -> None:
-        get_artifact_repository(self.client.get_run(run_id).info.artifact_uri).delete_artifacts(path)
+        artifacts: Any = get_artifact_repository(self.client.get_run(run_id).info.artifact_uri)
+        artifacts.delete_artifacts(path)
 
     def search_datasets(self, experiment_ids: list[str]) -> Any:
         found = self.store._search_datasets(experiment_ids)
@@ -393,12 +389,11 @@ class PluginCalls:
         return self.store.get_max_step_for_metric(run_id, key)
 
 
+@attrs.frozen
 class HttpCalls(PluginCalls):
     """The calls as requests, where the store of MLflow's client would not send them."""
 
-    def __init__(self, client: Any, server: RunningServer) -> None:
-        super().__init__(client)
-        object.__setattr__(self, "_api", f"{server.tracking_uri}/ajax-api/2.0/mlflow/")
+    server: RunningServer
 
     def search_datasets(self, experiment_ids: list[str]) -> Any:
         found = self._ask("POST", "experiments/search-datasets", json={"experiment_ids": experiment_ids})
@@ -443,7 +438,9 @@ class HttpCalls(PluginCalls):
         """Send a request; raise what MLflow's client raises where it is refused."""
         from mlflow.utils.rest_utils import verify_rest_response
 
-        response = requests.request(method, self._api + path, timeout=60, **given)
+        response = requests.request(
+            method, f"{self.server.tracking_uri}/ajax-api/2.0/mlflow/{path}", timeout=60, **given
+        )
         return json.loads(verify_rest_response(response, path).text)
 
 
@@ -538,11 +535,14 @@ def _refusal(door: Door, error: Exception) -> tuple[str, str]:
 
 def _original(error: Exception) -> Exception:
     """Return the answer of a service that MLflow's client has made another exception of."""
-    if isinstance(error, requests.HTTPError):  # about artifacts
-        return RestException(error.response.json())
+    if isinstance(error, requests.HTTPError) and error.response is not None:  # about artifacts
+        return _rest_exception(error.response.json())
     if _HINT in str(error) and isinstance(error.__context__, RestException):
         return error.__context__
     return error
+
+
+_rest_exception: Callable[[Any], Exception] = RestException
 
 
 def _body(error: Exception) -> Any:
