@@ -31,7 +31,7 @@ def changes_of(store: Store) -> Iterator[Change]:
         for key in runs.metric_keys[row]:
             columns = store.history(run_id, key)
             if len(columns[0]) > 1:  # the only point is with the run
-                yield LogPoints(run_id, key, *columns)
+                yield from LogPoints(run_id, key, *columns).slices()
     yield from _models(store)
     for target, kinds in store.pushed.items():
         for kind, ids in kinds.items():

@@ -7,28 +7,16 @@ for themselves, and all of it is ASCII.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any, Final
 from zlib import crc32
 
 import attrs
-
-from mlquery.store.changes import LogPoints
-from mlquery.store.state import Change
 
 FORMAT_VERSION: Final = 1
 STORE: Final = "store"
 """The change of entry 0: not a change, but what the store is."""
 
 encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-
-
-_POINTS: Final = 50_000  # of one entry
-
-
-def parts_of(change: Change) -> Iterable[Change]:
-    """Return the changes, an entry each, that come to the same as one change: most are one entry."""
-    return change.slices(_POINTS) if isinstance(change, LogPoints) else (change,)
 
 
 def checksum(seq: int, call: str, body: str) -> int:

@@ -19,7 +19,7 @@ import attrs
 
 from mlquery.durable import high_water_mark, journal, locks, snapshot
 from mlquery.durable.dump import changes_of
-from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of, parts_of
+from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of
 from mlquery.durable.errors import DamagedJournalError, JournalError, missing, of_write
 from mlquery.durable.files import sync_folder
 from mlquery.durable.high_water_mark import HighWaterMark
@@ -178,8 +178,7 @@ class _Saved:
         """Yield the changes of a journal that gives this store, entry 0 left out."""
         if self.is_whole and not self.unusable:
             return ((entry.call, entry.body) for seq, entry in sorted(self.entries.items()) if seq)
-        parts = (part for change in changes_of(self.store) for part in parts_of(change))
-        return ((NAMES[type(part)], encode(part)) for part in parts)
+        return ((NAMES[type(change)], encode(change)) for change in changes_of(self.store))
 
 
 _ABOUT_RUNS: Final = frozenset(

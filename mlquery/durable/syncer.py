@@ -17,16 +17,18 @@ class Syncer:
         self._asked = -1
         self._done = -1
         self._wanted = threading.Event()
+        self._is_wanted = False  # the same, which is quicker to ask
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
     def ask(self, seq: int) -> None:
         """Have the entries up to a number synced soon."""
         self._asked = seq
-        if not self._wanted.is_set():
+        if not self._is_wanted:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="mlquery-sync", daemon=True)
                 self._thread.start()
+            self._is_wanted = True
             self._wanted.set()
 
     def stop(self) -> None:
@@ -50,6 +52,7 @@ class Syncer:
             self._wanted.wait()
             self._stopped.wait(_SECONDS)
             self._wanted.clear()
+            self._is_wanted = False
             try:
                 self.finish()
             except OSError:

@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import Final
 
 from mlquery.durable import snapshot
-from mlquery.durable.entries import encode, parts_of
+from mlquery.durable.entries import encode
 from mlquery.durable.errors import JournalError, damaged
 from mlquery.durable.journal import Journal
 from mlquery.durable.locks import TurnLock
 from mlquery.errors import StoreError
 from mlquery.store import Store
-from mlquery.store.changes import CHANGES, NAMES
+from mlquery.store.changes import CHANGES, NAMES, LogPoints
 from mlquery.store.state import Change
 
 _HARMLESS: Final = (StoreError, TypeError, ValueError, AttributeError)
@@ -65,7 +65,8 @@ class Transactions:
     def note(self, change: Change) -> None:
         """Add a change to the journal; it is kept together with the others of the transaction."""
         journal = self.journal or self.require_journal()
-        for part in parts_of(change):
+        parts = change.slices() if isinstance(change, LogPoints) else (change,)
+        for part in parts:
             journal.append(NAMES[type(part)], encode(part))
 
     def fail(self) -> None:

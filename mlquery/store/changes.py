@@ -252,8 +252,8 @@ class LogPoints(NamedTuple):
         """Make the change."""
         store.runs.load_points(store.runs.row_of[self.run_id], self.key, *self._arrays())
 
-    def slices(self, size: int) -> Iterator[LogPoints]:
-        """Yield changes of at most so many points each, as lists, that come to the same."""
+    def slices(self, size: int = 50_000) -> Iterator[LogPoints]:
+        """Yield changes of at most so many points each that come to the same, with lists, as an entry keeps them."""
         columns = self._arrays()
         for start in range(0, len(columns[0]), size):
             yield LogPoints(self.run_id, self.key, *(column[start : start + size].tolist() for column in columns))

@@ -221,7 +221,7 @@ def _check_metric_numbers(key: str, value: Any, timestamp: Any, step: Any, path:
 
 
 def _is_whole(number: Any) -> bool:
-    """Return whether a number of any type is an integer (SQLite would keep a step of 1.5, which cannot be read back)."""
+    """Return whether a number of any type is an integer (SQLite would keep a step of 1.5, which nothing reads back)."""
     return isinstance(number, numbers.Real) and math.isfinite(number) and number == math.trunc(number)
 
 
