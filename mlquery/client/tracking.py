@@ -318,7 +318,13 @@ class TrackingCalls:
         return os.path.join(top, inside) if inside else top
 
     def _logged_model_of(self, run: Run, name: str) -> str | None:
-        """Return the id of the newest logged model of a run that has a name."""
+        """Return the id of the newest logged model of a run that has a name.
+
+        A service that has no logged models has none of that name. MLflow 3's own client fails there, the clients of
+        MLflow 2 do not ask; see the case page-data.model-files.
+        """
+        if "logged_models" in self.backend.missing:
+            return None
         token, is_first = None, True
         while is_first or token:
             found = self.backend.search_logged_models(
