@@ -14,13 +14,11 @@ from types import SimpleNamespace
 
 import attrs
 import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mlquery import Client, RunTag, Store, StoreError, fluent
 from mlquery.backend import Backend
 from mlquery.language.matrix import MATRIX
-from mlquery.mlflow_plugin.artifacts import MemoryArtifacts
-from mlquery.mlflow_plugin.registry import RegistryStore
-from mlquery.mlflow_plugin.tracking import TrackingStore
 from mlquery.query.dataframe import search_frame
 from mlquery.server.testing import RunningServer
 from mlquery.store import faults as store_faults
@@ -241,23 +239,28 @@ def test_the_guard_finds_a_door_that_answers_a_call_itself(
         assert case.without[name]
         return
     call = case.call_at(name)
+    answer_itself = inspect.unwrap(getattr(Backend, call))
 
     def take_service_away(door: Door) -> None:
-        be_slow(door)
-        if name == PLUGIN:
-            silence_plugin(NAMES.get(call, call), monkeypatch)
+        if name == HTTP:  # the last door: no other is asked afterwards
+            monkeypatch.setattr(Backend, call, answer_itself)
+        elif name == PLUGIN:
+            silence_plugin(door, NAMES.get(call, call), monkeypatch)
         else:
-            setattr(door.served, call, partial(inspect.unwrap(getattr(Backend, call)), door.served))
+            setattr(door.client.backend, call, partial(answer_itself, door.client.backend))
+        be_slow(door)
 
     assert guard.differences(case, "oss", {name: take_service_away})
 
 
-def silence_plugin(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a call of the stores that MLflow finds in the plugin do nothing."""
-    stores = [store for store in (TrackingStore, RegistryStore, MemoryArtifacts) if call in vars(store)]
-    assert stores
-    for store in stores:
-        monkeypatch.setattr(store, call, lambda self, *given, **named: None)
+def silence_plugin(door: Door, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a call of the stores that MLflow's client has from the plugin do nothing."""
+    artifacts = get_artifact_repository(door.client.get_run(door.ids.run).info.artifact_uri)
+    stores = (door.client._tracking_client.store, door.client._get_registry_client().store, artifacts)
+    classes = [type(store) for store in stores if call in vars(type(store))]
+    assert classes
+    for one in classes:
+        monkeypatch.setattr(one, call, lambda self, *given, **named: None)
 
 
 def create_run(client: Client, experiment_id: str, start_time: int = 0, tags: dict[str, str] | None = None) -> object:
@@ -270,6 +273,15 @@ def test_the_guard_finds_a_client_that_writes_into_the_store(guard: Guard, monke
     monkeypatch.setattr(Client, "create_run", create_run)
 
     assert guard.differences(case_named("client-create_run-of a named user"), "azure")
+
+
+def test_the_guard_finds_a_plugin_that_writes_into_the_store(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(door: Door) -> None:
+        be_slow(door)
+        store = type(door.client._tracking_client.store)
+        monkeypatch.setattr(store, "delete_run", lambda self, run_id: door.backend.store.delete_run(run_id))
+
+    assert guard.differences(case_named("client-delete_run-there"), "azure", {PLUGIN: write})
 
 
 def test_the_guard_finds_a_script_that_searches_the_store(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:

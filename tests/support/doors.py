@@ -30,6 +30,7 @@ import mlflow
 import mlflow.tracking._model_registry.utils as registries
 import mlflow.tracking._tracking_service.utils as trackers
 import mlflow.tracking.fluent as mlflow_fluent
+import mlflow.tracking.request_header.registry as request_headers
 import mlflow.utils.time as mlflow_time
 import pandas
 import pytest
@@ -150,7 +151,6 @@ class Door:
     Attributes:
         name: "client", "fluent", "plugin" or "HTTP".
         backend: The store and the registry behind it, in its dialect.
-        served: What the door makes its calls of.
         ids: What is in them.
         client: Has the calls of `mlflow.MlflowClient`.
         module: Has the functions of `mlflow`; None where there are none.
@@ -161,7 +161,6 @@ class Door:
 
     name: str
     backend: Backend
-    served: Backend
     ids: Ids
     client: Any
     module: Any
@@ -189,8 +188,8 @@ DOORS: Final = (CLIENT, FLUENT, PLUGIN)
 SCRIPT_DOORS: Final = (FLUENT, PLUGIN)
 
 
-_Parts = tuple[Backend, Any, Any, ModuleType, StoreCalls]
-"""What a door makes its calls of, its client and module, what they take, and the calls that no client has."""
+_Parts = tuple[Any, Any, ModuleType, StoreCalls]
+"""The client and the module of a door, what they take, and the calls that no client has."""
 
 
 @contextmanager
@@ -199,14 +198,14 @@ def opened(name: str, dialect: str, servers: Servers, folder: Path) -> Iterator[
     original, ids = contents(dialect, _OF_THE_SERVER if name == HTTP else _OF_THE_PROCESS)
     backend = original.clone()
     backend.store.faults = RecordedFaults()
-    with _openers[name](backend, servers) as (served, client, module, kinds, calls):
-        yield Door(name, backend, served, ids, client, module, kinds, calls, folder)
+    with _openers[name](backend, servers) as (client, module, kinds, calls):
+        yield Door(name, backend, ids, client, module, kinds, calls, folder)
 
 
 @contextmanager
 def _client(backend: Backend, _: Servers) -> Iterator[_Parts]:
     client = Client(backend.store, backend.dialect, registry=backend.registry)
-    yield client.backend, client, None, entities, BackendCalls(client.backend)
+    yield client, None, entities, BackendCalls(client.backend)
 
 
 @contextmanager
@@ -215,7 +214,7 @@ def _fluent(backend: Backend, _: Servers) -> Iterator[_Parts]:
     fluent.use(Client(backend.store, backend.dialect, registry=backend.registry))
     try:
         client = fluent.MlflowClient()
-        yield client.backend, client, fluent, entities, BackendCalls(client.backend)
+        yield client, fluent, entities, BackendCalls(client.backend)
     finally:
         fluent_session.swap(before)
 
@@ -226,7 +225,7 @@ def _plugin(backend: Backend, _: Servers) -> Iterator[_Parts]:
     try:
         with _mlflow_on(uri):
             client = mlflow.MlflowClient()
-            yield backend, client, mlflow, mlflow.entities, PluginCalls(client)
+            yield client, mlflow, mlflow.entities, PluginCalls(client)
     finally:
         uris.forget(uri)
 
@@ -237,7 +236,7 @@ def _http(backend: Backend, servers: Servers) -> Iterator[_Parts]:
     server.show(backend.store)
     with _mlflow_on(server.tracking_uri):
         client = mlflow.MlflowClient()
-        yield backend, client, mlflow, mlflow.entities, HttpCalls(client, server)
+        yield client, mlflow, mlflow.entities, HttpCalls(client, server)
 
 
 _openers: Final = {CLIENT: _client, FLUENT: _fluent, PLUGIN: _plugin, HTTP: _http}
@@ -277,6 +276,8 @@ def mlflow_at_rest() -> Iterator[None]:
         patch.setenv("LOGNAME", "ada")
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_USERNAME"):
             patch.delenv(name, raising=False)
+        # What it tells of itself is looked up at every request, which takes longer than the request.
+        patch.setattr(request_headers, "resolve_request_headers", dict)
         patch.setattr(requests.Session, "send", _listening(requests.Session.send))
         logging.disable(logging.CRITICAL)
         try:
