@@ -18,9 +18,9 @@ from tests.support.random_data import new_mlflow_store
 FILE = Path(__file__).resolve().parents[1] / "conformance" / "differences.toml"
 DIFFERENCES: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["difference"]
 EXAMPLES = [
-    *({"filter_string": text} for d in DIFFERENCES for text in d.get("filters", ())),
-    *({"order_by": [text]} for d in DIFFERENCES for text in d.get("order_by", ())),
-    *({"page_token": text} for d in DIFFERENCES for text in d.get("page_tokens", ())),
+    *({"filter_string": string} for d in DIFFERENCES for string in d.get("filters", ())),
+    *({"order_by": [term]} for d in DIFFERENCES for term in d.get("order_by", ())),
+    *({"page_token": string} for d in DIFFERENCES for string in d.get("page_tokens", ())),
 ]
 
 pytestmark = pytest.mark.xdist_group("differences")
@@ -48,7 +48,7 @@ def test_mlflow_accepts_it(mlflow_store: Any, example: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(*example.values()))
 def test_mlquery_refuses_it_and_says_what_to_write(example: dict[str, Any]) -> None:
-    """With a span inside the text."""
+    """With a span inside the string."""
     with pytest.raises(QueryError) as caught:
         search_runs(Store(), ["0"], **example)
 

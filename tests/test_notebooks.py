@@ -223,7 +223,7 @@ def test_threads_log_to_runs_of_their_own(mlflow: Any) -> None:
 
 def test_the_script_of_the_continuous_integration_orders_by_run_info(mlflow: Any, trained: str) -> None:
     found = mlflow.tracking.MlflowClient().search_runs(
-        experiment_ids=trained,  # a text where a list is asked for
+        experiment_ids=trained,  # a string where a list is expected
         filter_string="",
         run_view_type=ViewType.ALL,
         order_by=["run.info.start_time DESC"],

@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import mlquery
 from mlquery.mlflow_plugin import register, uris
-from mlquery.mlflow_plugin.artifacts import MemoryArtifacts
+from mlquery.mlflow_plugin.artifacts import StoreArtifactRepository
 
 mpl.use("Agg")
 
@@ -60,9 +61,9 @@ def run_id(client: MlflowClient) -> str:
     return run_id
 
 
-def repository(run_id: str) -> MemoryArtifacts:
+def repository(run_id: str) -> StoreArtifactRepository:
     found = get_artifact_repository(MlflowClient().get_run(run_id).info.artifact_uri)
-    assert isinstance(found, MemoryArtifacts)
+    assert isinstance(found, StoreArtifactRepository)
     return found
 
 
@@ -299,10 +300,11 @@ def test_a_logged_model_is_known_with_its_run_params_and_files(client: MlflowCli
 
     assert ("model", run.info.run_id, "READY") == (model.name, model.source_run_id, str(model.status))
     assert ({"depth": "3"}, "test") == (model.params, model.tags["stage"])
-    assert [("rmse", 0.5)] == [(metric.key, metric.value) for metric in model.metrics]
+    assert [("rmse", 0.5)] == [(metric.key, metric.value) for metric in model.metrics or ()]
     assert [info.model_id] == found["model_id"].tolist()
-    outputs = client.get_run(run.info.run_id).outputs.model_outputs
-    assert [(info.model_id, 2)] == [(output.model_id, output.step) for output in outputs]
+    outputs = client.get_run(run.info.run_id).outputs
+    assert outputs is not None
+    assert [(info.model_id, 2)] == [(output.model_id, output.step) for output in outputs.model_outputs]
     assert "MLmodel" in [entry.path for entry in mlflow.artifacts.list_artifacts(f"models:/{info.model_id}")]
     assert "model/MLmodel" in [entry.path for entry in client.list_artifacts(run.info.run_id, "model")]
 
@@ -320,6 +322,8 @@ def test_autologging_of_scikit_learn_logs_all_it_logs_elsewhere(client: MlflowCl
     assert {"training_accuracy_score", "training_f1_score", "training_score"} <= set(logged.data.metrics)
     assert "200" == logged.data.params["max_iter"]
     assert "LogisticRegression" == logged.data.tags["estimator_name"]
+    assert logged.inputs is not None
+    assert logged.outputs is not None
     assert 1 == len(logged.inputs.dataset_inputs) == len(logged.outputs.model_outputs)
     loaded = mlflow.sklearn.load_model(f"models:/{logged.outputs.model_outputs[0].model_id}")
     assert model.predict(X).tolist() == loaded.predict(X).tolist()
@@ -358,12 +362,14 @@ def test_a_model_cannot_be_logged_where_the_service_has_no_logged_models() -> No
 def test_datasets_are_logged_as_inputs(client: MlflowClient) -> None:
     frame = pd.DataFrame({"a": [1, 2]})
     with mlflow.start_run() as run:
-        mlflow.log_input(mlflow.data.from_pandas(frame, name="frame"), context="training")
+        mlflow.log_input(from_pandas(frame, name="frame"), context="training")
 
-    (found,) = client.get_run(run.info.run_id).inputs.dataset_inputs
+    inputs = client.get_run(run.info.run_id).inputs
+    assert inputs is not None
+    (found,) = inputs.dataset_inputs
 
     assert ("frame", {"mlflow.data.context": "training"}) == (found.dataset.name, {t.key: t.value for t in found.tags})
-    assert {"num_rows": 2, "num_elements": 2} == json.loads(found.dataset.profile)
+    assert {"num_rows": 2, "num_elements": 2} == json.loads(found.dataset.profile or "")
 
 
 def test_nothing_is_written_to_the_working_folder() -> None:

@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowClient, MlflowClient]]:
-    """Return a client of MLflow's store and one of ours."""
+    """Return a client of MLflow's store and one of mlquery's."""
     register()
     folder = tmp_path_factory.mktemp("mlflow")
     logging.disable(logging.CRITICAL)  # MLflow logs the SQL of every statement that fails
@@ -49,7 +49,7 @@ def refusal(call: Callable[[], Any]) -> str | None:
 
 
 def batches(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
-    batch = {"metrics": [Metric("m", 1.0, 0, 2**70)], "params": [Param("lr", "1")]}
+    batch: dict[str, Any] = {"metrics": [Metric("m", 1.0, 0, 2**70)], "params": [Param("lr", "1")]}
     return refusal(lambda: client.log_batch(run_id, **batch)), client.get_run(run_id).data.params
 
 
@@ -73,8 +73,10 @@ def asynchronous(client: MlflowClient, experiment_id: str, run_id: str, folder: 
     with mock.patch.object(store, "log_batch", side_effect=partial(_after_a_while, store.log_batch)):
         right = client.log_metric(run_id, "later", 1.0, synchronous=False)
         is_there_at_once = "later" in client.get_run(run_id).data.metrics
+        assert right is not None
         right.wait()
     wrong = client.log_batch(run_id, params=[Param("bad@", "x")], synchronous=False)
+    assert wrong is not None
     return is_there_at_once, refusal(wrong.wait)
 
 
@@ -108,7 +110,7 @@ SHOWN: dict[str, tuple[Callable[..., Any], Any, Any]] = {
 @pytest.mark.parametrize("entry", SHOWN)
 def test_an_entry_of_the_list_is_true(clients: tuple[MlflowClient, MlflowClient], entry: str, tmp_path: Path) -> None:
     show, *expected = SHOWN[entry]
-    actual = []
+    actual: list[Any] = []
 
     for client, place in zip(clients, [(tmp_path / "artifacts").as_uri(), None], strict=True):
         experiment_id = client.create_experiment(entry, place)

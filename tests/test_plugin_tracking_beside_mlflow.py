@@ -31,24 +31,24 @@ pytestmark = [
 
 @attrs.define
 class Pair:
-    """A client of MLflow's store and one of ours, under one clock."""
+    """A client of MLflow's store and one of mlquery's, under one clock."""
 
-    theirs: Player
-    ours: Player
+    mlflow: Player
+    mlquery: Player
     time: int = 0
 
     def play(self, step: Any) -> tuple[Any, Any]:
         """Make the same call on both, a millisecond later than the one before."""
         self.time += 1
         with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=self.time):
-            expected = self.theirs.play(step)
-        return expected, self.ours.play(step)
+            expected = self.mlflow.play(step)
+        return expected, self.mlquery.play(step)
 
     def begin(self) -> None:
         """Start a script."""
         self.time = 0
-        self.theirs.begin()
-        self.ours.begin()
+        self.mlflow.begin()
+        self.mlquery.begin()
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     clock: dict[str, Pair] = {}
     uri = uris.new_private(store=Store(clock=lambda: clock["pair"].time if clock else 0))
     with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=0):
-        theirs = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    clock["pair"] = Pair(Player(theirs), Player(MlflowClient(uri)))
+        mlflow = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    clock["pair"] = Pair(Player(mlflow), Player(MlflowClient(uri)))
     yield clock["pair"]
     uris.forget(uri)
     logging.disable(logging.NOTSET)

@@ -49,7 +49,7 @@ def client() -> MlflowClient:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     """Return a client of MLflow's own database."""
     return MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
 
@@ -100,9 +100,9 @@ def test_the_private_store_can_be_replaced_under_a_client_and_put_back(client: M
     other = uris.new_backend()
 
     before = uris.put_private(other)
-    client.create_experiment("theirs")
+    client.create_experiment("other")
 
-    assert other.store.get_experiment_by_name("theirs") is not None
+    assert other.store.get_experiment_by_name("other") is not None
     assert client.get_experiment_by_name("mine") is None
     assert uris.put_private(before) is other
     assert client.get_experiment_by_name("mine") is not None
@@ -176,10 +176,10 @@ def full_run(client: MlflowClient) -> str:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.xdist_group("plugin store")
 def test_answers_are_mlflows_entities_in_all_that_can_be_done_with_them(
-    theirs: MlflowClient, client: MlflowClient
+    sqlite: MlflowClient, client: MlflowClient
 ) -> None:
-    expected_id, run_id = full_run(theirs), full_run(client)
-    expected, run = theirs.get_run(expected_id), client.get_run(run_id)
+    expected_id, run_id = full_run(sqlite), full_run(client)
+    expected, run = sqlite.get_run(expected_id), client.get_run(run_id)
 
     def shown(value: Any) -> str:
         return str(value).replace(expected_id, "ID").replace(run_id, "ID")
@@ -192,13 +192,10 @@ def test_answers_are_mlflows_entities_in_all_that_can_be_done_with_them(
     found = client.search_runs([run.info.experiment_id])[0]
     assert sorted(shown(run.to_proto()).split("\n")) == sorted(shown(found.to_proto()).split("\n"))
     history = client.get_metric_history(run_id, "m")
-    assert theirs.get_metric_history(expected_id, "m") == history
-    named = theirs.get_experiment_by_name("full"), client.get_experiment_by_name("full")
-    assert {**dict(named[0]), "creation_time": 0, "last_update_time": 0} == {
-        **dict(named[1]),
-        "creation_time": 0,
-        "last_update_time": 0,
-    }
+    assert sqlite.get_metric_history(expected_id, "m") == history
+    named = sqlite.get_experiment_by_name("full"), client.get_experiment_by_name("full")
+    expected_fields, fields = (dict(found) | {"creation_time": 0, "last_update_time": 0} for found in named if found)
+    assert expected_fields == fields
 
 
 def test_an_answer_is_a_snapshot(client: MlflowClient, run_id: str) -> None:
@@ -470,13 +467,14 @@ def fill(store: Any, experiment_id: str, runs: int) -> None:
 
 
 @pytest.mark.xdist_group("plugin store")
-def test_searching_runs_is_much_faster_than_on_a_database(theirs: MlflowClient, client: MlflowClient) -> None:
+def test_searching_runs_is_much_faster_than_on_a_database(sqlite: MlflowClient, client: MlflowClient) -> None:
     """The same call on a few runs; `benchmarks/plugin_frame.py` makes frames of 10,000."""
-    for one in (theirs, client):
-        fill(one._tracking_client.store, one.create_experiment("many"), 60)
+    experiments = {one: one.create_experiment("many") for one in (sqlite, client)}
+    for one, experiment_id in experiments.items():
+        fill(one._tracking_client.store, experiment_id, 60)
 
-    expected = best_time(lambda: theirs.search_runs([theirs.get_experiment_by_name("many").experiment_id]))
-    spent = best_time(lambda: client.search_runs([client.get_experiment_by_name("many").experiment_id]))
+    expected = best_time(lambda: sqlite.search_runs([experiments[sqlite]]))
+    spent = best_time(lambda: client.search_runs([experiments[client]]))
 
     assert spent * 5 <= expected
 
@@ -494,7 +492,8 @@ def test_a_new_private_store_takes_less_than_a_millisecond(client: MlflowClient)
 
 
 def all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
-    found, token = [], None
+    found: list[Run] = []
+    token = None
     while token is not None or not found:
         page = client.search_runs([experiment_id], page_token=token)
         found += page

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import RegisteredModelTag
+from mlflow.entities.model_registry import ModelVersion, RegisteredModelTag
 from mlflow.exceptions import MlflowException, RestException
 from sklearn.linear_model import LinearRegression
 
@@ -32,6 +32,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*pickle.*"),
 ]
+
+
+def number_of(version: ModelVersion) -> int:
+    """Return the number of a version, which MLflow's types call a string."""
+    return cast(int, version.version)
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def predicted(uri: str) -> list[float]:
 # --- in the dialect of MLflow -----------------------------------------------------------------------------------------
 
 
-def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_uri(client: MlflowClient) -> None:
+def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_uri(client: Any) -> None:
     info = logged("wine")
 
     client.set_registered_model_alias("wine", "champion", 1)
@@ -94,7 +99,7 @@ def test_a_model_of_a_run_is_registered_afterwards(client: MlflowClient) -> None
     of_run = mlflow.register_model(f"runs:/{info.run_id}/model", "wine", tags={"by": "hand"})
     of_model = mlflow.register_model(info.model_uri, "wine")
 
-    assert [1, 2] == [of_run.version, of_model.version]
+    assert [1, 2] == [number_of(of_run), number_of(of_model)]
     assert [info.run_id] * 2 == [of_run.run_id, of_model.run_id]
     assert {"by": "hand"} == of_run.tags
     assert PREDICTED == predicted("models:/wine/1") == predicted("models:/wine/2")
@@ -106,7 +111,7 @@ def test_a_version_is_copied_with_its_files_and_its_run(client: MlflowClient) ->
     copied = client.copy_model_version("models:/staging/1", "production")
     again = client.copy_model_version("models:/staging/latest", "production")
 
-    assert [("production", 1), ("production", 2)] == [(v.name, v.version) for v in (copied, again)]
+    assert [("production", 1), ("production", 2)] == [(v.name, number_of(v)) for v in (copied, again)]
     assert (info.run_id, "models:/staging/1") == (copied.run_id, copied.source)
     assert PREDICTED == predicted("models:/production/2")
 
@@ -134,7 +139,7 @@ def test_both_searches_find_what_is_registered(client: MlflowClient) -> None:
     assert ["Wine", "iris", "wine"] == [model.name for model in mlflow.search_registered_models()]
     assert ["wine"] == [m.name for m in client.search_registered_models("tags.team = 'wine' AND name LIKE 'w%'")]
     found = mlflow.search_model_versions(filter_string="run_id IN ('r1') AND tags.kind = 'linear'")
-    assert [("wine", 1)] == [(version.name, version.version) for version in found]
+    assert [("wine", 1)] == [(version.name, number_of(version)) for version in found]
 
 
 def test_pages_of_a_search_are_read_with_the_client_s_own_tokens(client: MlflowClient) -> None:
@@ -181,6 +186,18 @@ def test_every_other_call_of_a_registry_is_refused_by_name(name: str) -> None:
 def test_a_prompt_is_not_registered_as_a_model() -> None:
     with pytest.raises(MlflowException, match="mlquery does not keep prompts"):
         RegistryStore().create_registered_model("p", [RegisteredModelTag("mlflow.prompt.is_prompt", "true")])
+
+
+def test_what_mlquery_does_not_have_is_not_said_in_the_words_of_a_service(azure: MlflowClient) -> None:
+    for call in (
+        lambda: RegistryStore().create_registered_model("p", [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]),
+        lambda: azure._tracking_client.store.register_scorer("0", "s", "{}"),
+    ):
+        with pytest.raises(MlflowException, match="mlquery does not keep (prompts|scorers)") as refused:
+            call()
+
+        assert type(refused.value) is MlflowException
+        assert "NOT_IMPLEMENTED" == refused.value.error_code
 
 
 # --- in the dialect of Azure ------------------------------------------------------------------------------------------
@@ -280,13 +297,13 @@ def test_what_a_mock_begins_with_is_copied_with_its_registry() -> None:
         MlflowClient().create_model_version("wine", "s3://one")
     for _ in range(2):
         with mlquery.mock(store=seed):
-            client = MlflowClient()
+            client: Any = MlflowClient()
             client.set_registered_model_tag("wine", "team", "edge")
             client.delete_model_version("wine", 1)
             assert {"team": "edge"} == client.get_registered_model("wine").tags
     with mlquery.mock(store=seed):
         assert {"team": "core"} == MlflowClient().get_registered_model("wine").tags
-        assert 1 == MlflowClient().get_model_version("wine", "1").version
+        assert 1 == number_of(MlflowClient().get_model_version("wine", "1"))
 
 
 def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mocking.Mock, client: MlflowClient) -> None:

@@ -30,9 +30,9 @@ def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:
 
 def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:
     """Return the repository of an artifact location such as "mlquery-artifacts:0/<run id>/artifacts"."""
-    from mlquery.mlflow_plugin.artifacts import MemoryArtifacts
+    from mlquery.mlflow_plugin.artifacts import StoreArtifactRepository
 
-    return MemoryArtifacts(artifact_uri, tracking_uri, registry_uri)
+    return StoreArtifactRepository(artifact_uri, tracking_uri, registry_uri)
 
 
 def register() -> None:

@@ -22,7 +22,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artif
 
 from mlquery.backend import Backend
 from mlquery.errors import StoreError, invalid_parameter
-from mlquery.mlflow_plugin.errors import as_mlflow
+from mlquery.mlflow_plugin.exceptions import as_mlflow
 from mlquery.mlflow_plugin.schemes import SCHEME
 from mlquery.mlflow_plugin.uris import replacement, store_for
 
@@ -31,12 +31,12 @@ R = TypeVar("R")
 
 
 def _served(
-    method: Callable[Concatenate[MemoryArtifacts, Backend, P], R],
-) -> Callable[Concatenate[MemoryArtifacts, P], R]:
+    method: Callable[Concatenate[StoreArtifactRepository, Backend, P], R],
+) -> Callable[Concatenate[StoreArtifactRepository, P], R]:
     """Make a call of the repository out of a method that takes the backend; errors are those of local files."""
 
     @wraps(method)
-    def call(self: MemoryArtifacts, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: StoreArtifactRepository, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, self.find_backend(), *args, **kwargs)
         except StoreError as error:
@@ -45,7 +45,7 @@ def _served(
     return call
 
 
-class MemoryArtifacts(ArtifactRepository):
+class StoreArtifactRepository(ArtifactRepository):
     """The artifacts below one location. Paths are relative to it, with forward slashes."""
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:

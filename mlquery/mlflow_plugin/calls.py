@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mlquery.backend import Backend
 from mlquery.errors import QueryError, StoreError
-from mlquery.mlflow_plugin.errors import as_mlflow
+from mlquery.mlflow_plugin.exceptions import as_mlflow
 from mlquery.mlflow_plugin.uris import store_for
 
 P = ParamSpec("P")

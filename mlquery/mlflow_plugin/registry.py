@@ -21,7 +21,7 @@ from mlquery.backend import Backend
 from mlquery.backend.registered_models import not_kept
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.mlflow_plugin.calls import backend_of, served
-from mlquery.mlflow_plugin.errors import as_mlflow
+from mlquery.mlflow_plugin.exceptions import as_mlflow
 
 P = ParamSpec("P")
 Tags = Sequence[Any] | None
@@ -208,7 +208,7 @@ def _others() -> Iterator[str]:
 
 
 def _refusal(name: str) -> Callable[..., Any]:
-    subject = next((f"{word}s" for word in ("prompt", "webhook") if word in name), "what this call is about")
+    subject = next((f"{word}s" for word in ("prompt", "webhook") if word in name), "other entities")
 
     def refuse(self: RegistryStore, *args: Any, **kwargs: Any) -> Any:
         raise as_mlflow(not_kept(subject, f"'{name}' is outside of what its model registry does"))

@@ -19,7 +19,7 @@ from mlquery.errors import NOT_IMPLEMENTED, MissingEndpointError, QueryError, St
 
 def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) -> MlflowException:
     """Return the exception with which MLflow's client reports an error of a backend, or of none for a local store."""
-    if backend is None or not backend.dialect.service or _has_no_body(error):
+    if backend is None or not backend.dialect.service or _is_not_worded_by_service(error):
         return MlflowException(error.message, _number(error.error_code))
     message, is_verbatim = wording(error)
     component = backend.dialect.service["component"]
@@ -29,8 +29,8 @@ def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) ->
     return answer
 
 
-def _has_no_body(error: QueryError | StoreError) -> bool:
-    """Tell whether a service would not send a body with an error: it has no such endpoint, or it would not refuse."""
+def _is_not_worded_by_service(error: QueryError | StoreError) -> bool:
+    """Tell whether an error is an empty answer, or about a call that only this package does not answer."""
     return isinstance(error, MissingEndpointError) or error.error_code == NOT_IMPLEMENTED
 
 
