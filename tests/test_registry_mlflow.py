@@ -193,7 +193,7 @@ def test_what_mlquery_does_not_have_is_not_said_in_the_words_of_a_service(azure:
         lambda: RegistryStore().create_registered_model("p", [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]),
         lambda: azure._tracking_client.store.register_scorer("0", "s", "{}"),
     ):
-        with pytest.raises(MlflowException, match="mlquery does not keep (prompts|scorers)") as refused:
+        with pytest.raises(MlflowException, match=r"mlquery does not keep (prompts|scorers)") as refused:
             call()
 
         assert type(refused.value) is MlflowException
