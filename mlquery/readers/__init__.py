@@ -1,7 +1,6 @@
-"""Turns the path of an MLflow tracking database, or of an `mlruns` folder, into a `Store` filled with what is there.
+"""Turns an MLflow tracking database, or an `mlruns` folder, into a `Store` with the same contents.
 
-This module decides which of the two readers a source is for and must not know how either reads. MLflow itself is not
-needed, and the source is never written to.
+MLflow itself is not needed, and the source is never written to. How a source is read is not known here.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ __all__ = ["SourceError", "load"]
 def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
     """Read an MLflow SQLite database or `mlruns` folder into a new store.
 
-    Experiments, runs, params, tags, metric histories and dataset inputs are read, deleted ones too. Artifacts, models,
-    traces and registered models stay where they are. The source is opened for reading only.
+    Experiments, runs, params, tags, metric histories, inputs, outputs and logged models are read, deleted ones too.
+    Artifacts stay where they are; traces and registered models are not read. The source is opened for reading only.
 
     Args:
-        source: path of the database or folder, or its `sqlite:///…` or `file:…` URI.
-        into: a new store, if one with settings of its own is wanted.
+        source: The path of the database or folder, or its `sqlite:///…` or `file:…` URI.
+        into: The new store to fill; by default `Store()`.
 
     Returns:
-        The store, which has no further connection with the source.
+        The store, which is independent of the source.
 
     Raises:
-        SourceError: nothing is there, it cannot be read, it is damaged, or it is no MLflow tracking data.
+        SourceError: the source does not exist, cannot be read, is damaged, or is not MLflow tracking data.
 
-    Source: the tracking URIs that `mlflow.set_tracking_uri` accepts for local stores.
+    **Source**: the tracking URIs that `mlflow.set_tracking_uri` accepts for local stores.
     """
     name = os.fspath(source)
     path = Path(_local_path(name))
@@ -53,8 +52,8 @@ def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
 
 
 def _local_path(name: str) -> str:
-    """Return the path in a URI of a local store; a text without a scheme is a path already."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", name)  # one letter and a colon is a drive
+    """Return the path in the URI of a local store; a string without a scheme is a path."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", name)  # a single letter is a drive
     if not found or os.path.exists(name):
         return name
     scheme = found[1].lower()

@@ -1,8 +1,7 @@
-"""What a source holds, whatever its format: experiments, runs, points and logged models; and their way into a store.
+"""Turns the experiments, runs, points and logged models of a source into the contents of a store.
 
-Here is checked what both formats can get wrong and a store would not survive: an id or a name that occurs twice, a
-stage or status that does not exist, a run or a model of an experiment that is not there. Files and tables are not
-known here.
+Checks what any format may have wrong and a store relies on: ids and names are unique, stages and statuses exist, and so
+do the experiments of runs and models. Files and tables are not known here.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Latest = tuple[float, int, int]
 
 @attrs.frozen(eq=False)
 class LoadedRun:
-    """A run; `metrics` holds the latest points as far as the source says which those are."""
+    """A run; `metrics` has the latest points that the source marks as such."""
 
     info: RunInfo
     params: dict[str, str]
@@ -39,10 +38,10 @@ class LoadedRun:
 
 @attrs.frozen(eq=False)
 class Points:
-    """All logged points, by column in the order of logging: `runs` and `keys` (points,) say whose they are.
+    """All logged points as columns (points,), in the order of logging.
 
-    `runs` counts into the runs of the source and `keys` into `key_names`; `values` (points,) float64, NaN included;
-    `timestamps` and `steps` (points,) int64.
+    `runs` has positions in the runs of the source and `keys` positions in `key_names`. `values` is float64, NaN
+    included; `timestamps` and `steps` are int64.
     """
 
     key_names: list[str]
@@ -53,7 +52,7 @@ class Points:
     steps: Array
 
     def groups(self) -> Iterator[tuple[int, str, Array, Latest]]:
-        """Yield run, key, the places of its points (points of it,) and the point that was logged last."""
+        """Yield run, key, the positions of its points (n,), and the point that was logged last."""
         group = self.runs.astype(np.int64) * max(1, len(self.key_names)) + self.keys
         order = np.argsort(group, kind="stable")
         bounds = np.flatnonzero(np.diff(group[order], prepend=-1, append=-1))
@@ -67,7 +66,7 @@ class Points:
 
 @attrs.frozen(eq=False)
 class Contents:
-    """Everything that was read from the source called `name`."""
+    """Everything that was read from the source `name`."""
 
     name: str
     experiments: list[Experiment]
@@ -79,28 +78,28 @@ class Contents:
         """Put the contents into a new store, and return it.
 
         Raises:
-            SourceError: they contradict themselves.
+            SourceError: they are inconsistent.
         """
         self._check_experiments()
         self._check_runs()
         self._check_models()
-        curves = list(self._curves())
+        histories = list(self._histories())
         for experiment in self.experiments:
             fields = attrs.asdict(experiment, recurse=False, filter=attrs.filters.include(*_EXPERIMENT_FIELDS))
             store.load_experiment(**fields)
         for run in self.runs:
             _put_run(store, run)
         points = self.points
-        for run_id, key, at in curves:
+        for run_id, key, at in histories:
             store.load_history(run_id, key, points.values[at], points.timestamps[at], points.steps[at])
         _put_models(store, self.models)
         return store
 
-    def _curves(self) -> Iterator[tuple[str, str, Array]]:
-        """Yield what has more than one point; a metric's only point goes to its run instead.
+    def _histories(self) -> Iterator[tuple[str, str, Array]]:
+        """Yield run id, key and positions of the histories to load; the only point of a metric goes to its run instead.
 
-        A run's latest point is left out of `metrics` if the store will find it to be the latest among all: it takes
-        longer to put points together than to take them over.
+        The latest point of a history is left out of `metrics` if the store determines the same one: merging a point
+        into a history takes longer than loading the history alone.
         """
         for number, key, at, last in self.points.groups():
             run = self.runs[number]
@@ -117,7 +116,9 @@ class Contents:
                 raise SourceError(self.name, f"is damaged: two experiments have the same {what}")
         for experiment in self.experiments:
             if not LifecycleStage.is_valid(experiment.lifecycle_stage):
-                raise self._wrong("experiment", experiment.experiment_id, "lifecycle stage", experiment.lifecycle_stage)
+                raise self._dangling(
+                    "experiment", experiment.experiment_id, "lifecycle stage", experiment.lifecycle_stage
+                )
 
     def _check_runs(self) -> None:
         experiments = {experiment.experiment_id for experiment in self.experiments}
@@ -128,24 +129,24 @@ class Contents:
             if info.run_id in seen:
                 raise SourceError(self.name, f"is damaged: two runs have the id {info.run_id!r}")
             if info.experiment_id not in experiments:
-                raise self._wrong("run", info.run_id, "experiment", info.experiment_id)
+                raise self._dangling("run", info.run_id, "experiment", info.experiment_id)
             if info.status not in statuses:
-                raise self._wrong("run", info.run_id, "status", info.status)
+                raise self._dangling("run", info.run_id, "status", info.status)
             if not LifecycleStage.is_valid(info.lifecycle_stage):
-                raise self._wrong("run", info.run_id, "lifecycle stage", info.lifecycle_stage)
+                raise self._dangling("run", info.run_id, "lifecycle stage", info.lifecycle_stage)
             seen.add(info.run_id)
 
     def _check_models(self) -> None:
         experiments = {experiment.experiment_id for experiment in self.experiments}
         for model in self.models.by_id.values():
             if model.experiment_id not in experiments:
-                raise self._wrong("logged model", model.model_id, "experiment", model.experiment_id)
+                raise self._dangling("logged model", model.model_id, "experiment", model.experiment_id)
             if model.status not in STATUSES:
-                raise self._wrong("logged model", model.model_id, "status", str(model.status))
+                raise self._dangling("logged model", model.model_id, "status", str(model.status))
             if not LifecycleStage.is_valid(model.lifecycle_stage):
-                raise self._wrong("logged model", model.model_id, "lifecycle stage", model.lifecycle_stage)
+                raise self._dangling("logged model", model.model_id, "lifecycle stage", model.lifecycle_stage)
 
-    def _wrong(self, kind: str, entity_id: str, field: str, value: str) -> SourceError:
+    def _dangling(self, kind: str, entity_id: str, field: str, value: str) -> SourceError:
         return SourceError(
             self.name, f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
         )
@@ -173,7 +174,7 @@ def _put_run(store: Store, run: LoadedRun) -> None:
         end_time=info.end_time,
         lifecycle_stage=info.lifecycle_stage,
         artifact_uri=info.artifact_uri,
-        # Runs of MLflow 1 have their name in a tag only.
+        # Runs of MLflow 1 have their name only in a tag.
         run_name=info.run_name or run.tags.get("mlflow.runName") or info.run_name,
         metrics=run.metrics,
         params=run.params,

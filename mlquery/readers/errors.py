@@ -1,7 +1,4 @@
-"""The one error of loading: a source that cannot be read, in one sentence that names it and says what is wrong.
-
-Callers of `load` see this error and no other: not those of the operating system, of sqlite3 or of a decoder.
-"""
+"""Defines the one error that loading raises, instead of those of the operating system, sqlite3 and decoders."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
 
 
 class SourceError(StoreError):
-    """A file or folder that holds no readable MLflow tracking data; `source` is what was asked for."""
+    """A source without readable MLflow tracking data; `problem` completes a sentence about `source`."""
 
     def __init__(self, source: str, problem: str, error_code: str = INVALID_PARAMETER_VALUE) -> None:
         super().__init__(f"{source!r} {problem}", error_code)

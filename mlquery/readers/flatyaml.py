@@ -1,9 +1,8 @@
-"""Turns the text of a `meta.yaml` file into a dictionary, for the few shapes that MLflow writes and no others.
+"""Turns the content of a `meta.yaml` file into a dictionary, for the subset of YAML that MLflow writes.
 
-MLflow's folder store writes flat mappings of texts, whole numbers and nulls, sometimes with one mapping inside (tags).
-Reading them takes a page of code and saves every user a dependency. It must not guess: a shape outside the subset
-(anchors, lists, block scalars, …) is a ValueError with its line, never a wrong value. A property test compares this
-reader with PyYAML on what MLflow's writer makes of any text.
+MLflow's folder store writes flat mappings of strings, integers and nulls, sometimes with a nested mapping (tags).
+Reading this subset here saves a dependency. Anything outside it (anchors, lists, block scalars …) is a ValueError with
+its line, never a wrong value. A property test compares this reader with PyYAML on everything that MLflow writes.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _BREAKS = "\n\r\x85\u2028\u2029"
 _BREAK = re.compile(f"\r\n|[{_BREAKS}]")
 _FOLD = f"[ \t]*(?:{_BREAK.pattern})(?:[ \t]*(?:{_BREAK.pattern}))*[ \t]*"
 _FOLDED = re.compile(_FOLD)
-_PIECES = {
+_TOKENS = {
     "'": re.compile(f"(?P<fold>{_FOLD})|(?P<quote>'')|(?P<text>[^' \t{_BREAKS}]+|[ \t]+)"),
     '"': re.compile(
         f"(?P<fold>{_FOLD})|\\\\(?P<joined>{_FOLD})"
@@ -30,17 +29,19 @@ _PIECES = {
 _ESCAPES = dict(zip("0abt\tnvfre \"/\\N_LP'", "\0\a\b\t\t\n\v\f\r\x1b \"/\\\x85\xa0\u2028\u2029'", strict=True))
 _PLAIN_LINE = re.compile(f"(?:(?![ \t]#)[^{_BREAKS}])*")
 _PLAIN_KEY = re.compile(f"(?![-?] )(?:(?! #)[^{_BREAKS}])+?(?= *:(?:[ {_BREAKS}]|\\Z))")
-_NOT_PLAIN = tuple("&*!|>%@`[]{},#\"'")
+_INDICATORS = tuple("&*!|>%@`[]{},#\"'")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})\Z")
-_MEANINGS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
-_WORDS = {cased: meaning for word, meaning in _MEANINGS.items() for cased in (word, word.title(), word.upper())}
+_CONSTANT_VALUES: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_CONSTANTS = {
+    cased: meaning for word, meaning in _CONSTANT_VALUES.items() for cased in (word, word.title(), word.upper())
+}
 
 
 def read_mapping(text: str) -> dict[str, Value]:
-    """Read a block mapping whose values are scalars or mappings of scalars; an empty text is an empty mapping.
+    """Read a block mapping whose values are scalars or mappings of scalars; an empty string is an empty mapping.
 
     Raises:
-        ValueError: the text is not in the subset; the message names the line.
+        ValueError: the content is not in the subset; the message names the line.
     """
     reader = _Reader(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").removeprefix("---\n"))
     found: dict[str, Value] = {}
@@ -52,7 +53,7 @@ def read_mapping(text: str) -> dict[str, Value]:
 
 
 class _Reader:
-    """A cursor over the text; every method leaves it behind what it read."""
+    """A cursor over the content; every method moves it past what it read."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -61,31 +62,31 @@ class _Reader:
     def problem(self, what: str) -> ValueError:
         return ValueError(f"line {len(_BREAK.findall(self.text, 0, self.at)) + 1}: {what}")
 
-    def sees(self, *starts: str) -> bool:
+    def is_at(self, *starts: str) -> bool:
         return self.text.startswith(starts, self.at)
 
     def line_is_over(self) -> bool:
-        return self.at == len(self.text) or self.sees(*_BREAKS)
+        return self.at == len(self.text) or self.is_at(*_BREAKS)
 
     def next_indent(self) -> int | None:
-        """Move to the next line with content and return its indentation, None at the end of the text."""
+        """Move to the next line with content and return its indentation, None at the end."""
         while self.at < len(self.text):
             start = self.at
-            self.skip_blanks()
-            if not self.line_is_over() and not self.sees("#"):
+            self.skip_spaces()
+            if not self.line_is_over() and not self.is_at("#"):
                 indent, self.at = self.at - start, start
                 return indent
             self.end_line()
         return None
 
-    def skip_blanks(self) -> None:
-        while self.sees(" "):
+    def skip_spaces(self) -> None:
+        while self.is_at(" "):
             self.at += 1
 
     def end_line(self) -> None:
-        """Accept blanks and a comment up to the end of the line, and nothing else."""
-        self.skip_blanks()
-        if not self.sees("#") and not self.line_is_over():
+        """Accept whitespace and a comment up to the end of the line, and nothing else."""
+        self.skip_spaces()
+        if not self.is_at("#") and not self.line_is_over():
             raise self.problem(f"unexpected {self.text[self.at : self.at + 20]!r}")
         found = _BREAK.search(self.text, self.at)
         self.at = found.end() if found else len(self.text)
@@ -94,38 +95,38 @@ class _Reader:
         """Read one `key: value` into `found`."""
         self.at += indent
         key = self.key(indent)
-        if not self.sees(":"):
+        if not self.is_at(":"):
             raise self.problem("expected 'key: value'")
         if key in found:
             raise self.problem(f"duplicate key {key!r}")
         self.at += 1
-        self.skip_blanks()
+        self.skip_spaces()
         found[key] = value(indent)
 
     def key(self, indent: int) -> str:
-        """Read a key; one that is too long for a line of its own stands as `? key`, its colon on the next line."""
-        if self.sees("? "):
+        """Read a key; a long one is written as `? key`, with its colon on the next line."""
+        if self.is_at("? "):
             self.at += 2
-            self.skip_blanks()
+            self.skip_spaces()
             key = self.scalar(indent)
             if isinstance(key, str) and self.next_indent() == indent:
                 self.at += indent
                 return key
-        elif self.sees("'", '"'):
+        elif self.is_at("'", '"'):
             return self.quoted()
-        elif not self.sees(*_NOT_PLAIN) and (found := _PLAIN_KEY.match(self.text, self.at)):
+        elif not self.is_at(*_INDICATORS) and (found := _PLAIN_KEY.match(self.text, self.at)):
             self.at = found.end()
-            self.skip_blanks()
+            self.skip_spaces()
             return found[0]
         raise self.problem("expected 'key: value'")
 
     def value(self, indent: int) -> Value:
         """Read the value of a key: on its line a scalar or an empty collection, or a mapping on the lines below."""
-        if self.sees("{}", "[]"):
+        if self.is_at("{}", "[]"):
             self.at += 2
             self.end_line()
             return {}
-        if not self.line_is_over() and not self.sees("#"):
+        if not self.line_is_over() and not self.is_at("#"):
             return self.scalar(indent)
         self.end_line()
         below = self.next_indent()
@@ -137,7 +138,7 @@ class _Reader:
         return inner  # type: ignore[return-value]  # `scalar` put scalars in
 
     def scalar(self, indent: int) -> Scalar:
-        if not self.sees("'", '"'):
+        if not self.is_at("'", '"'):
             return self.plain(indent)
         text = self.quoted()
         self.end_line()
@@ -147,16 +148,16 @@ class _Reader:
         mark, start = self.text[self.at], self.at
         self.at += 1
         parts = []
-        while found := _PIECES[mark].match(self.text, self.at):
-            parts.append(self.piece(str(found.lastgroup), found))
+        while found := _TOKENS[mark].match(self.text, self.at):
+            parts.append(self.token_value(str(found.lastgroup), found))
             self.at = found.end()
-        if not self.sees(mark):
+        if not self.is_at(mark):
             self.at = start
             raise self.problem("a quote that is not closed")
         self.at += 1
         return "".join(parts)
 
-    def piece(self, kind: str, found: re.Match[str]) -> str:
+    def token_value(self, kind: str, found: re.Match[str]) -> str:
         match kind, found[kind]:
             case "text", text:
                 return text
@@ -164,7 +165,7 @@ class _Reader:
                 return "'"
             case "fold", breaks:
                 return _folded(breaks)
-            case "joined", breaks:  # an escaped line break counts for nothing, the empty lines below it do
+            case "joined", breaks:  # an escaped line break is ignored, the empty lines below it are not
                 return "".join(_line_breaks(breaks)[1:])
             case "code", digits:
                 return self.character(int(digits[1:], 16))
@@ -174,20 +175,20 @@ class _Reader:
 
     def character(self, code: int) -> str:
         if code > 0x10FFFF or 0xD800 <= code < 0xE000:
-            raise self.problem(f"{code:#x} is no character")
+            raise self.problem(f"{code:#x} is not a character")
         return chr(code)
 
     def plain(self, indent: int) -> Scalar:
-        """Read an unquoted scalar, which goes on over all following lines that are indented deeper."""
-        if self.sees(*_NOT_PLAIN, "- ", "? ", ": "):
+        """Read an unquoted scalar, which continues on all following lines with deeper indentation."""
+        if self.is_at(*_INDICATORS, "- ", "? ", ": "):
             raise self.problem(f"unsupported value {self.text[self.at : self.at + 20]!r}")
         text = self.plain_line()
-        while (below := _FOLDED.match(self.text, self.at)) and self.goes_on(below, indent):
+        while (below := _FOLDED.match(self.text, self.at)) and self.is_continued(below, indent):
             self.at = below.end()
             text += _folded(below[0]) + self.plain_line()
         self.end_line()
-        if text in _WORDS:
-            return _WORDS[text]
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
         return int(text) if _INTEGER.match(text) else text
 
     def plain_line(self) -> str:
@@ -198,17 +199,17 @@ class _Reader:
         self.at += len(line)
         return line
 
-    def goes_on(self, below: re.Match[str], indent: int) -> bool:
+    def is_continued(self, below: re.Match[str], indent: int) -> bool:
         margin = _BREAK.split(below[0])[-1]
         return len(margin) > indent and below.end() < len(self.text) and not self.text.startswith("#", below.end())
 
 
 def _line_breaks(text: str) -> list[str]:
-    """Return the line breaks of `text` as YAML counts them: all but the two Unicode separators are a line feed."""
+    """Return the line breaks of a string in YAML: all but the two Unicode separators are a line feed."""
     return [found if found in "\u2028\u2029" else "\n" for found in _BREAK.findall(text)]
 
 
 def _folded(text: str) -> str:
-    """Return what a line break and the empty lines below it mean inside a scalar: alone, a blank."""
+    """Return the value of a line break and the empty lines below it in a scalar: a space if it is alone."""
     first, *more = _line_breaks(text)
     return "".join([first, *more] if first != "\n" else more or [" "])

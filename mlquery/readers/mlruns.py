@@ -32,17 +32,17 @@ _LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 def read_folder(path: Path, name: str) -> Contents:
-    """Read the tracking data of a folder; `name` is what the caller called it.
+    """Read the tracking data of a folder; `name` is the source in messages.
 
     Raises:
-        SourceError: the folder holds no experiment, or a file in it is damaged.
+        SourceError: the folder has no experiment, or a file in it is damaged.
         OSError: a file cannot be read.
     """
     reader = _Reader(str(path), name)
     experiments = [found for folder in reader.experiment_folders() if (found := reader.experiment(folder)) is not None]
     if not experiments:
         raise SourceError(name, f"holds no MLflow experiments{_hint(path)}")
-    return Contents(name, experiments, reader.runs, reader.pile.points(), reader.models)
+    return Contents(name, experiments, reader.runs, reader.points.as_points(), reader.models)
 
 
 def _hint(path: Path) -> str:
@@ -54,8 +54,8 @@ def _hint(path: Path) -> str:
     return ""
 
 
-class _Pile:
-    """The points of all metric files, column by column."""
+class _PointColumns:
+    """The points of all metrics of runs, as columns."""
 
     def __init__(self) -> None:
         self.codes: dict[str, int] = {}
@@ -72,14 +72,14 @@ class _Pile:
             for column, cell in zip(self.columns, point, strict=True):
                 column.append(cell)
 
-    def points(self) -> Points:
+    def as_points(self) -> Points:
         runs, keys, values, timestamps, steps = (np.array(column, column.typecode) for column in self.columns)
         values = np.clip(values, -_LARGEST, _LARGEST) + 0.0  # SQLite has no -0.0
         return Points(list(self.codes), runs, keys, values, timestamps, steps)
 
 
 class _Meta:
-    """The fields of one `meta.yaml`; one of the wrong type makes the source damaged."""
+    """The fields of one `meta.yaml`; a field of the wrong type raises SourceError."""
 
     def __init__(self, fields: dict[str, Value], reader: _Reader, path: str) -> None:
         self.fields = fields
@@ -90,7 +90,7 @@ class _Meta:
         return self.reader.damaged(self.path, f"has no usable {key}")
 
     def id(self, *keys: str) -> str | None:
-        """Return the first id among `keys`; very old files hold them as numbers."""
+        """Return the first id among `keys`; very old files have them as numbers."""
         found = next((self.fields[key] for key in keys if self.fields.get(key) is not None), None)
         return None if found is None else str(found)
 
@@ -120,20 +120,20 @@ class _Meta:
 
 
 class _Reader:
-    """An `mlruns` folder that is being read; `runs`, `models` and the `pile` of points grow."""
+    """An `mlruns` folder that is being read; `runs`, `models` and `points` grow."""
 
     def __init__(self, root: str, name: str) -> None:
         self.root = root
         self.name = name
         self.runs: list[LoadedRun] = []
         self.models = Models()
-        self.pile = _Pile()
+        self.points = _PointColumns()
 
     def damaged(self, path: str, problem: str) -> SourceError:
         return SourceError(self.name, f"is damaged: {os.path.relpath(path, self.root)} {problem}")
 
     def experiment_folders(self) -> list[str]:
-        """Return the folders of all experiments; an active one hides one of the same id in the trash."""
+        """Return the folders of all experiments; an active one hides a deleted one of the same id."""
         trash = os.path.join(self.root, _TRASH)
         deleted = {inner: os.path.join(trash, inner) for inner in _folders(trash)}
         active = {f: os.path.join(self.root, f) for f in _folders(self.root) if f not in (_TRASH, _MODELS)}
@@ -141,18 +141,18 @@ class _Reader:
 
     def experiment(self, folder: str) -> Experiment | None:
         """Read an experiment and its runs, None if the folder is something else."""
-        meta, own_id = self.meta(folder), os.path.basename(folder)
-        if meta is None or meta.id("experiment_id") != own_id:
+        meta, experiment_id = self.meta(folder), os.path.basename(folder)
+        if meta is None or meta.id("experiment_id") != experiment_id:
             return None
         datasets = self.datasets(os.path.join(folder, "datasets"))
         for inner in _folders(folder):
             if inner not in _NOT_RUNS:
-                self.run(os.path.join(folder, inner), own_id, datasets)
+                self.run(os.path.join(folder, inner), experiment_id, datasets)
         models = os.path.join(folder, _MODELS)
         for inner in _folders(models):
-            self.model(os.path.join(models, inner), own_id)
+            self.model(os.path.join(models, inner), experiment_id)
         return Experiment(
-            own_id,
+            experiment_id,
             meta.string("name"),
             meta.string("artifact_location"),
             meta.optional_string("lifecycle_stage") or "active",
@@ -162,7 +162,7 @@ class _Reader:
         )
 
     def run(self, folder: str, experiment_id: str, datasets: dict[str, Dataset]) -> None:
-        """Read a run, if the folder is one."""
+        """Read a run if the folder is one."""
         meta, run_id = self.meta(folder), os.path.basename(folder)
         if meta is None or meta.id("experiment_id") != experiment_id or meta.id("run_id", "run_uuid") != run_id:
             return
@@ -172,7 +172,7 @@ class _Reader:
         info = RunInfo(
             run_id,
             experiment_id,
-            meta.optional_string("user_id"),  # type: ignore[arg-type]  # MLflow's own files always have it, and a start
+            meta.optional_string("user_id"),  # type: ignore[arg-type]  # MLflow always writes it, and the start
             RunStatus.to_string(RunStatus.RUNNING if status is None else status),
             meta.number("start_time"),  # type: ignore[arg-type]
             meta.number("end_time"),
@@ -183,11 +183,11 @@ class _Reader:
         params, tags = (self.strings(os.path.join(folder, kind)) for kind in ("params", "tags"))
         inputs = tuple(self.inputs(run_id, os.path.join(folder, "inputs"), datasets))
         self.outputs(run_id, os.path.join(folder, "outputs"))
-        self.metrics(folder, lambda key, lines: self.pile.add(len(self.runs), key, lines))
+        self.metrics(folder, lambda key, lines: self.points.add(len(self.runs), key, lines))
         self.runs.append(LoadedRun(info, params, tags, {}, inputs))
 
     def model(self, folder: str, experiment_id: str) -> None:
-        """Read a logged model and its points, if the folder is one."""
+        """Read a logged model and its points if the folder is one."""
         meta, model_id = self.meta(folder), os.path.basename(folder)
         if meta is None or meta.id("experiment_id") != experiment_id or meta.id("model_id") != model_id:
             return
@@ -234,7 +234,7 @@ class _Reader:
         }
 
     def inputs(self, run_id: str, folder: str, datasets: dict[str, Dataset]) -> Iterator[DatasetInput]:
-        """Yield the datasets that a run read; the models that it read are noted."""
+        """Yield the datasets that a run read; add the models that it read to `models`."""
         for meta in self.metas(folder):
             source_type = meta.optional_string("source_type")
             if source_type == "MODEL":
@@ -244,7 +244,7 @@ class _Reader:
                 yield DatasetInput(dataset, meta.tags())
 
     def outputs(self, run_id: str, folder: str) -> None:
-        """Note the models that a run wrote."""
+        """Add the models that a run wrote to `models`."""
         for meta in self.metas(folder):
             if meta.optional_string("destination_type") == "MODEL_OUTPUT":
                 self.models.outputs.setdefault(run_id, {})[meta.string("destination_id")] = meta.number("step") or 0
@@ -257,7 +257,7 @@ class _Reader:
                 yield meta
 
     def meta(self, folder: str) -> _Meta | None:
-        """Read the `meta.yaml` of a folder, None if there is none or nothing in it."""
+        """Read the `meta.yaml` of a folder; return None if it is missing or empty."""
         path = os.path.join(folder, _META)
         if not os.path.isfile(path):
             return None
@@ -268,11 +268,11 @@ class _Reader:
         return _Meta(fields, self, path) if fields else None
 
     def strings(self, folder: str) -> dict[str, str]:
-        """Return params or tags: a file each, its path the key and its content the value."""
+        """Return params or tags by key: the path of a file is the key, its content the value."""
         return {key: self.string(path) for key, path in self.files(folder)}
 
     def files(self, folder: str) -> list[tuple[str, str]]:
-        """Return key and path of the files below a folder, sorted; a key may hold slashes, links are not followed."""
+        """Return keys and paths of the files below a folder, sorted; keys may contain slashes, no link is followed."""
         found, open_folders = [], [("", folder)]
         while open_folders:
             prefix, inner = open_folders.pop()

@@ -1,9 +1,8 @@
-"""Opens an SQLite file so that reading it changes nothing, and says in plain words why one cannot be read.
+"""Opens an SQLite file without changing it, and explains in one sentence why a file cannot be read.
 
-SQLite's read-only mode is not enough for that: for a file in write-ahead mode it still makes helper files beside it,
-or fails where it may not. So a quiet file of that kind is opened as immutable, and one that a crash or a copy left in
-the middle of a write is read from a temporary copy, on which SQLite can finish or undo that write. Tables and MLflow
-are not known here.
+SQLite's read-only mode is not enough: for a file in write-ahead mode it creates files beside it, or fails where it may
+not. So such a file without pending writes is opened as immutable, and one that a crash or a copy left in the middle of
+a write is read from a temporary copy, on which SQLite completes or undoes the write. Tables are not known here.
 
 **Source**: https://sqlite.org/wal.html (read-only databases), https://sqlite.org/uri.html (mode, immutable).
 """
@@ -23,7 +22,7 @@ from urllib.parse import quote
 from mlquery.readers.errors import SourceError
 
 READ_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file raises: sqlite3 cannot always decode the message of the error it has found."""
+"""The errors of reading a damaged file; sqlite3 cannot always decode the message of its own error."""
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_SIZE: Final = 100
@@ -34,10 +33,10 @@ _BUSY_SECONDS: Final = 5.0
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[sqlite3.Connection]:
-    """Yield a connection that sees one state of the database for as long as it lasts and writes nothing.
+    """Yield a read-only connection with a consistent view of the database.
 
     Raises:
-        SourceError: the file is empty or no SQLite database.
+        SourceError: the file is empty, or not an SQLite database.
         OSError, READ_ERRORS: it cannot be read.
     """
     header = _header(path, name)
@@ -105,7 +104,7 @@ def _connected(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _copied(path: Path, cleanup: ExitStack) -> Path:
-    """Return a copy of the file and of what an interrupted write left beside it."""
+    """Return a copy of the file and of the files that an interrupted write left beside it."""
     copy = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mlquery-"))) / "copy.db"
     shutil.copyfile(path, copy)
     for ending in _COMPANIONS:

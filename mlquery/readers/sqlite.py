@@ -73,7 +73,7 @@ _INPUT_TAGS: Final[list[Column]] = [("input_uuid", STRING, None), ("name", STRIN
 
 
 def read_database(path: Path, name: str) -> Contents:
-    """Read the tracking data of a database; `name` is what the caller called it.
+    """Read the tracking data of a database; `name` is the source in messages.
 
     Raises:
         SourceError: the file is not an SQLite database, is damaged or locked, or lacks MLflow's tables.
@@ -119,7 +119,7 @@ class _Database:
         return runs
 
     def strings(self, table: str, columns: list[Column]) -> defaultdict[str, dict[str, str]]:
-        """Return keys and values of params or tags by run; keys are shared, as runs have the same ones.
+        """Return params or tags by run; equal keys are shared.
 
         A tag without a value is left out: no filter of MLflow finds it.
         """
@@ -143,7 +143,7 @@ class _Database:
         return found
 
     def latest(self) -> defaultdict[str, dict[str, Latest]]:
-        """Return the latest points by run and key as MLflow keeps them; MLflow 1.0 did not yet."""
+        """Return the latest points by run and key; MLflow 1.0 did not store them."""
         found: defaultdict[str, dict[str, Latest]] = defaultdict(dict)
         keys: dict[str, str] = {}
         for run_id, key, value, timestamp, step in self.rows("latest_metrics", _METRICS):

@@ -30,7 +30,7 @@ class Tables:
 
     Args:
         connection: The open database.
-        name: What the caller called it.
+        name: The source in messages.
         required: The tables without which it is not an MLflow tracking database.
 
     Raises:
