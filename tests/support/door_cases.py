@@ -42,6 +42,8 @@ class Case:
         own_words: The doors whose refusal has the same code and another message, and why.
         looks_first: The call that a client makes before it, and the last one if the dialect refuses that.
         hides_faults: The error code that MLflow's client makes of every failure.
+        looks_among_models: Whether MLflow's client also looks for a logged model. Where the dialect has none, that is
+            refused, and the client lets it through; `mlquery.Client` does not look there, so that folders are listed.
         is_script: Whether functions are asked, not a client.
     """
 
@@ -53,6 +55,7 @@ class Case:
     own_words: Mapping[str, str] = attrs.field(factory=dict)
     looks_first: str | None = None
     hides_faults: str | None = None
+    looks_among_models: bool = False
     is_script: bool = False
 
     @property
@@ -69,9 +72,14 @@ class Case:
 
     def faulty_call_at(self, door: str, dialect: str) -> str:
         """Return the call of the service that can fail at a door."""
-        if self.looks_first and "logged_models" in MATRIX.dialect(dialect).service.get("missing", ()):
+        if self.looks_first and lacks_models(dialect):
             return self.looks_first
         return self.call_at(door)
+
+
+def lacks_models(dialect: str) -> bool:
+    """Tell whether a dialect has no logged models."""
+    return "logged_models" in MATRIX.dialect(dialect).service.get("missing", ())
 
 
 def asked(call: str, *given: Any, **named: Any) -> Ask:
@@ -420,6 +428,10 @@ _NOT_DOWNLOADED: Final = "RESOURCE_DOES_NOT_EXIST"
 _AS_FILE: Final = {PLUGIN: "log_artifact", HTTP: "log_artifact"}  # what a stream holds is a file first
 
 
+def _list_artifacts(path: str) -> Ask:
+    return lambda d: d.client.list_artifacts(d.ids.run, path)
+
+
 def _artifacts() -> Iterator[Case]:
     yield Case("log_artifact", "a file", lambda d: d.client.log_artifact(d.ids.run, str(d.folder / "a.txt"), "in"))
     yield Case("log_artifact", "a text", lambda d: d.client.log_text(d.ids.run, "été", "folder/c.txt"))
@@ -449,15 +461,18 @@ def _artifacts() -> Iterator[Case]:
         arrives_as=_AS_FILE,
     )
     yield Case("list_artifacts", "all", lambda d: d.client.list_artifacts(d.ids.run))
-    yield Case("list_artifacts", "in a folder", lambda d: d.client.list_artifacts(d.ids.run, "folder"))
-    yield Case("list_artifacts", "of a file", lambda d: d.client.list_artifacts(d.ids.run, "top.bin"))
-    yield Case("list_artifacts", "in no folder", lambda d: d.client.list_artifacts(d.ids.run, "none"))
+    for name, path in {
+        "in a folder": "folder",
+        "of a file": "top.bin",
+        "in no folder": "none",
+        "of a model": "net",
+    }.items():
+        yield Case("list_artifacts", name, _list_artifacts(path), looks_among_models=True)
     yield Case(
         "list_artifacts", "outside", lambda d: d.client.list_artifacts(d.ids.run, ".."), own_words=_OF_THE_SERVER
     )
-    yield Case("list_artifacts", "of a model of the run", lambda d: d.client.list_artifacts(d.ids.run, "net"))
     yield Case("list_artifacts", "missing", lambda d: d.client.list_artifacts(NOBODY))
-    yield Case("list_artifacts", "of a model", lambda d: d.client.list_logged_model_artifacts(d.ids.model))
+    yield Case("list_artifacts", "of a model by its id", lambda d: d.client.list_logged_model_artifacts(d.ids.model))
     yield Case(
         "download_artifacts",
         "a file",
@@ -826,7 +841,10 @@ def _scripts_that_log() -> Iterator[Case]:
     yield _script("get_run", "with artifacts", _in_run(lambda d: d.module.get_artifact_uri("folder")))
     yield _script("list_artifacts", "all", lambda d: d.module.artifacts.list_artifacts(run_id=d.ids.run))
     yield _script(
-        "list_artifacts", "in a folder", lambda d: d.module.artifacts.list_artifacts(f"runs:/{d.ids.run}/folder")
+        "list_artifacts",
+        "in a folder",
+        lambda d: d.module.artifacts.list_artifacts(f"runs:/{d.ids.run}/folder"),
+        looks_among_models=True,
     )
     yield _script(
         "download_artifacts",
