@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mlquery import MATRIX, Client, Metric, Param, QueryError, QueryWarning, Store, StoreError
+from mlquery import MATRIX, Client, Metric, Param, QueryError, QueryWarning, RunTag, Store, StoreError
+from mlquery.client import RunOperations
 from mlquery.entities import LoggedModelInput
 from mlquery.errors import MissingEndpointError
 
@@ -155,7 +156,9 @@ def test_a_run_keeps_the_models_that_it_read() -> None:
 
     client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
 
-    assert [model_id] == [found.model_id for found in client.get_run(run_id).inputs.model_inputs]
+    inputs = client.get_run(run_id).inputs
+    assert inputs is not None
+    assert [model_id] == [found.model_id for found in inputs.model_inputs]
 
 
 def test_a_dialect_without_logged_models_has_none_of_their_calls() -> None:
@@ -198,3 +201,20 @@ def test_importing_the_package_takes_no_time_worth_mentioning() -> None:
     ]
 
     assert min(shown) < 0.15
+
+
+@pytest.mark.parametrize("value", ["true", "1"])
+def test_the_environment_may_ask_for_operations_to_wait_for(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    run_id = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", value)
+
+    operations = [
+        client.log_metric(run_id, "m", 1.0),
+        client.log_param(run_id, "p", "x"),
+        client.set_tag(run_id, "t", "x"),
+        client.log_batch(run_id, tags=[RunTag("u", "x")]),
+    ]
+
+    assert [RunOperations] * 4 == [type(each) for each in operations]
+    assert client.log_metric(run_id, "m", 1.0, synchronous=True) is None

@@ -14,7 +14,15 @@ from mlquery.backend import Backend
 from mlquery.backend.nesting import PARENT
 from mlquery.backend.runs import USER
 from mlquery.client import files
-from mlquery.client.values import RunOperations, batches, is_synchronous, metric_value, own_metric, performed
+from mlquery.client.values import (
+    ASYNC_LOGGING,
+    RunOperations,
+    batches,
+    is_synchronous,
+    metric_value,
+    own_metric,
+    performed,
+)
 from mlquery.entities import (
     DatasetInput,
     Experiment,
@@ -179,7 +187,9 @@ class TrackingCalls:
             metric: Metric = make_point(key, value, timestamp, step)
         else:
             metric = Metric(key, value, timestamp, step, model_id, dataset_name, dataset_digest)
-        if not is_synchronous(synchronous):
+        if synchronous is None and ASYNC_LOGGING in os.environ:  # looked up here, as the most frequent call of all
+            synchronous = is_synchronous(None)
+        if synchronous is False:
             return performed(lambda: backend.log_metric(run_id, metric))
         backend.log_metric(run_id, metric)
         return None

@@ -16,7 +16,7 @@ from mlquery.errors import StoreError, invalid_parameter
 
 _PER_BATCH = 1000
 _TEXTS_PER_BATCH = 100
-_ASYNC = "MLFLOW_ENABLE_ASYNC_LOGGING"
+ASYNC_LOGGING = "MLFLOW_ENABLE_ASYNC_LOGGING"
 
 
 class RunOperations:
@@ -47,7 +47,7 @@ def is_synchronous(synchronous: bool | None) -> bool:
     """Return the argument, or where it is None what MLFLOW_ENABLE_ASYNC_LOGGING says, as MLflow does."""
     if synchronous is not None:
         return synchronous
-    return os.environ.get(_ASYNC, "").lower() not in ("true", "1")
+    return os.environ.get(ASYNC_LOGGING, "").lower() not in ("true", "1")
 
 
 def metric_value(value: Any) -> Any:
