@@ -30,7 +30,7 @@ from workbench import SIZES, Workbench, print_verdicts
 from writes import writes
 
 Question = Callable[[Workbench, Report], None]
-# Each with the numbers of runs it is asked for; 0 stands for a question that no number of runs belongs to.
+# Each benchmark with its numbers of runs; 0 for one that does not depend on a number of runs.
 QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "pages": (pages, SIZES),
     "rows": (rows, SIZES),
@@ -48,7 +48,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
 
 
 def main() -> None:
-    """Measure what the arguments ask for, save it and write the README; fail if a benchmark did."""
+    """Run the benchmarks that the arguments name, save the reports and write the README; fail if a benchmark failed."""
     parser = argparse.ArgumentParser(description="Run every benchmark and write the tables of the README.")
     parser.add_argument("--runs", type=int, nargs="*", default=list(SIZES), help="numbers of runs")
     parser.add_argument("--only", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS), help="benchmarks")
@@ -85,7 +85,7 @@ def measure_all(names: list[str], sizes: list[int]) -> set[str]:
 
 
 def _failed(name: str, bench: Workbench, report: Report) -> set[str]:
-    """Ask a question; the others are asked all the same if it fails."""
+    """Run a benchmark; a failure does not stop the others."""
     try:
         QUESTIONS[name][0](bench, report)
     except Exception:

@@ -1,4 +1,4 @@
-"""Where benchmarks keep what takes long to make: databases, and servers that were built."""
+"""Locates the cache of databases and of servers that were built."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Return where databases are kept: `MLQUERY_BENCHMARKS` or a folder among the temporary files."""
+    """Return the folder of cached databases: `MLQUERY_BENCHMARKS`, or one below the temporary folder."""
     folder = Path(os.environ.get("MLQUERY_BENCHMARKS") or Path(tempfile.gettempdir()) / "mlquery-benchmarks")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Draw what was measured: bars per query and system, and lines over the number of runs. SVG without dates."""
+"""Draws reports as SVG without dates: bars per query and system, and lines over the number of runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUERIES = ("Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7")
 
 
 def draw_all(reports: dict[str, Report], folder: Path) -> None:
-    """Write the charts of the reports that are there."""
+    """Write the charts of the existing reports."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -99,5 +99,5 @@ def _with_unit(milliseconds: float) -> str:
 def _save(figure: Any, axes: Any, path: Path) -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
     figure.savefig(path, metadata={"Date": None, "Creator": None})
-    # Matplotlib ends some lines with blanks.
+    # Matplotlib ends some lines with whitespace.
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")

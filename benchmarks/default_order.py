@@ -1,4 +1,4 @@
-"""Does the first page in default order stay as fast when a store grows tenfold?"""
+"""Times the first page in default order on a store, and on one with a tenth of its runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a store of its own cost a test: made, written to and searched, in a warm and a new process, and cloned?"""
+"""Times a new store per test: created, written to and searched, in a warm and in a new process, and cloned."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ assert len(store.search_runs(["0"], "{_FILTER}", 1)) == 1
 
 
 def fresh(bench: Workbench, report: Report) -> None:
-    """Measure new stores and clones; the number of runs of the workbench plays no part."""
+    """Measure new stores and clones; the number of runs of the workbench does not matter."""
     with tempfile.TemporaryDirectory() as name:
         _warm(report, Path(name))
     codes = {"mlquery": _MLQUERY, "MLflow": _MLFLOW, "import numpy": "import numpy"}
@@ -98,7 +98,7 @@ def _write(store: Any, metric: Any, param: Any) -> None:
 
 
 def _clones(report: Report, bench: Workbench) -> None:
-    """Measure copies of a store of 10,000 runs, alone and with what a test does to one."""
+    """Measure copies of a store of 10,000 runs, alone and with the calls of a test."""
     from mlquery.entities import Metric, Param
     from mlquery.query.search import search_runs
 

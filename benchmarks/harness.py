@@ -1,4 +1,4 @@
-"""Time systems side by side in one process, keep what was measured as JSON, and check it against the targets.
+"""Times systems side by side in one process, saves the measurements as JSON, and checks them against targets.
 
 Every round calls each system once or, where a call is short, a few times in a row; rounds go through the systems in
 turn, so that a busy moment of the machine meets all of them. The collector keeps its default settings and works as in a
@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-# Settings that work around faults of old builds of OpenBLAS and slow down a current NumPy, which is not loaded yet.
+# Settings that work around bugs of old builds of OpenBLAS and slow down a current NumPy, which is not imported yet.
 for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
     os.environ.pop(_name, None)
 
@@ -31,7 +31,7 @@ _PACKAGES = ("mlquery", "mlflow", "SQLAlchemy", "numpy", "pandas", "pyarrow", "d
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured: rounds, the time a system may take for one case, the time of a burst of short calls."""
+    """How much to measure: rounds, the seconds of a system for one case, the seconds of a burst of short calls."""
 
     rounds: int = 9
     budget: float = 3.0
@@ -41,7 +41,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Figure:
-    """What one system took for one case, per call in the unit of the report; no calls if it was left out, and why."""
+    """The times of one system for one case, per call in the unit of the report; without calls if it was left out."""
 
     case: str
     runs: int
@@ -54,7 +54,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target and what was measured; `margin` is how many times better than allowed it is, below 1 where it misses."""
+    """A target and the measurement; `margin` is how many times better than allowed it is, below 1 if it fails."""
 
     target: str
     against: str
@@ -71,7 +71,7 @@ class Verdict:
 
 @dataclass
 class Report:
-    """All that one benchmark has measured."""
+    """The measurements of one benchmark."""
 
     question: str
     unit: str = "ms"
@@ -79,7 +79,7 @@ class Report:
     verdicts: list[Verdict] = field(default_factory=list)
 
     def figure(self, case: str, runs: int, system: str) -> Figure | None:
-        """Return what was measured of a system, None if nothing was."""
+        """Return the measurement of a system, None if there is none."""
         for one in self.figures:
             if (one.case, one.runs, one.system) == (case, runs, system) and one.median is not None:
                 return one
@@ -90,14 +90,14 @@ class Report:
         return None if found is None else found.median
 
     def at_least(self, target: str, case: str, runs: int, peer: str, times: float) -> None:
-        """Judge how many times faster than a peer mlquery is; nothing if one of them was not measured."""
+        """Check how many times faster than a peer mlquery is, if both were measured."""
         mine, other = self.median(case, runs, OWN), self.median(case, runs, peer)
         if mine and other:
             words = f">= {times:g}x {peer}"
             self.judge(target, words, case, runs, f"{shown(other / mine)}x", words, other / mine / times)
 
     def at_most(self, target: str, case: str, runs: int, limit: str, times: float, plus: float = 0.0) -> None:
-        """Judge mlquery's time against that of a limit: at most `times` of it plus a few ms."""
+        """Check mlquery's time against a limit: at most `times` of it plus a few ms."""
         mine, other = self.median(case, runs, OWN), self.median(case, runs, limit)
         if mine and other is not None:
             allowed = times * other + plus
@@ -107,7 +107,7 @@ class Report:
             self.judge(target, words, case, runs, f"{shown(mine)} {unit}", f"{shown(allowed)} {unit}", allowed / mine)
 
     def within(self, target: str, case: str, runs: int, most: float) -> None:
-        """Judge mlquery's figure, in the unit of the report."""
+        """Check mlquery's figure, in the unit of the report."""
         mine = self.median(case, runs, OWN)
         if mine is not None:
             words = f"<= {shown(most)} {self.unit}"
@@ -179,7 +179,7 @@ def measure(
 
 
 def _in_turns(systems: Mapping[str, Callable[[], Any]], once: dict[str, float], plan: Plan) -> dict[str, list[float]]:
-    """Return the seconds of every call; none for a system whose first call used up its time."""
+    """Return the seconds of every call; none for a system whose first call exceeded its time."""
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     rounds = {name: _rounds(least, plan) for name, least in once.items()}
     gc.collect()
@@ -209,7 +209,7 @@ def figure(case: str, runs: int, system: str, seconds: Sequence[float]) -> Figur
 
 
 def leave_out(report: Report, case: str, runs: int, system: str, why: str) -> None:
-    """Say that a system was not measured and why."""
+    """Record why a system was not measured."""
     report.figures.append(Figure(case, runs, system, None, None, 0, why))
 
 
@@ -251,8 +251,8 @@ def shown(value: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a reader needs to know of the machine; neither its name nor its folders."""
-    from systems import fasttrackml  # which needs what this module defines
+    """Return the properties of the machine, without its name and folders."""
+    from systems import fasttrackml  # imports this module
 
     versions = {name: _version(name) for name in _PACKAGES} | {"FastTrackML": fasttrackml.version()}
     return {

@@ -1,4 +1,4 @@
-"""How long does it take to read metric histories: a million points of one metric, and those of many runs and keys?"""
+"""Times the reading of metric histories: a million points of one metric, and those of many runs and keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ History = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class Point:
-    """What a list of points holds at least."""
+    """The minimum that a list of points has."""
 
     __slots__ = ("key", "step", "timestamp", "value")
 
@@ -36,7 +36,7 @@ class Point:
 
 
 def histories(bench: Workbench, report: Report) -> None:
-    """Measure histories; the number of runs of the workbench plays no part."""
+    """Measure histories; the number of runs of the workbench does not matter."""
     data = {(_LONG, "loss"): _history(POINTS, 0)}
     data |= {(run_id, key): _history(EACH, seed) for seed, run_id in enumerate(_IDS) for key in KEYS}
     store, database = _own_store(data), mlflow_sql.empty_store(_database(data, bench.folder))
@@ -47,7 +47,7 @@ def histories(bench: Workbench, report: Report) -> None:
 
 
 def _one_long(report: Report, data: dict[tuple[str, str], History], store: Any, as_list: Any) -> None:
-    """Measure one history as arrays, as a frame and as a list; MLflow has the list alone, which is asked for once."""
+    """Measure one history as arrays, as a frame and as a list, which alone MLflow has, and reads once."""
     from mlquery.query.dataframe import history_frame
 
     cases = {
@@ -134,7 +134,7 @@ def _own_store(data: dict[tuple[str, str], History]) -> Any:
 
 
 def _database(data: dict[tuple[str, str], History], folder: Path) -> Path:
-    """Return MLflow's database with the same points, made now unless the folder has it."""
+    """Return MLflow's database with the same points; create it unless it is cached."""
     path = folder / f"histories-{POINTS}-{RUNS}-{EACH}.db"
     if path.exists():
         return path

@@ -1,4 +1,4 @@
-"""How much memory does a store take, and a DataFrame of all its runs? Each system alone in a process of its own."""
+"""Measures the memory of a store, and of a DataFrame of all its runs, with each system in a process of its own."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ del points
 
 
 def memory(bench: Workbench, report: Report) -> None:
-    """Measure processes that load the runs of the workbench and make a DataFrame of the newest 100,000."""
+    """Measure processes that load the runs of the workbench and create a DataFrame of the newest 100,000."""
     report.unit = "MiB"
     with tempfile.TemporaryDirectory() as name:
         arguments = _files(bench, Path(name))
@@ -120,7 +120,7 @@ def _one_process(report: Report, runs: int, system: str, arguments: Sequence[str
 
 
 def _history_points(report: Report) -> None:
-    """Measure what a million logged points of one metric add to a process."""
+    """Measure the memory of a million logged points of one metric."""
     code = _FRAME.format(imports="import mlquery\nfrom mlquery.query.search import search_runs", load=_HISTORY, use="")
     before, _, _, after = json.loads(run_python(code).splitlines()[-1])
     size = (after - before) * 2**20 / _POINTS

@@ -1,10 +1,11 @@
-"""How long does a page of at most 1,000 runs take, as entities whose data is read? Q1 to Q7."""
+"""Times pages of at most 1,000 runs, as entities whose data is read, for the queries Q1 to Q7."""
 
 from __future__ import annotations
 
 import gc
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from harness import Report, leave_out, measure
@@ -23,8 +24,8 @@ def pages(bench: Workbench, report: Report) -> None:
         if query.order_by and bench.size > 10_000 and "MLflow" in systems:
             del systems["MLflow"]
             leave_out(report, query.name, bench.size, "MLflow", QUADRATIC)
-        # FastTrackML sorts runs without the metric to the front in ascending order, MLflow to the end. It is timed all
-        # the same: it does the same work for another answer.
+        # FastTrackML sorts runs without the metric to the front in ascending order, MLflow to the end. It is timed
+        # nevertheless: the work is the same.
         differing = ["FastTrackML"] if query.order_by else []
         measure(report, query.name, bench.size, systems, ids=mlquery_store.run_ids, differing=differing)
         if bench.size <= 100_000:
@@ -36,7 +37,7 @@ def pages(bench: Workbench, report: Report) -> None:
 
 
 def _peer(query: Query) -> str:
-    """Return which MLflow mlquery is held against: where it has to order by a metric, the one that is fit for it."""
+    """Return the MLflow that mlquery is compared with: for an order by a metric, the analyzed one."""
     return "MLflow, ANALYZE" if query.order_by else "MLflow"
 
 
@@ -49,9 +50,7 @@ def searches(bench: Workbench) -> dict[str, Callable[[Query], Any]]:
     }
     if bench.has_mlflow:
         peers = {"MLflow": bench.mlflow, "MLflow, ANALYZE": bench.analyzed, "FastTrackML": bench.fasttrackml}
-        found |= {
-            name: lambda query, p=peer: mlflow_sql.page(p, query) for name, peer in peers.items() if peer is not None
-        }
+        found |= {name: partial(mlflow_sql.page, peer) for name, peer in peers.items() if peer is not None}
     return found
 
 
@@ -60,7 +59,7 @@ def _touching(search: Callable[[Query], Any], query: Query) -> Callable[[], Any]
 
 
 def _judge_mean(report: Report, queries: list[Query]) -> None:
-    """Judge the geometric mean of the ratios of all queries at all numbers of runs so far, in place of the last one."""
+    """Check the geometric mean of the ratios of all queries at all numbers of runs so far, instead of the last one."""
     words = ">= 100x MLflow, geometric mean"
     report.verdicts = [verdict for verdict in report.verdicts if verdict.against != words]
     ratios = []
@@ -74,7 +73,7 @@ def _judge_mean(report: Report, queries: list[Query]) -> None:
 
 
 def _without_collector(bench: Workbench, report: Report) -> None:
-    """Measure one query with Python's collector switched off, which MLflow's time depends on more than on anything."""
+    """Measure one query without Python's garbage collector, which MLflow's time depends on most."""
     query = bench.runs.queries["Q7"]
     systems = {name: _touching(search, query) for name, search in searches(bench).items() if "ANALYZE" not in name}
     gc.disable()

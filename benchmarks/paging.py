@@ -1,4 +1,4 @@
-"""How long does it take to read all runs in pages of 1,000, as entities whose data is read? Q8."""
+"""Times the reading of all runs in pages of 1,000, as entities whose data is read (Q8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long does it take to understand a filter, new or seen before?"""
+"""Times the parsing and resolving of a filter, new or cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLAN = Plan(rounds=25)
 
 
 def parsing(bench: Workbench, report: Report) -> None:
-    """Measure texts that are new each time, and one that is not; the number of runs of the workbench plays no part."""
+    """Measure filters that are new each time, and a cached one; the number of runs does not matter."""
     from mlflow.utils.search_utils import SearchUtils
 
     from mlquery.query.search import plan_of

@@ -1,4 +1,4 @@
-"""How long does `mlflow.search_runs` take for a DataFrame of 10,000 runs, on MLflow's SQLite store and on mlquery?
+"""Times `mlflow.search_runs` for a DataFrame of 10,000 runs, on MLflow's SQLite store and on mlquery.
 
 Both hold the same runs, written into the database directly and read from there into the store; both are asked through
 `import mlflow`, so that the time MLflow takes to build the frame is in both figures. Run it with
@@ -44,9 +44,9 @@ def make_database(path: Path, runs: int, metrics: int, params: int, tags: int) -
             ],
         )
         for key in range(metrics):
-            rows = [(f"metric {key}", rng.random(), 5, 0, False, run_id) for run_id in ids]
+            points = [(f"metric {key}", rng.random(), 5, 0, False, run_id) for run_id in ids]
             for table in ("metrics", "latest_metrics"):
-                _insert(database, f"{table} (key, value, timestamp, step, is_nan, run_uuid)", rows)
+                _insert(database, f"{table} (key, value, timestamp, step, is_nan, run_uuid)", points)
         for table, count in (("params", params), ("tags", tags)):
             for key in range(count):
                 rows = [(f"{table} {key}", str(rng.randrange(9)), run_id) for run_id in ids]
@@ -55,7 +55,7 @@ def make_database(path: Path, runs: int, metrics: int, params: int, tags: int) -
     return experiment_id
 
 
-def _insert(database: sqlite3.Connection, into: str, rows: list[tuple[object, ...]]) -> None:
+def _insert(database: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
     marks = ", ".join("?" * len(rows[0]))
     database.executemany(f"INSERT INTO {into} VALUES ({marks})", rows)
 

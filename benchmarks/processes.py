@@ -1,4 +1,4 @@
-"""Time pieces of Python in new processes."""
+"""Times Python code in new processes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness import FOLDER, Report, record
 
 
 def run_python(code: str, *arguments: str) -> str:
-    """Run a piece of Python in a new process and return what it prints.
+    """Run Python code in a new process and return its output.
 
     Raises: CalledProcessError if it fails.
     """
-    # Compiled modules are kept, as they are wherever a package is installed.
+    # Compiled modules are cached, as for an installed package.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = {**kept, "PYTHONPATH": os.pathsep.join(map(str, (FOLDER, FOLDER.parent)))}
     environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -26,7 +26,7 @@ def run_python(code: str, *arguments: str) -> str:
 
 
 def measure_processes(report: Report, case: str, codes: Mapping[str, str], rounds: int = 5) -> None:
-    """Add the time from the start of a process to its end for each piece of Python, taken in turns."""
+    """Add the time from the start of a process to its end for each code, in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in codes}
     for number in range(rounds + 1):
         for name, code in codes.items():

@@ -1,9 +1,10 @@
-"""Write what was measured into the README: tables between markers, and charts."""
+"""Turns reports into tables, written between markers, and charts."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ ORDER = (
     *("pages", "rows", "default_order", "order_by_metric", "frames", "paging", "writes", "histories", "fresh"),
     *("memory", "parsing", "startup"),
 )
-# Systems that are a limit or a part of the measurement, nothing that a user could pick instead.
+# Systems that are a limit or a part of the measurement, not alternatives for a user.
 _LIMITS = ("numpy", "plain dictionaries", "import numpy", "mlquery", "python alone", "copy of")
 
 
 def write_readme() -> None:
-    """Write tables and charts of all reports that are there."""
+    """Write tables and charts of all existing reports."""
     reports = read_all()
     README.write_text(with_tables(README.read_text(), reports))
     charts.draw_all({name: report for name, (report, _) in reports.items()}, FOLDER / "charts")
@@ -42,8 +43,12 @@ def with_tables(text: str, reports: dict[str, tuple[Report, dict[str, Any]]]) ->
         pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"the README has no place for {name}")
-        text = pattern.sub(lambda found, new=part: f"{found[1]}\n{new}\n\n{found[2]}", text)
+        text = pattern.sub(partial(_filled, part), text)
     return text
+
+
+def _filled(part: str, place: re.Match[str]) -> str:
+    return f"{place[1]}\n{part}\n\n{place[2]}"
 
 
 def tables(report: Report) -> Iterable[str]:
@@ -147,7 +152,7 @@ def _where(verdict: Verdict) -> str:
 
 
 def _losses(reports: list[Report]) -> Iterable[str]:
-    """Yield the cases in which something else that a user could pick is faster or smaller."""
+    """Yield the cases in which an alternative for a user is faster or smaller."""
     rows = [
         f"| {report.question} | {figure.case} | {f'{figure.runs:,}' if figure.runs else ''} | {figure.system} | "
         f"{shown(figure.median or 0)} {report.unit} | {shown(own)} {report.unit} |"

@@ -1,4 +1,4 @@
-"""Requests per second of `mlquery serve` beside `mlflow server`, both one process, on the same database of 10,000 runs.
+"""Measures requests per second of `mlquery serve` and `mlflow server`, one process each, on the same 10,000 runs.
 
 Usage: python benchmarks/serving.py [--runs 10000] [--seconds 2] [--rounds 3]
 
@@ -52,7 +52,7 @@ class Case:
 
 
 class Connection:
-    """A connection that sends one request at a time, with as little work in this process as there can be."""
+    """A connection that sends one request at a time, with as little work in this process as possible."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))

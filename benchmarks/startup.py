@@ -1,4 +1,4 @@
-"""How long does an import take, from the start of the process to its end?"""
+"""Times imports, from the start of the process to its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_MS = 150
 
 
 def startup(bench: Workbench, report: Report) -> None:
-    """Measure imports in new processes; the number of runs of the workbench plays no part."""
+    """Measure imports in new processes; the number of runs of the workbench does not matter."""
     measure_processes(report, "import", _CODES, rounds=7)
     for name in ("mlquery", "mlquery, Store and Client"):
         mine, numpy = report.median("import", 0, name), report.median("import", 0, "numpy")

@@ -1,4 +1,4 @@
-"""What does it cost to keep runs on disk? One `log_metric`, the opening of a large store, the reading of a database.
+"""Times a store on disk: one `log_metric`, the opening of a large store, the reading of a database.
 
     python benchmarks/tracker.py
 
@@ -37,7 +37,7 @@ print(seconds)
 
 
 def tracker(bench: Workbench, report: Report) -> None:
-    """Measure all three; the number of runs of the workbench plays no part."""
+    """Measure all three; the number of runs of the workbench does not matter."""
     with tempfile.TemporaryDirectory() as folder:
         _log_metric(report, Path(folder))
         _opening(report, Path(folder))
@@ -52,7 +52,7 @@ def _log_metric(report: Report, folder: Path) -> None:
     from mlquery.durable.opening import open as open_store
 
     mlflow_store = mlflow_sql.empty_store(folder / "mlflow.db")
-    stores = {name: open_store(folder / name, name) for name in ("fast", "commit")}  # type: ignore[arg-type]
+    stores = {name: open_store(folder / name, name) for name in ("fast", "commit")}
     calls = {"MLflow": Calls(mlflow_store, mlflow_entities)}
     calls |= {f"mlquery, {name}": Calls(store, entities) for name, store in stores.items()}
     for name, taken in _in_turns({name: call.log_metric for name, call in calls.items()}).items():
@@ -93,7 +93,7 @@ def _opening(report: Report, folder: Path) -> None:
 
 
 def _made(path: Path) -> int:
-    """Make a store on disk and return how many points are in it."""
+    """Create a store on disk and return its number of points."""
     from mlquery.durable.opening import open as open_store
 
     runs = workload(_RUNS)

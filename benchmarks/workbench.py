@@ -1,4 +1,4 @@
-"""All systems loaded with one workload, each when it is first asked for; what every benchmark starts from."""
+"""Loads all systems with one workload, each at its first use, for every benchmark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_IN_MLFLOW = 100_000
 
 
 class Workbench:
-    """Systems with the same runs. Databases are kept in a folder between benchmarks, because loading them is slow."""
+    """Systems with the same runs. Databases are cached between benchmarks, because loading them is slow."""
 
     def __init__(self, size: int, folder: Path | None = None) -> None:
         self.size = size
@@ -68,7 +68,8 @@ class Workbench:
     def mlflow_path(self) -> Path:
         from systems import mlflow_sql
 
-        return self._timed("MLflow's database", lambda: mlflow_sql.load(self.runs, self.folder))
+        path: Path = self._timed("MLflow's database", lambda: mlflow_sql.load(self.runs, self.folder))
+        return path
 
     @cached_property
     def analyzed_path(self) -> Path:
@@ -136,7 +137,7 @@ def command(question: str, measure: Callable[[Workbench, Report], None], sizes: 
 
 
 def print_verdicts(report: Report) -> None:
-    """Print what was met and what was not."""
+    """Print which targets were met."""
     for one in report.verdicts:
         word = "met   " if one.met else "MISSED"
         print(f"{word} {one.target} {one.against} | {one.case} {one.runs:,} | {one.measured} (allowed {one.allowed})")

@@ -1,4 +1,4 @@
-"""How long does one write take, with all its checks? Runs, metrics, params, tags, and a batch of 1,000 points."""
+"""Times single writes with all their checks: runs, metrics, params, tags, and a batch of 1,000 points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROUNDS = 15
 
 
 def writes(bench: Workbench, report: Report) -> None:
-    """Measure calls on empty stores; the number of runs of the workbench plays no part."""
+    """Measure calls on empty stores; the number of runs of the workbench does not matter."""
     from mlquery import entities as own_entities
     from mlquery.store import Store
 
@@ -61,7 +61,7 @@ class Calls:
         number = next(self.number)
         tags = [self.entities.RunTag("mlflow.user", "someone")]
         made = self.store.create_run(self.experiment_id, "someone", _TIME + number, tags, f"run {number}")
-        return made.info.run_id
+        return str(made.info.run_id)
 
     def log_metric(self) -> None:
         number = next(self.number)
@@ -78,7 +78,7 @@ class Calls:
         self.store.set_tag(self.run_id, self.entities.RunTag(f"tag{number % 20}", f"value {number % 30}"))
 
     def prepare(self, case: str, calls: int) -> None:
-        """Make enough runs for that many params."""
+        """Create enough runs for that many params."""
         if case == "log_param":
             self.runs = [self.create_run() for _ in range(calls // 20 + 2)]
 
@@ -89,7 +89,7 @@ class Calls:
 
 
 class Dictionaries:
-    """What a write costs when a dictionary takes it as it is: the limit, without any check."""
+    """The cost of a write into a dictionary without any check, as a limit."""
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
