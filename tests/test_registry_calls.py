@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from mlquery import QueryError, QueryWarning, StoreError, check, explain
-from mlquery.backend.registry_client import RegistryClient
+from mlquery.backend import Backend
 from mlquery.query.registry import search_model_versions, search_registered_models
 from mlquery.registry import Registry
 
@@ -281,17 +281,17 @@ def test_as_many_clauses_as_sqlite_takes_are_taken(registry: Registry) -> None:
 
 
 def test_a_client_has_the_rules_of_its_dialect(registry: Registry) -> None:
-    azure = RegistryClient(registry, "azure")
+    azure = Backend(None, registry, "azure")
 
     assert "registry.rename" in refusal(azure.rename_registered_model, "wine", "wines")[1]
     with pytest.warns(QueryWarning, match="no source says that azure supports set_registered_model_alias") as caught:
         azure.set_registered_model_alias("wine", "champion", 1)
     assert __file__ == caught[0].filename
-    assert "<RegistryClient: dialect='azure', registry=<Registry: 1 models>>" == repr(azure)
+    assert "<Registry: 1 models>" == repr(azure.registry)
 
 
 def test_a_client_without_a_registry_has_an_empty_one() -> None:
-    client = RegistryClient()
+    client = Backend()
 
     client.create_registered_model("wine")
     client.create_model_version("wine", "s3://one")
