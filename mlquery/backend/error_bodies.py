@@ -18,6 +18,26 @@ _EMPTY_FIELDS: Final = (
 )
 
 
+_STATUSES: Final = {
+    "CUSTOMER_UNAUTHORIZED": 401,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "ENDPOINT_NOT_FOUND": 404,
+    "NOT_FOUND": 404,
+    "RESOURCE_DOES_NOT_EXIST": 404,
+    "RESOURCE_CONFLICT": 409,
+    "NOT_IMPLEMENTED": 501,
+}
+
+
+def http_status(error_code: str) -> int:
+    """Return the HTTP status with which a server answers an error of MLflow's, never 500.
+
+    **Source**: `mlflow.exceptions` of MLflow 3.17.
+    """
+    return _STATUSES.get(error_code, 400)
+
+
 def wording(error: Any) -> tuple[str, bool]:
     """Return what the service says about an error, and whether it was seen to say so; else the words are our own."""
     if not isinstance(error, QueryError):
@@ -27,7 +47,7 @@ def wording(error: Any) -> tuple[str, bool]:
 
 
 def error_body(
-    message: str, error_code: str, component: str, time: int, status: int = 400, is_validation: bool = False
+    message: str, error_code: str, component: str, time: int, status: int | None = None, is_validation: bool = False
 ) -> dict[str, Any]:
     """Return the body of an error.
 
@@ -36,7 +56,7 @@ def error_body(
         error_code: MLflow's code of the error.
         component: The part of the service that answers.
         time: The time in ms UTC.
-        status: The HTTP status.
+        status: The HTTP status, where it is not that of the error code.
         is_validation: Whether the request itself was malformed; values over a limit count as such anyway.
     """
     code = "ValidationError" if is_validation or message.startswith(_OVER_LIMIT) else "UserError"
@@ -48,6 +68,6 @@ def error_body(
         "Location": "memory",
         "Time": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="microseconds"),
         "ComponentName": component,
-        "statusCode": status,
+        "statusCode": http_status(error_code) if status is None else status,
         "error_code": error_code,
     }

@@ -12,22 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mlquery.backend.error_bodies import error_body, wording
+from mlquery.backend.error_bodies import error_body, http_status, wording
 from mlquery.errors import INVALID_PARAMETER_VALUE, QueryError, StoreError
 
 Answer = tuple[int, Any]
 """An HTTP status and a JSON value; None is an empty body."""
 
-_STATUSES: Final = {
-    "CUSTOMER_UNAUTHORIZED": 401,
-    "UNAUTHENTICATED": 401,
-    "PERMISSION_DENIED": 403,
-    "ENDPOINT_NOT_FOUND": 404,
-    "NOT_FOUND": 404,
-    "RESOURCE_DOES_NOT_EXIST": 404,
-    "RESOURCE_CONFLICT": 409,
-    "NOT_IMPLEMENTED": 501,
-}
 _CLASSES: Final = {
     "BAD_REQUEST": "INVALID_PARAMETER_VALUE",
     "CUSTOMER_UNAUTHORIZED": "PERMISSION_DENIED",
@@ -80,7 +70,7 @@ def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
     """
     if isinstance(error, MissingEndpointError):
         return error.status, None
-    status = getattr(error, "status", None) or _STATUSES.get(error.error_code, 400)
+    status = getattr(error, "status", None) or http_status(error.error_code)
     if service:
         message, _ = wording(error)
         is_malformed = isinstance(error, MalformedRequestError)
