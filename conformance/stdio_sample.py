@@ -16,29 +16,28 @@ import warnings
 from typing import Any
 
 import mlquery
-from mlquery.backend.registry_client import RegistryClient
 from mlquery.registry import Registry
 
 WARNED_OF = re.compile(r"\[([\w.-]+)\]$")
 
 
 class Server:
-    """A new, empty server, the clients that speak to it, and the ids that it gave to what a case names."""
+    """A new, empty server, its client, and the ids of everything that a case names."""
 
     def __init__(self, dialect: str) -> None:
         self.time = 1_600_000_000_000
         guids = mlquery.MATRIX.dialect(dialect).behaves("id.guid")
-        self.client = mlquery.Client(mlquery.Store(clock=lambda: self.time, guid_ids=guids), dialect)
-        self.registry = RegistryClient(Registry(lambda: self.time), dialect)
-        self.ids = {"experiment.Default": self.client.get_experiment_by_name("Default").experiment_id}
+        store, registry = mlquery.Store(clock=lambda: self.time, guid_ids=guids), Registry(lambda: self.time)
+        self.client = mlquery.Client(store, dialect, registry=registry)
+        self.ids = {f"experiment.{e.name}": e.experiment_id for e in self.client.search_experiments()}
 
     def call(self, name: str, /, **arguments: Any) -> Any:
-        """Make a call of MlflowClient, with ids in the place of `${run.x}` and entities in that of tables."""
+        """Make a call of MlflowClient, with `${run.x}` replaced by ids and tables by entities."""
         arguments = {key: value for key, value in self.filled(arguments).items() if value is not None}
         if name == "log_batch":
             for key, kind in (("metrics", mlquery.Metric), ("params", mlquery.Param), ("tags", mlquery.RunTag)):
                 arguments[key] = [kind(**table) for table in arguments.get(key, ())]
-        return getattr(self.client if hasattr(self.client, name) else self.registry, name)(**arguments)
+        return getattr(self.client, name)(**arguments)
 
     def filled(self, value: Any) -> Any:
         match value:
@@ -51,7 +50,7 @@ class Server:
         return value
 
     def fill(self, store: dict[str, Any]) -> None:
-        """Make everything that a store of the suite holds, in order."""
+        """Create the contents of a store of the suite, in order."""
         for experiment in store["experiments"]:
             self.time = experiment["creation_time"]
             made = self.call(
@@ -136,8 +135,8 @@ class Server:
             case "experiment":
                 return self.client.search_experiments(view, limit, query, order_by, token)
             case "registered_model":
-                return self.registry.search_registered_models(query, limit, order_by, token)
-        return self.registry.search_model_versions(query, limit, order_by, token)
+                return self.client.search_registered_models(query, limit, order_by, token)
+        return self.client.search_model_versions(query, limit, order_by, token)
 
 
 def id_of(made: Any) -> str:
@@ -145,9 +144,9 @@ def id_of(made: Any) -> str:
     if isinstance(made, str):
         return made
     if hasattr(made, "info"):
-        return made.info.run_id
+        return str(made.info.run_id)
     if hasattr(made, "latest_versions"):
-        return made.name
+        return str(made.name)
     return f"{made.name}/{made.version}" if hasattr(made, "version") else made.experiment_id
 
 

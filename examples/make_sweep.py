@@ -29,6 +29,7 @@ from unittest import mock
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import DatasetInput, InputTag, Metric, Param
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sklearn.datasets import load_breast_cancer
@@ -196,7 +197,9 @@ def diverging_plan(data: Data, epochs: int, user: str) -> Plan:
 
 def baseline_plans(data: Data) -> list[Plan]:
     """Models without epochs: one deleted, one without a framework tag, one scored on a one-class fold."""
+    logistic: list[dict[str, Any]]
     logistic = [{"model": "logistic_regression", "C": c, "features": f} for c in (0.01, 1.0) for f in ("all", "narrow")]
+    forest: list[dict[str, Any]]
     forest = [{"model": "random_forest", "trees": trees, "features": "narrow"} for trees in (5, 200)]
     plans = [
         Plan(f"baseline {p['model']} {i}", p, list(fit_once(data, p)), 5 * MINUTE, "nightly", tags=PLAIN)
@@ -258,7 +261,7 @@ class Tracker:
         began = self.clock.now if began is None else began
         run = self.client.create_run(experiment, start_time=began, tags=tags, run_name=plan.name)
         self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in plan.params.items()])
-        return run.info.run_id
+        return str(run.info.run_id)
 
     def log(self, experiment: str, plan: Plan, parent: str | None = None, began: int | None = None) -> int:
         """Log one run and return when it ended."""
@@ -288,7 +291,7 @@ def spread(plan: Plan, began: int) -> Iterator[Metric]:
 
 def dataset_input(table: pd.DataFrame, target: np.ndarray, name: str, context: str) -> DatasetInput:
     """Return the record of a dataset as `mlflow.log_input` makes it."""
-    described = mlflow.data.from_pandas(table.assign(target=target), source=ORIGIN, targets="target", name=name)
+    described = from_pandas(table.assign(target=target), source=ORIGIN, targets="target", name=name)
     return DatasetInput(described._to_mlflow_entity(), [InputTag("mlflow.data.context", context)])
 
 
@@ -314,8 +317,8 @@ def track(uri: str, clock: Clock, data: Data) -> None:
     tracker.sweep(second, "mlp_long_sweep", network_plans(data, 40, "nightly"), "nightly", NETWORK)
 
 
-def milliseconds(*date: int) -> int:
-    return int(datetime(*date, tzinfo=UTC).timestamp() * 1000)
+def milliseconds(year: int, month: int, day: int, hour: int = 0) -> int:
+    return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp() * 1000)
 
 
 @contextmanager

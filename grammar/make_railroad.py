@@ -7,8 +7,8 @@ left out of the drawing, and so are look-arounds that only keep words and symbol
 from __future__ import annotations
 
 import re
-import re._constants as sre
-import re._parser as sre_parser
+import re._constants as sre  # type: ignore[import-not-found] # as it is, the parser has no stub
+import re._parser as sre_parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Iterator
 from html import escape
 from io import StringIO
@@ -123,7 +123,7 @@ def _drawn(element: pp.ParserElement) -> Any:
 
 def _inside(element: pp.ParserElement) -> Any:
     if isinstance(element, pp.Regex):
-        return _drawn_regex(element.pattern, except_for=element.pattern)
+        return _drawn_regex(str(element.pattern), except_for=str(element.pattern))
     if isinstance(element, pp.StringEnd):
         return None
     inner = [drawing for drawing in map(_drawn, element.recurse()) if drawing is not None]

@@ -1,11 +1,15 @@
 """The benchmarks measure the same on every system, and their page says what was measured. Nothing is timed here."""
 
+from __future__ import annotations
+
 import importlib
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +24,7 @@ SCRIPTS = (
 
 
 @pytest.fixture(scope="module")
-def scripts():
+def scripts() -> Iterator[SimpleNamespace]:
     """The modules of the benchmarks, which import each other as scripts in one folder do."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
@@ -34,13 +38,13 @@ def scripts():
 
 
 @pytest.fixture(scope="module")
-def bench(scripts, tmp_path_factory):
+def bench(scripts: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     bench = scripts.workbench.Workbench(RUNS, tmp_path_factory.mktemp("databases"))
     yield bench
     bench.close()
 
 
-def test_the_same_number_of_runs_gives_the_same_workload(scripts):
+def test_the_same_number_of_runs_gives_the_same_workload(scripts: SimpleNamespace) -> None:
     first, second, other = (scripts.workload.workload(size) for size in (RUNS, RUNS, RUNS + 1))
 
     assert first.digest() == second.digest()
@@ -48,7 +52,7 @@ def test_the_same_number_of_runs_gives_the_same_workload(scripts):
     assert first.digest() != other.digest()
 
 
-def test_the_workload_has_ties_gaps_and_nan(scripts):
+def test_the_workload_has_ties_gaps_and_nan(scripts: SimpleNamespace) -> None:
     runs = scripts.workload.workload(RUNS)
     loss = runs.metrics["loss"]
     states = {scripts.workload.ABSENT, scripts.workload.NUMBER, scripts.workload.NAN}
@@ -60,7 +64,7 @@ def test_the_workload_has_ties_gaps_and_nan(scripts):
     assert {-1} < set(runs.end_times.tolist())
 
 
-def test_slices_hold_the_runs_of_the_whole(scripts):
+def test_slices_hold_the_runs_of_the_whole(scripts: SimpleNamespace) -> None:
     runs = scripts.workload.workload(RUNS)
 
     pieces = list(scripts.workload.slices(runs, 300))
@@ -72,7 +76,7 @@ def test_slices_hold_the_runs_of_the_whole(scripts):
 
 
 @pytest.mark.parametrize("name", ["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7"])
-def test_all_systems_return_the_same_runs_in_the_same_order(scripts, bench, name):
+def test_all_systems_return_the_same_runs_in_the_same_order(scripts: SimpleNamespace, bench: Any, name: str) -> None:
     query = bench.runs.queries[name]
     expected = scripts.mlquery_store.run_ids(scripts.mlflow_sql.page(bench.mlflow, query))
 
@@ -83,7 +87,7 @@ def test_all_systems_return_the_same_runs_in_the_same_order(scripts, bench, name
     assert expected == bench.numpy.ids(bench.numpy.newest(query))
 
 
-def test_the_limit_hands_out_what_mlquery_hands_out(scripts, bench):
+def test_the_limit_hands_out_what_mlquery_hands_out(scripts: SimpleNamespace, bench: Any) -> None:
     query = bench.runs.queries["Q4"]
 
     own = scripts.mlquery_store.page(bench.mlquery, query)
@@ -95,7 +99,7 @@ def test_the_limit_hands_out_what_mlquery_hands_out(scripts, bench):
         assert bare.data.tags == run.data.tags
 
 
-def test_the_frame_of_the_limit_is_that_of_mlquery(scripts, bench):
+def test_the_frame_of_the_limit_is_that_of_mlquery(scripts: SimpleNamespace, bench: Any) -> None:
     query = bench.runs.queries["Q3"]
 
     own = scripts.mlquery_store.frame(bench.mlquery, query)
@@ -104,7 +108,7 @@ def test_the_frame_of_the_limit_is_that_of_mlquery(scripts, bench):
     pd.testing.assert_frame_equal(own, limit[list(own.columns)])
 
 
-def test_a_system_that_answers_otherwise_is_not_timed(scripts):
+def test_a_system_that_answers_otherwise_is_not_timed(scripts: SimpleNamespace) -> None:
     report = scripts.harness.Report("one")
     systems = {"mlquery": lambda: ["a", "b"], "another": lambda: ["b", "a"]}
 
@@ -114,7 +118,7 @@ def test_a_system_that_answers_otherwise_is_not_timed(scripts):
     assert [] == report.figures
 
 
-def test_a_target_is_missed_when_the_figure_is_worse_than_allowed(scripts):
+def test_a_target_is_missed_when_the_figure_is_worse_than_allowed(scripts: SimpleNamespace) -> None:
     report = scripts.harness.Report("one")
     for system, seconds in (("mlquery", 0.001), ("MLflow", 0.099), ("numpy", 0.0004)):
         report.figures.append(scripts.harness.figure("case", RUNS, system, [seconds]))
@@ -129,7 +133,7 @@ def test_a_target_is_missed_when_the_figure_is_worse_than_allowed(scripts):
     assert [False, True, False, True, False] == [verdict.met for verdict in report.verdicts]
 
 
-def test_the_mean_is_that_of_all_queries_at_all_sizes_so_far(scripts):
+def test_the_mean_is_that_of_all_queries_at_all_sizes_so_far(scripts: SimpleNamespace) -> None:
     report = scripts.harness.Report("pages")
     queries = [scripts.workload.Query("Q1", ""), scripts.workload.Query("Q4", "", ("metrics.loss ASC",))]
     seconds = {
@@ -144,12 +148,12 @@ def test_the_mean_is_that_of_all_queries_at_all_sizes_so_far(scripts):
     assert ["200x"] == [verdict.measured for verdict in report.verdicts]
 
 
-def test_one_command_asks_every_question_of_the_page_at_some_size(scripts):
+def test_one_command_asks_every_question_of_the_page_at_some_size(scripts: SimpleNamespace) -> None:
     assert set(scripts.render.ORDER) == set(scripts.all.QUESTIONS)
     assert all(sizes and set(sizes) <= {0, *scripts.workbench.SIZES} for _, sizes in scripts.all.QUESTIONS.values())
 
 
-def test_the_page_shows_the_results_that_are_kept(scripts):
+def test_the_page_shows_the_results_that_are_kept(scripts: SimpleNamespace) -> None:
     page = (FOLDER / "README.md").read_text()
     reports = scripts.render.read_all()
 
@@ -157,7 +161,7 @@ def test_the_page_shows_the_results_that_are_kept(scripts):
     assert scripts.render.with_tables(page, reports) == page
 
 
-def test_every_question_is_one_script_and_the_page_shows_its_charts(scripts):
+def test_every_question_is_one_script_and_the_page_shows_its_charts(scripts: SimpleNamespace) -> None:
     page = (FOLDER / "README.md").read_text()
 
     assert all((FOLDER / f"{name}.py").exists() for name in scripts.render.ORDER)
@@ -165,7 +169,7 @@ def test_every_question_is_one_script_and_the_page_shows_its_charts(scripts):
     assert sorted(charts) == sorted(path.name for path in (FOLDER / "charts").glob("*.svg"))
 
 
-def test_results_name_neither_the_machine_nor_its_folders(scripts):
+def test_results_name_neither_the_machine_nor_its_folders(scripts: SimpleNamespace) -> None:
     for path in (FOLDER / "results" / f"{name}.json" for name in scripts.render.ORDER):
         data = json.loads(path.read_text())
 

@@ -79,7 +79,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     mlflow.create_experiment("stored", str(top / "stored"))
     yield "stored"
     logging.disable(logging.NOTSET)
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type] # None forgets the URI
     mlflow_state._active_experiment_id = None
     os.environ.clear()
     os.environ.update(kept)
@@ -360,27 +360,33 @@ def test_a_bare_string_names_one_experiment() -> None:
     assert [run.info.run_id] == [each.info.run_id for each in found]
 
 
+def only_dataset(run: entities.Run) -> entities.DatasetInput:
+    assert run.inputs is not None
+    (found,) = run.inputs.dataset_inputs
+    return found
+
+
 def test_an_entity_is_taken_as_the_dataset_of_a_run() -> None:
     fluent.use()
     with fluent.start_run() as run:
         fluent.log_input(entities.Dataset("d", "1", "local", "here"), context="train", tags={"a": "b"})
 
-    (found,) = fluent.get_run(run.info.run_id).inputs.dataset_inputs
+    found = only_dataset(fluent.get_run(run.info.run_id))
 
     assert "d" == found.dataset.name
     assert {"a": "b", "mlflow.data.context": "train"} == {tag.key: tag.value for tag in found.tags}
 
 
 def test_what_mlflow_data_makes_is_taken_as_the_dataset_of_a_run() -> None:
-    import mlflow.data
     import numpy as np
+    from mlflow.data.numpy_dataset import from_numpy
 
-    made = mlflow.data.from_numpy(np.array([1.0, 2.0]), name="made")
+    made = from_numpy(np.array([1.0, 2.0]), name="made")
     fluent.use()
     with fluent.start_run() as run:
         fluent.log_input(made)
 
-    (found,) = fluent.get_run(run.info.run_id).inputs.dataset_inputs
+    found = only_dataset(fluent.get_run(run.info.run_id))
 
     assert ("made", made.digest) == (found.dataset.name, found.dataset.digest)
 

@@ -29,7 +29,7 @@ def outside() -> Iterator[Mock]:
 def train(name: str = "trained") -> str:
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_metric("loss", 0.5)
-    return run.info.run_id
+    return str(run.info.run_id)
 
 
 def names_in(store: mlquery.Store) -> list[str | None]:

@@ -5,7 +5,7 @@ The examples, and the store that they are about, are those of `test_page_example
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ TITLES = sorted(set(EXAMPLES) - LEGACY)
 pytestmark = pytest.mark.filterwarnings("ignore::mlquery.QueryWarning")
 
 
+def search_runs(*arguments: Any, **named: Any) -> Any:
+    """Search as the page does, with a bare id: MLflow takes one, and its types do not say so."""
+    return mlflow.search_runs(*arguments, **named)
+
+
 @pytest.fixture
 def names() -> Iterator[dict[str, Any]]:
     """Return the names that the page's examples see."""
     with mlquery.mock(dialect="azure", store=store_of_the_page()):
         mlflow.set_experiment(experiment_id=ID)
-        runs = mlflow.search_runs(ID, output_format="list")
+        runs = search_runs(ID, output_format="list")
         yield {"mlflow": mlflow, "experiment_name": "my_experiment", "runs": runs, "__name__": "page"}
 
 
@@ -82,14 +87,14 @@ def test_the_children_of_the_last_active_run_are_found(names: dict[str, Any]) ->
     assert ["child 0", "child 1", "child 2"] == sorted(names_of(run(example, names)))
 
 
-REFUSED = {
-    "order by metrics": lambda: mlflow.search_runs(ID, order_by=["metrics.accuracy DESC"]),
-    "order by params": lambda: mlflow.search_runs(ID, order_by=["params.num_boost_round"]),
-    "order by tags": lambda: mlflow.search_runs(ID, order_by=["tags.framework"]),
-    "metrics with special characters": lambda: mlflow.search_runs(ID, "metrics.`a b` > 1"),
-    "other operators on params": lambda: mlflow.search_runs(ID, "params.num_boost_round > '1'"),
-    "!= on tags": lambda: mlflow.search_runs(ID, "tags.framework != 'torch'"),
-    "OR": lambda: mlflow.search_runs(ID, "metrics.auc > 1 OR metrics.auc < 0"),
+REFUSED: dict[str, Callable[[], Any]] = {
+    "order by metrics": lambda: search_runs(ID, order_by=["metrics.accuracy DESC"]),
+    "order by params": lambda: search_runs(ID, order_by=["params.num_boost_round"]),
+    "order by tags": lambda: search_runs(ID, order_by=["tags.framework"]),
+    "metrics with special characters": lambda: search_runs(ID, "metrics.`a b` > 1"),
+    "other operators on params": lambda: search_runs(ID, "params.num_boost_round > '1'"),
+    "!= on tags": lambda: search_runs(ID, "tags.framework != 'torch'"),
+    "OR": lambda: search_runs(ID, "metrics.auc > 1 OR metrics.auc < 0"),
     "rename": lambda: MlflowClient().rename_experiment(ID, "other"),
 }
 
@@ -129,14 +134,16 @@ def test_experiments_are_listed_and_looked_up(trained: str) -> None:
 
     assert {"heart-classifier", "Default"} == set(frame["name"])
     assert {"heart-classifier", "Default"} == {e.name for e in mlflow.search_experiments(view_type=ViewType.ALL)}
-    assert trained == mlflow.get_experiment_by_name("heart-classifier").experiment_id
+    found = mlflow.get_experiment_by_name("heart-classifier")
+    assert found is not None
+    assert trained == found.experiment_id
     assert mlflow.get_experiment_by_name("none") is None
     assert trained == mlflow.set_experiment("heart-classifier").experiment_id
     assert 13 == len(str(mlflow.get_experiment(trained).creation_time))
 
 
 def test_runs_are_found_oldest_first_by_a_bare_id(trained: str) -> None:
-    found = mlflow.search_runs(trained)
+    found = search_runs(trained)
 
     assert ["run 0", "run 1", "run 2", "run 3"] == names_of(found)
     assert ["run 1", "run 3", "run 0", "run 2"] == names_of(found.sort_values("metrics.accuracy", ascending=False))
@@ -158,7 +165,7 @@ def test_runs_are_found_oldest_first_by_a_bare_id(trained: str) -> None:
 def test_the_searches_of_the_notebooks_find_their_runs(
     trained: str, arguments: dict[str, Any], expected: list[str]
 ) -> None:
-    assert expected == names_of(mlflow.search_runs(trained, **arguments))
+    assert expected == names_of(search_runs(trained, **arguments))
 
 
 def test_runs_are_found_by_experiment_name_in_the_active_experiment_and_in_all(trained: str) -> None:
@@ -168,7 +175,7 @@ def test_runs_are_found_by_experiment_name_in_the_active_experiment_and_in_all(t
 
 
 def test_the_script_of_the_continuous_integration_asks_for_all_runs(trained: str) -> None:
-    client = MlflowClient()
+    client: Any = MlflowClient()
 
     found = client.search_runs(trained, "", ViewType.ALL, order_by=["run.info.start_time DESC"])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -189,10 +189,12 @@ def test_a_prompt_is_not_registered_as_a_model() -> None:
 
 
 def test_what_mlquery_does_not_have_is_not_said_in_the_words_of_a_service(azure: MlflowClient) -> None:
-    for call in (
-        lambda: RegistryStore().create_registered_model("p", [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]),
+    prompt = [RegisteredModelTag("mlflow.prompt.is_prompt", "true")]
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: RegistryStore().create_registered_model("p", prompt),
         lambda: azure._tracking_client.store.register_scorer("0", "s", "{}"),
-    ):
+    )
+    for call in calls:
         with pytest.raises(MlflowException, match=r"mlquery does not keep (prompts|scorers)") as refused:
             call()
 

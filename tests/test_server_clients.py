@@ -11,9 +11,11 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mlquery.server.testing import running_server
-from tests.test_client_beside_mlflow import CLIENT_SCRIPTS, Notes
+from tests.support.notes import Notes
+from tests.test_client_beside_mlflow import CLIENT_SCRIPTS
 
 pytestmark = pytest.mark.xdist_group("mlflow server")
 
@@ -60,9 +62,7 @@ def artifacts_go_through_the_server(client: Any, note: Notes) -> None:
         note(client.download_artifacts, run, path, str(goal))
     note(lambda: sorted((str(f.relative_to(goal)), f.stat().st_size) for f in goal.rglob("*") if f.is_file()))
     note(client.download_artifacts, run, "none", str(goal))
-    repository = mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(
-        client.get_run(run).info.artifact_uri, tracking_uri=client.tracking_uri
-    )
+    repository = get_artifact_repository(client.get_run(run).info.artifact_uri, tracking_uri=client.tracking_uri)
     note(repository.delete_artifacts, "all")
     note(client.list_artifacts, run)
 

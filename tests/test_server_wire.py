@@ -101,12 +101,13 @@ def bodies(theirs: Descriptor, depth: int = 0) -> st.SearchStrategy[dict[str, An
 
 
 def fitting(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
+    one: st.SearchStrategy[Any]
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         one = bodies(field.message_type, depth + 1)
     elif field.type == FieldDescriptor.TYPE_STRING:
         one = st.text(max_size=5)
     elif field.type == FieldDescriptor.TYPE_ENUM:
-        one = st.sampled_from([value.name for value in field.enum_type.values]) | st.integers(-1, 6)
+        one = st.one_of(st.sampled_from([value.name for value in field.enum_type.values]), st.integers(-1, 6))
     else:
         one = scalars
     return (st.lists(one, max_size=3) if field.is_repeated else one) | values

@@ -168,7 +168,7 @@ BAD_KEYS = ("a@", "a//b", "", None, "k" * 251, "\ud800")
 @pytest.mark.parametrize("key", NAMES)
 @pytest.mark.parametrize("kind", ["metric", "param", "tag", "batch metric", "batch param", "batch tag"])
 def test_keys_are_taken_or_refused_as_by_mlflow(pair: Pair, run: RunNo, kind: str, key: Any) -> None:
-    calls = {
+    calls: dict[str, tuple[Any, ...]] = {
         "metric": ("log_metric", run, metric(key)),
         "param": ("log_param", run, Param(key, "v")),
         "tag": ("set_tag", run, RunTag(key, "v")),
@@ -381,7 +381,7 @@ def test_calls_about_missing_runs_answer_as_in_mlflow(pair: Pair, call: tuple[An
 def test_deleted_runs_are_guarded_as_in_mlflow(pair: Pair, run: RunNo) -> None:
     pair.call("delete_run", run)
 
-    for call in (
+    calls: tuple[tuple[Any, ...], ...] = (
         ("get_run", run),
         ("delete_run", run),
         ("update_run_info", run, 3, 4, None),
@@ -396,7 +396,8 @@ def test_deleted_runs_are_guarded_as_in_mlflow(pair: Pair, run: RunNo) -> None:
         ("restore_run", run),
         ("restore_run", run),
         ("get_run", run),
-    ):
+    )
+    for call in calls:
         assert_same(pair.call(*call))
 
 

@@ -26,7 +26,7 @@ pytestmark = [
 def test_runs_go_to_a_workspace_within_its_limits_and_come_back_the_same(tmp_path: Path) -> None:
     assert PYTHON is not None
     with running_server(dialect="azure") as server:
-        command = [PYTHON, SESSION, server.url, tmp_path]
+        command = [PYTHON, str(SESSION), server.url, str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     assert 0 == done.returncode, done.stderr

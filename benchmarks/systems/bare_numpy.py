@@ -5,7 +5,8 @@ Dense columns and dictionary codes, the answer to each query written by hand, en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,17 @@ class Info:
         *("artifact_uri", "run_name"),
     )
 
-    def __init__(self, run_id, experiment_id, user_id, status, start_time, end_time, artifact_uri, run_name):
+    def __init__(
+        self,
+        run_id: str,
+        experiment_id: str,
+        user_id: str,
+        status: str,
+        start_time: int,
+        end_time: int | None,
+        artifact_uri: str,
+        run_name: str,
+    ) -> None:
         self.run_id = run_id
         self.experiment_id = experiment_id
         self.user_id = user_id
@@ -36,7 +47,7 @@ class Info:
 class Data:
     __slots__ = ("metrics", "params", "tags")
 
-    def __init__(self, metrics, params, tags):
+    def __init__(self, metrics: dict[str, float], params: dict[str, str], tags: dict[str, str]) -> None:
         self.metrics = metrics
         self.params = params
         self.tags = tags
@@ -45,7 +56,7 @@ class Data:
 class Run:
     __slots__ = ("data", "info")
 
-    def __init__(self, info, data):
+    def __init__(self, info: Info, data: Data) -> None:
         self.info = info
         self.data = data
 
@@ -156,7 +167,8 @@ class BareNumpy:
 
     def frame(self, rows: Rows) -> pd.DataFrame:
         """Return the frame of the rows with the columns and dtypes of `mlflow.search_runs`."""
-        runs, columns = self.runs, {}
+        runs = self.runs
+        columns: dict[str, Any] = {}
         columns["run_id"] = _array(map(runs.run_ids.__getitem__, rows.tolist()))
         columns["experiment_id"] = _gathered(runs.experiments, rows)
         columns["status"] = _gathered(runs.statuses, rows)
@@ -184,7 +196,7 @@ def _records(columns: dict[str, Texts], rows: Rows) -> list[dict[str, str]]:
     return [dict(zip(keys, some)) for some in table]  # noqa: B905  # a check per row would cost a tenth
 
 
-def _array(texts) -> pd.api.extensions.ExtensionArray:
+def _array(texts: Iterable[str | None]) -> pd.api.extensions.ExtensionArray:
     return pd.array(np.array(list(texts), dtype=object), dtype="str")
 
 

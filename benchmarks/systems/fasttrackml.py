@@ -40,7 +40,14 @@ class Server:
         self.uri = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [
-                *(_program(), "server", "--listen-address", f"127.0.0.1:{port}", "--database-uri", f"sqlite://{path}"),
+                *(
+                    _program() or "fml",
+                    "server",
+                    "--listen-address",
+                    f"127.0.0.1:{port}",
+                    "--database-uri",
+                    f"sqlite://{path}",
+                ),
                 *("--default-artifact-root", str(path.with_suffix(".artifacts")), "--log-level", "error"),
             ],
             stdout=subprocess.DEVNULL,
@@ -71,9 +78,10 @@ class Server:
 
 def version() -> str:
     """Return the version of the server, empty if there is none."""
-    if _program() is None:
+    program = _program()
+    if program is None:
         return ""
-    told = subprocess.run([_program(), "--version"], capture_output=True, text=True, check=False).stdout
+    told: str = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     return told.strip().rpartition(" ")[2]
 
 

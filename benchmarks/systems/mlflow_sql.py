@@ -118,7 +118,8 @@ def _points(runs: Workload, key: str, metric: Numbers) -> Any:
 
 def page(store: Any, query: Query) -> list[Any]:
     """Search through MLflow's store, or through the REST client of a server: both have the same call."""
-    return store.search_runs(ALL, query.filter_string, 1, query.limit, list(query.order_by))
+    found: list[Any] = store.search_runs(ALL, query.filter_string, 1, query.limit, list(query.order_by))
+    return found
 
 
 def next_page(store: Any, query: Query, size: int, token: str | None) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from workload import ABSENT, EXPERIMENTS, Query, Workload, artifact_root
 
 from mlquery.query.search import search_rows, search_runs
@@ -57,7 +57,7 @@ def page(store: Store, query: Query) -> list[Any]:
     return search_runs(store, ALL, query.filter_string, 1, query.limit, list(query.order_by))
 
 
-def rows(store: Store, query: Query) -> np.ndarray:
+def rows(store: Store, query: Query) -> Sequence[int]:
     return search_rows(store, ALL, query.filter_string, 1, query.limit, list(query.order_by))[0]
 
 

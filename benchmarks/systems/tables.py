@@ -65,11 +65,11 @@ class DuckDB:
         return f"SELECT {columns} FROM runs WHERE {where} ORDER BY {order} LIMIT {limit}"
 
     def rows(self, query: Query) -> np.ndarray:
-        return self.connection.execute(self._sql(query, "row", query.limit)).fetchnumpy()["row"]
+        return np.asarray(self.connection.execute(self._sql(query, "row", query.limit)).fetchnumpy()["row"])
 
     def order_by_metric(self, key: str, limit: int) -> np.ndarray:
         sql = f'SELECT row FROM runs ORDER BY "metrics.{key}" ASC NULLS LAST, {self._NEWEST} LIMIT {limit}'
-        return self.connection.execute(sql).fetchnumpy()["row"]
+        return np.asarray(self.connection.execute(sql).fetchnumpy()["row"])
 
     def frame(self, query: Query, limit: int = 100_000) -> Any:
         return self.connection.execute(self._sql(query, "* EXCLUDE (row)", limit)).df()
@@ -82,7 +82,7 @@ class Polars:
         import polars as pl
 
         self.pl = pl
-        self.table = pl.from_arrow(table, rechunk=True)
+        self.table: Any = pl.from_arrow(table, rechunk=True)
         auc, opt, stage = pl.col("metrics.auc"), pl.col("params.opt"), pl.col("tags.stage")
         self._where = {
             "Q1": auc > 0.8,
@@ -106,11 +106,13 @@ class Polars:
         return runs.sort(*keys, "start_time", "run_id", descending=[False] * len(keys) + [True, False], nulls_last=True)
 
     def rows(self, query: Query) -> np.ndarray:
-        return self._found(query, query.limit).select("row").collect()["row"].to_numpy()
+        found: np.ndarray = self._found(query, query.limit).select("row").collect()["row"].to_numpy()
+        return found
 
     def order_by_metric(self, key: str, limit: int) -> np.ndarray:
-        found = self._sorted(self.table.lazy(), f"metrics.{key}").head(limit)
-        return found.select("row").collect()["row"].to_numpy()
+        rows = self._sorted(self.table.lazy(), f"metrics.{key}").head(limit)
+        found: np.ndarray = rows.select("row").collect()["row"].to_numpy()
+        return found
 
     def frame(self, query: Query, limit: int = 100_000) -> Any:
         return self._found(query, limit).drop("row").collect().to_pandas()

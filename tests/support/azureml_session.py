@@ -74,7 +74,9 @@ def through_the_fluent_functions(host: str) -> None:
     with mlflow.start_run(run_name="parent") as parent:
         mlflow.log_param("model_arch", "resnet18")
         mlflow.log_metric("AUC", 0.9)
-        mlflow.log_metric("later", 0.5, synchronous=False).wait()
+        later = mlflow.log_metric("later", 0.5, synchronous=False)
+        assert later is not None
+        later.wait()
         mlflow.set_tag("model_type", "LogisticRegression")
         with mlflow.start_run(run_name="child", nested=True) as child:
             mlflow.log_metric("AUC", 0.7)
@@ -93,12 +95,12 @@ def through_the_fluent_functions(host: str) -> None:
     refused("or", client.search_runs, ids, "metrics.AUC > 1 OR metrics.AUC < 0")
     refused("rename", client.rename_experiment, experiment.experiment_id, "other")
     refused("no such run", client.get_run, "none")
-    with mlflow.start_run(run_name="many"):
+    with mlflow.start_run(run_name="many") as run:
         for batch in range(2):
             mlflow.log_params({f"p{batch}_{i}": i for i in range(100)})
         refused("params", mlflow.log_params, {f"q{i}": i for i in range(10)})
         point = mlflow.entities.Metric
-        refused("points", client.log_batch, mlflow.active_run().info.run_id, [point("m", i, i, i) for i in range(699)])
+        refused("points", client.log_batch, run.info.run_id, [point("m", i, i, i) for i in range(699)])
     client.delete_experiment(experiment.experiment_id)
     seen["archived"] = client.get_experiment(experiment.experiment_id).lifecycle_stage
 

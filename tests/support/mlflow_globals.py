@@ -33,7 +33,7 @@ def fingerprint() -> dict[str, Any]:
         "last model": mlflow_fluent._last_logged_model_id.get(),
         "active model": mlflow.get_active_model_id(),
         "environment": {name: value for name, value in os.environ.items() if "MLFLOW" in name},
-        "time": mlflow_time.time,
+        "time": vars(mlflow_time)["time"],
         "stores": [
             vars(registry).get("get_store")
             for registry in (trackers._tracking_store_registry, registries._get_store_registry())

@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import numpy as np
@@ -113,6 +113,9 @@ class Script:
 
     # What the steps are about
 
+    def _make_one_of(self, calls: list[Callable[[], object]]) -> None:
+        self.rng.choice(calls)()
+
     def _pick(self, usual: list[Any], odd: list[Any], share: float = 0.12) -> Any:
         return self.rng.choice(odd if self.rng.random() < share else usual)
 
@@ -165,7 +168,7 @@ class Script:
         rng, which = self.rng, self._experiment()
         if isinstance(which, Nth):
             which = rng.choice([Nth("experiment", 0), which, which])
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add(
                     "delete_experiment", which if which != Nth("experiment", 0) else self._some("experiment")
@@ -176,11 +179,11 @@ class Script:
                 lambda: self._add("set_experiment_tag", which, self._pick(TEXT_KEYS, BAD_KEYS), self._text()),
                 lambda: self._add("delete_experiment_tag", which, rng.choice(["team", *TEXT_KEYS])),
             ]
-        )()
+        )
 
     def _change_run(self) -> None:
         rng, which = self.rng, self._run()
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add("delete_run", which),
                 lambda: self._add("restore_run", which),
@@ -190,7 +193,7 @@ class Script:
                     "update_run", which, self._pick([None, *STATUSES], ["nonsense"]), rng.choice([None, "new", ""])
                 ),
             ]
-        )()
+        )
 
     def _log_metric(self) -> None:
         metric = self._metric()
@@ -237,7 +240,7 @@ class Script:
 
     def _read(self) -> None:
         rng = self.rng
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add("get_run", self._run()),
                 lambda: self._add("get_run", self._some("run")),
@@ -246,14 +249,14 @@ class Script:
                 lambda: self._add("get_experiment_by_name", f"{self.prefix} a {rng.randrange(4)}"),
                 lambda: self._add("get_logged_model", self._model()),
             ]
-        )()
+        )
 
     def _history(self) -> None:
         rng, run, key = self.rng, self._run(), self.rng.choice(METRIC_KEYS)
         runs = [self._some("run") for _ in range(rng.choice([0, 1, 2, 2]))]
         bounds = rng.choice([(None, None), (None, None), (0, 2), (1, None), (-1, 1), (2, 0)])
         size = rng.choice([1, 2, 3, 5, 100])
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add("get_metric_history", run, key),
                 lambda: self._add("store.get_metric_history", run, key, size, rng.choice([None, "bad token"])),
@@ -264,7 +267,7 @@ class Script:
                 lambda: self._add("store.get_metric_history_bulk_interval_from_steps", run, key, [0, 2, 5], size),
                 lambda: self._add("store.get_max_step_for_metric", run, key),
             ]
-        )()
+        )
 
     def _clause(self) -> str:
         rng = self.rng
@@ -299,6 +302,7 @@ class Script:
         clauses = " and ".join(self._clause() for _ in range(rng.choice([0, 0, 1, 1, 2])))
         fields = {self._order_field() for _ in range(rng.choice([0, 0, 1, 2]))}
         order = [f"{field}{rng.choice(DIRECTIONS)}" for field in sorted(fields)]
+        arguments: dict[str, Any]
         arguments = {"filter_string": clauses, "run_view_type": rng.choice([1, 1, 2, 3, 3]), "order_by": order}
         size = self._pick([1, 2, 3, 1000, 1000], [0, -1, 50_001, None], 0.05)
         self._add(rng.choice(["search_runs", "all_pages.search_runs"]), where, max_results=size, **arguments)
@@ -351,14 +355,14 @@ class Script:
     def _change_model(self) -> None:
         rng, which = self.rng, self._model()
         outputs = [LoggedModelOutput(self._model(), rng.choice(STEPS)) for _ in range(rng.choice([1, 1, 2]))]
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add(
                     "finalize_logged_model", which, self._pick(["READY", "FAILED", "PENDING"], ["nonsense"])
                 ),
                 lambda: self._add("delete_logged_model", which),
                 lambda: self._add("set_logged_model_tags", which, {rng.choice(TEXT_KEYS): self._text()}),
-                lambda: self._add("store.set_logged_model_tags", which, [LoggedModelTag("a b", None)]),
+                lambda: self._add("store.set_logged_model_tags", which, [cast(Any, LoggedModelTag)("a b", None)]),
                 lambda: self._add("delete_logged_model_tag", which, rng.choice(TEXT_KEYS)),
                 lambda: self._add("log_model_params", which, {rng.choice(TEXT_KEYS): self._text()}),
                 lambda: self._add(
@@ -369,7 +373,7 @@ class Script:
                 lambda: self._add("log_outputs", self._run(), outputs),
                 lambda: self._add("log_outputs", self._run(), outputs),
             ]
-        )()
+        )
 
     def _model_clause(self) -> str:
         rng = self.rng
@@ -467,7 +471,8 @@ class Player:
             return self._pages_of_history
         if where == "sorted":  # the order is that of run ids
             return lambda *args: sorted(map(str, self.plain(getattr(self._store, name)(*args))))
-        return getattr(self._store if where else self.client, name)
+        found: Callable[..., Any] = getattr(self._store if where else self.client, name)
+        return found
 
     @property
     def _store(self) -> Any:
@@ -525,7 +530,8 @@ class Player:
             case list() | tuple():
                 return [self.plain(part) for part in value]
             case RunOutputs() | RunInputs():  # models come by id
-                return {name: sorted(map(str, self.plain(getattr(value, name)))) for name in type(value)._properties()}
+                kind: Any = type(value)
+                return {name: sorted(map(str, self.plain(getattr(value, name)))) for name in kind._properties()}
             case _ if hasattr(value, "_properties"):
                 return {name: self.plain(getattr(value, name)) for name in type(value)._properties()}
         return value

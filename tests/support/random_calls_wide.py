@@ -33,7 +33,7 @@ class Script(random_calls.Script):
     def _log_later(self) -> None:
         rng, run, metric = self.rng, self._run(), self._metric()
         key = self._pick(TEXT_KEYS, BAD_KEYS, 0.05)
-        rng.choice(
+        self._make_one_of(
             [
                 lambda: self._add(
                     "wait.log_metric", run, metric.key, metric.value, metric.timestamp, metric.step, synchronous=False
@@ -44,7 +44,7 @@ class Script(random_calls.Script):
                     "wait.log_batch", run, [metric], [Param(key, "a"), Param(key, rng.choice("ab"))], synchronous=False
                 ),
             ]
-        )()
+        )
 
     def _turn_pages(self) -> None:
         """Delete a run or bring one back between two pages of a search."""

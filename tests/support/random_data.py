@@ -101,6 +101,7 @@ def new_store(seed: int, runs: int, rare_keys: int = 0) -> Any:
     rng, store = random.Random(seed), Store(seed=seed)
     for number, name in enumerate(["Default", *_NAMES]):
         tags = {key: rng.choice(TEXTS) for key in rng.sample(TAG_KEYS, rng.randrange(3))}
+        times: dict[str, Any]
         times = {"creation_time": rng.choice([None, *TIMES]), "last_update_time": rng.choice([None, *TIMES])}
         store.load_experiment(str(number), name, tags=tags, lifecycle_stage=_stage(rng), **times)
     for _ in range(runs):
