@@ -23,6 +23,8 @@ from mlquery.query.search import search_experiments, search_runs
 from mlquery.readers import load
 from tests.support import random_data, random_queries
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "300"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 VIEWS = st.sampled_from([1, 1, 1, 2, 3])

@@ -21,6 +21,7 @@ from tests.support.browser import CHROMIUM, DRIVER, MISSING, browser, prefer, re
 from tests.support.sample_reports import AZURE, BAD, EVIL, GOOD, ODD, report
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING),
     pytest.mark.xdist_group("chromium"),  # one browser serves all tests of this file
 ]

@@ -20,13 +20,13 @@ EVERY = (
 )
 # Lines that the few topics cannot tell from others, and the studio's words for a status, of which the base has no map.
 UNSEEN = {"status.job-names", *(("filter.dataset", "time.seconds") if EVERY else ())}
-pytestmark = pytest.mark.xdist_group("conformance record")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance record")]
 
 
 def asked(served: str, claimed: str) -> tuple[Runner, str]:
     """Return who asked a server of one dialect in another, and the column that was recorded."""
     with running_server(dialect=served) as server, opened(server.tracking_uri, SUITE) as target:
-        runner = Runner(target, SUITE, MATRIX.dialect(claimed), asks_silent=True)
+        runner = Runner(target, SUITE, MATRIX.dialect(claimed), includes_silent=True)
         report = runner.report(EVERY)
         return runner, recorded(runner, report)
 

@@ -12,7 +12,7 @@ from mlquery.conformance import load_suite
 from mlquery.conformance.suite import Expectation
 
 SUITE = load_suite()
-pytestmark = pytest.mark.xdist_group("conformance replay")  # the stores of the suite are made once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance replay")]  # the stores of the suite are made once
 
 
 @pytest.fixture(scope="module")

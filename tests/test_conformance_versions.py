@@ -41,7 +41,7 @@ OLDER: list[dict[str, Any]] = tomllib.loads(
     (RECORDS.parents[1] / "differences.toml").read_text(encoding="utf-8"),
 )["older"]
 RELEASES = [name for name, dialect in MATRIX.dialects.items() if dialect.release]
-pytestmark = pytest.mark.xdist_group("conformance versions")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance versions")]
 
 
 @pytest.mark.parametrize("version", PACKAGES)

@@ -10,6 +10,8 @@ import pytest
 from mlquery import demo, fluent
 from mlquery.language.matrix import MATRIX
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lines() -> Iterator[list[str]]:

@@ -28,6 +28,8 @@ import pytest
 from mlquery import fluent
 from tests.support.documentation import generated
 
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).resolve().parents[1]
 README = TOP / "README.md"
 REGENERATE = "python tests/test_docs.py"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.documentation import DOCS
 
-pytestmark = pytest.mark.xdist_group("site")  # one build serves all tests of this file
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # one build serves all tests of this file
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ def is_read(text: str, start: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(derived_filters())
 def test_the_parser_reads_every_filter_that_the_grammar_derives(text: str) -> None:
@@ -47,12 +48,14 @@ def test_the_parser_reads_every_order_that_the_grammar_derives(text: str) -> Non
     assert (True, True) == (is_in_grammar(text, "order_by"), is_read(text, "order_by"))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(loosely_derived_filters())
 def test_pieces_of_filters_that_touch_get_the_same_verdict(text: str) -> None:
     assert is_in_grammar(text, "filter") == is_read(text, "filter")
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(SPELLINGS)
 def test_the_grammar_derives_every_spelling_of_a_tree(text: str) -> None:

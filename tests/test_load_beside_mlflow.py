@@ -22,7 +22,10 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as FirstSchema
 
 import mlquery
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # MLflow's oldest migrations
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),  # MLflow's oldest migrations
+]
 
 LARGEST = sys.float_info.max
 TEXTS = [

@@ -19,6 +19,8 @@ from mlflow.store.fs2db import migrate
 
 import mlquery
 
+pytestmark = pytest.mark.slow
+
 STRINGS = ["", "plain", "it's", "two\nlines", " tab\t", "Größe 😀", "null", "x" * 4000]
 KEYS = ["loss", "a/b/c", "key with whitespace", "Größe"]
 LARGEST = repr(sys.float_info.max)

@@ -23,7 +23,7 @@ import mlquery
 from mlquery import Store, fluent
 from tests.test_page_examples import names_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::mlquery.QueryWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::mlquery.QueryWarning")]
 
 
 def a_clock() -> Any:

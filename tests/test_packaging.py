@@ -15,7 +15,7 @@ import pytest
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-pytestmark = pytest.mark.xdist_group("packaging")  # one build serves all tests of this file
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]  # one build serves all tests of this file
 
 
 @pytest.fixture(scope="module")

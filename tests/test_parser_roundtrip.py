@@ -166,6 +166,7 @@ def test_what_no_text_can_say_is_not_written(part: Name | Text | Items | OrderTe
         render(part)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(spelled_trees())
 def test_what_is_read_without_the_grammar_is_what_the_grammar_reads(pair: tuple[Expression, str]) -> None:

@@ -23,6 +23,7 @@ SCRIPTS = int(os.environ.get("MLQUERY_FUZZ", "60"))
 FIRST_SEED = int(os.environ.get("MLQUERY_SEED", "0"))
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("plugin beside mlflow"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),

@@ -20,6 +20,7 @@ SESSION = Path(__file__).parent / "support" / "azureml_session.py"
 PYTHON = os.environ.get("MLQUERY_AZUREML_PYTHON")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("azureml"),
     pytest.mark.skipif(PYTHON is None, reason="MLQUERY_AZUREML_PYTHON names no Python that has azureml-mlflow"),
 ]

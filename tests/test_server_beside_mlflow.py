@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.http_calls import Api, Notes
 
-pytestmark = pytest.mark.xdist_group("mlflow server")  # one server of MLflow's serves all of them
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow server")]  # one server of MLflow's serves all of them
 
 NOTHING = "a" * 32
 

@@ -18,6 +18,8 @@ from mlquery.cli import main
 from mlquery.resources import example_database
 from tests.support.http_calls import Api
 
+pytestmark = pytest.mark.slow
+
 SWEEP = example_database()
 
 
@@ -114,7 +116,7 @@ def test_whoever_serves_to_the_network_without_a_token_is_warned() -> None:
         _, err = process.communicate(timeout=10)
 
     assert " on http://0.0.0.0:" in line
-    assert "warning: whoever reaches this address can read and write; --token asks for one\n" == err
+    assert "warning: anyone who can reach this address can read and write; instead: --token\n" == err
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

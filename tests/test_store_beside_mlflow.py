@@ -21,7 +21,10 @@ from mlquery.entities import Dataset, DatasetInput, ExperimentTag, InputTag, Met
 from mlquery.errors import StoreError
 from mlquery.store import Store
 
-pytestmark = pytest.mark.xdist_group("store beside mlflow")  # one database serves all tests of this file
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("store beside mlflow"),  # one database serves all tests of this file
+]
 
 ROOT = "s3://bucket/root"
 

@@ -21,6 +21,8 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from tests.support import tracker_writer
 
+pytestmark = pytest.mark.slow
+
 CRASHES = int(os.environ.get("MLQUERY_CRASHES", "5"))
 MANY = 5_000  # lines that are looked for after every kill; all of them after the last
 TOP = Path(__file__).resolve().parents[1]

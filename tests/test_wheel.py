@@ -26,7 +26,7 @@ CORE = {
     "tzdata",
 }
 
-pytestmark = pytest.mark.xdist_group("wheel")  # one installation serves all tests of this file
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]  # one installation serves all tests of this file
 
 
 def bare_environment() -> dict[str, str]:
