@@ -284,7 +284,7 @@ def test_standard_input_that_is_closed_is_misuse(
 
     code, message = failed(capsys, "check", "-")
 
-    assert (2, "mlquery: standard input is closed, and the filter '-' is read from it\n") == (code, message)
+    assert (2, "mlquery: the filter '-' is read from standard input, which is closed\n") == (code, message)
 
 
 def test_an_argument_that_is_no_text_is_refused_without_a_traceback() -> None:

@@ -206,10 +206,10 @@ def test_pull_and_push_say_what_they_did(run_id: str, capsys: pytest.CaptureFixt
     again, _ = said(capsys, "push", "mlquery://there")
     shown, _ = said(capsys, "show", run_id)
 
-    assert ["2 new runs, 0 changed, 0 as they were; 42 points, 1 model, 1 file"] == pulled
-    assert ["to send: 2 new runs with 42 points and 1 file, 0 changed, 1 model; 0 there already"] == planned
-    assert ["2 new runs, 0 changed, 0 there already; 42 points, 1 model, 1 file"] == pushed
-    assert ["0 new runs, 0 changed, 2 there already; 0 points, 0 models, 0 files"] == again
+    assert ["2 new runs, 0 changed, 0 up to date; 42 points, 1 model, 1 file"] == pulled
+    assert ["to send: 2 new runs with 42 points and 1 file, 0 changed, 1 model; 0 up to date"] == planned
+    assert ["2 new runs, 0 changed, 0 up to date; 42 points, 1 model, 1 file"] == pushed
+    assert ["0 new runs, 0 changed, 2 up to date; 0 points, 0 models, 0 files"] == again
     (row,) = uris.store_for("mlquery://there").store.runs.strings["run_name"].codes[:1]
     assert row >= 0
     assert any(line.endswith(" on mlquery://there") for line in shown)
@@ -223,12 +223,12 @@ def test_push_lists_what_does_not_fit(run_id: str, capsys: pytest.CaptureFixture
     _, refused = said(capsys, "push", "mlquery://there", "--dialect", "azure", code=1)
     sent, _ = said(capsys, "push", "mlquery://there", "--dialect", "azure", "--leave-out", "--no-artifacts")
 
-    line = f"does not fit: run {run_id}: characters in tag 'long': 2000, at most 1000"
+    line = f"exceeds a limit: run {run_id}: characters in tag 'long': 2000, at most 1000"
     assert line in listed.splitlines()
     assert line in refused.splitlines()
-    assert "nothing was sent; --leave-out sends the rest" in refused
+    assert "nothing was sent; instead: --leave-out sends the rest" in refused
     assert planned[0].startswith("to send: 2 new runs")
-    assert ["2 new runs, 0 changed, 0 there already; 42 points, 0 models, 0 files"] == sent
+    assert ["2 new runs, 0 changed, 0 up to date; 42 points, 0 models, 0 files"] == sent
 
 
 def test_export_writes_the_tables(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,12 +251,12 @@ def test_repair_says_what_it_found(run_id: str, capsys: pytest.CaptureFixture[st
     repaired, _ = said(capsys, "repair")
     _, unknown = said(capsys, "repair", "nowhere", code=2)
 
-    assert ["the store is whole; nothing to repair"] == whole
+    assert ["the store is intact; nothing to repair"] == whole
     assert "'mlquery repair' saves what can be saved" in problem
     assert planned == repaired[:-1]
     assert "the store is damaged: entry 2 of its journal is not what was written" == repaired[0]
     assert repaired[1].endswith("lost: 1; of no use: 0")
-    assert f"stands in for one that is lost: run {run_id}" == repaired[2]
+    assert f"placeholder for lost data: run {run_id}" == repaired[2]
     assert f"repaired; the old files are in {tmp_path}/runs.mlq/damaged-1" == repaired[3]
     assert "does not exist" in unknown
 

@@ -107,7 +107,7 @@ def test_only_the_chosen_experiments_and_runs_are_written(store: DurableStore, t
 def test_a_format_that_does_not_exist_and_a_missing_library_are_said(
     store: DurableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(StoreError, match="format is one of parquet, csv, jsonl, not 'xlsx'"):
+    with pytest.raises(StoreError, match="unknown format 'xlsx'; use one of parquet, csv, jsonl"):
         export(store, tmp_path / "out", format="xlsx")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(StoreError, match="Parquet needs pyarrow"):

@@ -14,12 +14,12 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.errors import QueryError
 from mlquery.mlflow_plugin import uris
-from mlquery.sync.mlflow_source import ServerSource
+from mlquery.sync.mlflow_source import MlflowSource
 from mlquery.sync.pulling import _Pull, pull
 from tests.support.tracker_calls import everything
 from tests.support.tracker_mlflow import contents, fill, new_database
 
-pytestmark = pytest.mark.xdist_group("tracker_mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tracker_mlflow")]
 mlflow_plugin.register()
 
 
@@ -73,7 +73,7 @@ def test_ids_stay_and_a_second_pull_changes_nothing(database: str, store: Durabl
 def test_the_client_and_the_database_itself_give_the_same(database: str, store: DurableStore, tmp_path: Path) -> None:
     pull(store, database, artifacts=True)
     with open_store(tmp_path / "other", "fast") as other:
-        source = ServerSource(database)
+        source = MlflowSource(database)
         _Pull(other, source, artifacts=True, progress=lambda *_: None).all((), "")
 
         assert seen_by_mlflow(store) == seen_by_mlflow(other)
@@ -202,7 +202,7 @@ def test_what_cannot_be_pulled_is_said_in_one_sentence(store: DurableStore, tmp_
     for source, problem in [
         (str(tmp_path / "none"), "does not exist"),
         ("azureml://eastus.api.azureml.ms/x", "pip install azureml-mlflow"),
-        ("gopher://host", "knows no tracking store such as gopher://host"),
+        ("gopher://host", "MLflow has no tracking store for gopher://host"),
         (f"mlquery://{tmp_path}/none", "does not exist"),
     ]:
         with pytest.raises(Exception, match=problem) as refused:

@@ -1,7 +1,7 @@
-"""The command line: turns arguments into one call of the library and its answer into text and an exit code.
+"""The command line: turns arguments into one call of the library, and its result into output and an exit code.
 
-Exit codes: 0 accepted, 1 refused by the dialect, 2 misuse or a source that cannot be read. It decides nothing about
-queries, and no traceback leaves it.
+Exit codes: 0 accepted, 1 refused by the dialect, 2 misuse or a source that cannot be read. Expected errors never show a
+traceback.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     Args:
-        arguments: What stands after the program's name; the process's own when None.
+        arguments: The command-line arguments; those of the process when None.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader has seen enough. Python would complain once more when it closes the stream at exit.
+        # Otherwise Python would report the closed pipe again when it closes the stream at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ACCEPTED
     except KeyboardInterrupt:

@@ -1,7 +1,6 @@
-"""The commands: each takes the parsed arguments, prints the answer to standard output and returns an exit code.
+"""The commands: each takes the parsed arguments, prints the result to standard output and returns an exit code.
 
-What a query means is decided elsewhere. A refusal leaves here as the `QueryError` it is, a request that makes no sense
-as `Misuse`.
+A query that a dialect refuses raises `QueryError`, a command that is used wrongly `UsageError`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from mlquery.entities import ViewType
 if TYPE_CHECKING:
     from mlquery.store import Store
 
-DEFAULT_DIALECT = "oss"  # the matrix says so too, and need not be loaded for a help text
+DEFAULT_DIALECT = "oss"  # as in the matrix, which is not imported for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
-_PAGE = 1000  # runs per request, as MLflow's client asks
+_PAGE = 1000  # runs per search, as in MLflow's client
 
 
 def demo(_: argparse.Namespace) -> int:
-    """Run every query of the documentation page on the example database."""
+    """Run every query of the Azure documentation on the example database."""
     from mlquery.demo import report
 
     for line in report():
@@ -38,11 +37,11 @@ def search(options: argparse.Namespace) -> int:
     """Print the runs that match a filter."""
     from mlquery.readers import load
 
-    text, dialect = _filter(options), _dialect(options.dialect)
+    filter_string, dialect = _filter(options), _dialect(options.dialect)
     store = load(options.source)
     query = {
         "experiment_ids": _experiment_ids(store, options),
-        "filter_string": text,
+        "filter_string": filter_string,
         "run_view_type": VIEWS[options.view],
         "order_by": options.order_by,
         "dialect": dialect,
@@ -52,12 +51,12 @@ def search(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Print the verdict of each dialect on a query, and every reason."""
+    """Print whether each dialect accepts a query, and its diagnostics."""
     from mlquery.query.search import check as check_query
 
-    text, verdicts = _filter(options), []
+    filter_string, verdicts = _filter(options), []
     for dialect in _dialects(options):
-        verdict = check_query(text, options.order_by, dialect=dialect, entity=options.entity)
+        verdict = check_query(filter_string, options.order_by, dialect=dialect, entity=options.entity)
         print(f"{dialect}: {'accepted' if verdict.accepted else 'refused'}")
         for diagnostic in verdict.diagnostics:
             print(diagnostic)
@@ -66,20 +65,20 @@ def check(options: argparse.Namespace) -> int:
 
 
 def explain(options: argparse.Namespace) -> int:
-    """Print what a query means under each dialect, or why it is refused."""
+    """Print what a query means in each dialect, or why it is refused."""
     from mlquery.query.explain import explain as explain_query
     from mlquery.query.search import check as check_query
 
-    text, verdicts = _filter(options), []
+    filter_string, verdicts = _filter(options), []
     for number, dialect in enumerate(_dialects(options)):
         print(end="\n" if number else "")
-        print(explain_query(text, options.order_by, dialect=dialect, entity=options.entity))
-        verdicts.append(check_query(text, options.order_by, dialect=dialect, entity=options.entity).accepted)
+        print(explain_query(filter_string, options.order_by, dialect=dialect, entity=options.entity))
+        verdicts.append(check_query(filter_string, options.order_by, dialect=dialect, entity=options.entity).accepted)
     return ACCEPTED if all(verdicts) else REFUSED
 
 
 def matrix(options: argparse.Namespace) -> int:
-    """Print the support matrix, or some columns of it, or the lines on which they differ."""
+    """Print the support matrix, some columns of it, or the features on which they differ."""
     from mlquery.language.matrix import MATRIX
     from mlquery.language.tables import to_csv, to_json, to_markdown
 
@@ -91,7 +90,7 @@ def matrix(options: argparse.Namespace) -> int:
 
 
 def conformance(options: argparse.Namespace) -> int:
-    """Run the conformance suite, on mlquery itself or on a target, and print what became of the cases."""
+    """Run the conformance suite on mlquery itself or on a target, and print a report."""
     from mlquery.cli.conformance import run_suite
 
     dialects = None if options.dialect is None else [_dialect(name) for name in options.dialect]
@@ -111,13 +110,13 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _filter(options: argparse.Namespace) -> str:
-    """Return the filter; from standard input without the line break that ends it, and with any bytes at all."""
+    """Return the filter; one from standard input may have any bytes, and loses the line break at its end."""
     if options.filter != "-":
         return str(options.filter)
     if sys.stdin is None:
-        raise UsageError("standard input is closed, and the filter '-' is read from it")
-    text = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
-    return text.removesuffix("\n").removesuffix("\r")
+        raise UsageError("the filter '-' is read from standard input, which is closed")
+    filter_string = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
+    return filter_string.removesuffix("\n").removesuffix("\r")
 
 
 def _dialects(options: argparse.Namespace) -> list[str]:
@@ -134,7 +133,7 @@ def _dialect(name: str) -> str:
 
 
 def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
-    """Return the chosen experiments, or all of them; deleted runs are looked for in deleted experiments too."""
+    """Return the ids of the chosen experiments, or of all; unless the view is active, of deleted ones too."""
     from mlquery.query.search import search_experiments
 
     if not options.experiment and not options.experiment_id:
@@ -173,7 +172,7 @@ def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None
 
 
 def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    """Print what `mlflow.search_runs(...).to_csv(index=False)` gives."""
+    """Print the result of `mlflow.search_runs(...).to_csv(index=False)`."""
     from mlquery.query.dataframe import search_frame
 
     print(search_frame(store, max_results=limit, **query).to_csv(index=False), end="")
@@ -187,7 +186,7 @@ def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` for JSON, which has no NaN and no infinity: they become text, as in MLflow's REST answers."""
+    """Return a value for JSON, which has no NaN and no infinity: they become strings, as in MLflow's REST responses."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The command `mlquery conformance`: run the suite on mlquery itself or on a target, and print a report."""
+"""Runs the conformance suite on mlquery, a target or a program for `mlquery conformance`, and prints the report."""
 
 from __future__ import annotations
 
@@ -12,46 +12,51 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mlquery import __version__
+from mlquery.cli.conformance_tables import report as topic_table
+from mlquery.cli.conformance_tables import report_table
 from mlquery.cli.outcomes import UsageError
 from mlquery.cli.progress import progress
-from mlquery.cli.suite import report as topic_table
-from mlquery.cli.suite import report_table
 from mlquery.language.matrix import MATRIX
 
 if TYPE_CHECKING:
-    from mlquery.conformance.known_deviations import Tweaks
+    from mlquery.conformance.known_deviations import KnownDeviations
     from mlquery.conformance.report import Report
     from mlquery.conformance.suite import Suite
 
-_OURSELVES = "in-process"
+_IN_PROCESS = "in-process"
 
 
 def run_suite(options: argparse.Namespace, dialects: Sequence[str] | None) -> bool:
-    """Run the cases that were asked for, print the report, and tell whether none failed.
+    """Run the chosen cases, print the report, and tell whether none failed.
 
     Raises:
-        UsageError: what is asked for is not there.
-        StoreError: the target cannot be asked.
+        UsageError: the options do not fit together, or name something unknown.
+        StoreError: the target does not exist or does not respond.
     """
     import mlquery.conformance as conformance
     from mlquery.conformance.suite import chosen
 
     suite = conformance.load_suite()
     try:
-        cases = chosen(suite, options.case)
+        cases = tuple(chosen(suite, options.case))
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if options.stdio is None and options.target == _IN_PROCESS:
+        return _run_in_process(options, dialects, attrs.evolve(suite, cases=cases))
     if options.stdio is not None:
-        reports = _ask_program(options, dialects, attrs.evolve(suite, cases=tuple(cases)))
-        _print(rendered(reports, options.format))
-        return all(report.passed for report in reports)
-    if options.target != _OURSELVES:
-        reports = _ask_target(options, dialects or [MATRIX.dialect_of_uri(options.target).name], suite)
-        _print(rendered(reports, options.format))
-        return all(report.passed for report in reports)
-    if options.tweaks or options.record:
-        raise UsageError("--tweaks and --record are for a --target")
-    outcomes = conformance.run(dialects, suite=attrs.evolve(suite, cases=tuple(cases)))
+        reports = _run_on_program(options, dialects, attrs.evolve(suite, cases=cases))
+    else:
+        reports = _run_on_target(options, dialects or [MATRIX.dialect_of_uri(options.target).name], suite)
+    _print(rendered(reports, options.format))
+    return all(report.passed for report in reports)
+
+
+def _run_in_process(options: argparse.Namespace, dialects: Sequence[str] | None, suite: Suite) -> bool:
+    import mlquery.conformance as conformance
+
+    if options.known_deviations or options.record:
+        raise UsageError("--known-deviations and --record need a --target")
+    outcomes = conformance.run(dialects, suite=suite)
     if options.format in ("table", "json"):
         _print(topic_table(outcomes, dict(suite.topics), options))
     else:
@@ -64,22 +69,24 @@ def _print(lines: Iterator[str]) -> None:
         print(line)
 
 
-def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Suite) -> list[Report]:
+def _run_on_target(options: argparse.Namespace, dialects: Sequence[str], suite: Suite) -> list[Report]:
     try:
         from mlquery.conformance.runner import Runner
         from mlquery.conformance.targets import opened
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mlquery":
             raise
-        raise UsageError(f"a target is asked through {error.name}: pip install 'mlquery[mlflow]'") from None
+        raise UsageError(f"--target needs {error.name}: pip install 'mlquery[mlflow]'") from None
     if options.record and len(dialects) > 1:
-        raise UsageError("--record starts from one dialect")
-    tweaks, reports = _tweaks(options), []
+        raise UsageError("--record needs exactly one --dialect")
+    known_deviations, reports = _known_deviations(options), []
     for name in dialects:
         with opened(options.target, suite) as target, progress() as show:
             if options.product:
                 target.product, _, target.version = options.product.partition(" ")
-            runner = Runner(target, suite, MATRIX.dialect(name), tweaks, options.silent or bool(options.record))
+            runner = Runner(
+                target, suite, MATRIX.dialect(name), known_deviations, options.silent or bool(options.record)
+            )
             reports.append(runner.report(options.case, lambda done, total: show("cases", done, total)))
     if options.record:
         from mlquery.conformance.matrix_column import recorded
@@ -88,27 +95,29 @@ def _ask_target(options: argparse.Namespace, dialects: Sequence[str], suite: Sui
     return reports
 
 
-def _ask_program(options: argparse.Namespace, dialects: Sequence[str] | None, suite: Suite) -> list[Report]:
-    from mlquery.conformance.stdio import ask_program
+def _run_on_program(options: argparse.Namespace, dialects: Sequence[str] | None, suite: Suite) -> list[Report]:
+    from mlquery.conformance.stdio import run_program
     from mlquery.conformance.subprocess_client import BrokenProgramError
 
-    if options.target != _OURSELVES or options.tweaks or options.record or options.product:
-        raise UsageError("--stdio goes without --target, --tweaks, --record and --product; the program says what it is")
+    if options.target != _IN_PROCESS or options.known_deviations or options.record or options.product:
+        raise UsageError("--stdio excludes --target, --known-deviations, --record and --product")
     try:
         with progress() as show:
-            tell = partial(show, "cases")
-            return ask_program(options.stdio, dialects, suite=suite, asks_silent=options.silent, progress=tell)
+            show_cases = partial(show, "cases")
+            return run_program(
+                options.stdio, dialects, suite=suite, includes_silent=options.silent, progress=show_cases
+            )
     except BrokenProgramError as broken:
         raise UsageError(str(broken)) from None
 
 
-def _tweaks(options: argparse.Namespace) -> Tweaks:
-    from mlquery.conformance.known_deviations import NONE, load_tweaks
+def _known_deviations(options: argparse.Namespace) -> KnownDeviations:
+    from mlquery.conformance.known_deviations import NONE, load_known_deviations
 
-    if options.tweaks is None:
+    if options.known_deviations is None:
         return NONE
     try:
-        return load_tweaks(Path(options.tweaks))
+        return load_known_deviations(Path(options.known_deviations))
     except ValueError as error:
         raise UsageError(str(error)) from None
 
@@ -120,7 +129,7 @@ def rendered(reports: Sequence[Report], format_: str) -> Iterator[str]:
             for report in reports:
                 yield from report_table(report)
         case "json":
-            documents = [{**attrs.asdict(report), "totals": report.totals} for report in reports]
+            documents = [{**report.as_document(), "totals": report.totals} for report in reports]
             yield json.dumps(documents, indent=2, ensure_ascii=False)
         case "jsonl":
             from mlquery.conformance.jsonl import write_jsonl

@@ -1,4 +1,4 @@
-"""How a command ends: its exit codes, and the error of a request that makes no sense."""
+"""Defines how a command ends: the exit codes, and the error of a command that is used wrongly."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ MISUSE: Final = 2
 
 
 class UsageError(Exception):
-    """A request that cannot be carried out; the message is one sentence."""
+    """A command that cannot be carried out; the message is one sentence."""

@@ -1,7 +1,6 @@
-"""Draws a curve in the terminal, with the dots of braille characters: two across and four down in each.
+"""Draws a curve in the terminal with the dots of Braille characters, two columns and four rows in each.
 
-Libraries were tried first: plotille stops at NaN, uniplot rounds its labels away ("0" for 0.44), plotext has just
-changed its whole API.
+No library fits: plotille fails for NaN, uniplot rounds its labels ("0" for 0.44), plotext changed its whole API.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-_BLANK: Final = 0x2800
+_EMPTY_CELL: Final = 0x2800
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column of a character
 
 
@@ -18,10 +17,10 @@ def curve(xs: Sequence[float], ys: Sequence[float], width: int, height: int) -> 
     """Yield the lines of a plot; points that are not finite are left out and break the curve.
 
     Args:
-        xs: Where the points are across, in order.
-        ys: How high they are.
-        width: Characters per line, with the numbers at the left.
-        height: Lines of the plot, without the numbers below it.
+        xs: Horizontal coordinates, (n,), ascending.
+        ys: Vertical coordinates, (n,).
+        width: Characters per line, including the labels on the left.
+        height: Lines of the plot, without the labels below it.
     """
     shown = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
     if not shown:
@@ -47,9 +46,8 @@ def curve(xs: Sequence[float], ys: Sequence[float], width: int, height: int) -> 
     for row, cells in enumerate(canvas):
         is_labelled = row in (0, height // 2, height - 1)
         label = labels[height - 1 - row] if is_labelled else ""
-        yield f"{label:>{margin}} {'┤' if is_labelled else '│'}{''.join(chr(_BLANK + cell) for cell in cells)}".rstrip(
-            "⠀"
-        )
+        dots = "".join(chr(_EMPTY_CELL + cell) for cell in cells).rstrip(chr(_EMPTY_CELL))
+        yield f"{label:>{margin}} {'┤' if is_labelled else '│'}{dots}"
     yield f"{'':>{margin}} └{'─' * columns}"
     start, stop = f"{left:g}", f"{right:g}"
     yield f"{'':>{margin + 2}}{start}{stop:>{max(1, columns - len(start))}}"
@@ -57,7 +55,7 @@ def curve(xs: Sequence[float], ys: Sequence[float], width: int, height: int) -> 
 
 def _place(value: float, low: float, high: float, last: int) -> int:
     """Return the dot of a value, from 0 to `last`."""
-    half = high / 2 - low / 2  # the whole might be too large for a float
+    half = high / 2 - low / 2  # the difference itself might overflow
     return last // 2 if half == 0 else round((value / 2 - low / 2) / half * last)
 
 

@@ -1,4 +1,4 @@
-"""A bar for whoever waits at a terminal."""
+"""Shows progress bars in a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what shows a bar on a terminal if rich is there, and nothing elsewhere."""
+    """Yield a function that shows a bar if standard error is a terminal and rich is installed."""
     if not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda *_: None
         return

@@ -1,4 +1,4 @@
-"""The command `serve`: loads what is asked for, binds a port, says where, and serves until it is interrupted."""
+"""Runs `mlquery serve`: loads a source, binds a port, prints the URL, and serves until it is interrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from mlquery.readers import load
 from mlquery.server.process import bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
-from mlquery.server.security import MEGABYTE, Guard, is_loopback_name
+from mlquery.server.security import MEGABYTE, Security, is_loopback_name
 from mlquery.server.service import new_service, new_store
 
 
@@ -18,17 +18,17 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
 
     Raises:
         StoreError: the source cannot be read.
-        OSError: the address cannot be had.
+        OSError: the address cannot be bound.
     """
     store, contents = new_store(dialect), "an empty store"
     is_loopback = is_loopback_name(options.host)
-    guard = Guard(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+    guard = Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
     with bound_socket(options.host, options.port) as listening:
         if options.source is not None:
             load(options.source, into=store)
             contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
-        gc.freeze()  # what was loaded is no garbage, and the collector need not look through it again and again
+        gc.freeze()  # what was loaded stays: the collector need not scan it again
         if not is_loopback and options.token is None:
-            print("warning: whoever reaches this address can read and write; --token asks for one", file=sys.stderr)
+            print("warning: anyone who can reach this address can read and write; instead: --token", file=sys.stderr)
         line = f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}"
         serve_socket(new_service(store, dialect), guard, listening, lambda: print(line, flush=True))

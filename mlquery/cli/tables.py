@@ -1,4 +1,4 @@
-"""Runs as an aligned text table for a terminal. It leaves out what does not fit and says so; csv and json are whole."""
+"""Turns runs into an aligned table for a terminal, without the columns that do not fit; CSV and JSON are complete."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _counted(number: int, thing: str) -> str:
 
 
 def _cells(run: Run) -> dict[str, str]:
-    """Return what there is to show of a run, by column: what names it, its data, then the rest of its attributes."""
+    """Return the cells of a run by column: its id and name, its data, then the rest of its attributes."""
     info, data = run.info, run.data
     names = {"run_id": info.run_id, "run_name": info.run_name or "", "status": info.status}
     cells = names | {"start_time": _time(info.start_time)}
@@ -70,7 +70,7 @@ def _cells(run: Run) -> dict[str, str]:
 
 
 def _time(milliseconds: int | None) -> str:
-    """Return a time, integer milliseconds UTC, to the second; as it is where no calendar goes that far."""
+    """Return a time in ms UTC to the second, or its number beyond the range of `datetime`."""
     if milliseconds is None:
         return ""
     try:

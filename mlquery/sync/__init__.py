@@ -1,1 +1,1 @@
-"""Runs on their way between stores: pulled from other servers, pushed to them, exported to files."""
+"""Transfers runs between stores: pulls them from other servers, pushes them there, exports them to files."""

@@ -1,4 +1,4 @@
-"""Cuts the data of a run into batches that a target takes in one request. What they are for is not known here."""
+"""Splits the data of a run into batches that each fit into one request."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ Point: TypeAlias = tuple[str, float, int, int, str | None, str | None, str | Non
 Batch: TypeAlias = tuple[list[Point], dict[str, str], dict[str, str]]
 """Points, params and tags."""
 
-_LARGEST: Final = 800_000  # characters; MLflow's documentation asks for requests of at most a megabyte
+_LARGEST: Final = 800_000  # characters; MLflow's documentation limits a request to a megabyte
 _POINT: Final = 200  # characters of a point without its key, at most
 
 
 def batches(
     points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str], limits: Limits
 ) -> Iterator[Batch]:
-    """Yield batches that hold everything once, in order, none of them empty.
+    """Yield non-empty batches that together hold every item once, in order.
 
-    At most so many points, params, tags, all of them together, values of one metric, and characters are in a batch.
+    `limits` bounds the points, params, tags, all of these together, and the values of one metric in a batch; a batch
+    has at most 800,000 characters besides.
     """
     batch: Batch = ([], {}, {})
     values: Counter[str] = Counter()

@@ -1,6 +1,6 @@
-"""What a run or a logged model consists of, read from any store: the form in which pull and push compare and carry it.
+"""Turns a run or a logged model of any store into the value that pull and push compare and transfer.
 
-Where it comes from and where it goes is not known here.
+Neither the source nor the target is known here.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Summary:
 
     Attributes:
         latest: Value, timestamp and step of the latest point of each metric.
-        sizes: How many points each metric has, where that is known without asking for them.
+        sizes: How many points each metric has, None if that would take another request.
         outputs: The steps of the models that the run wrote, by their ids.
-        model_inputs: The ids of the models that it read, where they are known without asking for them.
+        model_inputs: The ids of the models that it read, None if that would take another request.
     """
 
     info: RunInfo
@@ -43,8 +43,8 @@ class Summary:
     model_inputs: tuple[str, ...] | None = ()
     sizes: dict[str, int] | None = None
 
-    def text(self) -> str:
-        """Return all that can change about the run, except its points, as one text to compare."""
+    def fingerprint(self) -> str:
+        """Return everything about the run that can change, except its points, as one string to compare."""
         info = self.info
         return encode(
             [
@@ -58,10 +58,10 @@ class Summary:
             ]
         )
 
-    def is_known_by(self, other: Summary) -> bool:
-        """Return whether another summary says the same, as far as this one says anything."""
+    def agrees_with(self, other: Summary) -> bool:
+        """Return whether another summary holds the same, as far as this one is complete."""
         known = attrs.evolve(self, model_inputs=other.model_inputs) if self.model_inputs is None else self
-        return known.text() == other.text() and self.sizes in (None, other.sizes)
+        return known.fingerprint() == other.fingerprint() and self.sizes in (None, other.sizes)
 
 
 @attrs.frozen(eq=False)
@@ -72,14 +72,14 @@ class ModelContent:
     points: tuple[Metric, ...] = ()
 
     def digest(self, files: Iterable[tuple[str, int]]) -> str:
-        """Return a short text that tells contents apart; `files` are paths and sizes."""
+        """Return a digest of the content; `files` are paths and sizes in bytes."""
         points = sorted(map(str, (attrs.astuple(point) for point in self.points)))
         fields = {key: value for key, value in model_fields(self.model).items() if key != "last_updated_timestamp"}
         return _digest(encode([fields, points, sorted(files)]))
 
 
 def summary_of(store: Store, row: int) -> Summary:
-    """Return the run of a row of a store; hold the store's lock meanwhile."""
+    """Return the run of a row of a store, whose lock the caller holds."""
     run, runs, models = store.runs.run_at(row), store.runs, store.models
     run_id = run.info.run_id
     latest, sizes = {}, {}
@@ -103,17 +103,17 @@ def summary_of(store: Store, row: int) -> Summary:
 
 
 def model_of(store: Store, model_id: str) -> ModelContent:
-    """Return a logged model of a store; hold the store's lock meanwhile."""
+    """Return a logged model of a store, whose lock the caller holds."""
     return ModelContent(store.models.by_id[model_id], tuple(store.models.metrics(model_id)))
 
 
 def digest_of(summary: Summary, histories: Mapping[str, Points], files: Iterable[tuple[str, int]]) -> str:
-    """Return a short text that tells contents of runs apart; `files` are paths and sizes of artifacts."""
-    parts: list[Any] = [summary.text(), sorted(files)]
+    """Return a digest of a run; `files` are paths and sizes in bytes of its artifacts."""
+    parts: list[Any] = [summary.fingerprint(), sorted(files)]
     for key, columns in sorted(histories.items()):
         parts += [key, *(column.tobytes().hex() for column in columns)]
     return _digest(encode(parts))
 
 
-def _digest(text: str) -> str:
-    return blake2b(text.encode(), digest_size=12).hexdigest()
+def _digest(string: str) -> str:
+    return blake2b(string.encode(), digest_size=12).hexdigest()

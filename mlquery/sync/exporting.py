@@ -1,7 +1,6 @@
-"""Writes a store as three tables, in Parquet, CSV or JSON lines: the shape of Databricks' `system.mlflow` tables.
+"""Turns a store into three tables in Parquet, CSV or JSON lines, shaped like Databricks' `system.mlflow` tables.
 
-What a cell is follows from the column, what a file looks like from the format. NaN and infinities stay what they are:
-the largest floats, which stand for infinities in MLflow's databases, become infinite again.
+NaN stays NaN, and the largest floats, which stand for infinities in MLflow's databases, become infinite again.
 
 **Source**: https://docs.databricks.com/admin/system-tables/mlflow for tables, columns and types.
 """
@@ -30,42 +29,42 @@ from mlquery.sync.sources import chosen_experiments
 
 Row = tuple[Any, ...]
 Columns = dict[str, str]
-"""The type of each column: text, time (ms UTC), number, integer, texts (a dictionary) or metrics (a list)."""
+"""The type of each column: string, time (ms UTC), number, integer, map (of strings) or metrics (a list)."""
 
 TABLES: Final[dict[str, Columns]] = {
     "experiments_latest": {
-        "account_id": "text",
+        "account_id": "string",
         "update_time": "time",
         "delete_time": "time",
-        "experiment_id": "text",
-        "workspace_id": "text",
-        "name": "text",
+        "experiment_id": "string",
+        "workspace_id": "string",
+        "name": "string",
         "create_time": "time",
     },
     "runs_latest": {
-        "account_id": "text",
+        "account_id": "string",
         "update_time": "time",
         "delete_time": "time",
-        "workspace_id": "text",
-        "run_id": "text",
-        "experiment_id": "text",
-        "created_by": "text",
+        "workspace_id": "string",
+        "run_id": "string",
+        "experiment_id": "string",
+        "created_by": "string",
         "start_time": "time",
         "end_time": "time",
-        "run_name": "text",
-        "status": "text",
-        "params": "texts",
-        "tags": "texts",
+        "run_name": "string",
+        "status": "string",
+        "params": "map",
+        "tags": "map",
         "aggregated_metrics": "metrics",
     },
     "run_metrics_history": {
-        "account_id": "text",
+        "account_id": "string",
         "insert_time": "time",
-        "record_id": "text",
-        "workspace_id": "text",
-        "experiment_id": "text",
-        "run_id": "text",
-        "metric_name": "text",
+        "record_id": "string",
+        "workspace_id": "string",
+        "experiment_id": "string",
+        "run_id": "string",
+        "metric_name": "string",
         "metric_time": "time",
         "metric_step": "integer",
         "metric_value": "number",
@@ -73,7 +72,7 @@ TABLES: Final[dict[str, Columns]] = {
 }
 AGGREGATED: Final = ("metric_name", "latest_value", "min_value", "max_value")
 FORMATS: Final = ("parquet", "csv", "jsonl")
-_NONE: Final = ""  # account and workspace: there are none here, and the tables have no place for a null
+_NONE: Final = ""  # account and workspace: a store has none, and the columns are not nullable
 _ROWS: Final = 100_000
 
 
@@ -85,24 +84,25 @@ def export(
     experiments: Sequence[str] = (),
     filter_string: str = "",
 ) -> dict[Path, int]:
-    """Write experiments, runs and metric histories as files of a folder.
+    """Write experiments, runs and metric histories as files in a folder.
 
     Args:
-        store: What to write, deleted runs and experiments too.
-        folder: Where to; files of the same names are replaced.
-        format: "parquet" (with pyarrow), "csv" (dictionaries and lists in JSON) or "jsonl" (with NaN as a text).
+        store: The store to write, deleted runs and experiments included.
+        folder: The folder to write to; files of the same names are replaced.
+        format: "parquet" (needs pyarrow), "csv" (maps and lists as JSON) or "jsonl" (NaN as a string).
         experiments: The names of the experiments; all if empty.
-        filter_string: Which runs.
+        filter_string: The filter that selects runs; all if empty.
 
     Returns:
         The number of rows by file.
 
     Raises:
-        StoreError: there is no such format or experiment, or pyarrow is not there.
+        StoreError: the format or an experiment does not exist, or pyarrow is not installed.
+        QueryError: the filter is not valid.
         OSError: a file cannot be written.
     """
     if format not in FORMATS:
-        raise invalid_parameter(f"format is one of {', '.join(FORMATS)}, not {format!r}")
+        raise invalid_parameter(f"unknown format {format!r}; use one of {', '.join(FORMATS)}")
     with store.lock:
         table = store.experiments
         found = [table.experiment_at(row) for row in range(table.size)]
@@ -130,7 +130,7 @@ def _run(store: Store, run_id: str) -> Row:
         run = store.get_run(run_id)
         histories = {key: store.history(run_id, key) for key in run.data.metrics}
     info = run.info
-    # When a run was last touched, or deleted, is not recorded: the last time that is known of it stands in.
+    # The time of a run's last change or deletion is not recorded: the latest known time stands in.
     times = [time for time in (info.start_time, info.end_time) if time is not None]
     times += [int(timestamps.max()) for _, timestamps, _ in histories.values()]
     updated = max(times, default=None)
@@ -173,10 +173,10 @@ class _Writer(Protocol):
 
 
 def _write(path: Path, format: str, columns: Columns, rows: Iterable[Row]) -> int:
-    """Write rows to a file that appears when it is whole; return how many there were."""
+    """Write rows to a file that appears once it is complete; return how many there were."""
     new, written = path.with_name(f".{path.name}"), 0
-    makers: dict[str, Callable[[Path, Columns], _Writer]] = {"parquet": _Parquet, "csv": _Csv, "jsonl": _Lines}
-    writer, left = makers[format](new, columns), iter(rows)
+    writers: dict[str, Callable[[Path, Columns], _Writer]] = {"parquet": _Parquet, "csv": _Csv, "jsonl": _Lines}
+    writer, left = writers[format](new, columns), iter(rows)
     try:
         while some := list(islice(left, _ROWS)):
             writer.write(some)
@@ -198,7 +198,9 @@ class _Csv:
         self._csv.writerow(columns)
 
     def write(self, rows: Sequence[Row]) -> None:
-        self._csv.writerows([_text(kind, cell) for kind, cell in zip(self._kinds, row, strict=True)] for row in rows)
+        self._csv.writerows(
+            [_csv_cell(kind, cell) for kind, cell in zip(self._kinds, row, strict=True)] for row in rows
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -228,14 +230,14 @@ class _Parquet:
             from pyarrow import parquet
         except ImportError:
             raise invalid_parameter("Parquet needs pyarrow: pip install 'mlquery[tracker]'") from None
-        number, text = arrow.float64(), arrow.string()
-        metric = arrow.struct([(AGGREGATED[0], text), *((name, number) for name in AGGREGATED[1:])])
+        number, string = arrow.float64(), arrow.string()
+        metric = arrow.struct([(AGGREGATED[0], string), *((name, number) for name in AGGREGATED[1:])])
         types = {
-            "text": text,
+            "string": string,
             "time": arrow.timestamp("ms", "UTC"),
             "number": number,
             "integer": arrow.int64(),
-            "texts": arrow.map_(text, text),
+            "map": arrow.map_(string, string),
             "metrics": arrow.list_(metric),
         }
         self._arrow = arrow
@@ -254,18 +256,18 @@ class _Parquet:
         self._parquet.close()
 
 
-def _text(kind: str, cell: Any) -> str:
+def _csv_cell(kind: str, cell: Any) -> str:
     if cell is None:
         return ""
     if kind == "time":
         return _time(cell) or ""
-    if kind in ("texts", "metrics"):
+    if kind in ("map", "metrics"):
         return json.dumps(_plain(cell), ensure_ascii=False)
     return str(_plain(cell))
 
 
 def _plain(cell: Any) -> Any:
-    """Return a cell for JSON, which has no NaN and no infinity: they become text, as in MLflow's REST answers."""
+    """Return a cell for JSON, which has no NaN and no infinity: they become strings, as in MLflow's REST responses."""
     if isinstance(cell, dict):
         return {key: _plain(value) for key, value in cell.items()}
     if isinstance(cell, list):
@@ -279,7 +281,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _time(milliseconds: int | None) -> str | None:
-    """Return a time as ISO 8601 text; as the number it is where no calendar goes that far."""
+    """Return a time in ISO 8601, or as its number beyond the range of `datetime`."""
     if milliseconds is None:
         return None
     try:

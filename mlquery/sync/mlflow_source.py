@@ -1,6 +1,6 @@
-"""A source that is asked through MLflow's client: a server, Azure Machine Learning, Databricks, whatever MLflow knows.
+"""Reads runs through MLflow's client from a server, Azure Machine Learning, Databricks or any tracking URI of MLflow.
 
-MLflow is imported here and in `target` alone, at the first use.
+MLflow is imported here and in `mlflow_target` alone, at the first use.
 
 **Source** of names and arguments: `mlflow.MlflowClient` of MLflow 3.17.
 """
@@ -37,10 +37,10 @@ def client_of(uri: str) -> Any:
     """Return MLflow's client of a tracking URI.
 
     Raises:
-        StoreError: MLflow is not installed, or does not know such URIs, or nobody listens there.
+        StoreError: MLflow is not installed or does not support the URI, or the server cannot be reached.
     """
     name = target_name(uri)
-    _require_listener(uri)
+    _require_reachable(uri)
     try:
         import mlflow
         from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
@@ -50,19 +50,19 @@ def client_of(uri: str) -> Any:
         return mlflow.MlflowClient(uri)
     except UnsupportedModelRegistryStoreURIException:
         is_azure = uri.startswith("azureml:")
-        message = _AZURE.format(name) if is_azure else f"MLflow knows no tracking store such as {name}"
+        message = _AZURE.format(name) if is_azure else f"MLflow has no tracking store for {name}"
         raise invalid_parameter(message) from None
     except Exception as error:
-        raise _said(name, error) from error
+        raise _call_error(name, error) from error
 
 
-def _require_listener(uri: str) -> None:
-    """Raise if nobody listens at the address of a server: MLflow itself would knock for minutes."""
+def _require_reachable(uri: str) -> None:
+    """Raise if no server listens at an address: MLflow itself would retry for minutes."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return
     if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
-        return  # it is the proxy that is spoken to
+        return  # the connection goes to the proxy
     try:
         address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
         socket.create_connection(address, _SECONDS).close()
@@ -72,14 +72,14 @@ def _require_listener(uri: str) -> None:
         raise StoreError(problem, "TEMPORARILY_UNAVAILABLE") from None
 
 
-def _said(name: str, error: Exception) -> StoreError:
-    """Return the error about a call that failed, in one sentence."""
+def _call_error(name: str, error: Exception) -> StoreError:
+    """Return the error about a failed request, in one sentence."""
     reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
-    return StoreError(f"{name} cannot be asked: {reason}", getattr(error, "error_code", "INTERNAL_ERROR"))
+    return StoreError(f"request to {name} failed: {reason}", getattr(error, "error_code", "INTERNAL_ERROR"))
 
 
-class ServerSource:
-    """A source behind MLflow's client."""
+class MlflowSource:
+    """A source that MLflow's client reads."""
 
     workers = _WORKERS
 
@@ -96,21 +96,21 @@ class ServerSource:
         for experiment_id in experiment_ids:
             query = {"filter_string": filter_string, "run_view_type": ViewType.ALL}
             for run in self._pages(self._client.search_runs, experiment_ids=[experiment_id], **query):
-                yield attrs.evolve(summary_of_run(run), model_inputs=None)  # a search leaves them out
+                yield attrs.evolve(summary_of_run(run), model_inputs=None)  # a search omits them
 
     def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
-        """Return a run with everything that is known of it, and the points of all its metrics."""
+        """Return a complete run, and the points of all its metrics."""
         found = {}
-        run = summary_of_run(self._asked(self._client.get_run, run.info.run_id))
+        run = summary_of_run(self._call(self._client.get_run, run.info.run_id))
         for key in run.latest:
-            points = self._asked(self._client.get_metric_history, run.info.run_id, key)
+            points = self._call(self._client.get_metric_history, run.info.run_id, key)
             columns = zip(*((clean_value(p.value), p.timestamp, p.step or 0) for p in points), strict=True)
             values, timestamps, steps = columns if points else ((), (), ())
             found[key] = np.array(values, np.float64), np.array(timestamps, np.int64), np.array(steps, np.int64)
         return run, found
 
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
-        """Yield the logged models of experiments; servers from before MLflow 3, and Azure, have none."""
+        """Yield the logged models of experiments; none from Azure and servers older than MLflow 3."""
         for experiment_id in experiment_ids:
             try:
                 yield from map(
@@ -130,14 +130,14 @@ class ServerSource:
         return self._files(model.model.artifact_location)
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Do nothing: there is nothing to release."""
 
     def _files(self, location: str | None) -> Iterator[SourceFile]:
-        # Not the client's own calls: those take whatever place they first saw for an id, also that of another server.
-        repository = self._asked(self._repository, location or "")
+        # Not through the client: it caches the location of an id, even one seen on another server.
+        repository = self._call(self._repository, location or "")
         folders: list[str | None] = [None]
         while folders:
-            for info in self._asked(repository.list_artifacts, folders.pop()):
+            for info in self._call(repository.list_artifacts, folders.pop()):
                 if info.is_dir:
                     folders.append(info.path)
                 else:
@@ -148,30 +148,30 @@ class ServerSource:
         from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
         uri = self._client.tracking_uri
-        location = add_databricks_profile_info_to_artifact_uri(location, uri)  # type: ignore[no-untyped-call]
+        location = add_databricks_profile_info_to_artifact_uri(location, uri)
         return get_artifact_repository(location, tracking_uri=uri)
 
     def _fetcher(self, repository: Any, path: str) -> Callable[[Path], object]:
         def fetch(local: Path) -> None:
             with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:
-                shutil.copyfile(self._asked(repository.download_artifacts, path, folder), local)
+                shutil.copyfile(self._call(repository.download_artifacts, path, folder), local)
 
         return fetch
 
     def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[Any]:
         token = None
         while True:
-            page = self._asked(search, max_results=_PAGE, page_token=token, **query)
+            page = self._call(search, max_results=_PAGE, page_token=token, **query)
             yield from page
             token = page.token
             if not token:
                 return
 
-    def _asked(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    def _call(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
             return call(*arguments, **options)
-        except Exception as error:  # whatever MLflow, its plugins and the network raise
-            raise _said(self.name, error) from error
+        except Exception as error:  # MLflow, its plugins and the network raise all kinds
+            raise _call_error(self.name, error) from error
 
 
 def experiment_of(found: Any) -> Experiment:

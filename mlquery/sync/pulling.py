@@ -1,7 +1,6 @@
-"""Pulls experiments, runs, histories, logged models and artifacts from another store into one on disk.
+"""Pulls experiments, runs, histories, logged models and artifacts from another store into a store on disk.
 
-A run is taken over as a whole or not at all, and one that is here already only if it changed: a pull that was cut short
-goes on where it was. Where runs come from is not known here; see `sources`.
+A run is written in one transaction, and only if it is new or changed, so that an interrupted pull can be repeated.
 """
 
 from __future__ import annotations
@@ -34,16 +33,27 @@ from mlquery.store.entity_fields import dataset_input_fields, experiment_fields,
 from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
 from mlquery.sync.source import Source, SourceFile
-from mlquery.sync.sources import chosen_experiments, open_source
+from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
 _RUNS_OF_A_TRANSACTION: Final = 100
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and how much there is."""
+"""Called with a step ("runs", "artifacts" …), how many of its items are done, and how many there are."""
 
 
 @attrs.define
-class Pulled:
-    """What a pull did."""
+class PullResult:
+    """What a pull did: counts of what was transferred.
+
+    Attributes:
+        experiments: The experiments that were pulled.
+        new_runs: The runs that were added.
+        changed_runs: The runs that were updated.
+        same_runs: The runs that were up to date.
+        points: The points of metrics that were added.
+        models: The logged models that were added or updated.
+        files: The artifacts that were copied.
+        unreachable: The runs and models whose artifacts cannot be reached from this machine.
+    """
 
     experiments: int = 0
     new_runs: int = 0
@@ -52,7 +62,7 @@ class Pulled:
     points: int = 0
     models: int = 0
     files: int = 0
-    out_of_reach: int = 0
+    unreachable: int = 0
 
 
 def pull(
@@ -63,21 +73,31 @@ def pull(
     filter_string: str = "",
     artifacts: bool = False,
     progress: Progress = lambda *_: None,
-) -> Pulled:
-    """Take over the runs of another store, with the ids they have there. Experiments are known by their names.
+) -> PullResult:
+    """Copy experiments, runs, metric histories and logged models of another store into a store on disk.
+
+    Runs and logged models keep their ids; an experiment is added to the local one of the same name. A second pull
+    transfers what is new or changed since the first.
 
     Args:
-        store: Where to.
+        store: The store to write to, as `mlquery.open` returns it.
         source: A tracking URI, or the path of an MLflow database, an `mlruns` folder or a store on disk.
         experiments: The names of the experiments to pull; all if empty.
-        filter_string: Which runs; for a server in its own dialect.
-        artifacts: Whether to copy artifacts and models' files too. Without, runs keep pointing to where they are.
-        progress: Told how far it is.
+        filter_string: The filter that selects runs, in the dialect of the source; all if empty.
+        artifacts: Whether to copy artifacts; if not, the artifact locations of the source stay.
+        progress: Called with a step, how many of its items are done, and how many there are.
+
+    Returns:
+        How much was transferred.
 
     Raises:
-        StoreError: the source cannot be read, or has no such experiment; what was pulled before stays.
-        QueryError: the filter is none.
+        StoreError: the store is not on disk, the source cannot be read, or an experiment is unknown. What was pulled
+            before stays.
+        QueryError: the filter is not valid.
+
+    **Source** of the rest: `mlflow.MlflowClient` of MLflow 3.17, which reads servers.
     """
+    require_on_disk(store)
     found = open_source(source)
     try:
         return _Pull(store, found, artifacts, progress).all(experiments, filter_string)
@@ -88,78 +108,82 @@ def pull(
 class _Pull:
     def __init__(self, store: DurableStore, source: Source, artifacts: bool, progress: Progress) -> None:
         self.store, self.source, self.artifacts, self.progress = store, source, artifacts, progress
-        self.done = Pulled()
-        self.own_ids: dict[str, str] = {}  # of experiments, by the source's
+        self.done = PullResult()
+        self.local_ids: dict[str, str] = {}  # of experiments, by the source's
         sent = store.pushed.get(source.name, {})
-        # Runs that were pushed there from here are not brought back under the ids they have there.
-        self.from_here = {there: own for own, (there, _) in sent.get("run", {}).items() if there != own}
-        self.models_from_here = {there: own for own, (there, _) in sent.get("model", {}).items() if there != own}
+        # What was pushed to the source has other ids there, and is not pulled again under these.
+        self.pushed_runs = {
+            remote: local_id for local_id, (remote, _) in sent.get("run", {}).items() if remote != local_id
+        }
+        self.pushed_models = {
+            remote: local_id for local_id, (remote, _) in sent.get("model", {}).items() if remote != local_id
+        }
 
-    def all(self, names: Sequence[str], filter_string: str) -> Pulled:
+    def all(self, names: Sequence[str], filter_string: str) -> PullResult:
         chosen = chosen_experiments(self.source.experiments(), names, self.source.name)
-        # Asked first: a filter that is none leaves no trace.
+        # First, so that a filter that is not valid changes nothing.
         found = self.source.runs([experiment.experiment_id for experiment in chosen], filter_string)
-        runs = [run for run in found if self.is_theirs(run)]
+        runs = [run for run in found if self.is_remote_run(run)]
         for experiment in chosen:
-            self.own_ids[experiment.experiment_id] = self.own_experiment(experiment)
-        self.done.experiments = len(self.own_ids)
-        self.take_runs(runs)
-        self.take_models({run.info.run_id for run in runs} if filter_string else None)
+            self.local_ids[experiment.experiment_id] = self.local_experiment(experiment)
+        self.done.experiments = len(self.local_ids)
+        self.pull_runs(runs)
+        self.pull_models({run.info.run_id for run in runs} if filter_string else None)
         if self.artifacts:
-            self.take_files(runs)
+            self.pull_files(runs)
         return self.done
 
-    def is_theirs(self, run: Summary) -> bool:
-        return run.info.run_id not in self.from_here
+    def is_remote_run(self, run: Summary) -> bool:
+        return run.info.run_id not in self.pushed_runs
 
-    def own_experiment(self, there: Experiment) -> str:
-        """Return the id of the experiment of the same name, made now if there is none, with its id if that is free."""
-        store, name = self.store, there.name
+    def local_experiment(self, remote: Experiment) -> str:
+        """Return the id of the local experiment of the same name; create a missing one, with the same id if free."""
+        store, name = self.store, remote.name
         with store.transaction():
-            here = store.get_experiment_by_name(name)
-            if here is None:
-                is_free = there.experiment_id not in store.experiments.row_of and not store._guid_ids
-                experiment_id = there.experiment_id if is_free else store.next_experiment_id()
-                fields = attrs.asdict(there, recurse=False)
+            local = store.get_experiment_by_name(name)
+            if local is None:
+                is_free = remote.experiment_id not in store.experiments.row_of and not store._guid_ids
+                experiment_id = remote.experiment_id if is_free else store.next_experiment_id()
+                fields = attrs.asdict(remote, recurse=False)
                 kept = ("lifecycle_stage", "tags", "creation_time", "last_update_time")
                 location = store.default_location(experiment_id)
-                of_there = {key: fields[key] for key in kept}
-                store.load_experiment(experiment_id, name, artifact_location=location, **of_there)
+                kept_fields = {key: fields[key] for key in kept}
+                store.load_experiment(experiment_id, name, artifact_location=location, **kept_fields)
                 return experiment_id
-            new = {key: value for key, value in there.tags.items() if here.tags.get(key) != value}
+            new = {key: value for key, value in remote.tags.items() if local.tags.get(key) != value}
             if new:
-                store.write(PutExperiment(experiment_fields(here) | {"tags": here.tags | new}))
-            return here.experiment_id
+                store.write(PutExperiment(experiment_fields(local) | {"tags": local.tags | new}))
+            return local.experiment_id
 
-    def take_runs(self, runs: Sequence[Summary]) -> None:
+    def pull_runs(self, runs: Sequence[Summary]) -> None:
         batches = iter(runs)
         with ThreadPoolExecutor(self.source.workers) as pool:
             while batch := list(islice(batches, _RUNS_OF_A_TRANSACTION)):
-                wanted = [run for run in batch if self.is_news(run)]
+                wanted = [run for run in batch if self.is_new_or_changed(run)]
                 self.done.same_runs += len(batch) - len(wanted)
-                ask = pool.map if self.source.workers > 1 else map
-                found = list(ask(self.source.details, wanted))
+                map_runs = pool.map if self.source.workers > 1 else map
+                found = list(map_runs(self.source.details, wanted))
                 with self.store.transaction():
                     for run, points in found:
-                        self.take_run(run, points)
+                        self.pull_run(run, points)
                 done = self.done.same_runs + self.done.new_runs + self.done.changed_runs
                 self.progress("runs", done, len(runs))
 
-    def is_news(self, run: Summary) -> bool:
+    def is_new_or_changed(self, run: Summary) -> bool:
         with self.store.lock:
             row = self.store.runs.row_of.get(run.info.run_id)
             if row is None:
                 return True
-            return not run.is_known_by(summary_of(self.store, row))
+            return not run.agrees_with(summary_of(self.store, row))
 
-    def take_run(self, run: Summary, histories: dict[str, Points]) -> None:
-        """Add a run, or what is new about it, and remember that the source has it."""
+    def pull_run(self, run: Summary, histories: dict[str, Points]) -> None:
+        """Add or update a run, and record that the source has it."""
         row = self.store.runs.row_of.get(run.info.run_id)
         if row is None:
             self.add_run(run, histories)
             self.done.new_runs += 1
         else:
-            for change in _news(summary_of(self.store, row), run):
+            for change in _changes(summary_of(self.store, row), run):
                 self.store.write(change)
             for key, points in histories.items():
                 self.add_points(run.info.run_id, key, points)
@@ -168,8 +192,8 @@ class _Pull:
 
     def add_run(self, run: Summary, histories: dict[str, Points]) -> None:
         info, store = run.info, self.store
-        experiment_id = self.own_ids[info.experiment_id]
-        own_uri = store.default_artifact_uri(experiment_id, info.run_id)
+        experiment_id = self.local_ids[info.experiment_id]
+        local_uri = store.default_artifact_uri(experiment_id, info.run_id)
         store.load_run(
             info.run_id,
             experiment_id,
@@ -178,7 +202,7 @@ class _Pull:
             start_time=info.start_time,
             end_time=info.end_time,
             lifecycle_stage=info.lifecycle_stage,
-            artifact_uri=own_uri if self.artifacts or not info.artifact_uri else info.artifact_uri,
+            artifact_uri=local_uri if self.artifacts or not info.artifact_uri else info.artifact_uri,
             run_name=info.run_name,
             metrics=run.latest,
             params=run.params,
@@ -196,10 +220,10 @@ class _Pull:
 
     def add_points(self, run_id: str, key: str, points: Points) -> None:
         old = set(_rows(self.store.history(run_id, key)))
-        news = [number for number, row in enumerate(_rows(points)) if row not in old]
-        if news:
-            self.store.load_history(run_id, key, *(column[news] for column in points))
-            self.done.points += len(news)
+        new = [number for number, row in enumerate(_rows(points)) if row not in old]
+        if new:
+            self.store.load_history(run_id, key, *(column[new] for column in points))
+            self.done.points += len(new)
 
     def remember(self, run_id: str) -> None:
         summary = summary_of(self.store, self.store.runs.row_of[run_id])
@@ -208,24 +232,24 @@ class _Pull:
         if self.store.pushed.get(self.source.name, {}).get("run", {}).get(run_id) != (run_id, digest):
             self.store.write(SetPushed(self.source.name, "run", run_id, run_id, digest))
 
-    def take_models(self, runs: set[str] | None) -> None:
+    def pull_models(self, runs: set[str] | None) -> None:
         store = self.store
-        for found in self.source.models(list(self.own_ids)):
-            model = attrs.evolve(found.model, experiment_id=self.own_ids[found.model.experiment_id])
+        for found in self.source.models(list(self.local_ids)):
+            model = attrs.evolve(found.model, experiment_id=self.local_ids[found.model.experiment_id])
             is_chosen = runs is None or model.source_run_id in runs
-            if not is_chosen or model.model_id in self.models_from_here:
+            if not is_chosen or model.model_id in self.pushed_models:
                 continue
             if self.artifacts:
                 location = f"models/{model.model_id}"
-                here = store.default_artifact_uri(model.experiment_id, location)
-                model = attrs.evolve(model, artifact_location=here or model.artifact_location)
+                local = store.default_artifact_uri(model.experiment_id, location)
+                model = attrs.evolve(model, artifact_location=local or model.artifact_location)
             new = ModelContent(model, found.points)
             if model.model_id not in store.models.by_id or model_of(store, model.model_id).digest(()) != new.digest(()):
-                self.take_model(new)
+                self.pull_model(new)
             if self.artifacts:
-                self.take_files_of(model.model_id, lambda found=found: self.source.model_files(found))  # type: ignore[misc]
+                self.pull_files_of(model.model_id, lambda found=found: self.source.model_files(found))  # type: ignore[misc]
 
-    def take_model(self, new: ModelContent) -> None:
+    def pull_model(self, new: ModelContent) -> None:
         store, model_id = self.store, new.model.model_id
         with store.transaction():
             store.write(PutModel(model_fields(new.model)))
@@ -235,31 +259,31 @@ class _Pull:
             store.write(SetPushed(self.source.name, "model", model_id, model_id, digest))
         self.done.models += 1
 
-    def take_files(self, runs: Sequence[Summary]) -> None:
+    def pull_files(self, runs: Sequence[Summary]) -> None:
         for number, run in enumerate(runs):
             self.progress("artifacts", number, len(runs))
             run_id = run.info.run_id
             before = self.done.files
-            is_here = self.take_files_of(run_id, lambda run=run: self.source.run_files(run))  # type: ignore[misc]
+            is_reachable = self.pull_files_of(run_id, lambda run=run: self.source.run_files(run))  # type: ignore[misc]
             with self.store.transaction():
                 row = self.store.runs.row_of[run_id]
-                own = self.store.default_artifact_uri(self.store.runs.string("experiment_id", row) or "", run_id)
-                if is_here and self.store.runs.artifact_uri(row) != own:
-                    self.store.write(SetArtifactUri(run_id, own))
+                local_uri = self.store.default_artifact_uri(self.store.runs.string("experiment_id", row) or "", run_id)
+                if is_reachable and self.store.runs.artifact_uri(row) != local_uri:
+                    self.store.write(SetArtifactUri(run_id, local_uri))
                 if self.done.files > before:
                     self.remember(run_id)
         self.progress("artifacts", len(runs), len(runs))
 
-    def take_files_of(self, owner_id: str, list_files: Callable[[], Iterator[SourceFile]]) -> bool:
-        """Copy the files that are not here with the same size; return whether they are within reach."""
-        here = dict(self.store.artifacts_of(owner_id))
+    def pull_files_of(self, owner_id: str, list_files: Callable[[], Iterator[SourceFile]]) -> bool:
+        """Copy the files that are missing here or differ in size; return whether they can be reached."""
+        local = dict(self.store.artifacts_of(owner_id))
         try:
             for file in list_files():
-                if here.get(file.path) != file.size:
+                if local.get(file.path) != file.size:
                     self.store.artifacts.adopt(owner_id, file.path, file.fetch)
                     self.done.files += 1
         except LookupError:
-            self.done.out_of_reach += 1
+            self.done.unreachable += 1
             return False
         return True
 
@@ -269,8 +293,8 @@ def _rows(points: Points) -> Iterable[tuple[str, int, int]]:
     return zip(map(repr, (np.asarray(values) + 0.0).tolist()), timestamps.tolist(), steps.tolist(), strict=True)
 
 
-def _news(old: Summary, new: Summary) -> Iterator[Change]:
-    """Yield the changes that make the new run out of the old one, its points left out."""
+def _changes(old: Summary, new: Summary) -> Iterator[Change]:
+    """Yield the changes that turn the old run into the new one, points excepted."""
     run_id, before, after = old.info.run_id, old.info, new.info
     if (before.status, before.end_time, before.run_name) != (after.status, after.end_time, after.run_name):
         yield SetRunInfo(run_id, after.status, after.end_time, after.run_name)

@@ -1,7 +1,7 @@
-"""Pushes what is new or changed in a store on disk to an MLflow server: what goes there, and in which order.
+"""Pushes what is new or changed in a store on disk to an MLflow server: decides what is sent, and in which order.
 
-Parents go before their children, all runs and models are placed before the first is filled. What does not fit is listed
-before anything is sent. How things are sent, and what happens after a cut, is the affair of `sending`.
+Parents come before their children, and all runs and models are created before data is sent. Limit violations are
+reported before anything is sent. `sending` transfers each run so that it can be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -13,43 +13,50 @@ import attrs
 from mlquery.durable.locks import FolderLock
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, ViewType
-from mlquery.errors import StoreError
+from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.query.search import search_rows
 from mlquery.sync.content import summary_of
-from mlquery.sync.limit_violations import TargetLimits, Unfit, limits_of, unfit_of_experiment, unfit_of_run
+from mlquery.sync.limit_violations import (
+    LimitViolation,
+    TargetLimits,
+    target_limits,
+    violations_of_experiment,
+    violations_of_run,
+)
+from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.references import PARENT
-from mlquery.sync.sending import Pushed, Sending
+from mlquery.sync.sending import PushResult, Sender
 from mlquery.sync.source import target_name
-from mlquery.sync.sources import chosen_experiments
-from mlquery.sync.target import Target
+from mlquery.sync.sources import chosen_experiments, require_on_disk
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and how much there is."""
+"""Called with a step ("sending runs" …), how many of its items are done, and how many there are."""
 
 
 class LimitViolationError(StoreError):
-    """A push of which parts do not fit; nothing was sent. `parts` are all of them."""
+    """A push that exceeds limits of the target; nothing was sent. `violations` lists all of them."""
 
-    def __init__(self, target: str, parts: tuple[Unfit, ...]) -> None:
-        super().__init__(f"{len(parts)} parts do not fit into {target}; nothing was sent", "INVALID_PARAMETER_VALUE")
-        self.args = (target, parts)
-        self.parts = parts
+    def __init__(self, target: str, violations: tuple[LimitViolation, ...]) -> None:
+        counted = "1 part exceeds a limit" if len(violations) == 1 else f"{len(violations)} parts exceed limits"
+        super().__init__(f"{counted} of {target}; nothing was sent", INVALID_PARAMETER_VALUE)
+        self.args = (target, violations)
+        self.violations = violations
 
 
 @attrs.frozen
-class Plan:
-    """What a push would send, found without asking the target.
+class PushPlan:
+    """What a push would send, found without any request to the target.
 
     Attributes:
-        experiments: The experiments that are new or changed, and those whose runs go.
+        experiments: The experiments that are new or changed, and those of the runs to send.
         runs: The runs that are new or changed, parents before their children.
-        new_runs: How many of them the target does not have.
-        same_runs: How many others it has as they are.
+        new_runs: How many of these the target does not have.
+        same_runs: How many other runs are up to date on the target.
         points: How many points the new ones have.
         models: The logged models that are new or changed.
         files: How many artifacts the new ones have.
-        unfit: What does not fit.
+        violations: The parts that exceed limits of the target.
     """
 
     experiments: tuple[Experiment, ...]
@@ -59,7 +66,7 @@ class Plan:
     points: int
     models: tuple[str, ...]
     files: int
-    unfit: tuple[Unfit, ...]
+    violations: tuple[LimitViolation, ...]
 
 
 def push(
@@ -72,33 +79,43 @@ def push(
     leave_out: bool = False,
     dialect: str | None = None,
     progress: Progress = lambda *_: None,
-) -> Pushed:
-    """Send what is not on an MLflow server yet, with its times, steps and structure; twice is as good as once.
+) -> PushResult:
+    """Send what is new or changed in a store on disk to an MLflow server, with its times, steps and parent runs.
+
+    The store records what the server has, so that a push can be repeated, also after an interruption: nothing is sent
+    twice.
 
     Args:
-        store: What to send; it remembers what is where.
+        store: The store to send, as `mlquery.open` returns it.
         target: The tracking URI of the server.
         experiments: The names of the experiments to send; all if empty.
-        filter_string: Which runs; their parents go with them.
-        artifacts: Whether to send artifacts and models' files too.
-        leave_out: Whether to send the rest where parts do not fit.
-        dialect: The column of the support matrix whose limits hold; by default by the kind of URI.
-        progress: Told how far it is.
+        filter_string: The filter that selects runs, whose parents are sent too; all if empty.
+        artifacts: Whether to upload artifacts.
+        leave_out: Whether to leave out what exceeds limits of the target and send the rest.
+        dialect: The dialect whose limits apply; by default that of the kind of URI.
+        progress: Called with a step, how many of its items are done, and how many there are.
+
+    Returns:
+        How much was sent.
 
     Raises:
-        LimitViolationError: something does not fit and shall not be left out.
-        StoreError: the target cannot be reached or refuses something; a second push goes on from there.
-        QueryError: the filter is none.
+        LimitViolationError: something exceeds a limit of the target, and `leave_out` is false.
+        StoreError: the store is not on disk, the target cannot be reached, or it refuses a request.
+        QueryError: the filter is not valid.
+        ValueError: the dialect is unknown.
+
+    **Source** of the requests: `mlflow.MlflowClient` of MLflow 3.17.
     """
-    at_most = limits_of(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
+    require_on_disk(store)
+    allowed = _limits_of_target(target, dialect)
     lock = FolderLock(store.path, alone=True, name="push.lock", problem="is being pushed by another process")
     try:
-        sending = Sending(store, Target(target), at_most, artifacts)
-        plan = plan_of(store, target, experiments, filter_string, artifacts, at_most)
-        if plan.unfit and not leave_out:
-            raise LimitViolationError(sending.target.name, plan.unfit)
-        _send(sending, plan, progress)
-        return sending.done
+        sender = Sender(store, MlflowTarget(target), allowed, artifacts)
+        plan = _plan_of(store, target, experiments, filter_string, artifacts, allowed)
+        if plan.violations and not leave_out:
+            raise LimitViolationError(sender.target.name, plan.violations)
+        _send(sender, plan, progress)
+        return sender.done
     finally:
         lock.release()
 
@@ -111,38 +128,43 @@ def plan_push(
     filter_string: str = "",
     artifacts: bool = True,
     dialect: str | None = None,
-) -> Plan:
-    """Return what a push would send, without asking the target; arguments as those of `push`."""
-    at_most = limits_of(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
-    return plan_of(store, target, experiments, filter_string, artifacts, at_most)
+) -> PushPlan:
+    """Return what a push would send, without any request to the target; the arguments are those of `push`."""
+    require_on_disk(store)
+    allowed = _limits_of_target(target, dialect)
+    return _plan_of(store, target, experiments, filter_string, artifacts, allowed)
 
 
-class _Memory:
-    """Stands in for a target that is not to be asked."""
+def _limits_of_target(target: str, dialect: str | None) -> TargetLimits:
+    return target_limits(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
+
+
+class _NamedTarget:
+    """Stands in for a target to which no request is made."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
-def plan_of(
+def _plan_of(
     store: DurableStore,
     target: str,
     names: Sequence[str],
     filter_string: str,
     artifacts: bool,
-    at_most: TargetLimits,
-) -> Plan:
+    allowed: TargetLimits,
+) -> PushPlan:
     """Return what a push would send."""
-    memory: Target = _Memory(target_name(target))  # type: ignore[assignment]
-    here = Sending(store, memory, at_most, artifacts)
+    unreached: MlflowTarget = _NamedTarget(target_name(target))  # type: ignore[assignment]
+    sender = Sender(store, unreached, allowed, artifacts)
     with store.lock:
         table = store.experiments
         found = [table.experiment_at(row) for row in range(table.size)]
         chosen = chosen_experiments(found, names, str(store.path))
         all_runs = list(_parents_first(store, _chosen_runs(store, chosen, filter_string)))
-    runs = [run_id for run_id in all_runs if not here.is_sent(run_id)]
+    runs = [run_id for run_id in all_runs if not sender.is_sent(run_id)]
     models = [
-        model_id for model_id in _models(store, chosen, all_runs, filter_string) if not here.is_model_sent(model_id)
+        model_id for model_id in _models(store, chosen, all_runs, filter_string) if not sender.is_model_sent(model_id)
     ]
     with store.lock:
         owners = {store.runs.string("experiment_id", store.runs.row_of[run_id]) for run_id in runs}
@@ -151,49 +173,49 @@ def plan_of(
     to_send = [
         experiment
         for experiment in found
-        if experiment.experiment_id in owners or (experiment in others and not here.is_experiment_sent(experiment))
+        if experiment.experiment_id in owners or (experiment in others and not sender.is_experiment_sent(experiment))
     ]
-    new_runs = [run_id for run_id in runs if here.known("run", run_id) is None]
-    contents = [here.content(run_id) for run_id in new_runs]
-    return Plan(
+    new_runs = [run_id for run_id in runs if sender.known("run", run_id) is None]
+    contents = [sender.content(run_id) for run_id in new_runs]
+    return PushPlan(
         tuple(to_send),
         tuple(runs),
         len(new_runs),
         len(all_runs) - len(runs),
         sum(len(points[0]) for _, histories, _ in contents for points in histories.values()),
-        tuple(models if at_most.keeps_models else ()),
+        tuple(models if allowed.supports_logged_models else ()),
         sum(len(files) for *_, files in contents),
-        tuple(_unfit(store, to_send, runs, models, at_most)),
+        tuple(_violations(store, to_send, runs, models, allowed)),
     )
 
 
-def _unfit(
+def _violations(
     store: DurableStore,
     experiments: Sequence[Experiment],
     runs: Sequence[str],
     models: Sequence[str],
-    at_most: TargetLimits,
-) -> Iterator[Unfit]:
+    allowed: TargetLimits,
+) -> Iterator[LimitViolation]:
     for experiment in experiments:
-        yield from unfit_of_experiment(experiment, at_most)
+        yield from violations_of_experiment(experiment, allowed)
     for run_id in runs:
         with store.lock:
             summary = summary_of(store, store.runs.row_of[run_id])
-        yield from unfit_of_run(summary, at_most)
-    if not at_most.keeps_models:
+        yield from violations_of_run(summary, allowed)
+    if not allowed.supports_logged_models:
         for model_id in models:
-            yield Unfit(f"model {model_id}", "logged models, which this target does not keep", 1, 0)
+            yield LimitViolation(f"model {model_id}", "logged models, which this target does not support", 1, 0)
 
 
 def _chosen_runs(store: DurableStore, experiments: Sequence[Experiment], filter_string: str) -> list[str]:
-    """Return the ids of the runs that a filter finds, the oldest first."""
+    """Return the ids of the runs that match a filter, the oldest first."""
     ids = [experiment.experiment_id for experiment in experiments]
     rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
     return [store.runs.ids[row] for row in rows]
 
 
 def _parents_first(store: DurableStore, run_ids: Sequence[str]) -> Iterator[str]:
-    """Yield runs and, before them, the runs they are children of."""
+    """Yield runs, each after its parents."""
     seen: set[str] = set()
     for run_id in run_ids:
         line = [run_id]
@@ -214,7 +236,7 @@ def _parent(store: DurableStore, run_id: str) -> str | None:
 def _models(
     store: DurableStore, experiments: Sequence[Experiment], run_ids: Sequence[str], filter_string: str
 ) -> Iterator[str]:
-    """Yield the logged models of experiments; with a filter, those that the chosen runs made, wrote or read."""
+    """Yield the logged models of experiments; with a filter, those that the chosen runs created, wrote or read."""
     chosen, runs, models = {experiment.experiment_id for experiment in experiments}, set(run_ids), store.models
     used = {
         model_id for run_id in runs for model_id in (*models.outputs.get(run_id, ()), *models.inputs.get(run_id, ()))
@@ -224,34 +246,34 @@ def _models(
             yield model_id
 
 
-def _send(sending: Sending, plan: Plan, progress: Progress) -> None:
-    sending.done.same_runs = plan.same_runs
-    _require_active(sending, plan.experiments)
+def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
+    sender.done.same_runs = plan.same_runs
+    _require_active(sender, plan.experiments)
     for experiment in plan.experiments:
-        sending.place_experiment(experiment)
+        sender.create_experiment(experiment)
     for number, run_id in enumerate(plan.runs):
         progress("creating runs", number, len(plan.runs))
-        sending.place_run(run_id)
+        sender.create_run(run_id)
     for model_id in plan.models:
-        sending.place_model(model_id)
+        sender.create_model(model_id)
     for number, run_id in enumerate(plan.runs):
         progress("sending runs", number, len(plan.runs))
-        sending.fill_run(run_id)
+        sender.send_run(run_id)
     progress("sending runs", len(plan.runs), len(plan.runs))
     for number, model_id in enumerate(plan.models):
         progress("sending models", number, len(plan.models))
-        sending.finish_model(model_id)
+        sender.send_model(model_id)
     for experiment in plan.experiments:
-        sending.finish_experiment(experiment)
+        sender.finish_experiment(experiment)
 
 
-def _require_active(sending: Sending, experiments: Sequence[Experiment]) -> None:
-    """Raise if an experiment was deleted on the target: it takes no runs."""
+def _require_active(sender: Sender, experiments: Sequence[Experiment]) -> None:
+    """Raise if an experiment was deleted on the target, which then accepts no runs."""
     for experiment in experiments:
-        there = sending.target.experiment_named(experiment.name)
-        if there is not None and there.lifecycle_stage == LifecycleStage.DELETED:
+        remote = sender.target.experiment_named(experiment.name)
+        if remote is not None and remote.lifecycle_stage == LifecycleStage.DELETED:
             raise StoreError(
-                f"the experiment {experiment.name!r} is deleted on {sending.target.name}: restore it there, or push "
-                "others; nothing was sent",
+                f"the experiment {experiment.name!r} is deleted on {sender.target.name}; nothing was sent. "
+                "instead: restore it there, or push other experiments",
                 "INVALID_STATE",
             )

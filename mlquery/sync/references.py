@@ -1,4 +1,4 @@
-"""Tags that name other runs: which those are, and the same tags with the ids that runs have somewhere else.
+"""Replaces the ids in tags that refer to other runs by the ids that these runs have on a target.
 
 **Source** of the tags: `mlflow.utils.mlflow_tags` of MLflow 3.17, and `mlflow.rootRunId` as Azure writes it.
 """
@@ -14,8 +14,8 @@ _IDS: Final = (PARENT, "mlflow.rootRunId")
 _MODELS: Final = "mlflow.log-model.history"
 
 
-def with_ids_of_target(tags: Mapping[str, str], ids: Mapping[str, str]) -> dict[str, str]:
-    """Return tags with the ids that runs have on the target in the place of their ids here; unknown ids stay."""
+def with_remote_ids(tags: Mapping[str, str], ids: Mapping[str, str]) -> dict[str, str]:
+    """Return tags in which ids of local runs are replaced by their ids on the target; unknown ids stay."""
     mapped = dict(tags)
     for key in _IDS:
         if key in mapped:
@@ -25,15 +25,15 @@ def with_ids_of_target(tags: Mapping[str, str], ids: Mapping[str, str]) -> dict[
     return mapped
 
 
-def _models(text: str, ids: Mapping[str, str]) -> str:
+def _models(value: str, ids: Mapping[str, str]) -> str:
     try:
-        models: Any = json.loads(text)
+        models: Any = json.loads(value)
     except ValueError:
-        return text
+        return value
     if not isinstance(models, list) or not all(isinstance(model, dict) for model in models):
-        return text
+        return value
     changed = [
         model | {"run_id": ids.get(model["run_id"], model["run_id"])} if "run_id" in model else model
         for model in models
     ]
-    return text if changed == models else json.dumps(changed)
+    return value if changed == models else json.dumps(changed)

@@ -1,7 +1,7 @@
-"""Sends experiments, runs and logged models to a target, one at a time; each can be cut anywhere and sent again.
+"""Sends experiments, runs and logged models to a target, one at a time; each can be interrupted and sent again.
 
-First runs and models are placed: created, bearing a mark, their ids remembered. Then they are filled with what they do
-not have there yet, and the mark is taken away. What is sent, and in which order, is not decided here.
+Runs and models are first created with the tag `INCOMPLETE_TAG`, and their ids on the target are recorded. Then what
+they lack is sent, and the tag is deleted.
 """
 
 from __future__ import annotations
@@ -24,18 +24,29 @@ from mlquery.store.changes import SetPushed
 from mlquery.store.validation import LARGEST_FLOAT, clean_value
 from mlquery.sync.batches import Point, batches
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
-from mlquery.sync.limit_violations import TargetLimits, without_unfit
-from mlquery.sync.references import with_ids_of_target
-from mlquery.sync.target import MARK, Target
+from mlquery.sync.limit_violations import TargetLimits, within_limits
+from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
+from mlquery.sync.references import with_remote_ids
 
-_INCOMPLETE: Final = ""  # the digest of what is not complete on the target; no id yet: its creation may have been cut
+_INCOMPLETE: Final = ""  # the digest of what is not complete on the target; with an empty id, it may not even exist
 _Row = tuple[float | None, int, int]
-"""A point's value (None for NaN), timestamp and step, to be compared."""
+"""The value (None for NaN), timestamp and step of a point, to be compared."""
 
 
 @attrs.define
-class Pushed:
-    """What a push did, or would do: runs by what became of them, and what was sent."""
+class PushResult:
+    """What a push did: counts of what was transferred.
+
+    Attributes:
+        experiments: The experiments that were created.
+        new_runs: The runs that were created.
+        changed_runs: The runs that were updated.
+        same_runs: The runs that were up to date.
+        gone_runs: The runs that were removed from the target since an earlier push, and stay removed.
+        points: The points of metrics that were sent.
+        models: The logged models that were created or updated.
+        files: The artifacts that were uploaded.
+    """
 
     experiments: int = 0
     new_runs: int = 0
@@ -47,289 +58,291 @@ class Pushed:
     files: int = 0
 
 
-class Sending:
-    """The sending of one store to one target.
+class Sender:
+    """Sends one store to one target.
 
     Args:
-        store: What is sent; what is there under which id is remembered in it.
-        target: Where to.
-        at_most: What the target takes; the rest is left out.
-        artifacts: Whether files are sent.
+        store: The store to send, which records the ids and digests of what the target has.
+        target: The server.
+        allowed: The limits of the target; what exceeds them is left out.
+        artifacts: Whether artifacts are uploaded.
     """
 
-    def __init__(self, store: DurableStore, target: Target, at_most: TargetLimits, artifacts: bool) -> None:
-        self.store, self.target, self.at_most, self.artifacts = store, target, at_most, artifacts
-        self.done = Pushed()
+    def __init__(self, store: DurableStore, target: MlflowTarget, allowed: TargetLimits, artifacts: bool) -> None:
+        self.store, self.target, self.allowed, self.artifacts = store, target, allowed, artifacts
+        self.done = PushResult()
         self._fresh: set[str] = set()  # runs and models that were created just now
         self._first_tags: dict[str, dict[str, str]] = {}  # of runs that were created just now
-        self._points_there: dict[str, set[tuple[object, ...]]] = {}  # of models, by their ids there
+        self._remote_points: dict[str, set[tuple[object, ...]]] = {}  # of models, by their ids on the target
 
     # What is known of the target
 
-    def known(self, kind: str, own_id: str) -> tuple[str, str] | None:
-        """Return the id on the target, empty if that is not known, and the digest of what is there."""
-        return self.store.pushed.get(self.target.name, {}).get(kind, {}).get(own_id)
+    def known(self, kind: str, local_id: str) -> tuple[str, str] | None:
+        """Return the id on the target, empty if it is not known, and the digest of what the target has."""
+        return self.store.pushed.get(self.target.name, {}).get(kind, {}).get(local_id)
 
-    def remember(self, kind: str, own_id: str, id_there: str, digest: str = _INCOMPLETE) -> None:
-        """Write down what is on the target."""
-        self.store.write(SetPushed(self.target.name, kind, own_id, id_there, digest))
+    def remember(self, kind: str, local_id: str, remote_id: str, digest: str = _INCOMPLETE) -> None:
+        """Record what the target has."""
+        self.store.write(SetPushed(self.target.name, kind, local_id, remote_id, digest))
 
-    def id_there(self, kind: str, own_id: str) -> str:
-        """Return the id on the target of what was placed."""
-        known = self.known(kind, own_id)
+    def remote_id(self, kind: str, local_id: str) -> str:
+        """Return the id that a run, model or experiment has on the target."""
+        known = self.known(kind, local_id)
         assert known is not None
         return known[0]
 
     def ids(self, kind: str) -> dict[str, str]:
-        """Return all ids on the target by the ids here."""
+        """Return all ids on the target by the local ids."""
         found = self.store.pushed.get(self.target.name, {}).get(kind, {})
-        return {own: there for own, (there, _) in found.items() if there}
+        return {local: remote for local, (remote, _) in found.items() if remote}
 
     def content(self, run_id: str) -> tuple[Summary, dict[str, Points], list[tuple[str, int]]]:
-        """Return a run with histories and files as it is here now."""
+        """Return a run with its histories and artifacts."""
         with self.store.lock:
             summary = summary_of(self.store, self.store.runs.row_of[run_id])
             histories = {key: self.store.history(run_id, key) for key in summary.latest}
         return summary, histories, self.store.artifacts_of(run_id) if self.artifacts else []
 
     def is_sent(self, run_id: str) -> bool:
-        """Return whether the target has a run as it is here now."""
+        """Return whether a run is up to date on the target."""
         known = self.known("run", run_id)
         return known is not None and known[1] != _INCOMPLETE and known[1] == digest_of(*self.content(run_id))
 
     def model_content(self, model_id: str) -> tuple[ModelContent, str]:
-        """Return a model as it is here now, and its digest."""
+        """Return a logged model, and its digest."""
         with self.store.lock:
             content = model_of(self.store, model_id)
         return content, content.digest(self.store.artifacts_of(model_id) if self.artifacts else ())
 
     def is_model_sent(self, model_id: str) -> bool:
-        """Return whether the target has a model as it is here now."""
+        """Return whether a logged model is up to date on the target."""
         known = self.known("model", model_id)
         return known is not None and known[1] == self.model_content(model_id)[1]
 
-    # Placing
+    # Create what is missing
 
     def is_experiment_sent(self, found: Experiment) -> bool:
-        """Return whether the target has an experiment with the tags it has here now."""
+        """Return whether an experiment is up to date on the target."""
         known = self.known("experiment", found.experiment_id)
         return known is not None and known[1] == _digest_of_experiment(found)
 
-    def place_experiment(self, found: Experiment) -> None:
-        """See to it that the target has an experiment of this name, with these tags among others."""
+    def create_experiment(self, found: Experiment) -> None:
+        """Create an experiment unless the target has one of its name, and set its tags."""
         if self.is_experiment_sent(found):
             return
-        limits, known = self.at_most.limits, self.known("experiment", found.experiment_id)
-        there = self.target.experiment_named(found.name) if known is None else self.target.experiment(known[0])
+        limits, known = self.allowed.limits, self.known("experiment", found.experiment_id)
+        remote = self.target.experiment_named(found.name) if known is None else self.target.experiment(known[0])
         tags = {key: value for key, value in found.tags.items() if len(value) <= limits.experiment_tag_value}
-        if there is None:
-            id_there = self.target.create_experiment(found.name, tags)
+        if remote is None:
+            remote_id = self.target.create_experiment(found.name, tags)
             self.done.experiments += 1
             self._fresh.add(found.experiment_id)
         else:
-            id_there = there.experiment_id
+            remote_id = remote.experiment_id
             for key, value in tags.items():
-                # What someone wrote about an experiment that was there before us stays.
-                if key not in there.tags or (known is not None and there.tags[key] != value):
-                    self.target.set_experiment_tag(id_there, key, value)
-        self.remember("experiment", found.experiment_id, id_there, _digest_of_experiment(found))
+                # The tags of an experiment that this store did not create stay.
+                if key not in remote.tags or (known is not None and remote.tags[key] != value):
+                    self.target.set_experiment_tag(remote_id, key, value)
+        self.remember("experiment", found.experiment_id, remote_id, _digest_of_experiment(found))
 
     def finish_experiment(self, found: Experiment) -> None:
-        """Delete an experiment that was created by this push and is deleted here."""
+        """Delete an experiment that this push created if it is deleted in the store."""
         if found.lifecycle_stage == LifecycleStage.DELETED and found.experiment_id in self._fresh:
-            self.target.delete_experiment(self.id_there("experiment", found.experiment_id))
+            self.target.delete_experiment(self.remote_id("experiment", found.experiment_id))
 
-    def place_run(self, run_id: str) -> None:
-        """See to it that the target has the run, be it incomplete."""
+    def create_run(self, run_id: str) -> None:
+        """Create an incomplete run unless the target has it."""
         known = self.known("run", run_id)
         if known is not None and known[0]:
             return
         summary = self.content(run_id)[0]
-        experiment_id, there = self.id_there("experiment", summary.info.experiment_id), None
+        experiment_id, remote = self.remote_id("experiment", summary.info.experiment_id), None
         if known is None:
             self.remember("run", run_id, "")
-        else:  # the last push did not come to know the id, but the run may be there
-            there = self.target.run_marked(experiment_id, run_id)
-        if there is None:
-            tags = self.tags_there(without_unfit(summary, self.at_most)) | {MARK: run_id}
-            there = self.target.create_run(experiment_id, summary.info, tags)
+        else:  # an interrupted push may have created the run without recording its id
+            remote = self.target.find_incomplete_run(experiment_id, run_id)
+        if remote is None:
+            tags = self.remote_tags(within_limits(summary, self.allowed)) | {INCOMPLETE_TAG: run_id}
+            remote = self.target.create_run(experiment_id, summary.info, tags)
             self._fresh.add(run_id)
             self._first_tags[run_id] = tags
             self.done.new_runs += 1
-        self.remember("run", run_id, there)
+        self.remember("run", run_id, remote)
 
-    def place_model(self, model_id: str) -> None:
-        """See to it that the target has the logged model, be it incomplete."""
+    def create_model(self, model_id: str) -> None:
+        """Create an incomplete logged model unless the target has it."""
         known = self.known("model", model_id)
         if known is not None and known[0]:
             return
         content, _ = self.model_content(model_id)
-        experiment_id, there = self.id_there("experiment", content.model.experiment_id), None
+        experiment_id, remote = self.remote_id("experiment", content.model.experiment_id), None
         if known is None:
             self.remember("model", model_id, "")
         else:
-            there = self.target.model_marked(experiment_id, model_id)
-        if there is None:
+            remote = self.target.find_incomplete_model(experiment_id, model_id)
+        if remote is None:
             source = content.model.source_run_id
             run_id = self.ids("run").get(source, source) if source else None
-            there = self.target.create_model(experiment_id, content, run_id, model_id)
+            remote = self.target.create_model(experiment_id, content, run_id, model_id)
             self._fresh.add(model_id)
-        self.remember("model", model_id, there)
+        self.remember("model", model_id, remote)
 
-    # Filling
+    # Send what they lack
 
-    def fill_run(self, run_id: str) -> None:
-        """Send what the run does not have on the target."""
-        own, histories, files = self.content(run_id)
-        digest, fitting, id_there = (
-            digest_of(own, histories, files),
-            without_unfit(own, self.at_most),
-            self.id_there("run", run_id),
+    def send_run(self, run_id: str) -> None:
+        """Send what a run lacks on the target."""
+        local, histories, files = self.content(run_id)
+        digest, fitting, remote_id = (
+            digest_of(local, histories, files),
+            within_limits(local, self.allowed),
+            self.remote_id("run", run_id),
         )
         try:
-            there, histories_there = self.there(run_id, id_there, fitting)
+            remote, remote_histories = self.remote(run_id, remote_id, fitting)
         except StoreError as error:
             if error.error_code != RESOURCE_DOES_NOT_EXIST:
                 raise
             self.done.gone_runs += 1
             return
         self.done.changed_runs += run_id not in self._fresh
-        if there.info.lifecycle_stage == LifecycleStage.DELETED:
-            self.target.set_run_stage(id_there, LifecycleStage.ACTIVE)
-        self._send_data(id_there, fitting, there, self.points_to_send(run_id, histories, histories_there, fitting))
-        self.send_uses(id_there, fitting, there)
+        if remote.info.lifecycle_stage == LifecycleStage.DELETED:
+            self.target.set_run_stage(remote_id, LifecycleStage.ACTIVE)
+        self._send_data(remote_id, fitting, remote, self.points_to_send(run_id, histories, remote_histories, fitting))
+        self.send_uses(remote_id, fitting, remote)
         if self.artifacts:
-            self._send_files(run_id, files, there)
-        if (own.info.status, own.info.end_time) != (there.info.status, there.info.end_time):
-            self.target.end_run(id_there, own.info)
-        if MARK in there.tags:
-            self.target.delete_tag(id_there, MARK)
-        if own.info.lifecycle_stage == LifecycleStage.DELETED:
-            self.target.set_run_stage(id_there, LifecycleStage.DELETED)
-        self.remember("run", run_id, id_there, digest)
+            self._send_files(run_id, files, remote)
+        if (local.info.status, local.info.end_time) != (remote.info.status, remote.info.end_time):
+            self.target.end_run(remote_id, local.info)
+        if INCOMPLETE_TAG in remote.tags:
+            self.target.delete_tag(remote_id, INCOMPLETE_TAG)
+        if local.info.lifecycle_stage == LifecycleStage.DELETED:
+            self.target.set_run_stage(remote_id, LifecycleStage.DELETED)
+        self.remember("run", run_id, remote_id, digest)
 
-    def there(self, run_id: str, id_there: str, fitting: Summary) -> tuple[Summary, dict[str, Points]]:
-        """Return what the target has of a run; that of one that was created just now is known."""
+    def remote(self, run_id: str, remote_id: str, fitting: Summary) -> tuple[Summary, dict[str, Points]]:
+        """Return what the target has of a run, without a request if this push created it."""
         if run_id not in self._fresh:
-            return self.target.run(id_there)
-        info = attrs.evolve(fitting.info, run_id=id_there, status="RUNNING", end_time=None, lifecycle_stage="active")
+            return self.target.run(remote_id)
+        info = attrs.evolve(fitting.info, run_id=remote_id, status="RUNNING", end_time=None, lifecycle_stage="active")
         return Summary(info, {}, self._first_tags[run_id], {}), {}
 
-    def tags_there(self, run: Summary) -> dict[str, str]:
-        """Return the tags of a run as they are on the target."""
-        return with_ids_of_target(run.tags, self.ids("run"))
+    def remote_tags(self, run: Summary) -> dict[str, str]:
+        """Return the tags of a run with the ids of the target."""
+        return with_remote_ids(run.tags, self.ids("run"))
 
-    def _send_data(self, id_there: str, own: Summary, there: Summary, points: list[Point]) -> None:
-        params = {key: value for key, value in own.params.items() if there.params.get(key) != value}
-        tags = {key: value for key, value in self.tags_there(own).items() if there.tags.get(key) != value}
-        for batch in batches(points, params, tags, self.at_most.limits):
-            self.target.log(id_there, *batch)
+    def _send_data(self, remote_id: str, local: Summary, remote: Summary, points: list[Point]) -> None:
+        params = {key: value for key, value in local.params.items() if remote.params.get(key) != value}
+        tags = {key: value for key, value in self.remote_tags(local).items() if remote.tags.get(key) != value}
+        for batch in batches(points, params, tags, self.allowed.limits):
+            self.target.log(remote_id, *batch)
             self.done.points += len(batch[0])
 
     def points_to_send(
-        self, run_id: str, own: Mapping[str, Points], there: Mapping[str, Points], fitting: Summary
+        self, run_id: str, local: Mapping[str, Points], remote: Mapping[str, Points], fitting: Summary
     ) -> list[Point]:
-        """Return the points that the run, or one of its models, does not have on the target."""
-        points, covered = self.points_of_models(run_id, own)
+        """Return the points that a run, or one of its models, lacks on the target."""
+        points, covered = self.points_of_models(run_id, local)
         for key in fitting.latest:
-            present = set(_rows(there[key])) if key in there else set()
-            for row in _rows(own[key]):
+            present = set(_rows(remote[key])) if key in remote else set()
+            for row in _rows(local[key]):
                 if row not in present and (key, row) not in covered:
                     points.append((key, _sent(row[0]), row[1], row[2], None, None, None))
         return points
 
-    def points_of_models(self, run_id: str, own: Mapping[str, Points]) -> tuple[list[Point], set[tuple[str, _Row]]]:
-        """Return the points that models do not have on the target, and which of the run's points those are."""
+    def points_of_models(self, run_id: str, local: Mapping[str, Points]) -> tuple[list[Point], set[tuple[str, _Row]]]:
+        """Return the points that logged models lack on the target, and those of the run that come with them."""
         points: list[Point] = []
         covered: set[tuple[str, _Row]] = set()
         for model_id, logged in self.models_of(run_id).items():
-            id_there = self.ids("model").get(model_id)
-            if id_there is None:
+            remote_id = self.ids("model").get(model_id)
+            if remote_id is None:
                 continue
-            present = self.points_there(model_id, id_there)
+            present = self.remote_points(model_id, remote_id)
             for point in logged:
-                if (point.key, point.timestamp, point.step, self.id_there("run", run_id)) in present:
+                if (point.key, point.timestamp, point.step, self.remote_id("run", run_id)) in present:
                     continue
-                row = (_value_of_run(point, own), point.timestamp, point.step)
-                about = (id_there, point.dataset_name, point.dataset_digest)
+                row = (_value_of_run(point, local), point.timestamp, point.step)
+                about = (remote_id, point.dataset_name, point.dataset_digest)
                 points.append((point.key, _sent(row[0]), point.timestamp, point.step, *about))
                 covered.add((point.key, row))
         return points, covered
 
     def models_of(self, run_id: str) -> dict[str, list[Metric]]:
-        """Return the points that a run logged for models, by model."""
+        """Return the points that a run logged for logged models, by model."""
         found: defaultdict[str, list[Metric]] = defaultdict(list)
         with self.store.lock:
             for model_id, points in self.store.models.points.items():
                 found[model_id] += [point for point in points.values() if point.run_id == run_id]
         return found
 
-    def points_there(self, model_id: str, id_there: str) -> set[tuple[object, ...]]:
-        """Return key, timestamp, step and run of the points that a model has on the target."""
+    def remote_points(self, model_id: str, remote_id: str) -> set[tuple[object, ...]]:
+        """Return key, timestamp, step and run of the points that a logged model has on the target."""
         if model_id in self._fresh:
             return set()
-        if id_there not in self._points_there:
-            points = self.target.model(id_there).points
-            self._points_there[id_there] = {(p.key, p.timestamp, p.step, p.run_id) for p in points}
-        return self._points_there[id_there]
+        if remote_id not in self._remote_points:
+            points = self.target.model(remote_id).points
+            self._remote_points[remote_id] = {(p.key, p.timestamp, p.step, p.run_id) for p in points}
+        return self._remote_points[remote_id]
 
-    def send_uses(self, id_there: str, own: Summary, there: Summary) -> None:
-        """Send which datasets and models a run read and which models it wrote."""
-        known = {(found.dataset.name, found.dataset.digest) for found in there.inputs}
-        inputs = [found for found in own.inputs if (found.dataset.name, found.dataset.digest) not in known]
+    def send_uses(self, remote_id: str, local: Summary, remote: Summary) -> None:
+        """Send the datasets and models that a run read, and the models that it wrote."""
+        known = {(found.dataset.name, found.dataset.digest) for found in remote.inputs}
+        inputs = [found for found in local.inputs if (found.dataset.name, found.dataset.digest) not in known]
         ids, read, written = self.ids("model"), list[str](), dict[str, int]()
-        if self.at_most.keeps_models:
+        if self.allowed.supports_logged_models:
             read = [
                 ids.get(one, one)
-                for one in own.model_inputs or ()
-                if ids.get(one, one) not in (there.model_inputs or ())
+                for one in local.model_inputs or ()
+                if ids.get(one, one) not in (remote.model_inputs or ())
             ]
             written = {
-                ids.get(one, one): step for one, step in own.outputs.items() if ids.get(one, one) not in there.outputs
+                ids.get(one, one): step
+                for one, step in local.outputs.items()
+                if ids.get(one, one) not in remote.outputs
             }
         if inputs or read:
-            self.target.log_inputs(id_there, inputs, read)
+            self.target.log_inputs(remote_id, inputs, read)
         if written:
-            self.target.log_outputs(id_there, written)
+            self.target.log_outputs(remote_id, written)
 
-    def _send_files(self, run_id: str, files: Iterable[tuple[str, int]], there: Summary) -> None:
+    def _send_files(self, run_id: str, files: Iterable[tuple[str, int]], remote: Summary) -> None:
         present = (
-            {} if run_id in self._fresh or not files else self.target.files_of(lambda: self.target.run_files(there))
+            {} if run_id in self._fresh or not files else self.target.files_of(lambda: self.target.run_files(remote))
         )
         for path, size in files:
             if present.get(path) != size:
-                self.target.send_run_file(there.info.run_id, *self.local(run_id, path))
+                self.target.upload_run_file(remote.info.run_id, *self.local(run_id, path))
                 self.done.files += 1
 
-    def finish_model(self, model_id: str) -> None:
-        """Send the rest of a logged model; its points go with those of the runs."""
+    def send_model(self, model_id: str) -> None:
+        """Send what a logged model lacks on the target; its points are sent with those of the runs."""
         content, digest = self.model_content(model_id)
-        id_there, model = self.id_there("model", model_id), content.model
-        there = self.target.model(id_there)
-        tags = {key: value for key, value in model.tags.items() if there.model.tags.get(key) != value}
+        remote_id, model = self.remote_id("model", model_id), content.model
+        remote = self.target.model(remote_id)
+        tags = {key: value for key, value in model.tags.items() if remote.model.tags.get(key) != value}
         if tags:
-            self.target.set_model_tags(id_there, tags)
-        params = {key: value for key, value in model.params.items() if key not in there.model.params}
+            self.target.set_model_tags(remote_id, tags)
+        params = {key: value for key, value in model.params.items() if key not in remote.model.params}
         if params:
-            self.target.log_model_params(id_there, params)
+            self.target.log_model_params(remote_id, params)
         if self.artifacts:
             files = self.store.artifacts_of(model_id)
-            present = self.target.files_of(lambda: self.target.model_files(there)) if files else {}
+            present = self.target.files_of(lambda: self.target.model_files(remote)) if files else {}
             for path, size in files:
                 if present.get(path) != size:
-                    self.target.send_model_file(id_there, *self.local(model_id, path))
+                    self.target.upload_model_file(remote_id, *self.local(model_id, path))
                     self.done.files += 1
-        if model.status not in (PENDING, there.model.status):
-            self.target.end_model(id_there, model.status)
-        if MARK in there.model.tags:
-            self.target.delete_model_tag(id_there, MARK)
+        if model.status not in (PENDING, remote.model.status):
+            self.target.end_model(remote_id, model.status)
+        if INCOMPLETE_TAG in remote.model.tags:
+            self.target.delete_model_tag(remote_id, INCOMPLETE_TAG)
         if not model.is_active:
-            self.target.delete_model(id_there)
-        self.remember("model", model_id, id_there, digest)
+            self.target.delete_model(remote_id)
+        self.remember("model", model_id, remote_id, digest)
         self.done.models += 1
 
     def local(self, owner_id: str, path: str) -> tuple[Path, str]:
-        """Return where a file is here, and the folder it belongs to."""
+        """Return the local path of an artifact, and the folder in which it belongs."""
         folder = str(PurePosixPath(path).parent)
         return self.store.artifacts.folder_of(owner_id) / path, "" if folder == "." else folder
 
@@ -344,9 +357,13 @@ def _rows(points: Points) -> Iterable[_Row]:
         yield None if value != value else clean_value(value), timestamp, step
 
 
-def _value_of_run(point: Metric, own: Mapping[str, Points]) -> float | None:
-    """Return the value that the run has for a point of its model: None, for NaN, where the model has 0 for it."""
-    if point.value == 0.0 and point.key in own and (None, point.timestamp, point.step) in set(_rows(own[point.key])):
+def _value_of_run(point: Metric, local: Mapping[str, Points]) -> float | None:
+    """Return the value that the run has for a point of its model: None (NaN) where the model stores 0 for it."""
+    if (
+        point.value == 0.0
+        and point.key in local
+        and (None, point.timestamp, point.step) in set(_rows(local[point.key]))
+    ):
         return None
     return point.value
 

@@ -1,4 +1,4 @@
-"""What every place that runs can be pulled from has in common: the questions it answers, and what identifies it."""
+"""Defines what pull needs from a source of runs, and turns tracking URIs into names of sources and targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlquery.sync.content import ModelContent, Points, Summary
 
 @attrs.frozen(eq=False)
 class SourceFile:
-    """An artifact: its path and size, and a way to put its content into a local file."""
+    """An artifact: its path, its size in bytes, and a function that writes its content to a local file."""
 
     path: str
     size: int
@@ -27,8 +27,8 @@ class Source(Protocol):
     """A store that can be pulled from.
 
     Attributes:
-        name: What identifies it, without passwords: the same as of the target that it could be.
-        workers: How many questions may be asked at once.
+        name: Identifies it, without passwords; a push to the same URI has the same name.
+        workers: How many requests may run in parallel.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Source(Protocol):
         """Yield the runs that a filter finds, deleted ones too, the oldest first where the source can sort."""
 
     def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
-        """Return a run with everything that is known of it, and the points of all its metrics."""
+        """Return a complete run, and the points of all its metrics."""
 
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
-        """Yield the logged models of experiments; none where there is no such thing."""
+        """Yield the logged models of experiments; none if the source has no logged models."""
 
     def run_files(self, run: Summary) -> Iterator[SourceFile]:
-        """Yield the artifacts of a run; raise LookupError if they are out of reach."""
+        """Yield the artifacts of a run; raise LookupError if they cannot be reached."""
 
     def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
-        """Yield the files of a logged model; raise LookupError if they are out of reach."""
+        """Yield the artifacts of a logged model; raise LookupError if they cannot be reached."""
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
 
 
 def target_name(uri: str) -> str:
-    """Return what identifies a tracking URI: without user, password and options, paths absolute."""
+    """Return a tracking URI without user, password and options, and with absolute paths."""
     scheme, _, rest = uri.partition("://")
     if not rest:
         path = uri.removeprefix("file:")

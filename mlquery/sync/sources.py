@@ -1,7 +1,4 @@
-"""Where runs can be pulled from: stores read from files (MLflow's databases and folders, and our own), and servers.
-
-All sources answer the same questions. What is done with the answers is not known here.
-"""
+"""Opens the source that a path or a tracking URI names: a database, an `mlruns` folder, a store on disk or a server."""
 
 from __future__ import annotations
 
@@ -24,7 +21,13 @@ from mlquery.sync.source import Source, SourceFile, target_name
 
 
 class StoreSource:
-    """A source that is read from files as a whole."""
+    """A source that is read from files at once.
+
+    Args:
+        store: The store that was read.
+        name: Identifies the source.
+        base: The folder that relative artifact locations start at.
+    """
 
     workers = 1
 
@@ -47,7 +50,7 @@ class StoreSource:
                 yield summary_of(self.store, int(row))
 
     def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
-        """Return a run with everything that is known of it, and the points of all its metrics."""
+        """Return a complete run, and the points of all its metrics."""
         return run, {key: self.store.history(run.info.run_id, key) for key in run.latest}
 
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
@@ -59,15 +62,15 @@ class StoreSource:
                     yield model_of(self.store, model_id)
 
     def run_files(self, run: Summary) -> Iterator[SourceFile]:
-        """Yield the artifacts of a run; raise LookupError if they are out of reach."""
+        """Yield the artifacts of a run; raise LookupError if they cannot be reached."""
         return self._files(run.info.run_id, run.info.artifact_uri)
 
     def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
-        """Yield the files of a logged model; raise LookupError if they are out of reach."""
+        """Yield the artifacts of a logged model; raise LookupError if they cannot be reached."""
         return self._files(model.model.model_id, model.model.artifact_location)
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         if isinstance(self.store, DurableStore):
             self.store.close()
 
@@ -80,7 +83,7 @@ class StoreSource:
 
 
 def local_folder(location: str, base: Path | None = None) -> Path:
-    """Return the folder that an artifact location means.
+    """Return the local folder of an artifact location.
 
     Raises:
         LookupError: it is not on this machine.
@@ -108,7 +111,7 @@ def open_source(source: str) -> Source:
     """Return the source that a path or a tracking URI names.
 
     Raises:
-        StoreError: there is none, it cannot be read, or MLflow is needed for it and not installed.
+        StoreError: it does not exist, it cannot be read, or MLflow is needed for it and not installed.
     """
     path = store_folder(source)
     if path is not None:
@@ -118,24 +121,30 @@ def open_source(source: str) -> Source:
         local = Path(target_name(source).partition("://")[2])
         return StoreSource(load(source), target_name(source), local.parent)
     if len(scheme) < 2:
-        load(source)  # says what is wrong with it
-    from mlquery.sync.mlflow_source import ServerSource  # MLflow takes a second to import
+        load(source)  # raises
+    from mlquery.sync.mlflow_source import MlflowSource  # MLflow takes a second to import
 
-    return ServerSource(source)
+    return MlflowSource(source)
 
 
 def store_folder(uri: str) -> Path | None:
-    """Return the folder of a store on disk that a path or a URI names, None if it names something else."""
+    """Return the folder of the store on disk that a path or a URI names, None if it names something else."""
     if uri.startswith("mlquery:///"):
         return Path(unquote(urlsplit(uri).path))
     return Path(uri) if (Path(uri) / journal.NAME).is_file() else None
 
 
+def require_on_disk(store: Store) -> None:
+    """Raise StoreError for a store in memory: it keeps no record of what other servers have."""
+    if not isinstance(store, DurableStore):
+        raise invalid_parameter("pull and push need a store on disk; instead: mlquery.open(path)")
+
+
 def chosen_experiments(found: Iterable[Experiment], names: Sequence[str], where: str) -> list[Experiment]:
-    """Return the experiments of these names, all without names.
+    """Return the experiments of these names, all of them if `names` is empty.
 
     Raises:
-        StoreError: there is none of a name.
+        StoreError: a name is unknown.
     """
     by_name = {experiment.name: experiment for experiment in found}
     for name in names:

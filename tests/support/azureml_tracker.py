@@ -64,13 +64,14 @@ def runs_of(store: DurableStore) -> dict[str, Any]:
 
 
 def main(host: str, folder: str) -> None:
-    uri, seen = workspace(host), {}
+    uri = workspace(host)
+    seen: dict[str, Any] = {}
     with open_store(f"{folder}/here", "fast") as store, open_store(f"{folder}/back", "fast") as back:
         fill(store)
         try:
             push(store, uri)
         except LimitViolationError as error:
-            seen["unfit"] = [str(part).partition(": ")[2] for part in error.parts]
+            seen["unfit"] = [str(part).partition(": ")[2] for part in error.violations]
         pulled = pull(back, uri)
         seen["before"] = pulled.new_runs
         seen["pushed"] = [push(store, uri, leave_out=True).new_runs for _ in range(2)]

@@ -1,11 +1,11 @@
-"""The commands about stores on disk: each takes the parsed arguments, prints its answer and returns an exit code."""
+"""The commands about stores on disk: each takes the parsed arguments, prints its result and returns an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final
@@ -13,22 +13,24 @@ from typing import Any, Final
 from mlquery.cli.commands import FORMATS, VIEWS
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.progress import progress
-from mlquery.cli.tracker_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
+from mlquery.cli.store_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
 from mlquery.durable.errors import missing
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.repairing import repair
 from mlquery.durable.store import DurableStore
 from mlquery.query.search import count_runs
 from mlquery.sync.exporting import export
-from mlquery.sync.pulling import pull
+from mlquery.sync.limit_violations import LimitViolation
+from mlquery.sync.pulling import PullResult, pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
+from mlquery.sync.sending import PushResult
 from mlquery.sync.sources import store_folder
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
 
 
 def open_command(options: argparse.Namespace) -> int:
-    """Make or open a store and say what is in it."""
+    """Open or create a store, and print a summary."""
     with open_store(options.path or options.store) as store:
         experiments, runs = store.experiments.size, store.runs.size
         print(f"{store.path}: {_counted(experiments, 'experiment')}, {_counted(runs, 'run')}, {store.dialect}")
@@ -61,7 +63,7 @@ def runs_command(options: argparse.Namespace) -> int:
 
 
 def show_command(options: argparse.Namespace) -> int:
-    """Print all that is known of a run."""
+    """Print all details of a run."""
     with _to_read(options) as store:
         for line in shown_run(store, run_named(store, options.run)):
             print(line)
@@ -91,7 +93,7 @@ def tail_command(options: argparse.Namespace) -> int:
 
 
 def pull_command(options: argparse.Namespace) -> int:
-    """Take over runs from another store."""
+    """Pull runs from another store."""
     with open_store(options.store, "fast") as store, progress() as show:
         done = pull(
             store,
@@ -101,14 +103,15 @@ def pull_command(options: argparse.Namespace) -> int:
             artifacts=options.artifacts,
             progress=show,
         )
-    print(_moved(done, "as they were"))
-    if done.out_of_reach:
-        print(f"warning: the artifacts of {done.out_of_reach} are out of reach from here", file=sys.stderr)
+    print(_summary(done))
+    if done.unreachable:
+        unreachable = _counted(done.unreachable, "run or model", "runs or models")
+        print(f"warning: the artifacts of {unreachable} cannot be reached", file=sys.stderr)
     return ACCEPTED
 
 
 def push_command(options: argparse.Namespace) -> int:
-    """Send what is new to a server, or say what would be sent."""
+    """Push what is new or changed to a server, or print what would be sent."""
     chosen: dict[str, Any] = {
         "experiments": options.experiment,
         "filter_string": options.filter,
@@ -122,41 +125,41 @@ def push_command(options: argparse.Namespace) -> int:
             with progress() as show:
                 done = push(store, options.target, leave_out=options.leave_out, progress=show, **chosen)
         except LimitViolationError as error:
-            _list_unfit(error.parts)
-            print(f"{error}; --leave-out sends the rest", file=sys.stderr)
+            _list_violations(error.violations)
+            print(f"{error}; instead: --leave-out sends the rest", file=sys.stderr)
             return REFUSED
-    print(_moved(done, "there already"))
+    print(_summary(done))
     if done.gone_runs:
         print(f"warning: {done.gone_runs} of the runs were removed from the target", file=sys.stderr)
     return ACCEPTED
 
 
-def _moved(done: Any, unchanged: str) -> str:
+def _summary(done: PullResult | PushResult) -> str:
     return (
-        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} {unchanged}; "
+        f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} up to date; "
         f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
     )
 
 
 def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str, Any]) -> int:
     plan = plan_push(store, options.target, **chosen)
-    _list_unfit(plan.unfit)
+    _list_violations(plan.violations)
     changed = len(plan.runs) - plan.new_runs
     print(
         f"to send: {_counted(plan.new_runs, 'new run')} with {_counted(plan.points, 'point')} and "
         f"{_counted(plan.files, 'file')}, {changed:,} changed, {_counted(len(plan.models), 'model')}; "
-        f"{plan.same_runs:,} there already"
+        f"{plan.same_runs:,} up to date"
     )
-    return REFUSED if plan.unfit and not options.leave_out else ACCEPTED
+    return REFUSED if plan.violations and not options.leave_out else ACCEPTED
 
 
-def _list_unfit(parts: Any) -> None:
-    for part in parts:
-        print(f"does not fit: {part}", file=sys.stderr)
+def _list_violations(violations: Iterable[LimitViolation]) -> None:
+    for violation in violations:
+        print(f"exceeds a limit: {violation}", file=sys.stderr)
 
 
 def export_command(options: argparse.Namespace) -> int:
-    """Write a store as tables."""
+    """Export a store as tables."""
     with _to_read(options) as store:
         done = export(
             store, options.out, format=options.format, experiments=options.experiment, filter_string=options.filter
@@ -167,29 +170,29 @@ def export_command(options: argparse.Namespace) -> int:
 
 
 def repair_command(options: argparse.Namespace) -> int:
-    """Repair a store and say what was found."""
+    """Repair a store, and print what was found."""
     found = repair(options.path or options.store, dry_run=options.dry_run)
     if not found.problem:
-        print("the store is whole; nothing to repair")
+        print("the store is intact; nothing to repair")
         return ACCEPTED
     print(f"the store {found.problem.partition(';')[0]}")
-    print(f"intact: {_counted(found.entries, 'entry', 'entries')}; lost: {found.lost}; of no use: {found.unfit}")
+    print(f"intact: {_counted(found.entries, 'entry', 'entries')}; lost: {found.lost}; of no use: {found.unusable}")
     for name in found.placeholders:
-        print(f"stands in for one that is lost: {name}")
+        print(f"placeholder for lost data: {name}")
     if found.aside is not None:
         print(f"repaired; the old files are in {found.aside}")
     return ACCEPTED
 
 
 def ui_command(options: argparse.Namespace) -> int:
-    """Become MLflow's UI on a store."""
+    """Replace this process by MLflow's UI on a store."""
     with _to_read(options) as store:
         uri = f"mlquery://{store.path}"
     if find_spec("mlflow") is None:
         raise UsageError("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", options.host, "--port", options.port, "--workers", "1"]
-    # Artifacts are asked of the store, whose URI the server learns from here.
+    # The server takes the URI of the store that has the artifacts from these variables.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
     print(f"MLflow's UI on {uri}: http://{options.host}:{options.port}", flush=True)
@@ -204,7 +207,7 @@ def _to_read(options: argparse.Namespace) -> Iterator[DurableStore]:
 
 @contextmanager
 def _to_write(options: argparse.Namespace) -> Iterator[DurableStore]:
-    """Yield a store that is there; a wrong path must not make a new one."""
+    """Yield an existing store; a wrong path must not create a new one."""
     if store_folder(options.store) is None:
         raise missing(os.path.abspath(options.store))
     with open_store(options.store) as store:

@@ -1,4 +1,4 @@
-"""The command `mlquery conformance`: run the suite and print how many cases of each topic passed in each dialect."""
+"""Turns the outcomes of the conformance suite into tables for a terminal: how many cases of each topic passed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def report(outcomes: Sequence[Outcome], titles: dict[str, str], options: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of the report: a table or JSON, every failure among them."""
     if options.format == "json":
-        yield json.dumps(_record(outcomes), indent=2, ensure_ascii=False)
+        yield json.dumps(_as_document(outcomes), indent=2, ensure_ascii=False)
         return
     yield from _table(outcomes, titles)
     for outcome in outcomes:
@@ -32,7 +32,7 @@ def report_table(report: Report) -> Iterator[str]:
 
     product = " ".join(filter(None, (report.product, report.version)))
     yield f"{product} at {report.target}, in dialect {report.dialect}"
-    yield from (f"declared: {tweak.what} ({tweak.reason})" for tweak in report.tweaks)
+    yield from (f"known deviation: {deviation.what} ({deviation.reason})" for deviation in report.known_deviations)
     topics = list(dict.fromkeys(row.topic for row in report.rows))
     totals = [counted(row for row in report.rows if row.topic == topic) for topic in topics] + [report.totals]
     columns = [["topic", *topics, "all"]]
@@ -73,7 +73,7 @@ def _shown(counted: Counter[bool]) -> str:
     return f"{counted[True]}/{counted.total()}"
 
 
-def _record(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _as_document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     groups = _groups(outcomes)
     topics: dict[str, dict[str, Any]] = {}
     for (topic, dialect), counted in groups.items():

@@ -1,4 +1,4 @@
-"""Runs and histories of a store on disk as lines of text: all of a run, a plot, a run as it goes on."""
+"""Turns runs and histories of a store on disk into lines for a terminal: details, plots, and a run as it is logged."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from mlquery.cli.tables import aligned
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Run, RunStatus
 
-_SHORTEST: Final = 4  # characters that may stand for an id
+_SHORTEST: Final = 4  # characters of an abbreviated id
 _HEIGHT: Final = 15
 
 
-def run_named(store: DurableStore, text: str | None) -> str:
-    """Return the id of the run that an id, its beginning or a name means; of the newest without a text.
+def run_named(store: DurableStore, string: str | None) -> str:
+    """Return the id of the run of an id, its beginning, or a name; of the newest run if None.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: no run or more than one matches.
     """
     with store.lock:
         ids: list[str] = [store.runs.ids[row] for row in store.runs.default_order().tolist()]
-        if text is None and ids:
+        if string is None and ids:
             return ids[0]
-        if text in store.runs.row_of:
-            return str(text)
+        if string in store.runs.row_of:
+            return str(string)
         names = store.runs.strings.cells["run_name"]
-        found = [run_id for run_id in ids if names.string(store.runs.row_of[run_id]) == text]
-    if text is None:
+        found = [run_id for run_id in ids if names.string(store.runs.row_of[run_id]) == string]
+    if string is None:
         raise UsageError(f"{store.path} has no runs")
-    if not found and len(text) >= _SHORTEST:
-        found = [run_id for run_id in ids if run_id.startswith(text)]
+    if not found and len(string) >= _SHORTEST:
+        found = [run_id for run_id in ids if run_id.startswith(string)]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError(f"{store.path} has no run {text!r}")
-    raise UsageError(f"{text!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
+        raise UsageError(f"{store.path} has no run {string!r}")
+    raise UsageError(f"{string!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
 
 
 def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:
@@ -66,28 +66,28 @@ def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:
         for key, (values, _, steps) in histories.items():
             numbers = [value for value in values.tolist() if not math.isnan(value)] or [math.nan]
             cells = (run.data.metrics[key], min(numbers), max(numbers))
-            texts = [key, *(f"{cell:.6g}" for cell in cells), str(len(values)), str(max(steps.tolist()))]
-            for column, text in zip(columns, texts, strict=True):
-                column.append(text)
+            strings = [key, *(f"{cell:.6g}" for cell in cells), str(len(values)), str(max(steps.tolist()))]
+            for column, string in zip(columns, strings, strict=True):
+                column.append(string)
         yield from aligned(columns)
     for name, items in (("params", run.data.params), ("tags", run.data.tags)):
         if items:
             yield from ("", name)
             yield from (f"  {line}" for line in aligned([["", *items], ["", *map(_one_line, items.values())]]) if line)
-    yield from _belongings(store, run, models, sent)
+    yield from _relations(store, run, models, sent)
 
 
-def _belongings(
+def _relations(
     store: DurableStore, run: Run, models: list[tuple[str, str]], sent: dict[str, tuple[str, str]]
 ) -> Iterator[str]:
-    """Yield the lines about what a run read, wrote and kept, and where it was sent."""
+    """Yield the lines about the inputs, outputs and artifacts of a run, and its copies on servers."""
     datasets = run.inputs.dataset_inputs if run.inputs is not None else []
     files = store.artifacts_of(run.info.run_id)
     lines = [f"read dataset {found.dataset.name} ({found.dataset.digest})" for found in datasets]
     lines += [f"{verb} model {model_id}" for model_id, verb in models]
     lines += [f"artifact {path} ({size:,} bytes)" for path, size in files]
-    for target, (id_there, digest) in sent.items():
-        lines.append(f"is {id_there or 'being created'} on {target}{'' if digest else ', not complete'}")
+    for target, (remote_id, digest) in sent.items():
+        lines.append(f"is {remote_id or 'being created'} on {target}{'' if digest else ', incomplete'}")
     if lines:
         yield ""
         yield from lines
@@ -98,7 +98,7 @@ def _status(run: Run) -> str:
 
 
 def _span(run: Run) -> str:
-    start: int | None = run.info.start_time  # a database may hold none
+    start: int | None = run.info.start_time  # a database may have none
     end = run.info.end_time
     if start is None:
         return "start unknown"
@@ -114,8 +114,8 @@ def _time(milliseconds: int) -> str:
         return str(milliseconds)
 
 
-def _one_line(text: str) -> str:
-    shown = "".join(character if character.isprintable() else "·" for character in text)
+def _one_line(string: str) -> str:
+    shown = "".join(character if character.isprintable() else "·" for character in string)
     return shown if len(shown) <= 100 else shown[:99] + "…"
 
 
@@ -141,18 +141,18 @@ def history_csv(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any)
 
 
 def history_json(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
-    """Yield the points as a JSON list; NaN is a text, as in MLflow's REST answers."""
+    """Yield the points as a JSON list; NaN is a string, as in MLflow's REST responses."""
     rows = zip(values.tolist(), timestamps.tolist(), steps.tolist(), strict=True)
     points = [{"step": s, "timestamp": t, "value": "NaN" if math.isnan(v) else v} for v, t, s in rows]
     yield json.dumps(points, indent=2)
 
 
 def tailed(store: DurableStore, run_id: str, lines: int, interval: float) -> Iterator[str]:
-    """Yield what is logged to a run: the last points first, then whatever comes, until the run ends."""
+    """Yield the last points of a run, then everything that is logged to it until it ends."""
     with store.lock:
         points, data, seq = _points(store, run_id), store.get_run(run_id).data, store.seq
     yield from map(_point_line, points[-lines:])
-    seen, texts = set(map(str, points)), {"param": dict(data.params), "tag": dict(data.tags)}
+    seen, strings = set(map(str, points)), {"param": dict(data.params), "tag": dict(data.tags)}
     while True:
         with store.lock:
             run, is_new = store.get_run(run_id), store.seq != seq
@@ -164,9 +164,9 @@ def tailed(store: DurableStore, run_id: str, lines: int, interval: float) -> Ite
                 yield _point_line(point)
         for kind, now in (("param", run.data.params), ("tag", run.data.tags)):
             for key, value in now.items():
-                if texts[kind].get(key) != value:
+                if strings[kind].get(key) != value:
                     yield f"{kind} {key} = {_one_line(value)}"
-            texts[kind] = dict(now)
+            strings[kind] = dict(now)
         if RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
             yield f"{_status(run)}, {_span(run)}"
             return
