@@ -31,14 +31,14 @@ from mlquery import __version__
 from mlquery.cli.progress import progress
 from mlquery.conformance import load_suite
 from mlquery.conformance.jsonl import write_jsonl
-from mlquery.conformance.known_deviations import NONE, load_tweaks
+from mlquery.conformance.known_deviations import NONE, load_known_deviations
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.targets import opened
 from mlquery.language.matrix import MATRIX
 
 HERE = Path(__file__).resolve().parent
-_PATIENCE = 120.0  # s
+_GRACE_SECONDS = 120.0  # s
 _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 
 
@@ -46,7 +46,7 @@ _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.Machi
 class Live:
     """A product and how to get at it.
 
-    `command` gives the command that serves on a port, from a folder; without one, `path` is the URI. `asks_silent`
+    `command` gives the command that serves on a port, from a folder; without one, `path` is the URI. `includes_silent`
     says that the product is held to mlquery's own answers where no source of the dialect says any.
     """
 
@@ -55,7 +55,7 @@ class Live:
     path: str = ""
     command: Callable[[int, Path], list[str]] | None = None
     dialect: str = "oss"
-    asks_silent: bool = False
+    includes_silent: bool = False
 
 
 def _mlflow_server(port: int, folder: Path) -> list[str]:
@@ -105,15 +105,15 @@ TARGETS = {
 def ask(name: str) -> Report:
     """Start what is needed, run the suite, and return the report."""
     live, suite = TARGETS[name], load_suite()
-    tweaks = HERE / "tweaks" / f"{name}.toml"
+    known_deviations = HERE / "tweaks" / f"{name}.toml"
     with (
         _served(live) if live.command else nullcontext(live.path) as uri,
         opened(uri, suite) as target,
         progress() as show,
     ):
         target.product, target.version = live.product, live.version()
-        declared = load_tweaks(tweaks) if tweaks.exists() else NONE
-        runner = Runner(target, suite, MATRIX.dialect(live.dialect), declared, live.asks_silent)
+        declared = load_known_deviations(known_deviations) if known_deviations.exists() else NONE
+        runner = Runner(target, suite, MATRIX.dialect(live.dialect), declared, live.includes_silent)
         return runner.report(progress=lambda done, total: show(name, done, total))
 
 
@@ -128,8 +128,9 @@ def _served(live: Live) -> Iterator[str]:
     environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, (Path(folder) / "log").open("wb") as log:
         command = live.command(port, Path(folder))
-        how = {"cwd": folder, "env": environment, "stdout": log, "stderr": log, "start_new_session": True}
-        with subprocess.Popen(command, **how) as process:
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        ) as process:
             try:
                 _wait(f"http://127.0.0.1:{port}", process)
                 yield f"http://127.0.0.1:{port}/{live.path}".rstrip("/")
@@ -138,7 +139,7 @@ def _served(live: Live) -> Iterator[str]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _GRACE_SECONDS
     while time.monotonic() < end:
         try:
             with urlopen(f"{url}/health", timeout=5):

@@ -20,22 +20,22 @@ from pathlib import Path
 
 import mlflow
 
-from mlquery.conformance.execution import Answer, MismatchError, Session, ask, outcome_disagreements
+from mlquery.conformance.execution import MismatchError, Result, Session, outcome_disagreements, run_case
 from mlquery.conformance.mlflow_session import UnsentError
 from mlquery.conformance.recordings import Recorded, record_of
 from mlquery.conformance.suite import Case, Suite, load_suite
-from mlquery.conformance.targets import Target, opened
+from mlquery.conformance.targets import SuiteTarget, opened
 
 
 class Replay:
     """MLflow on databases of its own, asked cases for what they say of a dialect."""
 
-    def __init__(self, suite: Suite, stores: Target, dialect: str = "oss") -> None:
+    def __init__(self, suite: Suite, stores: SuiteTarget, dialect: str = "oss") -> None:
         self.suite = suite
         self._stores = stores
         self._dialect = dialect
 
-    def answer(self, case: Case) -> tuple[Answer, Session]:
+    def answer(self, case: Case) -> tuple[Result, Session]:
         """Return what MLflow answers to a case, and the session it was asked in.
 
         Raises:
@@ -44,7 +44,7 @@ class Replay:
         """
         with warnings.catch_warnings(), self._stores.session(case) as session:
             warnings.simplefilter("ignore")  # that a call will go some day is no part of its answer
-            return ask(case, session), session
+            return run_case(case, session), session
 
     def disagreements(self, case: Case) -> list[str]:
         """Return how MLflow's answer differs from what the case expects of it."""

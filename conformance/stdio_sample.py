@@ -64,8 +64,10 @@ class Server:
                 self.time = experiment["last_update_time"]
                 self.call("delete_experiment", experiment_id=made)
                 self.call("restore_experiment", experiment_id=made)
+        caller = self.client.backend.user
         for run in store["runs"]:
             self.add_run(run)
+        self.client.backend.user = caller
         for run in store["runs"]:
             if run["deleted"]:
                 self.call("delete_run", run_id=self.ids[f"run.{run['id']}"])
@@ -76,6 +78,9 @@ class Server:
         self.add_models(store["models"], store["versions"])
 
     def add_run(self, run: dict[str, Any]) -> None:
+        service = self.client.backend
+        if service.user is not None:  # it sets the user of a run to the caller, so that the caller has to change
+            service.user = run["tags"].get("mlflow.user", "unknown")
         given = {key: run[key] for key in ("start_time", "tags", "run_name")}
         made = self.call("create_run", experiment_id=self.ids[f"experiment.{run['experiment']}"], **given)
         run_id = self.ids[f"run.{run['id']}"] = made.info.run_id

@@ -1,7 +1,7 @@
-"""The demonstration: Microsoft's page of query examples, run line by line on the example database in two dialects.
+"""Runs the query examples of Microsoft's documentation on the example database, and turns the results into lines.
 
-It turns calls, written as on the page with the ids and names of the example, into lines of text: what came back, or the
-refusal with its line of the support matrix. It decides nothing; the calls are made through `mlquery.fluent`.
+Each call is written as in the documentation, with the ids and names of the example database. A line is a result, or a
+refusal with its line of the support matrix. The calls are made through `mlquery.fluent`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mlquery.resources import example_database
 
 DEFAULT_DIALECTS = ("oss", "azure")
 
-# The page's examples in its order and under its headings; `run_id` is a run of the sweep that the last section finds.
+# The examples in the order and under the headings of the page; `run_id` is a child run of the sweep.
 QUERIES: dict[str, tuple[str, ...]] = {
     "Query and search experiments": (
         "mlflow.search_experiments()",
@@ -64,7 +64,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     "Get child (nested) runs": (
         """mlflow.search_runs(['2'], filter_string=f"tags.mlflow.parentRunId='{parent_id}'")""",
     ),
-    "What the support matrix says no to": (
+    "What some dialects do not support": (
         "mlflow.search_runs(experiment_ids=['2'], order_by=['metrics.accuracy DESC'])",
         "mlflow.search_runs(experiment_ids=['2'], order_by=['params.model'])",
         "mlflow.search_runs(experiment_ids=['2'], order_by=['tags.framework'])",
@@ -78,40 +78,41 @@ QUERIES: dict[str, tuple[str, ...]] = {
 
 
 def report(dialects: tuple[str, ...] = DEFAULT_DIALECTS) -> Iterator[str]:
-    """Yield the lines of the demonstration: every call, and under it the answer of each dialect."""
+    """Yield the lines of the demonstration: every call, and under it the result of each dialect."""
     store = load(example_database())
     names = _names(Client(store))
     sessions = {dialect: Client(store.clone(), dialect=dialect) for dialect in dialects}
-    yield f"Microsoft's query examples on examples/sweep.db, answered in the dialects {' and '.join(dialects)}"
+    yield f"Microsoft's query examples on examples/sweep.db, in the dialects {' and '.join(dialects)}"
     for heading, calls in QUERIES.items():
         yield from ("", f"# {heading}")
         for call in calls:
             yield call
-            yield from _merged({dialect: tuple(_answer(call, client, names)) for dialect, client in sessions.items()})
+            results = {dialect: tuple(_result_lines(call, client, names)) for dialect, client in sessions.items()}
+            yield from _merged(results)
 
 
 def _names(client: Client) -> dict[str, Any]:
-    """Return what the calls may mention: a sweep, one of its child runs, and the enumeration of view types."""
+    """Return the names that the calls use: a sweep, one of its child runs, and the enumeration of view types."""
     parent = client.search_runs(["2"], "attributes.run_name = 'gbm-sweep'")[0].info.run_id
     child = client.search_runs(["2"], f"tags.mlflow.parentRunId = '{parent}'")[0].info.run_id
     return {"mlflow": fluent, "ViewType": ViewType, "run_id": child, "parent_id": parent}
 
 
-def _merged(answers: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """Yield the answers; dialects that answer alike share one."""
-    for answer in dict.fromkeys(answers.values()):
-        dialects = ", ".join(dialect for dialect, lines in answers.items() if lines == answer)
-        for number, line in enumerate(answer):
+def _merged(results: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Yield the results; dialects with the same result share a line."""
+    for result in dict.fromkeys(results.values()):
+        dialects = ", ".join(dialect for dialect, lines in results.items() if lines == result)
+        for number, line in enumerate(result):
             yield f"  {'' if number else dialects:<10}  {line}"
 
 
-def _answer(call: str, client: Client, names: dict[str, Any]) -> Iterator[str]:
-    """Yield what a call of the page gives, or why it is refused, with its line of the support matrix."""
+def _result_lines(call: str, client: Client, names: dict[str, Any]) -> Iterator[str]:
+    """Yield the result of a call, or why it is refused, with its line of the support matrix."""
     fluent.use(client)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", QueryWarning)
         try:
-            # The text is one of QUERIES, never input.
+            # The call is one of QUERIES, never input.
             yield _described(eval(call, {**names, "client": client}))
         except QueryError as error:
             diagnostic = error.diagnostics[0]
@@ -140,26 +141,26 @@ def _cell_in_words(cell: Cell) -> str:
     return f"{cell.state}{exceptions} ({cell.confidence}, {cell.date})"
 
 
-def _described(answer: Any) -> str:
-    match answer:
+def _described(result: Any) -> str:
+    match result:
         case DataFrame():
-            return _listed("run", list(answer.get("tags.mlflow.runName", [])))
+            return _listed("run", list(result.get("tags.mlflow.runName", [])))
         case Experiment():
-            return f"experiment {answer.name!r}"
+            return f"experiment {result.name!r}"
         case dict():
-            return ", ".join(f"{key} = {_short(value)}" for key, value in answer.items())
+            return ", ".join(f"{key} = {_short(value)}" for key, value in result.items())
         case [Run(), *_]:
-            return _listed("run", [run.info.run_name for run in answer])
+            return _listed("run", [run.info.run_name for run in result])
         case [Experiment(), *_]:
-            return _listed("experiment", [experiment.name for experiment in answer])
+            return _listed("experiment", [experiment.name for experiment in result])
         case [Metric(), *_]:
-            return _listed("value", [f"{_short(metric.value)} at step {metric.step}" for metric in answer])
+            return _listed("value", [f"{_short(metric.value)} at step {metric.step}" for metric in result])
         case []:
             return "nothing"
         case None:
             return "done"
         case _:
-            return str(answer)
+            return str(result)
 
 
 def _short(value: Any) -> str:

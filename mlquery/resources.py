@@ -1,7 +1,4 @@
-"""Where the files that travel with mlquery are: `conformance/` and `examples/`, in a checkout and in a wheel alike.
-
-It knows folders and nothing about what is in the files.
-"""
+"""Locates the files that ship with mlquery: `conformance/` and `examples/`, in a checkout and in a wheel alike."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ def data_path(*parts: str) -> Path:
         parts: The path below the top folder, for instance `"examples", "sweep.db"`.
 
     Raises:
-        FileNotFoundError: The installation does not hold it.
+        FileNotFoundError: The installation lacks it.
     """
     path = _TOP.joinpath(*parts)
     if not path.exists():

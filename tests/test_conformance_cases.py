@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlquery.conformance import Outcome, load_suite, run
-from mlquery.conformance.inprocess import ENGINES, Sessions, answer
+from mlquery.conformance.inprocess import ENGINES, Sessions, result_of
 from mlquery.conformance.suite import Suite
 from mlquery.language.matrix import MATRIX
 
@@ -68,7 +68,7 @@ def test_a_case_that_calls_something_works_on_a_store_of_its_own() -> None:
     first = sessions.session(case, MATRIX.dialect("oss"), "columnar")
     second = sessions.session(case, MATRIX.dialect("oss"), "columnar")
 
-    answer(case, first)
+    result_of(case, first)
 
     assert "deleted" == first.store.get_run(first.ids["run.active"]).info.lifecycle_stage
     assert "active" == second.store.get_run(second.ids["run.active"]).info.lifecycle_stage

@@ -67,12 +67,12 @@ def test_a_cell_says_who_did_what_on_which_line() -> None:
     ("shown", "line", "word"),
     [
         (GOOD, "Join clauses with OR", "refused, 1 of 1 cases"),
-        (GOOD, "Filter experiments by creation_time", "skipped, 1 not asked"),
+        (GOOD, "Filter experiments by creation_time", "skipped, 1 not run"),
         (ODD, "Order runs by metrics", "errored, 2 of 3 cases"),
         (ODD, "Put the key", "fail, 0 of 1 cases"),
         (AZURE, "Order runs by metrics", "pass, 3 of 3 cases"),
         (MOSTLY_REFUSED, "Order runs by metrics", "refused, 3 of 3 cases"),
-        (GOOD, "What no line of the matrix is about", "pass, 1 of 1 cases"),
+        (GOOD, "Cases of no line of the matrix", "pass, 1 of 1 cases"),
     ],
 )
 def test_a_cell_has_the_worst_that_happened(shown: Report, line: str, word: str) -> None:
@@ -178,7 +178,7 @@ def test_the_page_is_a_file_whatever_stands_in_the_reports() -> None:
 
 
 def test_there_is_no_page_without_a_report() -> None:
-    with pytest.raises(ValueError, match="there is no report to show"):
+    with pytest.raises(ValueError, match="render_html needs at least one report"):
         render_html([])
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from mlquery.conformance.jsonl import read_jsonl, write_jsonl
-from mlquery.conformance.report import Report, Row, KnownDeviation
+from mlquery.conformance.report import KnownDeviation, Report, Row
 
 ROWS = (
     Row("ties.a", "ties", "A tie", ("order.metric",), "pass", (), "filter: metrics.a > 1"),
@@ -47,5 +47,5 @@ def test_reports_are_read_back_as_they_were_written() -> None:
 
 @pytest.mark.parametrize("line", ["", "[]", "{}", '{"kind": "case"}', '{"kind": "totals"}'])
 def test_a_line_that_is_not_of_a_report_is_told_by_its_number(line: str) -> None:
-    with pytest.raises(ValueError, match="line 1 is no line of a report"):
+    with pytest.raises(ValueError, match="line 1 is not a line of a report"):
         read_jsonl([line])

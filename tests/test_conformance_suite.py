@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from mlquery.conformance import Outcome, load_suite, outcome
-from mlquery.conformance.execution import Answer, MismatchError, disagreements, outcome_disagreements
-from mlquery.conformance.inprocess import Sessions, answer
+from mlquery.conformance.execution import MismatchError, Result, disagreements, outcome_disagreements
+from mlquery.conformance.inprocess import Sessions, result_of
 from mlquery.conformance.suite import Case, Expectation, Problem, Tied
 from mlquery.engine import reference
 from mlquery.language.matrix import MATRIX
@@ -152,9 +152,9 @@ def names_of(case: Case) -> set[str]:
 # A case can fail only if some wrong implementation would fail it. These three are as wrong as can be.
 
 ABSURD = {
-    "finds everything": lambda case: Answer((tuple(sorted(names_of(case))),)),
-    "finds nothing": lambda case: Answer(((),)),
-    "refuses everything": lambda case: Answer(problems=(Problem("INVALID_PARAMETER_VALUE"),)),
+    "finds everything": lambda case: Result((tuple(sorted(names_of(case))),)),
+    "finds nothing": lambda case: Result(((),)),
+    "refuses everything": lambda case: Result(problems=(Problem("INVALID_PARAMETER_VALUE"),)),
 }
 
 
@@ -320,20 +320,20 @@ SPANS = Expectation(problems=(Problem("A", "syntax", None, "filter_string", (1, 
 @pytest.mark.parametrize(
     ("expected", "given", "told"),
     [
-        (Expectation(rows=("a", "b")), Answer((("a", "b"),)), []),
-        (Expectation(rows=("a", "b")), Answer((("b", "a"),)), ["expected rows a, b, not b, a"]),
-        (Expectation(rows=("a",)), Answer((("a", "b"),)), ["expected rows a, not a, b"]),
-        (Expectation(rows=()), Answer(problems=(Problem("A"),)), ["expected error nothing, not A "]),
-        (Expectation(problems=(Problem("A"),)), Answer((("a",),)), ["expected error A, not nothing [('a',)]"]),
-        (Expectation(problems=(Problem("A"),)), Answer(problems=(Problem("B"),)), ["expected error A, not B "]),
-        (Expectation(pages=(("a",), ("b",))), Answer((("a",), ("b",))), []),
-        (Expectation(pages=(("a",), ("b",))), Answer((("a", "b"),)), ["expected pages ('a',), ('b',), not ('a', 'b')"]),
-        (Expectation(rows=("a",), warns=("x",)), Answer((("a",),)), ["expected warnings of x, not nothing"]),
-        (Expectation(rows=("a",)), Answer((("a",),), warns=("x",)), ["expected warnings of nothing, not x"]),
-        (SPANS, Answer(problems=SPANS.problems, warns=("x",)), []),
+        (Expectation(rows=("a", "b")), Result((("a", "b"),)), []),
+        (Expectation(rows=("a", "b")), Result((("b", "a"),)), ["expected rows a, b, not b, a"]),
+        (Expectation(rows=("a",)), Result((("a", "b"),)), ["expected rows a, not a, b"]),
+        (Expectation(rows=()), Result(problems=(Problem("A"),)), ["expected error nothing, not A "]),
+        (Expectation(problems=(Problem("A"),)), Result((("a",),)), ["expected error A, not nothing [('a',)]"]),
+        (Expectation(problems=(Problem("A"),)), Result(problems=(Problem("B"),)), ["expected error A, not B "]),
+        (Expectation(pages=(("a",), ("b",))), Result((("a",), ("b",))), []),
+        (Expectation(pages=(("a",), ("b",))), Result((("a", "b"),)), ["expected pages ('a',), ('b',), not ('a', 'b')"]),
+        (Expectation(rows=("a",), warns=("x",)), Result((("a",),)), ["expected warnings of x, not nothing"]),
+        (Expectation(rows=("a",)), Result((("a",),), warns=("x",)), ["expected warnings of nothing, not x"]),
+        (SPANS, Result(problems=SPANS.problems, warns=("x",)), []),
     ],
 )
-def test_an_answer_is_compared_with_all_that_is_expected(expected: Expectation, given: Answer, told: list[str]) -> None:
+def test_an_answer_is_compared_with_all_that_is_expected(expected: Expectation, given: Result, told: list[str]) -> None:
     session = SESSIONS.session(CASE, MATRIX.dialect("oss"), "columnar")
 
     assert told == disagreements(CASE, expected, given, session)
@@ -351,7 +351,7 @@ def test_an_answer_is_compared_with_all_that_is_expected(expected: Expectation, 
 def test_every_detail_of_a_refusal_counts(other: Problem) -> None:
     session = SESSIONS.session(CASE, MATRIX.dialect("oss"), "columnar")
 
-    assert 1 == len(disagreements(CASE, SPANS, Answer(problems=(other,), warns=("x",)), session))
+    assert 1 == len(disagreements(CASE, SPANS, Result(problems=(other,), warns=("x",)), session))
 
 
 def test_tied_rows_come_in_the_order_of_their_ids() -> None:
@@ -359,10 +359,10 @@ def test_tied_rows_come_in_the_order_of_their_ids() -> None:
     names = sorted(["first", "failed", "last"], key=lambda name: session.ids[f"run.{name}"])
 
     assert [] == disagreements(
-        CASE, Expectation(rows=(Tied(("first", "failed", "last")),)), Answer((tuple(names),)), session
+        CASE, Expectation(rows=(Tied(("first", "failed", "last")),)), Result((tuple(names),)), session
     )
     assert [] != disagreements(
-        CASE, Expectation(rows=(Tied(("first", "failed", "last"), True),)), Answer((tuple(names),)), session
+        CASE, Expectation(rows=(Tied(("first", "failed", "last"), True),)), Result((tuple(names),)), session
     )
 
 
@@ -371,8 +371,8 @@ def test_pages_but_the_last_have_to_be_full() -> None:
     session = SESSIONS.session(case, MATRIX.dialect("oss"), "columnar")
     expected = Expectation(rows=("a", "b", "c"))
 
-    assert [] == disagreements(case, expected, Answer((("a", "b"), ("c",))), session)
-    assert ["pages of 1, 2 rows, not of 2"] == disagreements(case, expected, Answer((("a",), ("b", "c"))), session)
+    assert [] == disagreements(case, expected, Result((("a", "b"), ("c",))), session)
+    assert ["pages of 1, 2 rows, not of 2"] == disagreements(case, expected, Result((("a",), ("b", "c"))), session)
 
 
 # The loader minds its format.
@@ -402,13 +402,13 @@ def test_an_expectation_may_be_that_of_another_dialect_or_that_of_all(tmp_path: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("expect.one.rows = []", "topic: topic.a: what two answers is not said"),
-        ('expect.one = "as two"\nexpect.two = "as one"', "topic: topic.a: what one answers is not said"),
-        ("expect.all.rows = []\nfiler = 'x'", "topic: topic.a: there is no filer"),
-        ("expect.all.row = []", "topic: topic.a, one: there is no row"),
-        ("expect.all = { rows = [], error = { error_code = 'A' } }", "one answers with exactly one of rows, pages"),
-        ("expect.three.rows = []\nexpect.all.rows = []", "topic: topic.a: there is no three"),
-        ("expect.all.error = { error_code = 'A', text = 'x' }", "an error: there is no text"),
+        ("expect.one.rows = []", "topic: topic.a: no expectation for two"),
+        ('expect.one = "as two"\nexpect.two = "as one"', "topic: topic.a: no expectation for one"),
+        ("expect.all.rows = []\nfiler = 'x'", "topic: topic.a: unknown filer"),
+        ("expect.all.row = []", "topic: topic.a, one: unknown row"),
+        ("expect.all = { rows = [], error = { error_code = 'A' } }", "one needs exactly one of rows, pages"),
+        ("expect.three.rows = []\nexpect.all.rows = []", "topic: topic.a: unknown three"),
+        ("expect.all.error = { error_code = 'A', text = 'x' }", "an error: unknown text"),
     ],
 )
 def test_a_case_that_does_not_follow_the_format_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ def test_a_case_that_does_not_follow_the_format_is_refused(text: str, message: s
 def test_a_store_that_does_not_follow_the_format_is_refused(tmp_path: Path) -> None:
     folder = suite_of(tmp_path, GOOD + "expect.all.rows = []", 'about = "x"\n[[run]]\nid = "r"\nmetric = { a = 1 }\n')
 
-    with pytest.raises(ValueError, match=r"empty.toml: r: there is no metric"):
+    with pytest.raises(ValueError, match=r"empty.toml: r: unknown metric"):
         load_suite(folder)
 
 
@@ -431,4 +431,4 @@ def test_a_call_that_returns_something_else_is_a_failure() -> None:
     session = SESSIONS.session(case, MATRIX.dialect("oss"), "columnar")
 
     with pytest.raises(MismatchError, match=r"get_metric_history returned \[9.0, 5.0, 1.0\]"):
-        answer(attrs.evolve(case, calls=(call,)), session)
+        result_of(attrs.evolve(case, calls=(call,)), session)

@@ -17,6 +17,8 @@ from mlquery.conformance.jsonl import read_jsonl
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
 
+pytestmark = pytest.mark.slow
+
 TIES = ["--case", "ties", "refused-or"]
 
 
@@ -93,12 +95,15 @@ def test_a_column_is_recorded(url: str, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--case", "nothing"], "no case and no topic is called 'nothing'"),
-        (["--record", "x.toml"], "are for a --target"),
-        (["--tweaks", "x.toml"], "are for a --target"),
-        (["--target", "sqlite:///nowhere.db"], "there is nothing at"),
-        (["--target", "http://127.0.0.1:9", "--record", "x", "--dialect", "oss", "--dialect", "azure"], "one dialect"),
-        (["--target", "http://127.0.0.1:9", "--tweaks", "nowhere.toml"], "nowhere.toml"),
+        (["--case", "nothing"], "unknown case or topic 'nothing'"),
+        (["--record", "x.toml"], "need a --target"),
+        (["--known-deviations", "x.toml"], "need a --target"),
+        (["--target", "sqlite:///nowhere.db"], "nowhere.db does not exist; instead: sqlite: without a path"),
+        (
+            ["--target", "http://127.0.0.1:9", "--record", "x", "--dialect", "oss", "--dialect", "azure"],
+            "needs exactly one --dialect",
+        ),
+        (["--target", "http://127.0.0.1:9", "--known-deviations", "nowhere.toml"], "nowhere.toml"),
         (["--target", "http://127.0.0.1:9"], "127.0.0.1:9"),
     ],
 )
@@ -114,6 +119,24 @@ def test_what_cannot_be_done_is_one_sentence(
     assert 1 == len(said.err.splitlines())
 
 
+def test_the_old_name_of_the_known_deviations_still_works(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "deviations.toml"
+    path.write_text("[[leave_out]]\ncases = ['ties']\nreason = 'no order'\n", "utf-8")
+    arguments = ["conformance", "--target", url, "--case", "ties.metric", "refused-or", "--format", "jsonl"]
+    outputs = []
+
+    for option in ("--tweaks", "--known-deviations"):
+        assert 0 == main([*arguments, option, str(path)])
+        outputs.append(capsys.readouterr())
+
+    old, new = ([report.known_deviations for report in read_jsonl(said.out.splitlines())] for said in outputs)
+    assert 1 == len(new[0])
+    assert old == new
+    assert ("mlquery: --tweaks is deprecated; instead: --known-deviations\n", "") == (outputs[0].err, outputs[1].err)
+
+
 def test_without_mlflow_a_target_is_misuse_and_the_suite_itself_runs() -> None:
     code = "import sys; sys.modules['mlflow'] = None; from mlquery.cli import main; sys.exit(main(sys.argv[1:]))"
     python = [sys.executable, "-c", code, "conformance"]
@@ -124,7 +147,7 @@ def test_without_mlflow_a_target_is_misuse_and_the_suite_itself_runs() -> None:
     )
 
     assert (2, "") == (target.returncode, target.stdout)
-    assert "mlquery: a target is asked through mlflow: pip install 'mlquery[mlflow]'\n" == target.stderr
+    assert "mlquery: --target needs mlflow: pip install 'mlquery[mlflow]'\n" == target.stderr
     assert 0 == itself.returncode
     reports = read_jsonl(itself.stdout.splitlines())
     assert {"oss", "azure"} < {report.dialect for report in reports} <= set(MATRIX.dialects)

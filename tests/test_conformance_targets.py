@@ -14,9 +14,9 @@ import mlflow
 import pytest
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.applicability import FOREIGN, OWN, Rehearsals
-from mlquery.conformance.namespacing import ForeignEntityError, GuestClient, prefixed_names
-from mlquery.conformance.remote_target import Foreign
+from mlquery.conformance.applicability import LOCAL, REMOTE, Applicability
+from mlquery.conformance.namespacing import NamespacedClient, UnownedEntityError, prefixed_names
+from mlquery.conformance.remote_target import RemoteTarget
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Expectation
@@ -24,6 +24,8 @@ from mlquery.conformance.targets import opened
 from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
+
+pytestmark = pytest.mark.slow
 
 SUITE = load_suite()
 CASES = {case.id: case for case in SUITE.cases}
@@ -38,7 +40,7 @@ STEP = 1 if "MLQUERY_EVERY_CASE" in os.environ else 4
 
 def asked(uri: str, names: list[str], dialect: str = "oss", silent: bool = True) -> Report:
     with opened(uri, SUITE) as target:
-        return Runner(target, SUITE, MATRIX.dialect(dialect), asks_silent=silent).report(names)
+        return Runner(target, SUITE, MATRIX.dialect(dialect), includes_silent=silent).report(names)
 
 
 def bad(report: Report) -> dict[str, tuple[str, ...]]:
@@ -184,12 +186,12 @@ def test_a_case_that_expects_something_else_fails(crowded: Any) -> None:
 def test_values_that_differ_are_noticed_although_the_rows_are_right(
     crowded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Foreign.kept
+    values_read_back = RemoteTarget.values_read_back
 
-    def other(self: Foreign, store: str) -> Any:
-        return {name: {**values, "metric score": "3.0"} for name, values in kept(self, store).items()}
+    def other(self: RemoteTarget, store: str) -> Any:
+        return {name: {**values, "metric score": "3.0"} for name, values in values_read_back(self, store).items()}
 
-    monkeypatch.setattr(Foreign, "kept", other)
+    monkeypatch.setattr(RemoteTarget, "values_read_back", other)
     report = asked(crowded.url, ["ties.filter", "values"])
 
     assert {"ties.filter"} == bad(report).keys() - {"values.ties"}
@@ -198,8 +200,8 @@ def test_values_that_differ_are_noticed_although_the_rows_are_right(
 
 
 def test_every_skipped_case_has_a_reason_and_few_are_skipped() -> None:
-    rehearsals = Rehearsals(SUITE)
-    reasons = {case.id: rehearsals.reason_against(case, OSS, FOREIGN) for case in SUITE.cases}
+    applicability = Applicability(SUITE)
+    reasons = {case.id: applicability.reason_to_skip(case, OSS, REMOTE) for case in SUITE.cases}
 
     skipped = {case_id: reason for case_id, reason in reasons.items() if reason is not None}
 
@@ -207,17 +209,17 @@ def test_every_skipped_case_has_a_reason_and_few_are_skipped() -> None:
     assert "default experiment" in skipped["lifecycle.delete-default"]
     assert "nothing else" in skipped["experiment-order.walk-all"]
     assert "users" in str(
-        rehearsals.reason_against(CASES["page-runs.user"], OSS, attrs.evolve(FOREIGN, has_one_user=True))
+        applicability.reason_to_skip(CASES["page-runs.user"], OSS, attrs.evolve(REMOTE, has_one_user=True))
     )
     assert len(skipped) < 0.05 * len(SUITE.cases)
-    assert {None} == {rehearsals.reason_against(case, OSS, OWN) for case in SUITE.cases}
+    assert {None} == {applicability.reason_to_skip(case, OSS, LOCAL) for case in SUITE.cases}
 
 
 def test_an_experiment_that_a_server_refuses_is_told_and_missed_by_no_other_case() -> None:
-    conditions = attrs.evolve(OWN, missing=("quoted",))
-    rehearsals = Rehearsals(SUITE)
+    conditions = attrs.evolve(LOCAL, missing=("quoted",))
+    applicability = Applicability(SUITE)
 
-    reasons = {case.id: rehearsals.reason_against(case, OSS, conditions) for case in SUITE.cases}
+    reasons = {case.id: applicability.reason_to_skip(case, OSS, conditions) for case in SUITE.cases}
 
     assert "cannot hold" in str(reasons["experiment-order.limit"])
     assert reasons["experiment-order.name"] is None
@@ -226,7 +228,7 @@ def test_an_experiment_that_a_server_refuses_is_told_and_missed_by_no_other_case
 def test_a_guest_writes_to_nothing_that_it_did_not_make(crowded: Any) -> None:
     theirs = crowded.client.get_experiment_by_name("alpha").experiment_id
     run_id = crowded.client.search_runs([theirs])[0].info.run_id
-    guest = GuestClient(mlflow.MlflowClient(crowded.url), "guest-")
+    guest = NamespacedClient(mlflow.MlflowClient(crowded.url), "guest-")
 
     for call, arguments in [
         ("delete_experiment", {"experiment_id": theirs}),
@@ -235,7 +237,7 @@ def test_a_guest_writes_to_nothing_that_it_did_not_make(crowded: Any) -> None:
         ("delete_run", {"run_id": run_id}),
         ("log_metric", {"run_id": run_id, "key": "m", "value": 1.0}),
     ]:
-        with pytest.raises(ForeignEntityError, match="of its own"):
+        with pytest.raises(UnownedEntityError, match="of its own"):
             getattr(guest, call)(**arguments)
     assert "active" == crowded.client.get_experiment(theirs).lifecycle_stage
     assert {} == crowded.client.get_run(run_id).data.metrics
@@ -262,8 +264,8 @@ def test_only_what_a_name_is_compared_with_gets_the_prefix(text: str, expected: 
         ("sqlite:///nowhere/mlflow.db", "there is nothing at"),
         ("file:///nowhere/mlruns", "there is nothing at"),
         ("azureml://host/mlflow/v2.0/subscriptions/s", "azureml-mlflow"),
-        ("databricks", "cannot be asked"),
-        ("ftp://host", "MLflow knows no tracking store"),
+        ("databricks", "failed: "),
+        ("ftp://host", "MLflow has no tracking store"),
     ],
 )
 def test_a_target_that_cannot_be_asked_is_one_clear_error(uri: str, words: str, tmp_path: Path) -> None:

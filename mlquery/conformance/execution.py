@@ -1,7 +1,7 @@
-"""Ask an implementation what a case asks, and compare its answer with what the case expects.
+"""Runs a case on an implementation, and compares the result with what the case expects.
 
-The implementation is a `Session`: a client with the methods of `MlflowClient`, on one store. Which implementation it is
-and what a dialect means are not known here.
+The implementation is a `Session`: a client with the methods of `MlflowClient`, on one store. Neither implementations
+nor dialects are known here.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from mlquery.conformance.suite import Case, Expectation, Problem, Row, Table, Ti
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _MOST_PAGES = 100
 CALL_WORDS = {"call", "as", "fails", "returns", "times"}
-"""What a table of `calls` says beside the arguments of the call."""
+"""The keys of a table of `calls` that are not arguments of the call."""
 
 
 class MismatchError(Exception):
-    """A call did not do what the case says of it."""
+    """A call did not do what the case expects of it."""
 
 
 class Named(Protocol):
-    """Where `ids` holds the id of everything that a case can name (`run.x`, `experiment.x` …)."""
+    """Has the id of everything that a case can name (`run.x`, `experiment.x` …) in `ids`."""
 
     @property
     def ids(self) -> Mapping[str, str]:
@@ -33,7 +33,7 @@ class Named(Protocol):
 
 
 class Session(Protocol):
-    """One implementation with one store in it. `ids` holds the id of everything that a case can name."""
+    """One implementation with one store; `ids` has the id of everything that a case can name."""
 
     ids: dict[str, str]
 
@@ -43,26 +43,26 @@ class Session(Protocol):
 
     @property
     def entities(self) -> Any:
-        """Where the client's entities are."""
+        """The module of the client's entities."""
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page of the case's search, and the token of the next page."""
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
-        """Return what a refusal says; anything but a refusal is raised again."""
+        """Return the problems that a refusal reports; raise any other error again."""
 
 
 @attrs.frozen
-class Answer:
-    """What an implementation said: pages of rows, by the names of the case, or problems; and what it warned of."""
+class Result:
+    """The result of a case: pages of rows, as names of the case, or problems; and the features warned about."""
 
     pages: tuple[tuple[str, ...], ...] = ()
     problems: tuple[Problem, ...] = ()
     warns: tuple[str, ...] = ()
 
 
-def ask(case: Case, session: Session) -> Answer:
-    """Make the calls of a case, then search as it says."""
+def run_case(case: Case, session: Session) -> Result:
+    """Make the calls of a case, then its search, and return the result."""
     try:
         for call in case.calls:
             _perform(call, session)
@@ -70,26 +70,26 @@ def ask(case: Case, session: Session) -> Answer:
     except MismatchError:
         raise
     except Exception as error:
-        return Answer(problems=session.problems(error))
+        return Result(problems=session.problems(error))
     of_entity = f"{case.entity}."
     names = {
         identifier: key.removeprefix(of_entity) for key, identifier in session.ids.items() if key.startswith(of_entity)
     }
-    return Answer(tuple(tuple(names.get(i, f"unknown {i}") for i in page) for page in pages))
+    return Result(tuple(tuple(names.get(i, f"unknown {i}") for i in page) for page in pages))
 
 
-def filled(text: str, ids: Mapping[str, str], number: int = 0) -> str:
-    """Return a text with `${run.x}` and `${experiment.x}` as ids and `${n}` as the number of the repetition."""
-    return _PLACEHOLDER.sub(lambda m: str(number) if m[1] == "n" else ids[m[1]], text)
+def filled(string: str, ids: Mapping[str, str], number: int = 0) -> str:
+    """Return a string with `${run.x}` and `${experiment.x}` replaced by ids and `${n}` by `number`, the repetition."""
+    return _PLACEHOLDER.sub(lambda m: str(number) if m[1] == "n" else ids[m[1]], string)
 
 
 def _pages(case: Case, session: Session) -> Iterator[list[str]]:
-    text = filled(case.filter, session.ids)
+    string = filled(case.filter, session.ids)
     known = [identifier for key, identifier in session.ids.items() if key.startswith("experiment.")]
     ids = known if case.experiment_ids is None else [filled(i, session.ids) for i in case.experiment_ids]
     token = case.page_token
     for _ in range(_MOST_PAGES):
-        page, token = session.page(case, text, ids, token)
+        page, token = session.page(case, string, ids, token)
         yield page
         if not (case.walk and token):
             return
@@ -133,7 +133,7 @@ def _id_of(result: Any) -> str:
 
 
 def _plain(result: Any) -> Any:
-    """Return what a case can say of a result: names of experiments, data of runs, values of points, paths of files."""
+    """Return what a case can compare: names of experiments, data of runs, values of points, paths of files."""
     if isinstance(result, list):
         return [_plain(part) for part in result]
     if hasattr(result, "data"):
@@ -163,7 +163,7 @@ def _batch(
     params: Iterable[tuple[str, str]] = (),
     tags: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """Return the arguments of `log_batch`; `points` says how many points a metric gets, at steps 0, 1 and so on."""
+    """Return the arguments of `log_batch`; `points` has the number of points of a metric, at steps 0, 1 and so on."""
     logged = [entities.Metric(key, value, 1, 0) for key, value in metrics]
     logged += [entities.Metric(k, float(step), 1, step) for k, count in (points or {}).items() for step in range(count)]
     return {
@@ -174,39 +174,39 @@ def _batch(
     }
 
 
-def disagreements(case: Case, expected: Expectation, answer: Answer, session: Session) -> list[str]:
-    """Return every way in which an answer, with all its details, is not the expected one."""
-    found = outcome_disagreements(case, expected, answer, session)
-    given = tuple(without_span_of_ids(problem, case) for problem in answer.problems)
+def disagreements(case: Case, expected: Expectation, result: Result, session: Session) -> list[str]:
+    """Return every difference between a result, with all its details, and the expected one."""
+    found = outcome_disagreements(case, expected, result, session)
+    given = tuple(without_span_of_ids(problem, case) for problem in result.problems)
     if not found and expected.problems != given:
         found = [f"expected {_listed(expected.problems)}, not {_listed(given)}"]
-    if expected.warns != answer.warns:
-        found.append(f"expected warnings of {_listed(expected.warns)}, not {_listed(answer.warns)}")
+    if expected.warns != result.warns:
+        found.append(f"expected warnings of {_listed(expected.warns)}, not {_listed(result.warns)}")
     return found
 
 
 def without_span_of_ids(problem: Problem, case: Case) -> Problem:
-    """Return a problem without its span where that depends on how long an id is."""
+    """Return a problem without its span if that depends on the length of an id."""
     first = case.filter.find("${")
     if problem.argument != "filter_string" or first < 0 or problem.span is None or problem.span[1] <= first:
         return problem
     return attrs.evolve(problem, span=None)
 
 
-def outcome_disagreements(case: Case, expected: Expectation, answer: Answer, session: Named) -> list[str]:
-    """Return how an answer differs in rows, order, acceptance or error code; other details are left aside."""
-    wanted, given = (problems[:1] for problems in (expected.problems, answer.problems))
+def outcome_disagreements(case: Case, expected: Expectation, result: Result, session: Named) -> list[str]:
+    """Return the differences of a result in rows, order, acceptance or error code; other details are ignored."""
+    wanted, given = (problems[:1] for problems in (expected.problems, result.problems))
     if wanted or given:
         codes = [_listed(p.error_code for p in problems) for problems in (wanted, given)]
-        return [] if codes[0] == codes[1] else [f"expected error {codes[0]}, not {codes[1]} {list(answer.pages) or ''}"]
+        return [] if codes[0] == codes[1] else [f"expected error {codes[0]}, not {codes[1]} {list(result.pages) or ''}"]
     if expected.pages is not None:
         pages = tuple(_names(page, case, session) for page in expected.pages)
-        return [] if pages == answer.pages else [f"expected pages {_listed(pages)}, not {_listed(answer.pages)}"]
-    rows, found = _names(expected.rows or (), case, session), tuple(row for page in answer.pages for row in page)
+        return [] if pages == result.pages else [f"expected pages {_listed(pages)}, not {_listed(result.pages)}"]
+    rows, found = _names(expected.rows or (), case, session), tuple(row for page in result.pages for row in page)
     if rows != found:
         return [f"expected rows {_listed(rows)}, not {_listed(found)}"]
-    is_even = all(len(page) == case.max_results for page in answer.pages[:-1])
-    return [] if is_even else [f"pages of {_listed(map(len, answer.pages))} rows, not of {case.max_results}"]
+    is_even = all(len(page) == case.max_results for page in result.pages[:-1])
+    return [] if is_even else [f"pages of {_listed(map(len, result.pages))} rows, not of {case.max_results}"]
 
 
 def _names(rows: Sequence[Row], case: Case, session: Named) -> tuple[str, ...]:
@@ -224,7 +224,7 @@ def _in_order_of_ids(tied: Tied, case: Case, session: Named) -> list[str]:
 
 
 def rank_of_id(identifier: str) -> tuple[int, str]:
-    """Return what ids of one kind are sorted by: their number, or their text."""
+    """Return the sort key of ids of one kind: their number, or the string."""
     return (int(identifier), "") if identifier.isdecimal() else (0, identifier)
 
 

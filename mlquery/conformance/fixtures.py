@@ -1,4 +1,4 @@
-"""Put the contents of a suite's store into an implementation, through methods of `MlflowClient` and nothing else.
+"""Creates the contents of a store of the suite in an implementation, through methods of `MlflowClient` only.
 
 The id of a registered model is its name, that of a version "<name>/<version>".
 """
@@ -12,7 +12,7 @@ from mlquery.conformance.execution import filled
 from mlquery.conformance.suite import StoreContents, Table
 
 FIRST_TIME = 1_600_000_000_000
-"""When the default experiment was made, in ms UTC."""
+"""When the default experiment was created, in ms UTC."""
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
@@ -24,16 +24,16 @@ def put(
     set_clock: Callable[[int], None],
     refused: dict[str, str] | None = None,
 ) -> dict[str, str]:
-    """Make everything as written and return the ids by name (`experiment.x`, `run.x`, `registered_model.x` …).
+    """Create everything and return the ids by name (`experiment.x`, `run.x`, `registered_model.x` …).
 
     Args:
-        contents: What to make.
-        client: Has the methods of `MlflowClient`; its store is new.
-        entities: Where `Metric`, `Param`, `RunTag`, `Dataset`, `DatasetInput` and `InputTag` are.
-        set_clock: Tells the store the time, in ms UTC.
-        refused: Gets the experiments that the store refuses and why, by name; without it, a refusal is raised.
+        contents: What to create.
+        client: Has the methods of `MlflowClient`, on a new store.
+        entities: The module of `Metric`, `Param`, `RunTag`, `Dataset`, `DatasetInput` and `InputTag`.
+        set_clock: Sets the time of the store, in ms UTC.
+        refused: Receives the experiments that the store refuses and why, by name; a refusal is raised if None.
     """
-    default = client.get_experiment_by_name("Default")  # None on a server where it is not ours
+    default = client.get_experiment_by_name("Default")  # None on a server where it belongs to others
     ids = {} if default is None else {"experiment.Default": default.experiment_id}
     for experiment in contents.experiments:
         try:
@@ -56,18 +56,18 @@ def put(
 
 
 def _put_models(contents: StoreContents, client: Any, set_clock: Callable[[int], None]) -> dict[str, str]:
-    """Make registered models and versions, the tags last: MLflow's client treats what carries a prompt's tag apart."""
+    """Create registered models and versions, tags last: MLflow's client treats those with a prompt's tag as prompts."""
     ids = {}
     for model in contents.models:
         set_clock(model["time"])
-        made = client.create_registered_model(model["id"], description=model.get("description"))
-        ids[f"registered_model.{model['id']}"] = made.name
+        created = client.create_registered_model(model["id"], description=model.get("description"))
+        ids[f"registered_model.{model['id']}"] = created.name
     for version in contents.versions:
         set_clock(version["time"])
         optional = {key: version[key] for key in ("run_id", "description") if key in version}
-        made = client.create_model_version(version["model"], version["source"], **optional)
-        number = made.version
-        ids[f"model_version.{version['id']}"] = f"{made.name}/{number}"
+        created = client.create_model_version(version["model"], version["source"], **optional)
+        number = created.version
+        ids[f"model_version.{version['id']}"] = f"{created.name}/{number}"
         for key, value in version.get("tags", {}).items():
             client.set_model_version_tag(version["model"], number, key, value)
         if version.get("deleted"):
@@ -83,7 +83,7 @@ def _put_experiment(table: Table, client: Any, set_clock: Callable[[int], None])
     name, location = table.get("name", table["id"]), table.get("artifact_location")
     identifier: str = client.create_experiment(name, location, table.get("tags"))
     if "last_update_time" in table and not table.get("deleted"):
-        # No other change that every dialect supports leaves nothing else behind.
+        # The only change of the time that every dialect supports and that changes nothing else.
         set_clock(table["last_update_time"])
         client.delete_experiment(identifier)
         client.restore_experiment(identifier)
@@ -121,6 +121,6 @@ def _put_status(table: Table, run_id: str, client: Any) -> None:
     if "end_time" in table:
         client.set_terminated(run_id, status, table["end_time"])
     elif status in _ENDED:
-        raise ValueError(f"run {table['id']} is {status} and has no end_time")
+        raise ValueError(f"run {table['id']} is {status} but has no end_time")
     elif status != "RUNNING":
         client.update_run(run_id, status)

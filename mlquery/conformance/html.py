@@ -1,7 +1,7 @@
-"""Reports as one HTML page: the matrix in cells, and behind each cell the cases with what was expected and got.
+"""Turns reports into one HTML page: the matrix as cells, and for each cell its cases with expected and actual results.
 
-The page is a single file that needs no network and runs from a folder. Whatever stands in a report is text there, never
-markup. The template, the style and the script are in `page/`.
+The page is a single file that needs no network. All content of a report is escaped. The template, the style and the
+script are in `page/`.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from string import Template
 from typing import Any
 
 from mlquery.conformance.page_data import GROUPS, OTHER, WORDS, Line, lines_of, page_data, verdict_of
-from mlquery.conformance.report import Outcome, Report, Tweak
+from mlquery.conformance.report import KnownDeviation, Outcome, Report
 
-_TOLD: dict[Outcome, str] = {
-    "pass": "answered as the dialect says",
-    "refused-as-declared": "refused, as the dialect says",
-    "fail": "answered otherwise",
-    "skipped": "not asked",
-    "errored": "no answer to compare",
+_DESCRIPTIONS: dict[Outcome, str] = {
+    "pass": "the result that the dialect declares",
+    "refused-as-declared": "refused, as the dialect declares",
+    "fail": "another result",
+    "skipped": "not run",
+    "errored": "no result to compare",
 }
 _MOST_WIDE = 6
 _DECLARED = {"yes": "the dialect has it", "no": "the dialect does not have it", "silent": "no source says"}
 
 
 def render_html(reports: Sequence[Report]) -> str:
-    """Return the page that shows reports side by side, the text of a UTF-8 file.
+    """Return the HTML page that shows reports side by side.
 
     Args:
         reports: One or more; each is a column.
 
     Raises:
-        ValueError: there is no report.
+        ValueError: `reports` is empty.
     """
     if not reports:
-        raise ValueError("there is no report to show")
+        raise ValueError("render_html needs at least one report")
     columns = len(reports)
     # Below so many rem a line has its cells below its name; a column needs six of them.
     style = Template(_part("report.css")).substitute(narrow=max(56, 22 + 6 * columns), wide=max(84, 30 + 9 * columns))
@@ -50,11 +50,11 @@ def render_html(reports: Sequence[Report]) -> str:
         policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:",
         style=style,
         script=script,
-        title=_text(_title(reports)),
-        summary=_text(_summary(reports)),
+        title=_escaped(_title(reports)),
+        summary=_escaped(_summary(reports)),
         notice=_notice(reports),
         cards="\n".join(_card(report) for report in reports),
-        legend="".join(f"<li class='{o}'>{_icon(o)}<b>{WORDS[o]}</b> {_TOLD[o]}</li>" for o in WORDS),
+        legend="".join(f"<li class='{o}'>{_icon(o)}<b>{WORDS[o]}</b> {_DESCRIPTIONS[o]}</li>" for o in WORDS),
         chips="\n".join(_chip(outcome, reports) for outcome in WORDS),
         columns="\n".join(_column(report) for report in reports),
         count=columns,
@@ -69,18 +69,18 @@ def _part(name: str) -> str:
     return resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
-    """Return what a content security policy calls a text, so that no other script or style can run."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+def _digest(string: str) -> str:
+    """Return the hash of a script or style for the content security policy, which blocks all others."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(string.encode()).digest()).decode()}"
 
 
 def _json(value: Any) -> str:
     """Return JSON that can stand inside a script element."""
-    text = json.dumps(value, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    string = json.dumps(value, separators=(",", ":"))
+    return string.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _text(value: object) -> str:
+def _escaped(value: object) -> str:
     return escape(str(value))
 
 
@@ -109,19 +109,20 @@ def _icon(outcome: Outcome) -> str:
 
 def _card(report: Report) -> str:
     facts = {"Target": report.target, "Dialect": report.dialect, "Date": _date(report.date), "Suite": report.suite}
-    listed = "".join(f"<div><dt>{name}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items())
+    listed = "".join(f"<div><dt>{name}</dt><dd>{_escaped(value)}</dd></div>" for name, value in facts.items())
     verdict = "ok" if report.passed else "bad"
-    name = f'{_text(report.product)} <span class="version">{_text(report.version)}</span>'
+    name = f'{_escaped(report.product)} <span class="version">{_escaped(report.version)}</span>'
     return (
         f'<article class="card {verdict}"><h2>{name}</h2>{_bar(report.totals)}'
-        f'<ul class="totals">{"".join(_totals(report))}</ul><dl>{listed}</dl>{_tweaks(report.tweaks)}</article>'
+        f'<ul class="totals">{"".join(_totals(report))}</ul><dl>{listed}</dl>'
+        f"{_known_deviations(report.known_deviations)}</article>"
     )
 
 
-def _date(text: str) -> str:
-    """Return a time in UTC to the minute, for people; what is no time stays as it is."""
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)", text)
-    return f"{found[1]} {found[2]} UTC" if found else text
+def _date(string: str) -> str:
+    """Return a time in UTC to the minute for human readers; any other string stays."""
+    found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d(\.\d+)?)?(Z|\+00:00)", string)
+    return f"{found[1]} {found[2]} UTC" if found else string
 
 
 def _totals(report: Report) -> Iterator[str]:
@@ -144,34 +145,40 @@ def _extent(totals: Any, outcome: Outcome) -> str:
     return f'x="{start}" width="{totals[outcome]}"'
 
 
-def _tweaks(tweaks: Iterable[Tweak]) -> str:
-    items = "".join(f"<li><b>{_text(tweak.what)}</b> {_text(tweak.reason)}{_link(tweak.link)}</li>" for tweak in tweaks)
-    return f'<details class="tweaks" open><summary>Declared tweaks</summary><ul>{items}</ul></details>' if items else ""
+def _known_deviations(known_deviations: Iterable[KnownDeviation]) -> str:
+    items = "".join(
+        f"<li><b>{_escaped(deviation.what)}</b> {_escaped(deviation.reason)}{_link(deviation.link)}</li>"
+        for deviation in known_deviations
+    )
+    return (
+        f'<details class="tweaks" open><summary>Known deviations</summary><ul>{items}</ul></details>' if items else ""
+    )
 
 
 def _link(target: str) -> str:
-    """Return a link; what is no address of the web is shown as text, so that nothing else can be followed."""
+    """Return a link; what is not an HTTP URL is shown as it is, so that no other scheme can be followed."""
     if not target:
         return ""
     if not re.match(r"https?://", target):
-        return f" <code>{_text(target)}</code>"
-    return f' <a href="{_text(target)}" rel="noreferrer">more</a>'
+        return f" <code>{_escaped(target)}</code>"
+    return f' <a href="{_escaped(target)}" rel="noreferrer">more</a>'
 
 
 def _chip(outcome: Outcome, reports: Sequence[Report]) -> str:
     count = sum(report.totals[outcome] for report in reports)
     return (
         f'<button type="button" class="chip {outcome}" aria-pressed="true" data-outcome="{list(WORDS).index(outcome)}" '
-        f'title="{_TOLD[outcome]}">{_icon(outcome)}{WORDS[outcome]} <span class="count">{count:,}</span></button>'
+        f'title="{_DESCRIPTIONS[outcome]}">{_icon(outcome)}{WORDS[outcome]} '
+        f'<span class="count">{count:,}</span></button>'
     )
 
 
 def _column(report: Report) -> str:
     product = f"{report.product} {report.version}"
     return (
-        f'<th scope="col" role="columnheader"><span class="product">{_text(product)}</span>'
-        f'<span class="dialect">{_text(report.dialect)}</span><span class="target" title="{_text(report.target)}">'
-        f"{_text(report.target)}</span></th>"
+        f'<th scope="col" role="columnheader"><span class="product">{_escaped(product)}</span>'
+        f'<span class="dialect">{_escaped(report.dialect)}</span>'
+        f'<span class="target" title="{_escaped(report.target)}">{_escaped(report.target)}</span></th>'
     )
 
 
@@ -181,13 +188,13 @@ def _body(lines: Sequence[Line], reports: Sequence[Report]) -> Iterator[str]:
         if not members:
             continue
         rows = "\n".join(_row(number, lines[number], reports) for number in members)
-        heading = f'<th scope="rowgroup" role="rowheader" colspan="{1 + len(reports)}">{_text(group)}</th>'
+        heading = f'<th scope="rowgroup" role="rowheader" colspan="{1 + len(reports)}">{_escaped(group)}</th>'
         yield f'<tbody role="rowgroup"><tr class="group" role="row">{heading}</tr>\n{rows}</tbody>'
 
 
 def _row(number: int, line: Line, reports: Sequence[Report]) -> str:
     cells = "".join(_cell(number, line, column, report) for column, report in enumerate(reports))
-    name = f'<span class="feature">{_text(line.title)}</span><code>{_text(line.id)}</code>'
+    name = f'<span class="feature">{_escaped(line.title)}</span><code>{_escaped(line.id)}</code>'
     return f'<tr role="row" data-line="{number}"><th scope="row" role="rowheader">{name}</th>{cells}</tr>'
 
 
@@ -196,15 +203,17 @@ def _cell(number: int, line: Line, column: int, report: Report) -> str:
     verdict = verdict_of(totals, declared)
     label = f"{report.product} {report.version} · {report.dialect}"
     if verdict is None:
-        return f'<td role="gridcell" class="empty"><span class="of">{_text(label)}</span><span>no case</span></td>'
+        return f'<td role="gridcell" class="empty"><span class="of">{_escaped(label)}</span><span>no case</span></td>'
     ran = sum(totals.values()) - totals["skipped"]
     fine = totals["pass"] + totals["refused-as-declared"]
     counts = f"{fine:,}/{ran:,}" if ran else f"{totals['skipped']:,}"
-    spoken = f"{fine:,} of {ran:,} cases" if ran else f"{totals['skipped']:,} not asked"
-    told = f"{label}: {WORDS[verdict]}, {spoken}. {line.title}. Declared: {_DECLARED.get(declared, 'nothing')}."
+    spoken = f"{fine:,} of {ran:,} cases" if ran else f"{totals['skipped']:,} not run"
+    label_of_cell = (
+        f"{label}: {WORDS[verdict]}, {spoken}. {line.title}. Declared: {_DECLARED.get(declared, 'nothing')}."
+    )
     return (
-        f'<td role="gridcell"><span class="of" aria-hidden="true">{_text(label)}</span>'
+        f'<td role="gridcell"><span class="of" aria-hidden="true">{_escaped(label)}</span>'
         f'<button type="button" class="cell {verdict}" tabindex="-1" aria-haspopup="dialog" data-column="{column}" '
-        f'aria-label="{_text(told)}">{_icon(verdict)}<span class="word">{WORDS[verdict]}</span>'
+        f'aria-label="{_escaped(label_of_cell)}">{_icon(verdict)}<span class="word">{WORDS[verdict]}</span>'
         f'<span class="count">{counts}</span>{_bar(totals)}</button></td>'
     )

@@ -12,7 +12,7 @@ import attrs
 from mlquery import entities
 from mlquery.backend.runs import USER
 from mlquery.client import Client
-from mlquery.conformance.execution import Answer, ask
+from mlquery.conformance.execution import Result, run_case
 from mlquery.conformance.fixtures import FIRST_TIME, put
 from mlquery.conformance.suite import Case, Problem, StoreContents
 from mlquery.engine import columnar, reference
@@ -93,11 +93,11 @@ class InProcess:
         raise error
 
 
-def answer(case: Case, session: InProcess) -> Answer:
+def result_of(case: Case, session: InProcess) -> Result:
     """Return what a session answers, warnings included."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = ask(case, session)
+        found = run_case(case, session)
     return attrs.evolve(found, warns=tuple(dict.fromkeys(_warned_of(w.message) for w in caught)))
 
 

@@ -1,6 +1,6 @@
-"""Reports as JSON lines: for each report a `report` line, then `case` lines, then `feature` lines and one of `totals`.
+"""Turns reports into JSON lines and back: `report`, `case` and `feature` lines, and one of `totals` for each report.
 
-Only the `report` and `case` lines are read back; the others say what follows from them, for readers in a hurry.
+Only the `report` and `case` lines are read back; the others are derived from them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.report import Report, Row, Tweak
+from mlquery.conformance.report import KnownDeviation, Report, Row
 
 
 def write_jsonl(reports: Iterable[Report]) -> Iterator[str]:
     """Yield the lines, without line breaks."""
     for report in reports:
-        header = attrs.asdict(report, filter=lambda attribute, _: attribute.name != "rows")
-        yield _line("report", header)
+        document = report.as_document()
+        yield _line("report", {name: value for name, value in document.items() if name != "rows"})
         yield from (_line("case", attrs.asdict(row)) for row in report.rows)
         yield from (_line("feature", attrs.asdict(verdict)) for verdict in report.features)
         yield _line("totals", report.totals)
@@ -28,7 +28,7 @@ def read_jsonl(lines: Iterable[str]) -> list[Report]:
     """Return the reports in the lines of a file.
 
     Raises:
-        ValueError: a line is not what `write_jsonl` writes; the text says which.
+        ValueError: a line is not what `write_jsonl` writes; the message names it.
     """
     headers: list[dict[str, Any]] = []
     rows: list[list[Row]] = []
@@ -44,9 +44,9 @@ def read_jsonl(lines: Iterable[str]) -> list[Report]:
                 case "feature" | "totals" if rows:
                     pass
                 case kind:
-                    raise ValueError(f"{kind} stands where no report has begun, or is unknown")
+                    raise ValueError(f"kind {kind!r} is unknown, or comes before any report")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"line {number} is no line of a report: {error}") from None
+            raise ValueError(f"line {number} is not a line of a report: {error}") from None
     return [_report(header, found) for header, found in zip(headers, rows, strict=True)]
 
 
@@ -59,5 +59,5 @@ def _row(row: dict[str, Any]) -> Row:
 
 
 def _report(header: dict[str, Any], rows: list[Row]) -> Report:
-    tweaks = tuple(Tweak(**tweak) for tweak in header.pop("tweaks"))
-    return Report(**header, rows=tuple(rows), tweaks=tweaks)
+    known_deviations = tuple(KnownDeviation(**deviation) for deviation in header.pop("tweaks"))
+    return Report(**header, rows=tuple(rows), known_deviations=known_deviations)

@@ -1,4 +1,4 @@
-"""Reports as JUnit XML, which CI servers read: a suite for each report, a class for each topic."""
+"""Turns reports into JUnit XML, which CI servers read: a suite for each report, a class for each topic."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ def _suite(report: Report) -> ElementTree.Element:
         skipped=str(totals["skipped"]),
     )
     properties = ElementTree.SubElement(suite, "properties")
-    told = {"target": report.target, "suite": report.suite, "dialect": report.dialect}
-    told |= {f"tweak {number}": f"{t.what} – {t.reason} {t.link}" for number, t in enumerate(report.tweaks, start=1)}
-    for name, value in told.items():
-        ElementTree.SubElement(properties, "property", name=name, value=_text(value))
+    entries = {"target": report.target, "suite": report.suite, "dialect": report.dialect}
+    entries |= {
+        f"known deviation {number}": f"{t.what} – {t.reason} {t.link}"
+        for number, t in enumerate(report.known_deviations, start=1)
+    }
+    for name, value in entries.items():
+        ElementTree.SubElement(properties, "property", name=name, value=_escaped(value))
     suite.extend(_case(row) for row in report.rows)
     return suite
 
@@ -42,11 +45,11 @@ def _case(row: Row) -> ElementTree.Element:
     tag = {"fail": "failure", "errored": "error", "skipped": "skipped"}.get(row.outcome)
     if tag is not None:
         first, *_ = row.details or ("",)
-        result = ElementTree.SubElement(case, tag, message=_text(first))
-        result.text = _text("\n".join((row.title, row.query, *row.details)))
+        result = ElementTree.SubElement(case, tag, message=_escaped(first))
+        result.text = _escaped("\n".join((row.title, row.query, *row.details)))
     return case
 
 
-def _text(text: str) -> str:
-    """Return a text without the characters that XML cannot hold, which are escaped."""
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _escaped(string: str) -> str:
+    """Return a string in which the characters that XML cannot hold are escaped."""
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in string)

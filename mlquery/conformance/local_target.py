@@ -1,4 +1,4 @@
-"""MLflow on new stores of our own as a target: nobody else is there, and MLflow reads our clock and takes our ids."""
+"""Runs the suite on MLflow with new stores of its own, whose clock and ids the suite sets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unittest import mock
 
 import mlflow
 
-from mlquery.conformance.applicability import OWN
+from mlquery.conformance.applicability import LOCAL
 from mlquery.conformance.fixtures import FIRST_TIME, put
 from mlquery.conformance.mlflow_session import MlflowSession
 from mlquery.conformance.readback import Described, read_back
@@ -24,9 +24,9 @@ _MODULES = {"sqlite": "sqlalchemy_store", "file": "file_store"}
 
 
 @contextmanager
-def own_stores(suite: Suite, folder: Path, kind: str) -> Iterator[OwnStores]:
-    """Give new stores of MLflow in a folder, with our clock and our ids in the place of MLflow's."""
-    stores = OwnStores(suite, folder, kind)
+def local_stores(suite: Suite, folder: Path, kind: str) -> Iterator[LocalTarget]:
+    """Give new MLflow stores in a folder, with the clock and the ids of the suite in place of MLflow's."""
+    stores = LocalTarget(suite, folder, kind)
     with ExitStack() as stack:
         for part in ("tracking", "model_registry"):
             clock = f"mlflow.store.{part}.{_MODULES[kind]}.get_current_time_millis"
@@ -35,12 +35,12 @@ def own_stores(suite: Suite, folder: Path, kind: str) -> Iterator[OwnStores]:
         yield stores
 
 
-class OwnStores:
-    """MLflow stores for the contents of a suite, each made when it is first needed: SQLite databases, or folders."""
+class LocalTarget:
+    """MLflow stores with the contents of a suite, each created at its first use: SQLite databases, or folders."""
 
     product = "MLflow"
     version = mlflow.__version__
-    conditions = OWN
+    conditions = LOCAL
     has_registry = True
 
     def __init__(self, suite: Suite, folder: Path, kind: str) -> None:
@@ -53,22 +53,22 @@ class OwnStores:
         self._ids = _ids_from("")
 
     def now(self) -> int:
-        """Return the time that MLflow is told."""
+        """Return the time in ms UTC."""
         return self._time
 
     def set_clock(self, milliseconds: int) -> None:
-        """Set the time that MLflow is told."""
+        """Set the time in ms UTC."""
         self._time = milliseconds
 
     def next_id(self) -> uuid.UUID:
-        """Return the next id that MLflow takes."""
+        """Return the next id."""
         return next(self._ids)
 
     @contextmanager
     def session(self, case: Case) -> Iterator[MlflowSession]:
-        """Give a session; a case that calls anything gets a store of its own."""
+        """Give a session; a case with calls gets a store of its own."""
         if case.calls and self._kind == "file":
-            yield self._make(case.store, self._place())
+            yield self._create(case.store, self._place())
             return
         session = self._session(case.store)
         if case.calls:
@@ -77,17 +77,17 @@ class OwnStores:
         yield session
 
     def refused(self, store: str) -> dict[str, str]:
-        """Return the experiments of a store that this MLflow refuses to make, and why."""
+        """Return the experiments of a store that this MLflow refuses to create, and why."""
         self._session(store)
         return self._refused[store]
 
     def _session(self, store: str) -> MlflowSession:
         if store not in self._built:
-            self._built[store] = self._make(store, store)
+            self._built[store] = self._create(store, store)
         return self._built[store]
 
-    def kept(self, store: str) -> dict[str, Described]:
-        """Return what every run of a store reads back as."""
+    def values_read_back(self, store: str) -> dict[str, Described]:
+        """Return the values that every run of a store has when it is read back."""
         session = self._session(store)
         return read_back(self._suite.stores[store], session.client, session.ids)
 
@@ -95,7 +95,7 @@ class OwnStores:
         self._copies += 1
         return f"copy-{self._copies}"
 
-    def _make(self, store: str, place: str) -> MlflowSession:
+    def _create(self, store: str, place: str) -> MlflowSession:
         self._time = FIRST_TIME
         client = self._client(place, self._template())
         self._ids = _ids_from(store)
@@ -104,7 +104,7 @@ class OwnStores:
         return MlflowSession(client, ids)
 
     def _template(self) -> str:
-        """Return the name of an empty database; making one takes MLflow a second."""
+        """Return the name of an empty database; MLflow takes a second to create one."""
         name = "empty-template.db"
         if self._kind == "sqlite" and not (self._folder / name).exists():
             from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -121,10 +121,10 @@ class OwnStores:
         return mlflow.MlflowClient(f"sqlite:///{path}.db")
 
     def close(self) -> None:
-        """Leave everything to whoever made the folder."""
+        """Do nothing: the caller deletes the folder."""
 
 
 def _ids_from(seed: str) -> Iterator[uuid.UUID]:
-    """Yield ids that are in no order, but the same ones each time, so that answers can be compared between versions."""
+    """Yield unordered ids, the same ones each time, so that results of MLflow versions can be compared."""
     for number in itertools.count():
         yield uuid.UUID(hashlib.sha256(f"{seed} {number}".encode()).hexdigest()[:32])

@@ -1,4 +1,4 @@
-"""Reports as Markdown: what was asked of whom, a table of topics, a table of the matrix, and every failure."""
+"""Turns reports into Markdown: the target, a table of topics, the skipped and failed cases, a table of the matrix."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _report(report: Report) -> Iterator[str]:
     totals = report.totals
     yield f"# {' '.join(filter(None, (report.product, report.version)))} in dialect {report.dialect}"
     yield ""
-    yield f"`{report.target}`, {report.date}, suite `{report.suite}`: {len(report.rows)} cases, {_told(totals)}."
+    yield f"`{report.target}`, {report.date}, suite `{report.suite}`: {len(report.rows)} cases, {_totals(totals)}."
     yield ""
-    if report.tweaks:
-        yield "Declared of this target:"
+    if report.known_deviations:
+        yield "Known deviations of this target:"
         yield ""
-        for tweak in report.tweaks:
-            yield f"- {tweak.what} – {tweak.reason}{f' ({tweak.link})' if tweak.link else ''}"
+        for deviation in report.known_deviations:
+            yield f"- {deviation.what} – {deviation.reason}{f' ({deviation.link})' if deviation.link else ''}"
         yield ""
     yield from _topics(report.rows)
     yield from _skipped(report.rows)
@@ -31,7 +31,7 @@ def _report(report: Report) -> Iterator[str]:
     yield from _features(report)
 
 
-def _told(totals: Mapping[Outcome, int]) -> str:
+def _totals(totals: Mapping[Outcome, int]) -> str:
     return ", ".join(f"{totals[outcome]} {outcome}" for outcome in OUTCOMES if totals[outcome])
 
 
@@ -49,7 +49,7 @@ def _skipped(rows: Sequence[Row]) -> Iterator[str]:
     if reasons:
         yield "## Skipped"
         yield ""
-        yield from (f"- {number}: {_text(reason)}" for reason, number in reasons.most_common())
+        yield from (f"- {number}: {_escaped(reason)}" for reason, number in reasons.most_common())
         yield ""
 
 
@@ -59,9 +59,9 @@ def _failures(rows: Sequence[Row]) -> Iterator[str]:
         yield "## Failures"
         yield ""
         for row in bad:
-            yield f"- **{row.case}** ({row.outcome}): {_text(row.title)}"
-            yield from (f"    - {_text(line)}" for line in row.query.splitlines())
-            yield from (f"    - → {_text(detail)}" for detail in row.details)
+            yield f"- **{row.case}** ({row.outcome}): {_escaped(row.title)}"
+            yield from (f"    - {_escaped(line)}" for line in row.query.splitlines())
+            yield from (f"    - → {_escaped(detail)}" for detail in row.details)
         yield ""
 
 
@@ -72,12 +72,12 @@ def _features(report: Report) -> Iterator[str]:
     yield f"|---|---|---|{'---:|' * len(OUTCOMES)}"
     for verdict in report.features:
         numbers = " | ".join(str(verdict.totals[outcome] or "") for outcome in OUTCOMES)
-        yield f"| `{verdict.feature}` {_text(verdict.title)} | {verdict.declared} | {verdict.verdict} | {numbers} |"
+        yield f"| `{verdict.feature}` {_escaped(verdict.title)} | {verdict.declared} | {verdict.verdict} | {numbers} |"
 
 
-def _text(text: str) -> str:
-    """Return a text that Markdown shows as it is, control characters escaped."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _escaped(string: str) -> str:
+    """Return a string that Markdown shows as it is, control characters escaped."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in string)
     for special in "\\`*_|<>[]#~":
         shown = shown.replace(special, f"\\{special}")
     return shown

@@ -1,8 +1,8 @@
-"""Write what a target does as a new column of the support matrix: cells, and the answers that no cell explains.
+"""Turns the results of a target into a new column of the support matrix: cells, and the results that no cell explains.
 
-A cell is what explains the target's answers best. mlquery is asked, under the conditions of the target, every case that
-exercises a line of the matrix, once with "yes" in the cell and once with "no"; the one with which more of the answers
-are those of the target is written. Where both explain as many, the cell stays what the dialect asked about declares.
+mlquery runs, under the conditions of the target, every case of a line of the matrix, once with "yes" in the cell and
+once with "no". The state that reproduces more of the target's results is written; if both reproduce as many, the cell
+keeps the state that the dialect declares.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from mlquery.conformance.execution import Answer
+from mlquery.conformance.execution import Result
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Case, Row, Tied
@@ -24,9 +24,9 @@ _STATES: tuple[State, ...] = ("yes", "no")
 
 @attrs.define
 class Column:
-    """The cells found so far: the matrix in which they stand, in the column of the dialect asked about.
+    """The cells found so far, in the column of the runner's dialect.
 
-    `exercised` holds the cases behind each line of the matrix, of those that the target answered.
+    `exercised` has the cases of each line of the matrix for which the target gave a result.
     """
 
     runner: Runner
@@ -35,16 +35,16 @@ class Column:
     _agreeing: dict[str, bool] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        """Sort the cases by the lines of the matrix."""
+        """Group the cases by the lines of the matrix."""
         for feature in self.matrix.features:
-            cases = [case for case in self.answered if feature.id in case.features]
+            cases = [case for case in self.observed if feature.id in case.features]
             if cases:
                 self.exercised[feature.id] = cases
 
     @property
-    def answered(self) -> list[Case]:
-        """Return the cases that the target answered."""
-        return [case for case in self.runner.suite.cases if case.id in self.runner.answers]
+    def observed(self) -> list[Case]:
+        """Return the cases for which the target gave a result."""
+        return [case for case in self.runner.suite.cases if case.id in self.runner.results]
 
     @property
     def states(self) -> dict[str, State]:
@@ -53,7 +53,7 @@ class Column:
         return {feature: self.matrix.feature(feature).cells[name].state for feature in self.exercised}
 
     def fit(self) -> None:
-        """Change, again and again, the cell that explains the most answers more, until none explains any more."""
+        """Change the cell that explains the most additional results, until none explains more."""
         while True:
             gain, matrix = max(self._changes(), key=lambda change: change[0], default=(0, self.matrix))
             if gain <= 0:
@@ -62,7 +62,7 @@ class Column:
             self._agreeing.clear()
 
     def _changes(self) -> Iterator[tuple[int, Matrix]]:
-        """Yield how many answers more another state of each cell explains, and the matrix that has it."""
+        """Yield how many more results another state of each cell explains, and the matrix with that state."""
         name = self.runner.dialect.name
         for feature, cases in self.exercised.items():
             explained = sum(map(self.explains, cases))
@@ -74,7 +74,7 @@ class Column:
                     yield sum(self._agrees(case, dialect) for case in cases) - explained, matrix
 
     def explains(self, case: Case) -> bool:
-        """Tell whether the cells give the target's answer to a case."""
+        """Tell whether the cells reproduce the target's result of a case."""
         if case.id not in self._agreeing:
             dialect = _with_data(self.matrix.dialect(self.runner.dialect.name))
             self._agreeing[case.id] = self._agrees(case, dialect)
@@ -82,14 +82,14 @@ class Column:
 
     def _agrees(self, case: Case, dialect: Dialect) -> bool:
         try:
-            answer, _ = self.runner.rehearsals.answer(case, dialect, self.runner.conditions(case))
-        except Exception:  # a refusal in the middle of a call that the case counts on
+            result, _ = self.runner.applicability.result(case, dialect, self.runner.conditions(case))
+        except Exception:  # the dialect refuses a call that the case needs
             return False
-        return _gist(case, answer) == _gist(case, self.runner.answers[case.id])
+        return _compared(case, result) == _compared(case, self.runner.results[case.id])
 
 
 def _with_data(dialect: Dialect) -> Dialect:
-    """Give a dialect the data that its behaviours would need, that of the first dialect that has any."""
+    """Return a dialect with the data that its behaviours need, taken from the first dialect that has any."""
     columns = MATRIX.dialects.values()
     return attrs.evolve(
         dialect,
@@ -98,14 +98,14 @@ def _with_data(dialect: Dialect) -> Dialect:
     )
 
 
-def _gist(case: Case, answer: Answer) -> object:
-    """Return what is compared of an answer; rows that only ids put in order may stand in any."""
-    if answer.problems:
-        return answer.problems[0].error_code
+def _compared(case: Case, result: Result) -> object:
+    """Return what is compared of a result; rows that only their ids order may come in any order."""
+    if result.problems:
+        return result.problems[0].error_code
     expected = case.expect.values()
     if any(isinstance(row, Tied) for wanted in expected for row in _rows(wanted.rows, wanted.pages)):
-        return tuple(sorted(row for page in answer.pages for row in page))
-    return answer.pages
+        return tuple(sorted(row for page in result.pages for row in page))
+    return result.pages
 
 
 def _rows(rows: Iterable[Row] | None, pages: Iterable[Iterable[Row]] | None) -> Iterator[Row]:
@@ -115,7 +115,7 @@ def _rows(rows: Iterable[Row] | None, pages: Iterable[Iterable[Row]] | None) -> 
 
 
 def recorded(runner: Runner, report: Report) -> str:
-    """Return the column of a target as TOML, which `conformance/README.md` describes."""
+    """Return the column of a target as TOML, as described in `conformance/README.md`."""
     column = Column(runner)
     column.fit()
     return "\n".join([*_head(report), "", *_cells(column), "", *_answers(column)]).rstrip("\n") + "\n"
@@ -140,15 +140,15 @@ def _cells(column: Column) -> Iterator[str]:
 
 
 def _answers(column: Column) -> Iterator[str]:
-    """Yield the answers that no cell explains."""
-    for case in column.answered:
+    """Yield the results that no cell explains."""
+    for case in column.observed:
         if not column.explains(case):
-            answer = column.runner.answers[case.id]
+            result = column.runner.results[case.id]
             yield f"[answers.{_quoted(case.id)}]"
-            if answer.problems:
-                yield f"error = {{ error_code = {_quoted(answer.problems[0].error_code)} }}"
+            if result.problems:
+                yield f"error = {{ error_code = {_quoted(result.problems[0].error_code)} }}"
             else:
-                pages = answer.pages if case.walk else answer.pages[:1]
+                pages = result.pages if case.walk else result.pages[:1]
                 yield f"pages = [{', '.join(f'[{_listed(page)}]' for page in pages)}]"
 
 
@@ -156,5 +156,5 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(_quoted, names))
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(string: str) -> str:
+    return json.dumps(string, ensure_ascii=False)

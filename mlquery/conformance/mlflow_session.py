@@ -1,4 +1,4 @@
-"""MLflow's own client as a session of the suite, on any server that it can talk to."""
+"""Runs cases through MLflow's own client, on any server that it supports."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _SETTINGS = {
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # an internal error is an answer, and is not asked for again
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # an internal error is a result, not a reason to retry
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
 class UnansweredError(Exception):
-    """The server gave no answer that could be compared."""
+    """The server gave no response that could be compared."""
 
 
 class UnsentError(Exception):
-    """MLflow's client did not send what the case asks, so that it says nothing of the server."""
+    """MLflow's client did not send the request of the case, which therefore tells nothing about the server."""
 
 
 @attrs.define
 class MlflowSession:
-    """MLflow's client on one store; `seen` holds what the last search said of each run and experiment it found."""
+    """MLflow's client on one store; `seen` has the values of each run and experiment that searches found."""
 
     client: Any
     ids: dict[str, str]
@@ -69,11 +69,11 @@ class MlflowSession:
         return self.client._get_registry_client().store
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
-        """Return the error code; what is no MlflowException is an internal error of a server.
+        """Return the error code; an error other than MlflowException is an internal error of a server.
 
         Raises:
-            UnansweredError: there was no answer at all.
-            UnsentError: there was no question, because the client has no such call or failed before it asked a server.
+            UnansweredError: there was no response.
+            UnsentError: there was no request, because the client lacks the call or failed before it sent one.
         """
         if isinstance(error, AttributeError) and error.obj in (self.client, self.entities):
             raise UnsentError(f"unsupported by this client: {error.name}") from error
@@ -85,12 +85,12 @@ class MlflowSession:
 
 
 def first_line(error: Exception) -> str:
-    """Return the beginning of what an error says."""
+    """Return the beginning of the first line of an error."""
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
 def is_connection_error(error: BaseException) -> bool:
-    """Tell whether an error comes from the connection: nobody there, cut off, too slow."""
+    """Tell whether an error comes from the connection: refused, closed or timed out."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, RequestException | ConnectionError):
@@ -100,11 +100,11 @@ def is_connection_error(error: BaseException) -> bool:
 
 
 def serves_registry(client: Any) -> bool:
-    """Tell whether there is a model registry behind a client."""
+    """Tell whether a client's server has a model registry."""
     registry = client._get_registry_client().store
     try:
         registry.search_registered_models(max_results=1)
-        registry.get_registered_model("mlquery asks whether there is a registry")
+        registry.get_registered_model("mlquery checks for a registry")
     except MlflowException as error:
         return bool(error.error_code == "RESOURCE_DOES_NOT_EXIST")
     return True
@@ -112,8 +112,8 @@ def serves_registry(client: Any) -> bool:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Let MLflow read the settings that a run needs, and forget them afterwards."""
-    # Else MLflow's client throws away the body, and with it the error code, of what it might have asked for again.
+    """Set the environment variables of MLflow for a run of the suite."""
+    # Otherwise MLflow's client discards the body, and with it the error code, of responses that it could retry.
     http_request = partial(rest_utils.http_request, raise_on_status=False)
     with mock.patch.dict(os.environ, _SETTINGS), mock.patch.object(rest_utils, "http_request", http_request):
         yield

@@ -1,7 +1,7 @@
-"""Ask a target that belongs to somebody else: names get a prefix, nothing that others made is written to or reported.
+"""Runs cases on a target that others use: gives names a prefix, and neither writes to nor reports what others created.
 
-`Guest` wraps any session, a real server's or mlquery's own. The second serves as a rehearsal: what a case answers under
-these conditions on mlquery decides whether it can be asked on a server (`mlquery/conformance/applicability.py`).
+`NamespacedSession` wraps any session, of a real server or of mlquery. With mlquery it tells which cases apply to a
+server (`mlquery/conformance/applicability.py`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _QUOTED_NAME = re.compile(r"""(\bname["`]?\s*(?:!=|=|\b(?:NOT\s+)?I?LIKE\b)\s*)(
 _PAGE = 1000
 
 
-class ForeignEntityError(Exception):
-    """A call or a search that would meet what somebody else has on the target."""
+class UnownedEntityError(Exception):
+    """A call or a search that would reach what others have on the target."""
 
 
 @attrs.define
-class GuestClient:
+class NamespacedClient:
     """A client whose experiments and registered models have a prefix, and which writes to nothing else.
 
-    `experiments` and `models` are those it made, by id and by name. `user` is who all runs belong to, where a service
-    does not let the caller say.
+    `experiments` and `models` are the ids and names of those that it created. `user` owns all runs if the service sets
+    the user itself.
     """
 
     inner: Any
@@ -43,7 +43,7 @@ class GuestClient:
     with_artifacts: set[str] = attrs.field(factory=set)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return a method of the client that keeps to what is ours."""
+        """Return a method of the client that is confined to its own experiments and models."""
         method = getattr(self.inner, name)
         names_first = "registered_model" in name or "model_version" in name or name in _BY_NAME
 
@@ -56,18 +56,18 @@ class GuestClient:
             if name == "rename_experiment":
                 named["new_name"] = self._prefixed(named["new_name"])
             if not name.startswith(_READS):
-                self._require_ours(name, positional, named)
+                self._require_own(name, positional, named)
             if name == "create_run" and self.user is not None:
                 positional = (*positional[:2], {**positional[2], "mlflow.user": self.user}, *positional[3:])
-            if name in _MAKING_MODELS:  # noted first: a server may fail when it has done half of it
+            if name in _CREATING_MODELS:  # before the call: a server may fail halfway
                 self.models.append(named.get("new_name") or named.get("name") or positional[0])
             return self._noted(name, method(*positional, **named), named)
 
         return call
 
-    def _prefixed(self, text: Any) -> Any:
-        is_ready = not isinstance(text, str) or not text or text.startswith(self.prefix)
-        return text if is_ready else self.prefix + text
+    def _prefixed(self, name: Any) -> Any:
+        is_ready = not isinstance(name, str) or not name or name.startswith(self.prefix)
+        return name if is_ready else self.prefix + name
 
     def _noted(self, name: str, result: Any, named: dict[str, Any]) -> Any:
         match name:
@@ -81,33 +81,33 @@ class GuestClient:
                 return SimpleNamespace(experiment_id=result.experiment_id, name=result.name.removeprefix(self.prefix))
         return result
 
-    def _require_ours(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Refuse to write to what exists and was not made here; what does not exist may be asked for."""
+    def _require_own(self, name: str, positional: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Raise UnownedEntityError for a write to what exists and was not created here."""
         first = positional[0] if positional else None
         run_id = named.get("run_id", first if name in _ON_RUNS else None)
         experiment_id = named.get("experiment_id", first if name in _ON_EXPERIMENTS else None)
         if isinstance(run_id, str) and run_id not in self.runs and self._exists(self.inner.get_run, run_id):
-            raise ForeignEntityError(f"the target has a run {run_id!r} of its own")
+            raise UnownedEntityError(f"the target has a run {run_id!r} of its own")
         if isinstance(experiment_id, str):
-            self.require_our_experiment(experiment_id)
+            self.require_own_experiment(experiment_id)
 
-    def require_our_experiment(self, experiment_id: str) -> None:
-        """Raise ForeignEntityError for an experiment that exists and was not made here."""
+    def require_own_experiment(self, experiment_id: str) -> None:
+        """Raise UnownedEntityError for an experiment that exists and was not created here."""
         if experiment_id in self.experiments:
             return
         found = self._exists(self.inner.get_experiment, experiment_id)
         if found is not None and found.experiment_id not in self.experiments:
-            raise ForeignEntityError(f"the target has an experiment {experiment_id!r} of its own")
+            raise UnownedEntityError(f"the target has an experiment {experiment_id!r} of its own")
 
     @staticmethod
     def _exists(get: Callable[[str], Any], identifier: str) -> Any:
         try:
             return get(identifier)
-        except Exception:  # whatever it says, there is nothing that a call could change
+        except Exception:  # whatever the error, there is nothing that a call could change
             return None
 
 
-_MAKING_MODELS = {"create_registered_model", "rename_registered_model"}
+_CREATING_MODELS = {"create_registered_model", "rename_registered_model"}
 _BY_NAME = {"create_experiment", "get_experiment_by_name"}
 _ON_EXPERIMENTS = {
     *("create_run", "delete_experiment", "restore_experiment", "rename_experiment"),
@@ -120,47 +120,47 @@ _ON_RUNS = {
 
 
 @attrs.define
-class Guest:
-    """A session through a `GuestClient`, which answers with our experiments and models only."""
+class NamespacedSession:
+    """A session through a `NamespacedClient`, which reports only the experiments and models that this created."""
 
     inner: Session
-    client: GuestClient
+    client: NamespacedClient
     ids: dict[str, str]
 
     @property
     def entities(self) -> Any:
-        """Return where the client's entities are."""
+        """Return the module of the client's entities."""
         return self.inner.entities
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
-        """Return our ids on one page, and the token of the next one; a whole answer may take the server some pages."""
+        """Return the ids of the session on one page, and the next token; one page may take several requests."""
         if case.entity == "run":
             for experiment_id in ids:
-                self.client.require_our_experiment(experiment_id)
+                self.client.require_own_experiment(experiment_id)
             return self.inner.page(case, filter_string, ids, token)
-        ours = {identifier for key, identifier in self.ids.items() if key.startswith(f"{case.entity}.")}
+        own = {identifier for key, identifier in self.ids.items() if key.startswith(f"{case.entity}.")}
         filter_string = prefixed_names(filter_string, self.client.prefix)
         found: list[str] = []
         while True:
             page, token = self.inner.page(case, filter_string, ids, token)
-            found += [identifier for identifier in page if identifier in ours]
+            found += [identifier for identifier in page if identifier in own]
             if not token or case.walk or case.max_results != _PAGE:
                 return found, token
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
-        """Return what a refusal says."""
-        if isinstance(error, ForeignEntityError):
+        """Return the problems that a refusal reports."""
+        if isinstance(error, UnownedEntityError):
             raise error
         return self.inner.problems(error)
 
 
 def prefixed_names(filter_string: str, prefix: str) -> str:
-    """Return a filter in which the texts that names are compared with begin with a prefix."""
+    """Return a filter in which the strings that names are compared with have a prefix."""
     return _QUOTED_NAME.sub(lambda match: match[1] + match[2] + prefix, filter_string)
 
 
 def without(case: Case, expected: Expectation, experiments: Collection[str]) -> Expectation:
-    """Return what is expected of a search of experiments where some of them are not there, or are not ours."""
+    """Return what is expected of a search of experiments without those that are missing or belong to others."""
     if case.entity != "experiment" or not experiments:
         return expected
     return attrs.evolve(

@@ -1,6 +1,6 @@
-"""What the report page shows, as plain values: the lines of the matrix over all reports, and the cases behind them.
+"""Turns reports into the plain values of the report page: the lines of the matrix over all reports, and their cases.
 
-Cases that several reports share are there once, so that the page stays small.
+Cases that several reports share are kept once, so that the page stays small.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WORDS: dict[Outcome, str] = {
     "errored": "errored",
     "skipped": "skipped",
 }
-"""What the page calls outcomes, in the order in which it shows them."""
+"""The names of outcomes on the page, in the order in which it shows them."""
 
 _NO_FEATURE = "other"
 _EXPECTED = re.compile(r"expected (.*), not (.*)", re.DOTALL)
@@ -57,7 +57,7 @@ class Line:
 
 
 def lines_of(reports: Sequence[Report]) -> list[Line]:
-    """Return the lines that any report has cases for, and at last one for the cases that belong to none."""
+    """Return the lines that any report has cases for, and a last one for the cases of no line."""
     verdicts = [{verdict.feature: verdict for verdict in report.features} for report in reports]
     ranks = {feature.id: rank for rank, feature in enumerate(MATRIX.features)}
     features = dict.fromkeys(feature for found in verdicts for feature in found)
@@ -70,8 +70,8 @@ def lines_of(reports: Sequence[Report]) -> list[Line]:
         lines.append(Line(feature, title, group, declared, tuple(map(counted, rows)), _keys(rows)))
     rows = [[row for row in report.rows if not row.features] for report in reports]
     if any(rows):
-        title, nothing = "What no line of the matrix is about", ("",) * len(reports)
-        lines.append(Line(_NO_FEATURE, title, OTHER, nothing, tuple(map(counted, rows)), _keys(rows)))
+        title, undeclared = "Cases of no line of the matrix", ("",) * len(reports)
+        lines.append(Line(_NO_FEATURE, title, OTHER, undeclared, tuple(map(counted, rows)), _keys(rows)))
     return lines
 
 
@@ -80,28 +80,28 @@ def _keys(rows: Sequence[Sequence[Row]]) -> tuple[tuple[str, str], ...]:
 
 
 def _key(row: Row) -> tuple[str, str]:
-    """Return what tells cases apart: reports of different versions of the suite may ask otherwise under one name."""
+    """Return the key of a case: reports of different versions of the suite may have another query of the same name."""
     return row.case, row.query
 
 
 def verdict_of(totals: Mapping[Outcome, int], declared: str) -> Outcome | None:
-    """Return the word for a cell: the worst that happened; None where there is no case."""
+    """Return the worst outcome of a cell, None if it has no case."""
     bad = next((outcome for outcome in BAD if totals[outcome]), None)
     if bad is not None:
         return bad
     if not totals["pass"] and not totals["refused-as-declared"]:
         return "skipped" if totals["skipped"] else None
-    # A line that a dialect does not have may be a behaviour, in which nothing is refused.
+    # A line that a dialect does not have may be a behaviour, which refuses nothing.
     is_refused = not totals["pass"] or (declared == "no" and totals["refused-as-declared"] > totals["pass"])
     return "refused-as-declared" if is_refused else "pass"
 
 
 def page_data(reports: Sequence[Report], lines: Sequence[Line]) -> dict[str, Any]:
-    """Return what the page's script reads.
+    """Return the data that the page's script reads.
 
     `outcomes` and `words` name the outcomes, `cases` are [id, title, query], `lines` [title, id, positions of cases,
     what each dialect declares]. Every report has the number of the outcome of each case (-1 without one) and details by
-    position: texts, and pairs of what was expected and got.
+    position: strings, and pairs of the expected and the actual result.
     """
     shown = {_key(row): [row.case, row.title, row.query] for report in reports for row in report.rows}
     positions = {key: position for position, key in enumerate(shown)}
@@ -127,6 +127,6 @@ def _report_data(report: Report, positions: Mapping[tuple[str, str], int]) -> di
 
 
 def _parted(detail: str) -> str | list[str]:
-    """Return what was expected and what was got, or the whole text where the two cannot be told apart."""
+    """Return the expected and the actual result, or the whole string if they cannot be told apart."""
     found = _EXPECTED.fullmatch(detail)
     return [found[1], found[2]] if found and detail.count(", not ") == 1 else detail

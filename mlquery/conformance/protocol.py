@@ -1,7 +1,7 @@
-"""What runner and implementation say to each other over standard input and output: messages from cases, and answers.
+"""Turns cases into messages of the protocol over standard input and output, and the replies to them into results.
 
-A message is one JSON object. It holds all that a case asks, with every default filled in, and nothing of what the case
-expects. `conformance/IMPLEMENTING.md` describes the protocol for implementations; nothing is known here of processes.
+A message is one JSON object. It contains the calls and the search of a case, with every default filled in, and nothing
+of what the case expects. `conformance/IMPLEMENTING.md` describes the protocol; processes are not known here.
 """
 
 from __future__ import annotations
@@ -12,69 +12,69 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.execution import CALL_WORDS, Answer, outcome_disagreements, without_span_of_ids
+from mlquery.conformance.execution import CALL_WORDS, Result, outcome_disagreements, without_span_of_ids
 from mlquery.conformance.fixtures import FIRST_TIME
 from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table, Tied
 
 VERSION = 1
-"""Of the protocol; an implementation that cannot speak it says so in its answer to `start`."""
+"""The version of the protocol, which a program repeats in its reply to `start`."""
 
-_ANSWERS = ("pages", "error", "skipped", "errored")
+_RESULTS = ("pages", "error", "skipped", "errored")
 
 
-class Unfit(ValueError):
-    """An answer that is not as the protocol says; the text tells how."""
+class ProtocolError(ValueError):
+    """A reply that violates the protocol; the message says how."""
 
 
 @attrs.frozen
 class Introduction:
-    """What a program says of itself when it is started; `tweaks` are the ways in which it departs on purpose."""
+    """What a program reports about itself when it starts; `tweaks` are its known deviations."""
 
     name: str
     product_version: str = ""
     language: str = ""
     dialects: tuple[str, ...] = ()
-    tweaks: tuple[str, ...] = ()
+    known_deviations: tuple[str, ...] = ()
 
 
 @attrs.frozen
 class Reply:
-    """An answer to `run`: an answer to the case, or the reason why there is none."""
+    """A reply to `run`: the result of the case, or the reason why there is none."""
 
-    answer: Answer = attrs.field(factory=Answer)
+    result: Result = attrs.field(factory=Result)
     ids: Mapping[str, str] = attrs.field(factory=dict)
     calls: tuple[Table, ...] = ()
-    tells_warnings: bool = False
+    has_warnings: bool = False
     skipped: str | None = None
     errored: str | None = None
 
 
 def read_introduction(message: Mapping[str, Any]) -> Introduction:
-    """Return what an answer to `start` says.
+    """Return the content of a reply to `start`.
 
     Raises:
-        Unfit: it is not as the protocol says, or of another version of it.
+        ProtocolError: it violates the protocol, or has another version.
     """
     if message.get("version") != VERSION:
-        raise Unfit(f"the program speaks version {message.get('version')!r:.40} of the protocol, not {VERSION}")
-    texts = [_typed(message.get(key, ""), str, key) for key in ("name", "product_version", "language")]
-    lists = [tuple(_texts(message.get(key, []), key)) for key in ("dialects", "tweaks")]
-    return Introduction(*texts, *lists)
+        raise ProtocolError(f"the program speaks version {message.get('version')!r:.40} of the protocol, not {VERSION}")
+    strings = [_checked(message.get(key, ""), str, key) for key in ("name", "product_version", "language")]
+    lists = [tuple(_strings(message.get(key, []), key)) for key in ("dialects", "tweaks")]
+    return Introduction(*strings, *lists)
 
 
 def run_message(seq: int, case: Case, contents: StoreContents) -> dict[str, Any]:
-    """Return the message that asks for one case."""
+    """Return the message that runs one case."""
     search = {
         name: getattr(case, name)
         for name in ("entity", "filter", "order_by", "view", "max_results", "page_token", "walk", "experiment_ids")
     }
     calls = [message for call in case.calls for message in _call_messages(call)]
-    asked = {"id": case.id, "title": case.title, "features": case.features, "calls": calls, "search": search}
-    return {"cmd": "run", "seq": seq, "case": asked, "store": store_message(contents)}
+    message_of_case = {"id": case.id, "title": case.title, "features": case.features, "calls": calls, "search": search}
+    return {"cmd": "run", "seq": seq, "case": message_of_case, "store": store_message(contents)}
 
 
 def store_message(contents: StoreContents) -> dict[str, Any]:
-    """Return what a store holds, with every default written out."""
+    """Return the contents of a store, with every default filled in."""
     return {
         "name": contents.name,
         "experiments": [_experiment(table) for table in contents.experiments],
@@ -85,9 +85,9 @@ def store_message(contents: StoreContents) -> dict[str, Any]:
 
 
 def _experiment(table: Table) -> dict[str, Any]:
-    made = table.get("creation_time", FIRST_TIME)
+    created = table.get("creation_time", FIRST_TIME)
     missing = {"name": table["id"], "tags": {}, "artifact_location": None, "deleted": False}
-    return {**missing, "creation_time": made, "last_update_time": made, **table}
+    return {**missing, "creation_time": created, "last_update_time": created, **table}
 
 
 def _run(table: Table, contents: StoreContents) -> dict[str, Any]:
@@ -124,13 +124,13 @@ def _plain(value: Any) -> Any:
 
 
 def _call_messages(call: Table) -> Iterator[dict[str, Any]]:
-    """Yield one message for each time that a call is made; what it has to return or fail with stays here."""
+    """Yield one message for each repetition of a call, without the result or the error that is expected."""
     for number in range(1, call.get("times", 1) + 1):
         arguments = {key: _numbered(value, number) for key, value in call.items() if key not in CALL_WORDS}
         if call["call"] == "log_batch":
             arguments = _batch(**arguments)
-        asked = {"call": call["call"], "arguments": arguments, "as": call.get("as")}
-        yield {**asked, "returns": "returns" in call, "may_fail": "fails" in call}
+        message_of_case = {"call": call["call"], "arguments": arguments, "as": call.get("as")}
+        yield {**message_of_case, "returns": "returns" in call, "may_fail": "fails" in call}
 
 
 def _numbered(value: Any, number: int) -> Any:
@@ -149,94 +149,94 @@ def _batch(
 ) -> dict[str, Any]:
     logged = [_point(key, value) for key, value in metrics]
     logged += [_point(key, float(step), 1, step) for key, count in (points or {}).items() for step in range(count)]
-    texts = {"params": params, "tags": tags}
-    pairs = {name: [{"key": key, "value": value} for key, value in written] for name, written in texts.items()}
+    strings = {"params": params, "tags": tags}
+    pairs = {name: [{"key": key, "value": value} for key, value in written] for name, written in strings.items()}
     return {"run_id": run_id, "metrics": logged, **pairs}
 
 
 def read_reply(message: Mapping[str, Any], case: Case) -> Reply:
-    """Return what an answer to `run` says.
+    """Return the content of a reply to `run`.
 
     Raises:
-        Unfit: it is not as the protocol says.
+        ProtocolError: it violates the protocol.
     """
-    given = [name for name in _ANSWERS if name in message]
+    given = [name for name in _RESULTS if name in message]
     if len(given) != 1:
-        raise Unfit(f"the answer has {' and '.join(given) or 'none'} of {', '.join(_ANSWERS)}, not one")
+        raise ProtocolError(f"the reply has {' and '.join(given) or 'none'} of {', '.join(_RESULTS)}, not one")
     for name in ("skipped", "errored"):
         if name in message:
-            return Reply(**{name: _typed(message[name], str, name)})
-    also = _typed(message.get("also", []), list, "also")
+            return Reply(**{name: _checked(message[name], str, name)})
+    also = _checked(message.get("also", []), list, "also")
     problems = [message["error"], *also] if "error" in message else []
-    answer = Answer(
-        tuple(tuple(_texts(page, "a page")) for page in _typed(message.get("pages", []), list, "pages")),
-        tuple(_problem(_typed(problem, dict, "error")) for problem in problems),
-        tuple(_texts(message.get("warns", []), "warns")),
+    result = Result(
+        tuple(tuple(_strings(page, "a page")) for page in _checked(message.get("pages", []), list, "pages")),
+        tuple(_problem(_checked(problem, dict, "error")) for problem in problems),
+        tuple(_strings(message.get("warns", []), "warns")),
     )
-    ids = _typed(message.get("ids", {}), dict, "ids")
-    calls = _typed(message.get("calls", []), list, "calls")
+    ids = _checked(message.get("ids", {}), dict, "ids")
+    calls = _checked(message.get("calls", []), list, "calls")
     return Reply(
-        answer,
-        {f"{case.entity}.{name}": _typed(identifier, str, f"the id of {name}") for name, identifier in ids.items()},
-        tuple(_typed(call or {}, dict, "a call") for call in calls),
+        result,
+        {f"{case.entity}.{name}": _checked(identifier, str, f"the id of {name}") for name, identifier in ids.items()},
+        tuple(_checked(call or {}, dict, "a call") for call in calls),
         "warns" in message,
     )
 
 
-def _typed(value: Any, kind: type, what: str) -> Any:
+def _checked(value: Any, kind: type, what: str) -> Any:
     if not isinstance(value, kind):
-        raise Unfit(f"{what} is {value!r:.80}, which is no {kind.__name__}")
+        raise ProtocolError(f"{what} is {value!r:.80}, not a {kind.__name__}")
     return value
 
 
-def _texts(value: Any, what: str) -> list[str]:
-    return [_typed(part, str, f"a part of {what}") for part in _typed(value, list, what)]
+def _strings(value: Any, what: str) -> list[str]:
+    return [_checked(part, str, f"a part of {what}") for part in _checked(value, list, what)]
 
 
 def _problem(table: Table) -> Problem:
-    code = _typed(table.get("error_code"), str, "error_code")
+    code = _checked(table.get("error_code"), str, "error_code")
     span = table.get("span")
-    ends = None if span is None else tuple(_typed(end, int, "an end of span") for end in _typed(span, list, "span"))
-    texts = {name: table.get(name) for name in ("code", "feature", "argument")}
-    return Problem(code, **texts, span=ends)
+    ends = None if span is None else tuple(_checked(end, int, "an end of span") for end in _checked(span, list, "span"))
+    strings = {name: table.get(name) for name in ("code", "feature", "argument")}
+    return Problem(code, **strings, span=ends)
 
 
 def disagreements_with(reply: Reply, case: Case, expected: Expectation) -> list[str]:
-    """Return every way in which a reply is not what the case expects. Of details, those that the reply tells count.
+    """Return every difference between a reply and what the case expects; details that the reply omits are ignored.
 
     Raises:
-        Unfit: the reply lacks ids that the case needs.
+        ProtocolError: the reply lacks ids that the case needs.
     """
     _require_ids(reply, case, expected)
-    found = list(_wrong_calls(reply, case)) or outcome_disagreements(case, expected, reply.answer, reply)
+    found = list(_wrong_calls(reply, case)) or outcome_disagreements(case, expected, reply.result, reply)
     if found:
         return found
-    for wanted, told in zip(expected.problems, reply.answer.problems, strict=False):
-        found += _wrong_details(wanted, without_span_of_ids(told, case))
-    if reply.tells_warnings and set(expected.warns) != set(reply.answer.warns):
-        found.append(f"expected warnings of {sorted(expected.warns)}, not {sorted(reply.answer.warns)}")
+    for wanted, actual in zip(expected.problems, reply.result.problems, strict=False):
+        found += _wrong_details(wanted, without_span_of_ids(actual, case))
+    if reply.has_warnings and set(expected.warns) != set(reply.result.warns):
+        found.append(f"expected warnings of {sorted(expected.warns)}, not {sorted(reply.result.warns)}")
     return found
 
 
-def _wrong_details(wanted: Problem, told: Problem) -> Iterator[str]:
-    for name, value in attrs.asdict(told).items():
+def _wrong_details(wanted: Problem, actual: Problem) -> Iterator[str]:
+    for name, value in attrs.asdict(actual).items():
         if value is not None and value != getattr(wanted, name):
             yield f"expected {name} {getattr(wanted, name)}, not {value}"
 
 
 def _wrong_calls(reply: Reply, case: Case) -> Iterator[str]:
-    """Yield what calls returned, or failed with, that they should not have."""
-    made = [call for call in case.calls for _ in range(call.get("times", 1))]
-    told = [*reply.calls, *[{}] * (len(made) - len(reply.calls))]
-    for call, answer in zip(made, told, strict=False):
-        if "fails" in call and call["fails"] != answer.get("error_code"):
-            yield f"{call['call']} did not fail with {call['fails']}, but {answer.get('error_code', 'went on')}"
-        if "returns" in call and not reply.answer.problems and call["returns"] != answer.get("returned"):
-            yield f"{call['call']} returned {answer.get('returned')}"
+    """Yield unexpected results and errors of calls."""
+    created = [call for call in case.calls for _ in range(call.get("times", 1))]
+    actual = [*reply.calls, *[{}] * (len(created) - len(reply.calls))]
+    for call, result in zip(created, actual, strict=False):
+        if "fails" in call and call["fails"] != result.get("error_code"):
+            yield f"{call['call']} did not fail with {call['fails']}, but {result.get('error_code', 'succeeded')}"
+        if "returns" in call and not reply.result.problems and call["returns"] != result.get("returned"):
+            yield f"{call['call']} returned {result.get('returned')}"
 
 
 def _require_ids(reply: Reply, case: Case, expected: Expectation) -> None:
     tied = [row for page in (expected.rows or (), *(expected.pages or ())) for row in page if isinstance(row, Tied)]
     missing = [name for row in tied for name in row.names if f"{case.entity}.{name}" not in reply.ids]
-    if missing and not reply.answer.problems:
-        raise Unfit(f"the answer lacks the ids of {', '.join(missing)}, which put these rows in order")
+    if missing and not reply.result.problems:
+        raise ProtocolError(f"the reply lacks the ids of {', '.join(missing)}, which order these rows")

@@ -1,4 +1,4 @@
-"""Say what a run or an experiment holds in values that can be compared, whichever client brought it."""
+"""Turns a run or an experiment of any client into values that can be compared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Described = dict[str, Any]
 
 
 def described(run: Any) -> Described:
-    """Return what a run holds, without ids and places; numbers as Python writes them, so that NaN equals NaN."""
+    """Return the values of a run without ids and locations; numbers as `repr`, so that NaN equals NaN."""
     info, data = run.info, run.data
     return {
         "run_name": info.run_name,
@@ -26,19 +26,19 @@ def described(run: Any) -> Described:
 
 
 def described_experiment(experiment: Any) -> Described:
-    """Return what an experiment holds, without ids, names, places and times."""
+    """Return the values of an experiment without ids, names, locations and times."""
     tags = {f"tag {key}": value for key, value in (experiment.tags or {}).items()}
     return {"lifecycle_stage": experiment.lifecycle_stage, **tags}
 
 
 def with_names(values: Described, ids: Mapping[str, str]) -> Described:
-    """Return values in which the ids of runs and experiments are the names that cases give them."""
+    """Return values in which ids of runs are replaced by the names that cases give them."""
     names = {identifier: f"${{{key}}}" for key, identifier in ids.items() if key.startswith("run.")}
     return {key: names.get(value, value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def differences(name: str, wanted: Described, given: Described, same: Callable[[str, Any, Any], bool]) -> Iterator[str]:
-    """Yield in which values something differs from what it should hold."""
+    """Yield the values that differ from the expected ones."""
     for key in dict.fromkeys((*wanted, *given)):
         expected, found = wanted.get(key), given.get(key)
         if not same(key, expected, found):
@@ -46,12 +46,12 @@ def differences(name: str, wanted: Described, given: Described, same: Callable[[
 
 
 def _shown(value: Any) -> str:
-    text = "missing" if value is None else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
+    shown = "missing" if value is None else repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}…"
 
 
 def read_back(contents: StoreContents, client: Any, ids: Mapping[str, str]) -> dict[str, Described]:
-    """Return what a client says of every run of a store, by name, histories and datasets among it."""
+    """Return the values of every run of a store by name, histories and datasets included."""
     return {run["id"]: with_names(_run_values(run, client, ids[f"run.{run['id']}"]), ids) for run in contents.runs}
 
 

@@ -1,8 +1,8 @@
-"""What a server answered to the cases of the suite, as plain data that can be kept and compared later.
+"""Turns the results of a server into plain data that can be stored and compared later.
 
-An answer is a list of pages of names, the text `"error CODE"`, or another text that says why there is none. Where the
-suite leaves an order to the ids, which no two stores share, the answer has `by_id` beside the `pages`: the names that
-were found, in the order of their ids.
+A result is a list of pages of names, the string `"error CODE"`, or another string that says why there is none. If the
+order depends on ids, which no two stores share, the result has `by_id` beside the `pages`: the names that were found,
+in the order of their ids.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.execution import Answer, Session, outcome_disagreements, rank_of_id
+from mlquery.conformance.execution import Result, Session, outcome_disagreements, rank_of_id
 from mlquery.conformance.suite import Case, Expectation, Problem, Tied
 
 Recorded = Any
 _ERROR = "error "
 
 
-def record_of(case: Case, answer: Answer, session: Session) -> Recorded:
-    """Return an answer as data."""
-    if answer.problems:
-        return f"{_ERROR}{answer.problems[0].error_code}"
-    pages = [list(page) for page in answer.pages]
+def record_of(case: Case, result: Result, session: Session) -> Recorded:
+    """Return a result as data."""
+    if result.problems:
+        return f"{_ERROR}{result.problems[0].error_code}"
+    pages = [list(page) for page in result.pages]
     if not any(map(_leaves_order_to_ids, case.expect.values())):
         return pages
     found = {name for page in pages for name in page}
@@ -31,20 +31,20 @@ def record_of(case: Case, answer: Answer, session: Session) -> Recorded:
 
 
 def record_disagreements(case: Case, expected: Expectation, recorded: Recorded) -> list[str]:
-    """Return how an answer that was recorded differs from an expectation."""
+    """Return how a recorded result differs from an expectation."""
     if isinstance(recorded, str):
         if not recorded.startswith(_ERROR):
             return [recorded]
-        answer = Answer(problems=(Problem(recorded.removeprefix(_ERROR)),))
-        return outcome_disagreements(case, expected, answer, _Remembered())
+        result = Result(problems=(Problem(recorded.removeprefix(_ERROR)),))
+        return outcome_disagreements(case, expected, result, _RecordedIds())
     pages, by_id = (recorded["pages"], recorded["by_id"]) if isinstance(recorded, dict) else (recorded, [])
     ids = {f"{case.entity}.{name}": str(number) for number, name in enumerate([*by_id, *_unfound(expected, by_id)])}
-    return outcome_disagreements(case, expected, Answer(tuple(map(tuple, pages))), _Remembered(ids))
+    return outcome_disagreements(case, expected, Result(tuple(map(tuple, pages))), _RecordedIds(ids))
 
 
 @attrs.frozen
-class _Remembered:
-    """What is left of a session that is over: the order of its ids."""
+class _RecordedIds:
+    """The order of the ids of a session that is over."""
 
     ids: Mapping[str, str] = attrs.field(factory=dict)
 

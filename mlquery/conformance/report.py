@@ -1,6 +1,6 @@
-"""What became of the suite on one target in one dialect, as a frozen document that every format is written from.
+"""Defines the report of a run of the suite on one target in one dialect, from which every format is rendered.
 
-A report holds everything that a reader needs, titles and queries among it, so that it can be read without the suite.
+A report contains titles and queries, so that it can be read without the suite.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -19,15 +19,15 @@ from mlquery.resources import data_path
 
 Outcome = Literal["pass", "fail", "refused-as-declared", "skipped", "errored"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
-"""pass: the declared answer. refused-as-declared: the dialect says that this is refused, and it is. fail: another
-answer. skipped: not asked, the first detail says why. errored: no answer that could be compared."""
+"""pass: the declared result. refused-as-declared: the dialect declares a refusal, and the target refuses. fail: another
+result. skipped: not run, the first detail says why. errored: no result that could be compared."""
 
 BAD: tuple[Outcome, ...] = ("fail", "errored")
 
 
 @attrs.frozen
-class Tweak:
-    """One thing that was declared of the target and changes what is asked or how answers are compared."""
+class KnownDeviation:
+    """One known deviation of the target that changes what is run, or how results are compared."""
 
     what: str
     reason: str
@@ -36,9 +36,9 @@ class Tweak:
 
 @attrs.frozen
 class Row:
-    """One case: what was asked, the lines of the matrix it exercises, and what became of it.
+    """One case: its query, the lines of the matrix that it exercises, and its outcome.
 
-    `details` are what differs from the expectation, or the reason for skipping. `query` is for people.
+    `details` are the differences from the expectation, or the reason for skipping. `query` is for human readers.
     """
 
     case: str
@@ -52,10 +52,10 @@ class Row:
 
 @attrs.frozen
 class FeatureVerdict:
-    """One line of the matrix on one target: what the dialect declares ("yes", "no", "silent") and what was seen.
+    """One line of the matrix on one target: what the dialect declares ("yes", "no", "silent") and what was observed.
 
     `verdict` is "fail" when a case failed or had an error, "pass" when cases ran and none did, else "skipped".
-    `cases` are the rows behind it, in order.
+    `cases` are its rows, in order.
     """
 
     feature: str
@@ -68,7 +68,7 @@ class FeatureVerdict:
 
 @attrs.frozen
 class Report:
-    """One run of the suite: who was asked, in which dialect, when, under which tweaks, and every row.
+    """One run of the suite: the target, the dialect, the date, the known deviations of the target, and every row.
 
     `target` is a URI without secrets, `date` ISO 8601 in UTC, `suite` the start of the SHA-256 of the suite's files.
     """
@@ -80,7 +80,12 @@ class Report:
     date: str
     suite: str
     rows: tuple[Row, ...]
-    tweaks: tuple[Tweak, ...] = ()
+    known_deviations: tuple[KnownDeviation, ...] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the report as JSON can hold it; its known deviations have the key that files have always had."""
+        document = attrs.asdict(self)
+        return {"tweaks" if name == "known_deviations" else name: value for name, value in document.items()}
 
     @property
     def totals(self) -> dict[Outcome, int]:
@@ -126,10 +131,10 @@ def _verdict(feature_id: str, rows: list[Row], dialect: str) -> FeatureVerdict:
 
 def row_of(case: Case, outcome: Outcome, details: Iterable[str] = ()) -> Row:
     """Return the row of a case."""
-    return Row(case.id, case.topic, case.title, case.features, outcome, tuple(details), "\n".join(_asked(case)))
+    return Row(case.id, case.topic, case.title, case.features, outcome, tuple(details), "\n".join(_query_lines(case)))
 
 
-def _asked(case: Case) -> Iterator[str]:
+def _query_lines(case: Case) -> Iterator[str]:
     for call in case.calls:
         arguments = ", ".join(f"{key}={value!r}" for key, value in call.items() if key != "call")
         yield f"call {call['call']}({arguments})"
@@ -147,24 +152,29 @@ def _asked(case: Case) -> Iterator[str]:
         yield f"page_token: {case.page_token}"
 
 
-def unsaid(case: Case, dialect: str) -> str | None:
-    """Return why a case is asked only of those who insist: no source says what the dialect does. None if one does."""
+def undocumented(case: Case, dialect: str) -> str | None:
+    """Return why a case is skipped by default: no source says what the dialect does. None if one does."""
     warns = case.expect[dialect].warns
     return f"no source says what {dialect} does here: {', '.join(warns)}" if warns else None
 
 
-def met(expected: Expectation) -> Outcome:
-    """Return what to call an answer that is the expected one: a refusal that the matrix declares, or a plain pass."""
+def outcome_of_match(expected: Expectation) -> Outcome:
+    """Return the outcome of an expected result: a refusal that the matrix declares, or a pass."""
     is_declared = any(p.feature is not None or p.code == "unsupported" for p in expected.problems[:1])
     return "refused-as-declared" if is_declared else "pass"
 
 
 def new_report(
-    target: str, product: str, version: str, dialect: str, rows: Iterable[Row], tweaks: tuple[Tweak, ...] = ()
+    target: str,
+    product: str,
+    version: str,
+    dialect: str,
+    rows: Iterable[Row],
+    known_deviations: tuple[KnownDeviation, ...] = (),
 ) -> Report:
-    """Return a report of today."""
+    """Return a report with the present date and suite."""
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Report(target, product, version, dialect, date, suite_hash(), tuple(rows), tweaks)
+    return Report(target, product, version, dialect, date, suite_hash(), tuple(rows), known_deviations)
 
 
 def suite_hash() -> str:

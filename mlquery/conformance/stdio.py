@@ -1,8 +1,7 @@
-"""Run the suite on a program that speaks JSON lines: start, dialect, run for every case, stop.
+"""Runs the suite on a program through JSON lines: start, dialect, run for every case, stop.
 
-Whatever the program does instead of answering (end, be silent, babble, write without end) becomes the outcome of the
-case with the reason, and the program is started again for the next one. `conformance/IMPLEMENTING.md` describes the
-protocol, `conformance/stdio_sample.py` speaks it.
+If the program exits, times out or violates the protocol, that is the outcome of the case, and the program is restarted
+for the next one. `conformance/IMPLEMENTING.md` describes the protocol, `conformance/stdio_sample.py` implements it.
 """
 
 from __future__ import annotations
@@ -17,96 +16,96 @@ import attrs
 from mlquery.conformance.protocol import (
     VERSION,
     Introduction,
-    Unfit,
+    ProtocolError,
     disagreements_with,
     read_introduction,
     read_reply,
     run_message,
 )
-from mlquery.conformance.report import Report, Row, Tweak, met, new_report, row_of, unsaid
+from mlquery.conformance.report import KnownDeviation, Report, Row, new_report, outcome_of_match, row_of, undocumented
 from mlquery.conformance.subprocess_client import BrokenProgramError, Program
 from mlquery.conformance.suite import Case, Suite, load_suite
 
 DEFAULT_TIMEOUT = 30.0
-"""Seconds for one answer."""
+"""Seconds for one reply."""
 
-_MOST_IN_A_ROW = 5
+_MOST_FAILURES = 5
 
 
 @attrs.define
-class Talk:
-    """A talk with one program, which is started when it is needed and again after it broke.
+class ProgramRunner:
+    """Runs cases on one program, which is started at the first case and restarted after a failure.
 
     Args:
         command: The program and its arguments.
-        timeout: Seconds for one answer.
+        timeout: Seconds for one reply.
     """
 
     command: list[str]
     timeout: float = DEFAULT_TIMEOUT
     _program: Program | None = None
     _dialect: str | None = None
-    _is_spoken: bool = False
-    _broken_in_a_row: int = 0
+    _is_supported: bool = False
+    _failures_in_a_row: int = 0
     _seq: int = 0
 
     def introduction(self) -> Introduction:
-        """Start the program and return what it says of itself.
+        """Start the program and return what it reports about itself.
 
         Raises:
-            BrokenProgramError: it does not say it.
+            BrokenProgramError: it does not introduce itself.
         """
-        self._leave()
+        self._end_program()
         self._program = Program(self.command)
-        message = self._ask({"cmd": "start", "version": VERSION})
+        message = self._request({"cmd": "start", "version": VERSION})
         try:
             return read_introduction(message)
-        except Unfit as unfit:
-            raise BrokenProgramError(str(unfit)) from None
+        except ProtocolError as error:
+            raise BrokenProgramError(str(error)) from None
 
     def row(self, case: Case, dialect: str, suite: Suite) -> Row:
-        """Ask one case and return what became of it; whatever goes wrong is part of that."""
-        if self._broken_in_a_row >= _MOST_IN_A_ROW:
-            return row_of(case, "errored", [f"not asked: the program broke {_MOST_IN_A_ROW} times in a row"])
+        """Run one case and return its row; a failure of the program is part of it."""
+        if self._failures_in_a_row >= _MOST_FAILURES:
+            return row_of(case, "errored", [f"not run: the program failed {_MOST_FAILURES} times in a row"])
         try:
             found = self._row(case, dialect, suite)
         except BrokenProgramError as broken:
-            self._leave()
-            self._broken_in_a_row += 1
+            self._end_program()
+            self._failures_in_a_row += 1
             return row_of(case, "errored", [str(broken)])
-        except Unfit as unfit:
-            return row_of(case, "errored", [str(unfit)])
-        self._broken_in_a_row = 0
+        except ProtocolError as error:
+            return row_of(case, "errored", [str(error)])
+        self._failures_in_a_row = 0
         return found
 
     def _row(self, case: Case, dialect: str, suite: Suite) -> Row:
         if self._program is None:
             self.introduction()
         if self._dialect != dialect:
-            self._is_spoken = self._ask({"cmd": "dialect", "dialect": dialect}).get("ok") is True
+            self._is_supported = self._request({"cmd": "dialect", "dialect": dialect}).get("ok") is True
             self._dialect = dialect
-        if not self._is_spoken:
-            return row_of(case, "skipped", [f"the program does not speak {dialect}"])
+        if not self._is_supported:
+            return row_of(case, "skipped", [f"the program does not support {dialect}"])
         self._seq += 1
-        message = self._ask(run_message(self._seq, case, suite.stores[case.store]))
+        message = self._request(run_message(self._seq, case, suite.stores[case.store]))
         if message.get("seq") != self._seq:
-            raise BrokenProgramError(f"the answer is to seq {message.get('seq')!r:.40}, not to {self._seq}")
+            raise BrokenProgramError(f"the reply is to seq {message.get('seq')!r:.40}, not to {self._seq}")
         return _judged(message, case, dialect)
 
-    def _ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _request(self, message: Mapping[str, Any]) -> dict[str, Any]:
         assert self._program is not None
-        return self._program.ask(message, self.timeout)
+        return self._program.request(message, self.timeout)
 
     def stop(self) -> None:
-        """Say goodbye, and end the program if it stays."""
+        """Send `stop`, and kill the program if it does not exit."""
         if self._program is not None:
-            self._program.say({"cmd": "stop"})
+            self._program.send({"cmd": "stop"})
             self._program.wait(min(self.timeout, 5.0))
-        self._leave()
+        self._end_program()
 
-    def _leave(self) -> None:
+    def _end_program(self) -> None:
         if self._program is not None:
-            self._program.end()
+            self._program.kill()
         self._program, self._dialect = None, None
 
 
@@ -118,56 +117,58 @@ def _judged(message: Mapping[str, Any], case: Case, dialect: str) -> Row:
         return row_of(case, "errored", [reply.errored])
     expected = case.expect[dialect]
     found = disagreements_with(reply, case, expected)
-    return row_of(case, "fail" if found else met(expected), found)
+    return row_of(case, "fail" if found else outcome_of_match(expected), found)
 
 
-def ask_program(
+def run_program(
     command: str,
     dialects: Sequence[str] | None = None,
     *,
     suite: Suite | None = None,
     timeout: float = DEFAULT_TIMEOUT,
-    asks_silent: bool = False,
+    includes_silent: bool = False,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Report]:
-    """Ask a program every case and return a report for each dialect.
+    """Run every case on a program and return a report for each dialect.
 
     Args:
         command: The command line of the program.
-        dialects: Names of dialects; by default those of the suite that the program names.
+        dialects: Names of dialects; by default those of the suite that the program supports.
         suite: The cases; by default those that ship with mlquery.
-        timeout: Seconds for one answer.
-        asks_silent: Whether to ask too where no source says what the dialect answers.
-        progress: Is told how many answers there are, and how many there will be.
+        timeout: Seconds for one reply.
+        includes_silent: Whether to run cases for which no source says what the dialect does.
+        progress: Called with the number of cases that are done, and of all cases.
 
     Raises:
-        BrokenProgramError: the program cannot be started or does not introduce itself.
+        BrokenProgramError: the program cannot be started, or does not introduce itself.
     """
     suite = load_suite() if suite is None else suite
-    talk = Talk(_words(command), timeout)
+    program_runner = ProgramRunner(_split(command), timeout)
     try:
-        program = talk.introduction()
+        program = program_runner.introduction()
         chosen = [name for name in program.dialects if name in suite.dialects] if dialects is None else list(dialects)
         pairs = [(dialect, case) for dialect in chosen for case in suite.cases]
         rows: dict[str, list[Row]] = {dialect: [] for dialect in chosen}
         for number, (dialect, case) in enumerate(pairs, start=1):
-            reason = None if asks_silent else unsaid(case, dialect)
-            rows[dialect].append(row_of(case, "skipped", [reason]) if reason else talk.row(case, dialect, suite))
+            reason = None if includes_silent else undocumented(case, dialect)
+            rows[dialect].append(
+                row_of(case, "skipped", [reason]) if reason else program_runner.row(case, dialect, suite)
+            )
             progress(number, len(pairs))
     finally:
-        talk.stop()
-    tweaks = tuple(Tweak(text, "says the program") for text in program.tweaks)
-    target, name, version = _shown(talk.command), program.name, program.product_version
-    return [new_report(target, name, version, dialect, found, tweaks) for dialect, found in rows.items()]
+        program_runner.stop()
+    known_deviations = tuple(KnownDeviation(text, "reported by the program") for text in program.known_deviations)
+    target, name, version = _shown(program_runner.command), program.name, program.product_version
+    return [new_report(target, name, version, dialect, found, known_deviations) for dialect, found in rows.items()]
 
 
-def _words(command: str) -> list[str]:
+def _split(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError as error:
-        raise BrokenProgramError(f"{command!r} is no command line: {error}") from None
+        raise BrokenProgramError(f"{command!r} is not a valid command line: {error}") from None
 
 
 def _shown(command: Sequence[str]) -> str:
-    """Return what a report calls a program: the names of files in its command line, no other arguments (secrets)."""
+    """Return the name of a program in reports: the files in its command line, without other arguments (secrets)."""
     return " ".join(["stdio:", *(Path(word).name for word in command if word == command[0] or Path(word).is_file())])

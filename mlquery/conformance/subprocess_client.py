@@ -1,6 +1,6 @@
-"""A program at the other end of two pipes: one JSON object goes in on a line, one comes out.
+"""Exchanges JSON lines with a program through its standard input and output.
 
-Nothing that the program does, or fails to do, makes the caller wait longer than was said.
+No behaviour of the program makes a caller wait longer than its timeout.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import IO, Any
 
 _LONGEST_LINE = 16 * 2**20
 _SHOWN = 160  # characters of what the program wrote
-_PATIENCE = 2.0  # seconds for a program that was killed, or has closed its output, to be gone
+_GRACE_SECONDS = 2.0  # for a program that was killed, or has closed its output, to exit
 
 
 class BrokenProgramError(Exception):
-    """The program did not answer, and what it says next cannot be told from an answer; the text says how."""
+    """The program did not reply, so that its output can no longer be matched with requests; the message says why."""
 
 
 class Program:
@@ -32,19 +32,19 @@ class Program:
         command: The program and its arguments.
 
     Raises:
-        BrokenProgramError: there is no such program.
+        BrokenProgramError: the program cannot be started.
     """
 
     def __init__(self, command: list[str]) -> None:
         pipe = subprocess.PIPE
         try:
-            # A group of its own, so that what the program started ends with it.
+            # In a process group of its own, so that its child processes are killed with it.
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
         except (OSError, IndexError, ValueError) as error:
             raise BrokenProgramError(f"the program cannot be started: {error}") from None
         self._to_write: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._lines: queue.Queue[bytes] = queue.Queue(16)  # a program that writes without end has to wait
-        self._last_words = b""
+        self._lines: queue.Queue[bytes] = queue.Queue(16)  # bounded: a program that never stops writing has to wait
+        self._last_error_line = b""
         self._is_over = False
         self._threads = [
             threading.Thread(target=work, args=(stream,), daemon=True)
@@ -73,55 +73,55 @@ class Program:
     def _read_errors(self, stream: IO[bytes]) -> None:
         with stream:
             while line := stream.readline(2**16):
-                self._last_words = line.strip() or self._last_words
+                self._last_error_line = line.strip() or self._last_error_line
 
-    def say(self, message: Mapping[str, Any]) -> None:
-        """Send a message and wait for nothing."""
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message without waiting for a reply."""
         self._to_write.put(json.dumps(message, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
-    def ask(self, message: Mapping[str, Any], timeout: float) -> dict[str, Any]:
-        """Send a message and return the answer.
+    def request(self, message: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        """Send a message and return the reply.
 
         Raises:
-            BrokenProgramError: none came in so many seconds, or it is no JSON object.
+            BrokenProgramError: there is none within `timeout` seconds, or it is not a JSON object.
         """
-        self.say(message)
+        self.send(message)
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise BrokenProgramError(self._complaint(f"no answer in {timeout:g} s")) from None
+            raise BrokenProgramError(self._with_stderr(f"no reply in {timeout:g} s")) from None
         if not line:
-            raise BrokenProgramError(self._complaint(self._manner_of_death()))
+            raise BrokenProgramError(self._with_stderr(self._exit_reason()))
         if not line.endswith(b"\n"):
-            raise BrokenProgramError(self._complaint(f"a line that does not end: {_shown(line)}"))
+            raise BrokenProgramError(self._with_stderr(f"an incomplete line: {_shown(line)}"))
         try:
-            answer = json.loads(line, parse_constant=_refuse)
+            reply = json.loads(line, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            raise BrokenProgramError(self._complaint(f"a line that is no JSON: {_shown(line)}")) from None
-        if not isinstance(answer, dict):
-            raise BrokenProgramError(self._complaint(f"a line that is no JSON object: {_shown(line)}"))
-        return answer
+            raise BrokenProgramError(self._with_stderr(f"a line that is not JSON: {_shown(line)}")) from None
+        if not isinstance(reply, dict):
+            raise BrokenProgramError(self._with_stderr(f"a line that is not a JSON object: {_shown(line)}"))
+        return reply
 
-    def _manner_of_death(self) -> str:
-        self.wait(_PATIENCE)
+    def _exit_reason(self) -> str:
+        self.wait(_GRACE_SECONDS)
         code = self._process.poll()
         if code is None:
             return "the program closed its output"
-        return f"the program ended with exit code {code}" if code >= 0 else f"signal {-code} ended the program"
+        return f"the program exited with code {code}" if code >= 0 else f"the program was killed by signal {-code}"
 
-    def _complaint(self, reason: str) -> str:
-        """Return the reason together with the last line that the program wrote to its standard error."""
-        time.sleep(0.05)  # what was written just before has to come through
-        words = self._last_words.decode(errors="replace")
-        return f"{reason}; its last words: {words[:_SHOWN]}" if words else reason
+    def _with_stderr(self, reason: str) -> str:
+        """Return the reason with the last line that the program wrote to its standard error."""
+        time.sleep(0.05)  # for output that is still in the pipe
+        last_line = self._last_error_line.decode(errors="replace")
+        return f"{reason}; its last error output: {last_line[:_SHOWN]}" if last_line else reason
 
     def wait(self, timeout: float) -> None:
-        """Wait for the program to end by itself, at most so many seconds."""
+        """Wait at most `timeout` seconds for the program to exit."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
 
-    def end(self) -> None:
-        """End the program and all that it started."""
+    def kill(self) -> None:
+        """Kill the program and its child processes."""
         self._is_over = True
         self._to_write.put(b"")
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -129,16 +129,16 @@ class Program:
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:
                 self._process.kill()
-        self.wait(_PATIENCE)
-        last = time.monotonic() + _PATIENCE
+        self.wait(_GRACE_SECONDS)
+        last = time.monotonic() + _GRACE_SECONDS
         while any(thread.is_alive() for thread in self._threads) and time.monotonic() < last:
             with contextlib.suppress(queue.Empty):  # the reader may be waiting for room
                 self._lines.get(timeout=0.01)
 
 
 def _shown(line: bytes) -> str:
-    text = line[: 4 * _SHOWN].decode(errors="replace").rstrip("\n")
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    shown = line[: 4 * _SHOWN].decode(errors="replace").rstrip("\n")
+    return repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…")
 
 
 def _refuse(name: str) -> None:

@@ -1,7 +1,6 @@
-"""Read the conformance suite: stores and cases in TOML become values. Knows the format and runs nothing.
+"""Reads the conformance suite: turns stores and cases in TOML into values.
 
-`conformance/README.md` describes the format. Whatever the files say that the format does not know is an error here, so
-that a misspelt key cannot quietly weaken a case.
+`conformance/README.md` describes the format. An unknown key is an error, so that a misspelt one cannot weaken a case.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Table = Mapping[str, Any]
 
 @attrs.frozen
 class Tied:
-    """Rows that only their ids put in order: ascending, or descending."""
+    """Rows that only their ids order, ascending or descending."""
 
     names: tuple[str, ...]
     descending: bool = False
@@ -31,7 +30,7 @@ Row = str | Tied
 
 @attrs.frozen
 class Problem:
-    """What is wrong with a query or a call, which has an error code only; `span` counts code points of the argument."""
+    """A problem of a query, or of a call, which has an error code only; `span` is in code points of the argument."""
 
     error_code: str
     code: str | None = None
@@ -42,7 +41,7 @@ class Problem:
 
 @attrs.frozen
 class Expectation:
-    """What a dialect answers: rows, or pages of rows, or problems; and the features that it warns of, each once."""
+    """The result in a dialect: rows, or pages of rows, or problems; and the features that it warns about, each once."""
 
     rows: tuple[Row, ...] | None = None
     pages: tuple[tuple[Row, ...], ...] | None = None
@@ -50,13 +49,13 @@ class Expectation:
     warns: tuple[str, ...] = ()
 
     def reversed(self) -> Expectation:
-        """Return the same rows the other way round; rows that are tied keep the order of their ids."""
+        """Return the rows in reverse order; tied rows keep the order of their ids."""
         return attrs.evolve(self, rows=None if self.rows is None else self.rows[::-1])
 
 
 @attrs.frozen
 class Case:
-    """One query, or some calls and then one query, on one store, and what each dialect answers."""
+    """One query, or calls and then a query, on one store, and the expected result in each dialect."""
 
     id: str
     title: str
@@ -79,7 +78,7 @@ class Case:
 
 @attrs.frozen
 class StoreContents:
-    """What a store holds, as written: tables of experiments, runs, registered models and versions, as they are made."""
+    """The contents of a store: tables of experiments, runs, registered models and versions, in order of creation."""
 
     name: str
     about: str
@@ -89,7 +88,7 @@ class StoreContents:
     versions: tuple[Table, ...] = ()
 
     def names(self, entity: str) -> list[str]:
-        """Return what cases call the entities of a kind."""
+        """Return the names that cases give the entities of a kind."""
         tables = {
             "run": self.runs,
             "experiment": (*self.experiments, {"id": "Default"}),
@@ -103,7 +102,7 @@ class StoreContents:
 class Suite:
     """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects.
 
-    `inherits` has the dialects that answer as another one wherever a case says nothing of them.
+    `inherits` maps a dialect to the one whose expectations it has wherever a case does not name it.
     """
 
     cases: tuple[Case, ...]
@@ -130,7 +129,7 @@ def load_suite(folder: Path | None = None) -> Suite:
     """Return the suite in a folder, by default the one that ships with mlquery.
 
     Raises:
-        ValueError: a file does not follow the format; the text names it.
+        ValueError: a file does not follow the format; the message names it.
     """
     folder = folder or data_path("conformance")
     stores = {path.stem: _store(path) for path in sorted((folder / "stores").glob("*.toml"))}
@@ -187,11 +186,11 @@ def _expected(
 
 def _expectation(name: str, tables: Table, label: str, seen: tuple[str, ...]) -> Expectation:
     if name not in tables or name in seen:
-        raise ValueError(f"{label}: what {name} answers is not said")
+        raise ValueError(f"{label}: no expectation for {name}")
     table = {"as": tables[name]} if isinstance(tables[name], str) else tables[name]
     _require_known(table, _EXPECTATION_KEYS, f"{label}, {name}")
     if len(table.keys() & {"as", "rows", "pages", "error"}) != 1:
-        raise ValueError(f"{label}: {name} answers with exactly one of rows, pages and error, or as another dialect")
+        raise ValueError(f"{label}: {name} needs exactly one of rows, pages, error and as")
     if "as" not in table:
         return _written(table)
     other, _, direction = table["as"].removeprefix("as ").partition(" ")
@@ -231,16 +230,16 @@ def _problem(table: Table) -> Problem:
 def _require_known(table: Table, known: set[str], label: str) -> None:
     unknown = sorted(table.keys() - known)
     if unknown:
-        raise ValueError(f"{label}: there is no {', '.join(unknown)}")
+        raise ValueError(f"{label}: unknown {', '.join(unknown)}")
 
 
 def chosen(suite: Suite, names: Sequence[str]) -> list[Case]:
-    """Return the cases of the given ids and topics, all of them for none.
+    """Return the cases of the given ids and topics, all cases if `names` is empty.
 
     Raises:
-        ValueError: nothing is called so.
+        ValueError: a name is unknown.
     """
     known = {case.id for case in suite.cases} | set(suite.topics) | {"values"}
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no case and no topic is called {', '.join(map(repr, unknown))}")
+        raise ValueError(f"unknown case or topic {', '.join(map(repr, unknown))}")
     return [case for case in suite.cases if not names or case.id in names or case.topic in names]

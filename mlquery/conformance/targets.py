@@ -1,8 +1,8 @@
-"""Open a target by its URI: somebody else's server, where we are a guest, or MLflow on new stores of our own.
+"""Opens a target by its URI: a remote one that others use too, or MLflow on new local stores.
 
-`sqlite:///PATH`, `file:PATH`, `http(s)://…`, `azureml://…` and `databricks` belong to somebody: names get a prefix, and
-what was made is deleted in the end. `sqlite:` and `file:` without a path mean MLflow on new stores in a temporary
-folder, where the clock can be set.
+At `sqlite:///PATH`, `file:PATH`, `http(s)://…`, `azureml://…` and `databricks`, names get a prefix, and what was
+created is deleted in the end. `sqlite:` and `file:` without a path mean MLflow on new stores in a temporary folder,
+whose clock can be set.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Protocol
 
 from mlquery.conformance.applicability import Conditions
 from mlquery.conformance.execution import Session
-from mlquery.conformance.local_target import own_stores
+from mlquery.conformance.local_target import local_stores
 from mlquery.conformance.mlflow_session import settings
 from mlquery.conformance.readback import Described
-from mlquery.conformance.remote_target import Foreign
+from mlquery.conformance.remote_target import RemoteTarget
 from mlquery.conformance.suite import Case, Suite
 from mlquery.errors import StoreError
 
 
-class Target(Protocol):
-    """Something that can be asked: who it is, under which conditions, and a session for every case."""
+class SuiteTarget(Protocol):
+    """An implementation that the suite runs on through MLflow's client: its name, its conditions, and its sessions."""
 
     name: str
     product: str
@@ -36,28 +36,28 @@ class Target(Protocol):
     has_registry: bool
 
     def session(self, case: Case) -> AbstractContextManager[Session]:
-        """Give a session with the store of a case, for the time of the case."""
+        """Give a session with the store of a case for the duration of the case."""
 
     def refused(self, store: str) -> dict[str, str]:
-        """Return the experiments of a store that cannot be made on the target, and why.
+        """Return the experiments of a store that cannot be created on the target, and why.
 
         Raises:
-            FixtureError: the store cannot be made at all.
+            FixtureError: the store cannot be created at all.
         """
 
-    def kept(self, store: str) -> dict[str, Described]:
-        """Return what every run of a store reads back as."""
+    def values_read_back(self, store: str) -> dict[str, Described]:
+        """Return the values that every run of a store has when it is read back."""
 
     def close(self) -> None:
-        """Delete what was made."""
+        """Delete what was created."""
 
 
 @contextmanager
-def opened(uri: str, suite: Suite) -> Iterator[Target]:
+def opened(uri: str, suite: Suite) -> Iterator[SuiteTarget]:
     """Give the target that a URI names, and clean up after it.
 
     Raises:
-        StoreError: there is nothing there, or it cannot be asked.
+        StoreError: it does not exist, or does not respond.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -66,15 +66,15 @@ def opened(uri: str, suite: Suite) -> Iterator[Target]:
         stack.enter_context(_quiet())
         stack.enter_context(chdir(folder))  # where MLflow keeps the artifacts of a local database
         if uri in ("sqlite:", "file:"):
-            target: Target = stack.enter_context(own_stores(suite, folder, uri.removesuffix(":")))
+            target: SuiteTarget = stack.enter_context(local_stores(suite, folder, uri.removesuffix(":")))
         else:
-            target = Foreign(uri, suite)
+            target = RemoteTarget(uri, suite)
         stack.callback(target.close)
         yield target
 
 
 def _absolute(uri: str) -> str:
-    """Return a URI without relative paths; a database or folder has to be there."""
+    """Return a URI without relative paths; raise StoreError for a database or folder that does not exist."""
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme not in ("sqlite", "file"):
         return uri
@@ -83,21 +83,21 @@ def _absolute(uri: str) -> str:
         return f"{scheme}:"
     full = os.path.abspath(path)
     if not os.path.exists(full):
-        message = f"there is nothing at {full}; {scheme}: without a path makes stores of its own"
+        message = f"{full} does not exist; instead: {scheme}: without a path creates a new store"
         raise StoreError(message, "RESOURCE_DOES_NOT_EXIST")
     return f"{scheme}://{'/' if scheme == 'sqlite' else ''}{full}"
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow from logging the SQL of every refused query, and its opinions about stores."""
+    """Keep MLflow from logging the SQL of every refused query, and warnings about stores."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store", "alembic")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # stages of models and folders as stores have no future
+            warnings.simplefilter("ignore", FutureWarning)  # stages of models and folder stores are deprecated
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlquery.conformance.report import Outcome, Report, Row, Tweak
+from mlquery.conformance.report import KnownDeviation, Outcome, Report, Row
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>&amp;\u2028\u202e$title\0"
 LONG = "x" * 400
@@ -25,13 +25,15 @@ def rows_with(outcome: Outcome, *details: str) -> tuple[Row, ...]:
     )
 
 
-def report(product: str, rows: tuple[Row, ...], *tweaks: Tweak, dialect: str = "oss", target: str = "") -> Report:
+def report(
+    product: str, rows: tuple[Row, ...], *deviations: KnownDeviation, dialect: str = "oss", target: str = ""
+) -> Report:
     target = target or f"sqlite:///{product}.db"
-    return Report(target, product, "1.2.3", dialect, "2026-11-26T04:10:09Z", "9f2c41d07ab3", rows, tweaks)
+    return Report(target, product, "1.2.3", dialect, "2026-11-26T04:10:09Z", "9f2c41d07ab3", rows, deviations)
 
 
 GOOD = report("Good", rows_with("pass"))
-NO_CLOCK = Tweak("no clock", "it cannot be told", "https://x.invalid/1")
+NO_CLOCK = KnownDeviation("no clock", "it cannot be told", "https://x.invalid/1")
 BAD = report("Bad", rows_with("fail", "expected rows a, b, not b, a"), NO_CLOCK)
 QUOTED = row("g", "fail", "rows, not, told", features=("key.quoted",))
 ODD = report("Odd", (*rows_with("errored", "no answer in 30 s"), QUOTED))
@@ -50,8 +52,8 @@ EVIL = report(
         ),
         Row(f"ties.{LONG}", LONG, LONG, (LONG,), "errored", (LONG, "\ud800"), f"filter: {LONG}"),
     ),
-    Tweak(HOSTILE, LONG, "javascript:window.broken=1"),
-    Tweak(HOSTILE, LONG, f"https://x.invalid/'\"{HOSTILE}"),
+    KnownDeviation(HOSTILE, LONG, "javascript:window.broken=1"),
+    KnownDeviation(HOSTILE, LONG, f"https://x.invalid/'\"{HOSTILE}"),
     dialect=HOSTILE,
     target=f"http://{LONG}",
 )

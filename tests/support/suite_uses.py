@@ -7,7 +7,7 @@ from functools import cached_property
 
 import attrs
 
-from mlquery.conformance.inprocess import Sessions, answer
+from mlquery.conformance.inprocess import Sessions, result_of
 from mlquery.conformance.suite import Case, Suite
 from mlquery.language.features import Cell, Feature, Use
 from mlquery.language.matrix import Dialect, Matrix, Verdict
@@ -44,7 +44,7 @@ def places_touched(suite: Suite, matrix: Matrix) -> dict[str, set[Place]]:
             session = sessions.session(case, dialect, "columnar")
             dialect.asked.clear()  # filling a store asks too
             search._resolve.cache_clear()
-            answer(case, session)
+            result_of(case, session)
             touched[case.id] |= {place for use in dialect.asked for place in places_of(use, name, matrix.features)}
     search._resolve.cache_clear()
     return touched

@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from mlquery.conformance import load_suite
-from mlquery.conformance.execution import Answer
-from mlquery.conformance.known_deviations import Tweaks, load_tweaks
+from mlquery.conformance.execution import Result
+from mlquery.conformance.known_deviations import KnownDeviations, load_known_deviations
 from mlquery.conformance.markdown import render_markdown
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.suite import Problem
@@ -44,31 +44,31 @@ reason = "it needs blanks"
 
 
 @pytest.fixture
-def tweaks(tmp_path: Path) -> Tweaks:
+def known_deviations(tmp_path: Path) -> KnownDeviations:
     path = tmp_path / "tweaks.toml"
     path.write_text(TEXT, "utf-8")
-    return load_tweaks(path)
+    return load_known_deviations(path)
 
 
-def test_cases_are_left_out_by_id_and_by_topic(tweaks: Tweaks) -> None:
-    assert "the server loses ties" == tweaks.reason_against(CASES["ties.default"])
-    assert "the server loses ties" == tweaks.reason_against(CASES["page-runs.or"])
-    assert tweaks.reason_against(CASES["page-runs.metric"]) is None
+def test_cases_are_left_out_by_id_and_by_topic(known_deviations: KnownDeviations) -> None:
+    assert "the server loses ties" == known_deviations.reason_to_skip(CASES["ties.default"])
+    assert "the server loses ties" == known_deviations.reason_to_skip(CASES["page-runs.or"])
+    assert known_deviations.reason_to_skip(CASES["page-runs.metric"]) is None
 
 
-def test_spellings_are_taken_for_the_same(tweaks: Tweaks) -> None:
-    assert tweaks.same("status", "FINISHED", "Finished")
-    assert not tweaks.same("status", "FINISHED", "Failed")
-    assert (Problem("INVALID_PARAMETER_VALUE"),) == tweaks.understood(
-        Answer(problems=(Problem("BAD_REQUEST"),))
+def test_spellings_are_accepted_as_the_same(known_deviations: KnownDeviations) -> None:
+    assert known_deviations.same("status", "FINISHED", "Finished")
+    assert not known_deviations.same("status", "FINISHED", "Failed")
+    assert (Problem("INVALID_PARAMETER_VALUE"),) == known_deviations.with_mlflow_error_codes(
+        Result(problems=(Problem("BAD_REQUEST"),))
     ).problems
 
 
-def test_only_tags_that_were_not_expected_are_ignored(tweaks: Tweaks) -> None:
-    assert tweaks.same("tag own.host", None, "x")
-    assert not tweaks.same("tag own.host", "y", "x")
-    assert not tweaks.same("tag other", None, "x")
-    assert not tweaks.same("param own.host", None, "x")
+def test_only_tags_that_were_not_expected_are_ignored(known_deviations: KnownDeviations) -> None:
+    assert known_deviations.same("tag own.host", None, "x")
+    assert not known_deviations.same("tag own.host", "y", "x")
+    assert not known_deviations.same("tag other", None, "x")
+    assert not known_deviations.same("param own.host", None, "x")
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,22 @@ def test_only_tags_that_were_not_expected_are_ignored(tweaks: Tweaks) -> None:
         ("metrics.a>1", "metrics.a>1"),
     ],
 )
-def test_blanks_are_put_around_operators_outside_quotes(tweaks: Tweaks, text: str, expected: str) -> None:
-    assert expected == tweaks.asked(attrs.evolve(CASES["ties.default"], filter=text)).filter
+def test_blanks_are_put_around_operators_outside_quotes(
+    known_deviations: KnownDeviations, text: str, expected: str
+) -> None:
+    assert expected == known_deviations.prepared(attrs.evolve(CASES["ties.default"], filter=text)).filter
 
 
-def test_every_entry_is_printed_in_the_report(tweaks: Tweaks) -> None:
+def test_every_entry_is_printed_in_the_report(known_deviations: KnownDeviations) -> None:
     with running_server() as server, opened(server.url, SUITE) as target:
-        report = Runner(target, SUITE, MATRIX.dialect("oss"), tweaks).report(["ties.default", "page-runs.metric"])
+        report = Runner(target, SUITE, MATRIX.dialect("oss"), known_deviations).report(
+            ["ties.default", "page-runs.metric"]
+        )
 
     assert {"ties.default": "skipped", "page-runs.metric": "pass"} == {row.case: row.outcome for row in report.rows}
-    assert 5 == len(report.tweaks)
+    assert 5 == len(report.known_deviations)
     text = render_markdown([report])
-    assert all(tweak.reason in text for tweak in report.tweaks)
+    assert all(deviation.reason in text for deviation in report.known_deviations)
     assert "https://example.invalid/1" in text
 
 
@@ -100,10 +104,10 @@ def test_every_entry_is_printed_in_the_report(tweaks: Tweaks) -> None:
     [
         ("[[leave_out]]\ncases = ['ties']", "a reason"),
         ("[[leave_out]]\nreason = 'x'", "cases"),
-        ("[[forgive]]\nreason = 'x'", r"no \[\[forgive\]\]"),
+        ("[[forgive]]\nreason = 'x'", r"unknown entry \[\[forgive\]\]"),
         ("[[status]]\nvalues = ['x']\nreason = 'x'", "values"),
         ("[[spaces]]\naround = ['=']\nreason = 'x'\nextra = 1", "nothing else"),
-        ("leave_out = [", "no TOML"),
+        ("leave_out = [", "not TOML"),
     ],
 )
 def test_a_file_outside_the_vocabulary_is_refused(text: str, words: str, tmp_path: Path) -> None:
@@ -111,4 +115,4 @@ def test_a_file_outside_the_vocabulary_is_refused(text: str, words: str, tmp_pat
     path.write_text(text, "utf-8")
 
     with pytest.raises(ValueError, match=words):
-        load_tweaks(path)
+        load_known_deviations(path)
