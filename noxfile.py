@@ -22,7 +22,7 @@ TESTS = ("pytest", "-q", "-n", "2", "--dist", "loadgroup")
 @nox.session
 def lint(session: nox.Session) -> None:
     """Look for mistakes and for layout that differs from ruff's."""
-    python = _install(session, "dev")
+    python = _install(session, "lint")
     session.run(*python, "-m", "ruff", "check", ".")
     session.run(*python, "-m", "ruff", "format", "--check", ".")
 

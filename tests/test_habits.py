@@ -74,7 +74,7 @@ def test_a_session_installs_what_it_needs_unless_it_has_no_environment_of_its_ow
 
         assert own.commands == given.commands
         (installed,) = own.installed
-        assert re.fullmatch(r"-e \.\[dev(,\w+)?\]", installed)
+        assert re.fullmatch(r"-e \.\[(lint|dev|dev,\w+)\]", installed)
         assert [] == given.installed
 
 
