@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import attrs
 
 from mlquery.entities import LoggedModelInput, LoggedModelOutput, Metric, Run, RunInputs, RunOutputs
-from mlquery.entities.logged_models import LoggedModel as StoredModel
-from mlquery.entities.model import LoggedModel
+from mlquery.entities.logged_models import LoggedModel
 from mlquery.store import Store
+from mlquery.store.model_table import StoredModel
 
 
 def read_run(store: Store, rows: Sequence[int]) -> list[Run]:

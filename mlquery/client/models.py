@@ -13,7 +13,7 @@ from mlquery.backend import Backend
 from mlquery.client import files
 from mlquery.client.tracking import log_local
 from mlquery.entities import FileInfo, PagedList, Param, RunTag
-from mlquery.entities.model import LoggedModel, LoggedModelStatus
+from mlquery.entities.logged_models import LoggedModel, LoggedModelStatus
 from mlquery.entities.registry import STAGES, ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.prompts import PROMPT_TAG

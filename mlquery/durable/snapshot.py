@@ -20,13 +20,13 @@ import numpy.typing as npt
 
 from mlquery.durable.entries import encode
 from mlquery.entities import Dataset, DatasetInput, InputTag, Metric
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.store import Store
 from mlquery.store.cells import Cells, room_for
 from mlquery.store.changes import PutExperiment
 from mlquery.store.columns import MetricCells, StringCells
 from mlquery.store.entity_fields import experiment_fields, model_fields
 from mlquery.store.history import History
+from mlquery.store.model_table import StoredModel
 from mlquery.store.run_table import RunTable
 
 NAME: Final = "snapshot.npz"
@@ -178,7 +178,7 @@ def _restore(store: Store, header: dict[str, Any], arrays: Arrays) -> None:
         for target, kinds in header["pushed"].items()
     }
     for fields in header["models"]:
-        models.by_id[fields["model_id"]] = LoggedModel(**fields)
+        models.by_id[fields["model_id"]] = StoredModel(**fields)
     for point in (Metric(*fields) for fields in header["model_points"]):
         key = (point.key, point.timestamp, point.step, str(point.run_id))
         models.points.setdefault(str(point.model_id), {})[key] = point

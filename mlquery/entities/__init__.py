@@ -1,7 +1,7 @@
 """What a store hands out: experiments, runs, models and their parts, as values with MLflow's names and shapes."""
 
 from mlquery.entities.lifecycle import LifecycleStage, RunStatus, ViewType
-from mlquery.entities.model import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
+from mlquery.entities.logged_models import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
 from mlquery.entities.tracking import (
     EMPTY,
     Dataset,

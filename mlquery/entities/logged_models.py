@@ -1,76 +1,102 @@
-"""The values of logged models: what MLflow 3 keeps of every model that a run logs, besides the model's files.
-
-Times are integer milliseconds since the Unix epoch, UTC. Files are artifacts; see `artifacts`.
-
-**Source**: `mlflow.entities.LoggedModel` and the tables `logged_models`, `inputs` of MLflow 3.17.
-"""
+"""Logged models as MLflow's clients see them: with their metrics and the name of their status."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from enum import StrEnum
+from typing import Any
 
 import attrs
 
-from mlquery.entities.lifecycle import LifecycleStage
-from mlquery.entities.tracking import Metric
-
-PENDING: Final = 1
-"""The status of a new model; the others are 0 unspecified, 2 ready, 3 failed."""
-STATUSES: Final = range(4)
-
-PointKey = tuple[str, int, int, str]
-"""What tells the points of one model apart: metric, timestamp, step and run."""
+from mlquery.entities.tracking import Metric, _Fields
 
 
-@attrs.frozen
-class LoggedModel:
-    """A logged model as it was when it was read."""
+class LoggedModelStatus(StrEnum):
+    """The status of a logged model.
+
+    **Source**: `mlflow.entities.LoggedModelStatus` of MLflow 3.17.
+    """
+
+    UNSPECIFIED = "UNSPECIFIED"
+    PENDING = "PENDING"
+    READY = "READY"
+    FAILED = "FAILED"
+
+    @staticmethod
+    def is_finalized(status: LoggedModelStatus) -> bool:
+        """Return whether no other status will follow."""
+        return status in (LoggedModelStatus.READY, LoggedModelStatus.FAILED)
+
+    @classmethod
+    def from_int(cls, status_int: int) -> LoggedModelStatus:
+        """Return the status of a number from 0 to 3; raise ValueError for any other."""
+        if status_int not in range(len(cls)):
+            raise ValueError(f"Unknown model status: {status_int}")
+        return list(cls)[status_int]
+
+    def to_int(self) -> int:
+        """Return the number of the status."""
+        return list(type(self)).index(self)
+
+
+@attrs.frozen(repr=False)
+class LoggedModelInput(_Fields):
+    """A logged model that a run read."""
 
     model_id: str
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self)
+
+
+@attrs.frozen(repr=False)
+class LoggedModelOutput(_Fields):
+    """A logged model that a run wrote, and the step at which it did."""
+
+    model_id: str
+    step: int
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self)
+
+
+def _status(status: LoggedModelStatus | int) -> LoggedModelStatus:
+    return LoggedModelStatus.from_int(status) if isinstance(status, int) else LoggedModelStatus(status)
+
+
+@attrs.frozen(repr=False)
+class LoggedModel(_Fields):
+    """A logged model as it was when it was read. Times in ms UTC; `metrics` is None where no point was logged for it.
+
+    **Source**: `mlflow.entities.LoggedModel` of MLflow 3.17.
+    """
+
     experiment_id: str
+    model_id: str
     name: str
     artifact_location: str
     creation_timestamp: int
     last_updated_timestamp: int
-    status: int = PENDING
-    lifecycle_stage: str = LifecycleStage.ACTIVE
     model_type: str | None = None
     source_run_id: str | None = None
-    tags: Mapping[str, str] = attrs.field(factory=dict)
-    params: Mapping[str, str] = attrs.field(factory=dict)
+    status: LoggedModelStatus = attrs.field(default=LoggedModelStatus.READY, converter=_status)
+    status_message: str | None = None
+    tags: dict[str, str] = attrs.field(factory=dict)
+    params: dict[str, str] = attrs.field(factory=dict)
+    metrics: list[Metric] | None = None
 
     @property
-    def is_active(self) -> bool:
-        """Tell whether the model was not deleted."""
-        return self.lifecycle_stage != LifecycleStage.DELETED
+    def model_uri(self) -> str:
+        """Return the URI of the model."""
+        return f"models:/{self.model_id}"
 
+    @classmethod
+    def _properties(cls) -> list[str]:
+        return sorted([*super()._properties(), "model_uri"])
 
-class Models:
-    """The logged models of one store, their metrics, and which runs wrote and read them.
-
-    Attributes:
-        by_id: The models, the oldest first.
-        points: The metrics of a model by its id.
-        outputs: The steps of the models that a run wrote, by run id and model id.
-        inputs: The models that a run read, by run id.
-    """
-
-    def __init__(self) -> None:
-        self.by_id: dict[str, LoggedModel] = {}
-        self.points: dict[str, dict[PointKey, Metric]] = {}
-        self.outputs: dict[str, dict[str, int]] = {}
-        self.inputs: dict[str, dict[str, None]] = {}
-
-    def copy(self) -> Models:
-        """Return an independent copy."""
-        new = Models()
-        new.by_id = self.by_id.copy()
-        new.points = {model_id: points.copy() for model_id, points in self.points.items()}
-        new.outputs = {run_id: steps.copy() for run_id, steps in self.outputs.items()}
-        new.inputs = {run_id: models.copy() for run_id, models in self.inputs.items()}
-        return new
-
-    def metrics(self, model_id: str) -> list[Metric]:
-        """Return the points that were logged for a model, in the order of logging."""
-        return list(self.points.get(model_id, {}).values())
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary, the status as its number."""
+        fields = dict(self)
+        del fields["model_uri"]
+        return fields | {"status": self.status.to_int()}

@@ -19,9 +19,9 @@ from mlflow.store.entities.paged_list import PagedList
 
 from mlquery import entities
 from mlquery.backend.logging import DatasetSummary
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME
 from mlquery.store import Store
+from mlquery.store.model_table import StoredModel
 from mlquery.store.run_table import RunTable
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def metric(point: entities.Metric) -> mlflow_entities.Metric:
     )
 
 
-def logged_model(model: LoggedModel, metrics: Iterable[entities.Metric]) -> mlflow_entities.LoggedModel:
+def logged_model(model: StoredModel, metrics: Iterable[entities.Metric]) -> mlflow_entities.LoggedModel:
     """Return a logged model with the points that were logged for it."""
     return mlflow_entities.LoggedModel(
         experiment_id=model.experiment_id,

@@ -16,12 +16,12 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import Metric
-from mlquery.entities.logged_models import LoggedModel, Models
 from mlquery.errors import INTERNAL_ERROR, QueryError, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, text_test
 from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, Text
+from mlquery.store.model_table import ModelTable, StoredModel
 
 DEFAULT_MAX_RESULTS: Final = 100
 
@@ -48,7 +48,7 @@ _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
 _TEXT_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
 
-Test = Callable[[LoggedModel], bool]
+Test = Callable[[StoredModel], bool]
 Datasets = Sequence[Mapping[str, Any]] | None
 
 
@@ -123,7 +123,7 @@ def _text_of(value: Text | Number | Items | Range | None) -> Any:
 
 
 def search_logged_models(
-    models: Models,
+    models: ModelTable,
     experiment_ids: Sequence[str],
     filter_string: str | None,
     datasets: Datasets,
@@ -131,7 +131,7 @@ def search_logged_models(
     order_by: Sequence[Mapping[str, Any]] | None,
     page_token: str | None,
     read: ReadFilter = read_filter,
-) -> tuple[list[LoggedModel], str | None]:
+) -> tuple[list[StoredModel], str | None]:
     """Return one page of models and the token of the next page; `read` makes the tests of a filter.
 
     Raises:
@@ -188,14 +188,14 @@ def _whole_id(experiment_id: str) -> str:
         raise invalid_parameter(message) from None
 
 
-def _tests(models: Models, asked: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
+def _tests(models: ModelTable, asked: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
     tests = [_test(models, one, datasets) for one in asked]
     if datasets and not any(one.kind == "metrics" for one in asked):
         tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
     return tests
 
 
-def _test(models: Models, asked: ModelTest, datasets: Datasets) -> Test:
+def _test(models: ModelTable, asked: ModelTest, datasets: Datasets) -> Test:
     """Return what a comparison asks of a model. What a model does not have passes no comparison."""
     kind, key, op, value = asked.kind, asked.key, Op(asked.op), asked.value
     if kind == "metrics":
@@ -208,7 +208,7 @@ def _test(models: Models, asked: ModelTest, datasets: Datasets) -> Test:
         return _attribute_test(key, op, value)
     is_match = text_test(op, _text_value(value))
 
-    def test(model: LoggedModel) -> bool:
+    def test(model: StoredModel) -> bool:
         found = (model.params if kind == "params" else model.tags).get(key)
         return found is not None and is_match(found)
 
@@ -226,7 +226,7 @@ def _attribute_test(column: str, op: Op, value: Any) -> Test:
         value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
     is_match = text_test(op, _text_value(value))
 
-    def test(model: LoggedModel) -> bool:
+    def test(model: StoredModel) -> bool:
         found = getattr(model, name, None)
         return found is not None and is_match(str(found))
 
@@ -255,7 +255,7 @@ def _is_about(point: Metric, datasets: Datasets) -> bool:
     )
 
 
-def _sorted(models: Models, found: list[LoggedModel], order_by: Sequence[Any]) -> list[LoggedModel]:
+def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any]) -> list[StoredModel]:
     """Return the models in order; those without a value last, and in the end the newest first, then by id."""
     keys = [_sort_key(models, term) for term in order_by]
     named = {column for column, _, _ in keys}
@@ -270,7 +270,7 @@ def _sorted(models: Models, found: list[LoggedModel], order_by: Sequence[Any]) -
     return found
 
 
-def _sort_key(models: Models, term: Any) -> tuple[str, Callable[[LoggedModel], Any], bool]:
+def _sort_key(models: ModelTable, term: Any) -> tuple[str, Callable[[StoredModel], Any], bool]:
     """Return the column of an entry of `order_by`, how to read its value, and whether it ascends."""
     field = term.get("field_name") if isinstance(term, dict) else None
     if not isinstance(field, str):
@@ -288,7 +288,7 @@ def _sort_key(models: Models, term: Any) -> tuple[str, Callable[[LoggedModel], A
     return field, lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
 
 
-def _column(model: LoggedModel, column: str) -> Any:
+def _column(model: StoredModel, column: str) -> Any:
     value: Any = getattr(model, _COLUMNS[column], None)
     return int(value) if column in _WHOLE_NUMBERS else value
 

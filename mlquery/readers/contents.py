@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, RunStatus
-from mlquery.entities.logged_models import STATUSES, Models
 from mlquery.readers.errors import SourceError
 from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import model_fields, model_point_fields
+from mlquery.store.model_table import STATUSES, ModelTable
 
 Array = npt.NDArray[Any]
 Latest = tuple[float, int, int]
@@ -72,7 +72,7 @@ class Contents:
     experiments: list[Experiment]
     runs: list[LoadedRun]
     points: Points
-    models: Models
+    models: ModelTable
 
     def into_store(self, store: Store) -> Store:
         """Put the contents into a new store, and return it.
@@ -183,7 +183,7 @@ def _put_run(store: Store, run: LoadedRun) -> None:
     )
 
 
-def _put_models(store: Store, models: Models) -> None:
+def _put_models(store: Store, models: ModelTable) -> None:
     """Add logged models and their points, and which runs of the store wrote and read which models."""
     for model in models.by_id.values():
         store.write(PutModel(model_fields(model)))

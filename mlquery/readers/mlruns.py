@@ -19,10 +19,10 @@ from typing import Any, Final
 import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, RunStatus
-from mlquery.entities.logged_models import PENDING, LoggedModel, Models, PointKey
 from mlquery.readers.contents import Contents, LoadedRun, Points
 from mlquery.readers.errors import SourceError
 from mlquery.readers.flatyaml import Value, read_mapping
+from mlquery.store.model_table import PENDING, ModelTable, PointKey, StoredModel
 
 _META: Final = "meta.yaml"
 _TRASH: Final = ".trash"
@@ -126,7 +126,7 @@ class _Reader:
         self.root = root
         self.name = name
         self.runs: list[LoadedRun] = []
-        self.models = Models()
+        self.models = ModelTable()
         self.points = _PointColumns()
 
     def damaged(self, path: str, problem: str) -> SourceError:
@@ -193,7 +193,7 @@ class _Reader:
             return
         status = meta.number("status")
         params, tags = (self.strings(os.path.join(folder, kind)) for kind in ("params", "tags"))
-        self.models.by_id[model_id] = LoggedModel(
+        self.models.by_id[model_id] = StoredModel(
             model_id,
             experiment_id,
             meta.string("name"),

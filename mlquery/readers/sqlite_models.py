@@ -14,8 +14,8 @@ from typing import Final
 import attrs
 
 from mlquery.entities import LifecycleStage, Metric
-from mlquery.entities.logged_models import LoggedModel, Models
 from mlquery.readers.sqlite_tables import INTEGER, NULL, NUMBER, STRING, Column, Tables
+from mlquery.store.model_table import ModelTable, StoredModel
 
 _MODELS: Final[list[Column]] = [
     ("model_id", STRING, None),
@@ -44,18 +44,18 @@ _WRITTEN: Final = "source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTP
 _READ: Final = "source_type = 'RUN_INPUT' AND destination_type = 'MODEL_INPUT'"
 
 
-def read_models(tables: Tables) -> Models:
+def read_models(tables: Tables) -> ModelTable:
     """Return the logged models of a database, their points, and which runs wrote and read them.
 
     Raises:
         SourceError: a table is damaged.
     """
-    models = Models()
+    models = ModelTable()
     if "logged_models" not in tables.names:
         return models
     params, tags = _strings(tables, "param"), _strings(tables, "tag")
     for model_id, experiment_id, *fields in tables.rows("logged_models", _MODELS):
-        model = LoggedModel(model_id, str(experiment_id), *fields)
+        model = StoredModel(model_id, str(experiment_id), *fields)
         stage = model.lifecycle_stage or LifecycleStage.ACTIVE
         models.by_id[model_id] = attrs.evolve(
             model, lifecycle_stage=stage, tags=tags[model_id], params=params[model_id]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlquery.entities import Experiment, FileInfo, Metric
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.server.service import Service
+from mlquery.store.model_table import StoredModel
 
 Body = dict[str, Any]
 Whole = Callable[[int], int | str]
@@ -32,9 +32,9 @@ def number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def pairs(texts: Mapping[str, str]) -> list[Body]:
+def pairs(strings: Mapping[str, str]) -> list[Body]:
     """Return tags or params."""
-    return [{"key": key, "value": value} for key, value in texts.items()]
+    return [{"key": key, "value": value} for key, value in strings.items()]
 
 
 def experiment_body(service: Service, found: Experiment) -> Body:
@@ -47,9 +47,9 @@ def experiment_body(service: Service, found: Experiment) -> Body:
         "workspace": found.workspace,
     }
     if found.last_update_time:
-        body["last_update_time"] = service.whole(found.last_update_time)
+        body["last_update_time"] = service.integer(found.last_update_time)
     if found.creation_time:
-        body["creation_time"] = service.whole(found.creation_time)
+        body["creation_time"] = service.integer(found.creation_time)
     if found.tags:
         body["tags"] = pairs(found.tags)
     for name in service.answers.get("experiment_without", ()):
@@ -79,9 +79,9 @@ def file_body(whole: Whole, found: FileInfo) -> Body:
     return body
 
 
-def model_body(service: Service, model: LoggedModel) -> Body:
+def model_body(service: Service, model: StoredModel) -> Body:
     """Return a logged model with the points that were logged for it."""
-    whole = service.whole
+    whole = service.integer
     info: Body = {
         "model_id": model.model_id,
         "experiment_id": model.experiment_id,

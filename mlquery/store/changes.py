@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.entities import Experiment, LifecycleStage, Metric
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.store.entity_fields import dataset_input_of
+from mlquery.store.model_table import StoredModel
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.state import Change, StoreState
 from mlquery.store.validation import clean_value
@@ -273,7 +273,7 @@ class PutModel(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        model = LoggedModel(**self.fields)
+        model = StoredModel(**self.fields)
         store.models.by_id[model.model_id] = model
 
 

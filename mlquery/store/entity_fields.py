@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric
-from mlquery.entities.logged_models import LoggedModel
+from mlquery.store.model_table import StoredModel
 
 _DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 _EXPERIMENT: Final = (
@@ -32,7 +32,7 @@ def dataset_input_of(fields: Mapping[str, Any]) -> DatasetInput:
     return DatasetInput(Dataset(*fields["dataset"]), [InputTag(key, value) for key, value in fields["tags"]])
 
 
-def model_fields(found: LoggedModel) -> dict[str, Any]:
+def model_fields(found: StoredModel) -> dict[str, Any]:
     """Return a logged model as JSON can hold it."""
     return attrs.asdict(found, recurse=False) | {"tags": dict(found.tags), "params": dict(found.params)}
 

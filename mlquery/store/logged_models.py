@@ -13,12 +13,12 @@ from typing import Any, Final, Protocol
 import attrs
 
 from mlquery.entities import LifecycleStage, Metric
-from mlquery.entities.logged_models import LoggedModel, PointKey
 from mlquery.errors import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import model_fields, model_point_fields
 from mlquery.store.limits import Limits
 from mlquery.store.locations import run_location
+from mlquery.store.model_table import PointKey, StoredModel
 from mlquery.store.state import StoreState
 from mlquery.store.validation import check_metric, check_run_id, clean_value
 
@@ -51,7 +51,7 @@ class LoggedModels(StoreState):
         tags: Sequence[KeyValue] | None = None,
         params: Sequence[KeyValue] | None = None,
         model_type: str | None = None,
-    ) -> LoggedModel:
+    ) -> StoredModel:
         """Create a pending model in an active experiment and return it; the name is by default made up.
 
         Raises: INVALID_PARAMETER_VALUE for a bad name, BAD_REQUEST for a tag or param without value or given twice.
@@ -64,7 +64,7 @@ class LoggedModels(StoreState):
             new_params, new_tags = _added("param", {}, params or ()), _added("tag", {}, tags or ())
             model_id = f"m-{self._names.new_id().replace('-', '')}"
             time = self.clock()
-            model = LoggedModel(
+            model = StoredModel(
                 model_id,
                 experiment_id,
                 name or self._names.new_run_name(),
@@ -79,7 +79,7 @@ class LoggedModels(StoreState):
             self._write(PutModel(model_fields(model)))
             return model
 
-    def get_logged_model(self, model_id: str, allow_deleted: bool = False) -> LoggedModel:
+    def get_logged_model(self, model_id: str, allow_deleted: bool = False) -> StoredModel:
         """Return a model; raise RESOURCE_DOES_NOT_EXIST if there is none, or none that is not deleted."""
         with self.lock:
             model = self._model(model_id)
@@ -87,7 +87,7 @@ class LoggedModels(StoreState):
             raise _missing(model_id)
         return model
 
-    def finalize_logged_model(self, model_id: str, status: int) -> LoggedModel:
+    def finalize_logged_model(self, model_id: str, status: int) -> StoredModel:
         """Set the status of a model, a number of `LoggedModelStatus`, and return the model."""
         with self.writing:
             self._change_model(self._model(model_id), status=status, last_updated_timestamp=self.clock())
@@ -182,13 +182,13 @@ class LoggedModels(StoreState):
             if points:
                 self._write(LogModelPoints(model_id, list(map(model_point_fields, points.values()))))
 
-    def _model(self, model_id: str) -> LoggedModel:
+    def _model(self, model_id: str) -> StoredModel:
         model = self.models.by_id.get(model_id)
         if model is None:
             raise _missing(model_id)
         return model
 
-    def _change_model(self, model: LoggedModel, **new: Any) -> None:
+    def _change_model(self, model: StoredModel, **new: Any) -> None:
         self._write(PutModel(model_fields(attrs.evolve(model, **new))))
 
 

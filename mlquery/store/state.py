@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any, Protocol
 
-from mlquery.entities.logged_models import Models
 from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
 from mlquery.store.faults import Faults, FaultsOnDemand
 from mlquery.store.locations import experiment_location, run_location
+from mlquery.store.model_table import ModelTable
 from mlquery.store.names import Names
 from mlquery.store.result_cache import ResultCache
 from mlquery.store.run_table import RunTable
@@ -60,7 +60,7 @@ class StoreState(FaultsOnDemand):
 
     def clear(self) -> None:
         """Forget everything: become a store before its first change, without a default experiment."""
-        self.experiments, self.runs, self.models = ExperimentTable(), RunTable(), Models()
+        self.experiments, self.runs, self.models = ExperimentTable(), RunTable(), ModelTable()
         self.pushed: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
         self.default_experiment_id = "0"
         self._next_experiment_number = 0

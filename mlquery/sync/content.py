@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from mlquery.durable.entries import encode
 from mlquery.entities import DatasetInput, Metric, RunInfo
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.store import Store
 from mlquery.store.entity_fields import dataset_input_fields, model_fields
+from mlquery.store.model_table import StoredModel
 
 Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Values, timestamps (ms UTC) and steps of one metric, each (points,), by timestamp, step and value."""
@@ -68,7 +68,7 @@ class Summary:
 class ModelContent:
     """A logged model with the points that were logged for it."""
 
-    model: LoggedModel
+    model: StoredModel
     points: tuple[Metric, ...] = ()
 
     def digest(self, files: Iterable[tuple[str, int]]) -> str:

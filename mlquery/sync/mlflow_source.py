@@ -20,8 +20,8 @@ import attrs
 import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, ViewType
-from mlquery.entities.logged_models import LoggedModel
 from mlquery.errors import StoreError, invalid_parameter
+from mlquery.store.model_table import StoredModel
 from mlquery.store.validation import clean_value
 from mlquery.sync.content import ModelContent, Points, Summary
 from mlquery.sync.source import SourceFile, target_name
@@ -213,7 +213,7 @@ def _dataset_input(found: Any) -> DatasetInput:
 
 def content_of_model(found: Any) -> ModelContent:
     """Return a logged model of MLflow's with its points."""
-    model = LoggedModel(
+    model = StoredModel(
         found.model_id,
         found.experiment_id,
         found.name,

@@ -18,9 +18,9 @@ import attrs
 from mlquery.durable.entries import encode
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, Metric
-from mlquery.entities.logged_models import PENDING
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.store.changes import SetPushed
+from mlquery.store.model_table import PENDING
 from mlquery.store.validation import LARGEST_FLOAT, clean_value
 from mlquery.sync.batches import Point, batches
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
