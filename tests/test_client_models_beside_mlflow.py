@@ -22,10 +22,12 @@ MISSING = "m-" + "0" * 32
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    """Keep MLflow quiet."""
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep MLflow quiet, and its artifacts out of the checkout."""
     logging.disable(logging.CRITICAL)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("artifacts"))
+        yield
     logging.disable(logging.NOTSET)
 
 
