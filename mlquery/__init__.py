@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlquery import entities, errors, fluent
     from mlquery.client import Client
-    from mlquery.durable.errors import JournalError
+    from mlquery.durable.errors import DamagedJournalError, JournalError
     from mlquery.durable.opening import open as open
     from mlquery.entities import (
         Dataset,
@@ -22,13 +22,20 @@ if TYPE_CHECKING:
         FileInfo,
         InputTag,
         LifecycleStage,
+        LoggedModel,
+        LoggedModelInput,
+        LoggedModelOutput,
+        LoggedModelStatus,
         Metric,
+        ModelVersion,
         PagedList,
         Param,
+        RegisteredModel,
         Run,
         RunData,
         RunInfo,
         RunInputs,
+        RunOutputs,
         RunStatus,
         RunTag,
         ViewType,
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from mlquery.query.search import check, count_runs
     from mlquery.readers import load
     from mlquery.readers.errors import SourceError
+    from mlquery.registry import Registry
     from mlquery.store import Store
     from mlquery.sync.pulling import pull
     from mlquery.sync.pushing import LimitViolationError, push
@@ -52,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MATRIX",
     "Client",
+    "DamagedJournalError",
     "Dataset",
     "DatasetInput",
     "Diagnostic",
@@ -63,17 +72,25 @@ __all__ = [
     "JournalError",
     "LifecycleStage",
     "LimitViolationError",
+    "LoggedModel",
+    "LoggedModelInput",
+    "LoggedModelOutput",
+    "LoggedModelStatus",
     "Metric",
     "MissingEndpointError",
     "MockWarning",
+    "ModelVersion",
     "PagedList",
     "Param",
     "QueryError",
     "QueryWarning",
+    "RegisteredModel",
+    "Registry",
     "Run",
     "RunData",
     "RunInfo",
     "RunInputs",
+    "RunOutputs",
     "RunStatus",
     "RunTag",
     "SourceError",
@@ -102,6 +119,7 @@ __all__ = [
 _HOMES = {
     "MATRIX": "mlquery.language.matrix",
     "Client": "mlquery.client",
+    "DamagedJournalError": "mlquery.durable.errors",
     "Diagnostic": "mlquery.errors",
     "Dialect": "mlquery.language.matrix",
     "JournalError": "mlquery.durable.errors",
@@ -110,6 +128,7 @@ _HOMES = {
     "MockWarning": "mlquery.errors",
     "QueryError": "mlquery.errors",
     "QueryWarning": "mlquery.errors",
+    "Registry": "mlquery.registry",
     "SourceError": "mlquery.readers.errors",
     "Span": "mlquery.errors",
     "Store": "mlquery.store",

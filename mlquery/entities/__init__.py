@@ -2,6 +2,7 @@
 
 from mlquery.entities.lifecycle import LifecycleStage, RunStatus, ViewType
 from mlquery.entities.logged_models import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus
+from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.entities.tracking import (
     EMPTY,
     Dataset,
@@ -35,8 +36,10 @@ __all__ = [
     "LoggedModelOutput",
     "LoggedModelStatus",
     "Metric",
+    "ModelVersion",
     "PagedList",
     "Param",
+    "RegisteredModel",
     "Run",
     "RunData",
     "RunInfo",
