@@ -40,7 +40,7 @@ def test_a_server_of_the_same_dialect_gives_the_column_again() -> None:
     assert {feature: MATRIX.feature(feature).cells["oss"].state for feature in column["cells"]} == column["cells"]
     assert "answers" not in column
     assert "oss" == next(iter(column["dialect"].values()))["base"]
-    assert len(runner.answers) > 100
+    assert len(runner.results) > 100
 
 
 def test_a_server_of_another_dialect_gives_the_column_of_that_one() -> None:
@@ -60,7 +60,7 @@ def test_what_no_cell_explains_is_written_as_an_answer(monkeypatch: pytest.Monke
     with running_server() as server, opened(server.url, SUITE) as target:
         runner = Runner(target, SUITE, MATRIX.dialect("oss"))
         report = runner.report([case.id])
-        runner.answers[case.id] = type(runner.answers[case.id])(pages=(("g", "h"),))
+        runner.results[case.id] = type(runner.results[case.id])(pages=(("g", "h"),))
 
         column = Column(runner)
         column.fit()
