@@ -339,6 +339,7 @@ def test_doctests_and_other_items_are_left_alone(suite: pytest.Pytester) -> None
     run(suite, code, "--doctest-glob=*.txt", passed=2)
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_do_not_meet(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """
