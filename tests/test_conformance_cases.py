@@ -48,7 +48,7 @@ def test_a_run_may_be_of_some_dialects_and_engines() -> None:
     ("dialects", "engines", "message"),
     [
         (["mysql"], None, r"no dialect is called 'mysql'; there are oss, azure, .*"),
-        (None, ["turbo"], r"no engine is called 'turbo'; there are reference, columnar"),
+        (None, ["turbo"], r"unknown engine 'turbo'; use reference or columnar"),
     ],
 )
 def test_a_run_of_something_unknown_is_refused(

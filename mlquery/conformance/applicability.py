@@ -17,7 +17,7 @@ import attrs
 from mlquery import entities
 from mlquery.conformance.execution import Result, Session, outcome_disagreements, run_case
 from mlquery.conformance.fixtures import FIRST_TIME, put
-from mlquery.conformance.inprocess import ENGINES, InProcess, client_of
+from mlquery.conformance.inprocess import ENGINES, FixtureClient, InProcess
 from mlquery.conformance.namespacing import NamespacedClient, NamespacedSession, without
 from mlquery.conformance.suite import Case, Expectation, Suite
 from mlquery.language.matrix import Dialect
@@ -125,7 +125,7 @@ class Applicability:
         now, set_clock = _clock(conditions.clock)
         store = Store(clock=now, seed=1, guid_ids=dialect.behaves("id.guid"))
         registry = Registry(now)
-        client, contents = client_of(store, registry, dialect), self.suite.stores[name]
+        client, contents = FixtureClient(store, dialect, registry=registry), self.suite.stores[name]
         held = tuple(table for table in contents.experiments if table["id"] not in conditions.missing)
         contents = attrs.evolve(contents, experiments=held)
         with warnings.catch_warnings():

@@ -32,8 +32,8 @@ def client_of(store: Store, registry: Registry, dialect: Dialect) -> Any:
     return Client(store, dialect, registry=registry)
 
 
-class _SignedInClient(Client):
-    """A client for making fixtures, whose runs are those of several users: it signs in as the user of each run."""
+class FixtureClient(Client):
+    """The client that creates fixtures: each run belongs to the user in its tags, even if the service sets another."""
 
     def create_run(
         self,
@@ -136,5 +136,5 @@ def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, Registry, 
     with warnings.catch_warnings():
         # A restored experiment is part of some contents; that no source speaks of it is no matter here.
         warnings.simplefilter("ignore", QueryWarning)
-        ids = put(contents, _SignedInClient(store, dialect, registry=registry), entities, set_clock)
+        ids = put(contents, FixtureClient(store, dialect, registry=registry), entities, set_clock)
     return store, registry, ids
