@@ -37,13 +37,13 @@ _CONSTANTS = {
 }
 
 
-def read_mapping(text: str) -> dict[str, Value]:
+def read_mapping(source: str) -> dict[str, Value]:
     """Read a block mapping whose values are scalars or mappings of scalars; an empty string is an empty mapping.
 
     Raises:
         ValueError: the content is not in the subset; the message names the line.
     """
-    reader = _Reader(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").removeprefix("---\n"))
+    reader = _Reader(source.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").removeprefix("---\n"))
     found: dict[str, Value] = {}
     while reader.next_indent() == 0:
         reader.entry(0, found, reader.value)
@@ -55,22 +55,22 @@ def read_mapping(text: str) -> dict[str, Value]:
 class _Reader:
     """A cursor over the content; every method moves it past what it read."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, source: str) -> None:
+        self.source = source
         self.at = 0
 
     def problem(self, what: str) -> ValueError:
-        return ValueError(f"line {len(_BREAK.findall(self.text, 0, self.at)) + 1}: {what}")
+        return ValueError(f"line {len(_BREAK.findall(self.source, 0, self.at)) + 1}: {what}")
 
     def is_at(self, *starts: str) -> bool:
-        return self.text.startswith(starts, self.at)
+        return self.source.startswith(starts, self.at)
 
     def line_is_over(self) -> bool:
-        return self.at == len(self.text) or self.is_at(*_BREAKS)
+        return self.at == len(self.source) or self.is_at(*_BREAKS)
 
     def next_indent(self) -> int | None:
         """Move to the next line with content and return its indentation, None at the end."""
-        while self.at < len(self.text):
+        while self.at < len(self.source):
             start = self.at
             self.skip_spaces()
             if not self.line_is_over() and not self.is_at("#"):
@@ -87,9 +87,9 @@ class _Reader:
         """Accept whitespace and a comment up to the end of the line, and nothing else."""
         self.skip_spaces()
         if not self.is_at("#") and not self.line_is_over():
-            raise self.problem(f"unexpected {self.text[self.at : self.at + 20]!r}")
-        found = _BREAK.search(self.text, self.at)
-        self.at = found.end() if found else len(self.text)
+            raise self.problem(f"unexpected {self.source[self.at : self.at + 20]!r}")
+        found = _BREAK.search(self.source, self.at)
+        self.at = found.end() if found else len(self.source)
 
     def entry(self, indent: int, found: dict[str, Value], value: _Read) -> None:
         """Read one `key: value` into `found`."""
@@ -114,7 +114,7 @@ class _Reader:
                 return key
         elif self.is_at("'", '"'):
             return self.quoted()
-        elif not self.is_at(*_INDICATORS) and (found := _PLAIN_KEY.match(self.text, self.at)):
+        elif not self.is_at(*_INDICATORS) and (found := _PLAIN_KEY.match(self.source, self.at)):
             self.at = found.end()
             self.skip_spaces()
             return found[0]
@@ -140,15 +140,15 @@ class _Reader:
     def scalar(self, indent: int) -> Scalar:
         if not self.is_at("'", '"'):
             return self.plain(indent)
-        text = self.quoted()
+        source = self.quoted()
         self.end_line()
-        return text
+        return source
 
     def quoted(self) -> str:
-        mark, start = self.text[self.at], self.at
+        mark, start = self.source[self.at], self.at
         self.at += 1
         parts = []
-        while found := _TOKENS[mark].match(self.text, self.at):
+        while found := _TOKENS[mark].match(self.source, self.at):
             parts.append(self.token_value(str(found.lastgroup), found))
             self.at = found.end()
         if not self.is_at(mark):
@@ -159,8 +159,8 @@ class _Reader:
 
     def token_value(self, kind: str, found: re.Match[str]) -> str:
         match kind, found[kind]:
-            case "text", text:
-                return text
+            case "text", source:
+                return source
             case "quote", _:
                 return "'"
             case "fold", breaks:
@@ -181,18 +181,18 @@ class _Reader:
     def plain(self, indent: int) -> Scalar:
         """Read an unquoted scalar, which continues on all following lines with deeper indentation."""
         if self.is_at(*_INDICATORS, "- ", "? ", ": "):
-            raise self.problem(f"unsupported value {self.text[self.at : self.at + 20]!r}")
-        text = self.plain_line()
-        while (below := _FOLDED.match(self.text, self.at)) and self.is_continued(below, indent):
+            raise self.problem(f"unsupported value {self.source[self.at : self.at + 20]!r}")
+        source = self.plain_line()
+        while (below := _FOLDED.match(self.source, self.at)) and self.is_continued(below, indent):
             self.at = below.end()
-            text += _folded(below[0]) + self.plain_line()
+            source += _folded(below[0]) + self.plain_line()
         self.end_line()
-        if text in _CONSTANTS:
-            return _CONSTANTS[text]
-        return int(text) if _INTEGER.match(text) else text
+        if source in _CONSTANTS:
+            return _CONSTANTS[source]
+        return int(source) if _INTEGER.match(source) else source
 
     def plain_line(self) -> str:
-        found = _PLAIN_LINE.match(self.text, self.at)
+        found = _PLAIN_LINE.match(self.source, self.at)
         line = found[0].rstrip(" \t") if found else ""
         if ": " in line or line.endswith(":"):
             raise self.problem("a mapping inside a value")
@@ -201,15 +201,15 @@ class _Reader:
 
     def is_continued(self, below: re.Match[str], indent: int) -> bool:
         margin = _BREAK.split(below[0])[-1]
-        return len(margin) > indent and below.end() < len(self.text) and not self.text.startswith("#", below.end())
+        return len(margin) > indent and below.end() < len(self.source) and not self.source.startswith("#", below.end())
 
 
-def _line_breaks(text: str) -> list[str]:
+def _line_breaks(source: str) -> list[str]:
     """Return the line breaks of a string in YAML: all but the two Unicode separators are a line feed."""
-    return [found if found in "\u2028\u2029" else "\n" for found in _BREAK.findall(text)]
+    return [found if found in "\u2028\u2029" else "\n" for found in _BREAK.findall(source)]
 
 
-def _folded(text: str) -> str:
+def _folded(source: str) -> str:
     """Return the value of a line break and the empty lines below it in a scalar: a space if it is alone."""
-    first, *more = _line_breaks(text)
+    first, *more = _line_breaks(source)
     return "".join([first, *more] if first != "\n" else more or [" "])
