@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlquery.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlquery.server.run_json import run_of_id, runs_of_rows
+from mlquery.server.run_json import full_runs_of_rows, runs_of_rows
 from mlquery.server.service import Service, new_service
 from mlquery.store import Store
 
 KEYS = st.sampled_from(["a", "b", "c d", "e/f", "g.h"])
-TEXTS = st.text(max_size=5) | st.sampled_from(['"', "\\", "\u2028", "ü", "\U0001f600", "\n", "NaN"])
+STRINGS = st.text(max_size=5) | st.sampled_from(['"', "\\", "\u2028", "ü", "\U0001f600", "\n", "NaN"])
 VALUES = st.floats() | st.integers(-(2**60), 2**60).map(float)
 TIMES = st.integers(0, 2**62)
 POINTS = st.lists(st.tuples(KEYS, VALUES, TIMES, st.integers(-(2**62), 2**62)), max_size=4)
-PAIRS = st.dictionaries(KEYS, TEXTS, max_size=4)
+PAIRS = st.dictionaries(KEYS, STRINGS, max_size=4)
 RUNS = st.lists(st.tuples(POINTS, PAIRS, PAIRS, st.booleans(), st.booleans()), min_size=1, max_size=12)
 
 
@@ -40,13 +40,13 @@ def filled(runs: list[Any]) -> Store:
     return store
 
 
-def plain(service: Service, run_id: str, is_whole: bool) -> Any:
+def plain(service: Service, run_id: str, is_full: bool) -> Any:
     """Return a run as the JSON must be, made in the simplest way."""
     store = service.store
     run = store.get_run(run_id)
     info = {name: value for name, value in dict(run.info).items() if value}
-    info |= {"run_uuid": run_id, "start_time": service.whole(run.info.start_time)}
-    info |= {"end_time": service.whole(run.info.end_time)} if run.info.end_time else {}
+    info |= {"run_uuid": run_id, "start_time": service.integer(run.info.start_time)}
+    info |= {"end_time": service.integer(run.info.end_time)} if run.info.end_time else {}
     points = []
     for key, value in run.data.metrics.items():
         ranked = [
@@ -55,17 +55,19 @@ def plain(service: Service, run_id: str, is_whole: bool) -> Any:
         ]
         step, timestamp, _ = max(ranked)
         shown = "NaN" if math.isnan(value) else value
-        points.append({"key": key, "value": shown, "timestamp": service.whole(timestamp), "step": service.whole(step)})
+        points.append(
+            {"key": key, "value": shown, "timestamp": service.integer(timestamp), "step": service.integer(step)}
+        )
     data = {"metrics": points, "params": pairs(run.data.params), "tags": pairs(run.data.tags)}
     inputs: dict[str, Any] = {}
     for one in run.inputs.dataset_inputs if run.inputs else []:
         dataset = {k: v for k, v in one.dataset.to_dictionary().items() if v}
         found = {"tags": [{"key": tag.key, "value": tag.value} for tag in one.tags], "dataset": dataset}
         inputs.setdefault("dataset_inputs", []).append({k: v for k, v in found.items() if v})
-    if is_whole and run_id in store.models.inputs:
+    if is_full and run_id in store.models.inputs:
         inputs["model_inputs"] = [{"model_id": model_id} for model_id in store.models.inputs[run_id]]
     steps = store.models.outputs.get(run_id, {})
-    written = [{"model_id": model_id, "step": service.whole(step)} for model_id, step in steps.items()]
+    written = [{"model_id": model_id, "step": service.integer(step)} for model_id, step in steps.items()]
     return {
         "info": info,
         "data": {name: values for name, values in data.items() if values},
@@ -74,8 +76,8 @@ def plain(service: Service, run_id: str, is_whole: bool) -> Any:
     }
 
 
-def pairs(texts: dict[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in texts.items()]
+def pairs(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
 
 
 @settings(max_examples=60)
@@ -84,8 +86,9 @@ def test_a_run_is_written_as_its_entity_says(runs: list[Any], dialect: str) -> N
     service = new_service(filled(runs), dialect)
     ids = service.store.runs.ids
 
-    together = [json.loads(text) for text in runs_of_rows(service, range(len(ids)))]
-    alone = [json.loads(run_of_id(service, run_id)) for run_id in ids]
+    rows = range(len(ids))
+    together = [json.loads(run) for run in runs_of_rows(service.store, rows, service.integer)]
+    alone = [json.loads(run) for run in full_runs_of_rows(service.store, rows, service.integer)]
 
-    assert [plain(service, run_id, is_whole=False) for run_id in ids] == together
-    assert [plain(service, run_id, is_whole=True) for run_id in ids] == alone
+    assert [plain(service, run_id, is_full=False) for run_id in ids] == together
+    assert [plain(service, run_id, is_full=True) for run_id in ids] == alone

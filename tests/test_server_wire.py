@@ -10,36 +10,36 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlflow.protos.model_registry_pb2 import ModelRegistryService
 from mlflow.protos.service_pb2 import MlflowService
-from mlflow.utils.rest_utils import extract_api_info_for_service
+from mlflow.utils.rest_utils import extract_all_api_info_for_service
 
 from mlquery.errors import StoreError
-from mlquery.server import artifacts, experiments, metrics_params_tags, models, runs
-from mlquery.server.endpoints import Call
-from mlquery.server.proto_json import Given, Message
+from mlquery.server.endpoints import Endpoint
+from mlquery.server.proto_json import Fields, Message
+from mlquery.server.routes import ENDPOINTS
 
-CALLS = (*experiments.CALLS, *runs.CALLS, *metrics_params_tags.CALLS, *artifacts.CALLS, *models.CALLS)
-# Not in MLflow's description of its API: one of MLflow 1, one that is read without a message.
+# Not in MLflow's description of its API: one of MLflow 1, one that is read without a message; webhooks have no fields.
 WITHOUT_MESSAGE = {"experiments/list", "metrics/get-history-bulk"}
 PARTS_OF_PATH = {"model_id", "allow_deleted"}
 
 THEIRS = {
-    (method, path.removeprefix("/api/2.0/mlflow/").replace("<", "{").replace(">", "}")): message
-    for message, (path, method) in extract_api_info_for_service(MlflowService, "/api/2.0").items()
-} | {
-    # Where a message stands for several ways to call it, the reader above gives only the last.
-    ("GET", "experiments/search"): None,
-    ("POST", "experiments/search"): None,
+    (method, path.removeprefix("/api/2.0").removeprefix("/").removeprefix("mlflow/")): message
+    for service in (MlflowService, ModelRegistryService)
+    for message, endpoints in extract_all_api_info_for_service(service, "/api/2.0").items()
+    for path, method in endpoints
 }
-_SEARCH = next(m for m in extract_api_info_for_service(MlflowService, "/api/2.0") if m.__name__ == "SearchExperiments")
 
 
-def message_of(call: Call) -> Any:
-    found = THEIRS[call.method, call.path]
-    return _SEARCH if found is None else found
+def message_of(endpoint: Endpoint) -> Any:
+    return THEIRS[endpoint.method, endpoint.path]
 
 
-WITH_MESSAGE = [call for call in CALLS if call.path not in WITHOUT_MESSAGE]
+WITH_MESSAGE = [
+    endpoint
+    for endpoint in ENDPOINTS
+    if endpoint.path not in WITHOUT_MESSAGE and not endpoint.path.startswith("webhooks")
+]
 KINDS = {
     FieldDescriptor.TYPE_STRING: "",
     FieldDescriptor.TYPE_INT32: 0,
@@ -49,13 +49,13 @@ KINDS = {
 }
 
 
-def name_of(call: Call) -> str:
-    return f"{call.method} {call.path}"
+def name_of(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
 
 
-@pytest.mark.parametrize("call", WITH_MESSAGE, ids=name_of)
-def test_a_call_has_the_fields_of_mlflows_message(call: Call) -> None:
-    assert_same_fields(message_of(call).DESCRIPTOR, call.message)
+@pytest.mark.parametrize("endpoint", WITH_MESSAGE, ids=name_of)
+def test_an_endpoint_has_the_fields_of_mlflows_message(endpoint: Endpoint) -> None:
+    assert_same_fields(message_of(endpoint).DESCRIPTOR, endpoint.message)
 
 
 def assert_same_fields(theirs: Descriptor, ours: Message) -> None:
@@ -114,8 +114,8 @@ def fitting(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return what was read as dictionaries and lists; NaN as a text, because it equals nothing."""
-    if isinstance(value, Given):
+    """Return what was read as dictionaries and lists; NaN as a string, because it equals nothing."""
+    if isinstance(value, Fields):
         return {name: plain(each) for name, each in value.items() if each != []}
     if isinstance(value, list):
         return [plain(each) for each in value]
@@ -132,11 +132,11 @@ def plain_message(message: Any) -> Any:
     return found
 
 
-@pytest.mark.parametrize("call", WITH_MESSAGE, ids=name_of)
+@pytest.mark.parametrize("endpoint", WITH_MESSAGE, ids=name_of)
 @settings(max_examples=40)
 @given(drawn=st.data())
-def test_a_request_is_read_as_far_as_protobuf_reads_it(call: Call, drawn: st.DataObject) -> None:
-    message = message_of(call)()
+def test_a_request_is_read_as_far_as_protobuf_reads_it(endpoint: Endpoint, drawn: st.DataObject) -> None:
+    message = message_of(endpoint)()
     body = drawn.draw(bodies(message.DESCRIPTOR))
     try:
         ParseDict(body, message, ignore_unknown_fields=True)
@@ -144,13 +144,13 @@ def test_a_request_is_read_as_far_as_protobuf_reads_it(call: Call, drawn: st.Dat
     except (ParseError, OverflowError, SystemError):  # the last two it lets out by mistake
         expected = False
 
-    read, fits = call.message.read(body)
+    read, fits = endpoint.message.read(body)
 
     assert (expected, plain_message(message)) == (fits, plain(read))
 
 
 def test_a_field_that_is_spelled_both_ways_is_refused_with_mlflows_words() -> None:
-    message = next(call.message for call in CALLS if call.path == "runs/get")
+    message = next(endpoint.message for endpoint in ENDPOINTS if endpoint.path == "runs/get")
 
     with pytest.raises(StoreError, match=r"^Request specifies both 'run_id' and 'runId'; provide only one of them\.$"):
         message.read({"run_id": "a", "runId": "b"})

@@ -22,7 +22,7 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
     """
     store, contents = new_store(dialect), "an empty store"
     is_loopback = is_loopback_name(options.host)
-    guard = Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+    security = Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
     with bound_socket(options.host, options.port) as listening:
         if options.source is not None:
             load(options.source, into=store)
@@ -31,4 +31,4 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         if not is_loopback and options.token is None:
             print("warning: anyone who can reach this address can read and write; instead: --token", file=sys.stderr)
         line = f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}"
-        serve_socket(new_service(store, dialect), guard, listening, lambda: print(line, flush=True))
+        serve_socket(new_service(store, dialect), security, listening, lambda: print(line, flush=True))

@@ -1,18 +1,21 @@
-"""The HTTP application: finds the call of a request, answers it, and turns whatever goes wrong into a JSON body.
+"""The HTTP application: finds the endpoint of a request, answers it, and turns whatever goes wrong into a JSON body.
 
-Calls are answered in the event loop, one after the other: each takes less time than handing it to a thread. What calls
-do is not known here.
+Requests are answered in the event loop, one after the other: each takes less time than handing it to a thread. Only
+where a test has asked for latency does a thread wait, so that other clients are served meanwhile. What endpoints do is
+not known here.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
 import attrs
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -21,15 +24,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlquery.server import artifacts
-from mlquery.server.endpoints import Call, given_in_body, given_in_query
-from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
-from mlquery.server.routes import CallRoutes, call_table
+from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
+from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to, failure_asked_for
+from mlquery.server.proto_json import Fields
+from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
-from mlquery.server.security import Guard
-from mlquery.server.service import Service
+from mlquery.server.security import Security
+from mlquery.server.service import Service, collect_warnings
 
 MLFLOW_VERSION: Final = "3.17.2"
 """The release of MLflow whose server this one follows."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _PREFIXES: Final = ("/api/2.0", "/ajax-api/2.0")
 _NO_MULTIPART: Final = "Multipart upload is not supported for the current artifact repository"
@@ -40,19 +47,19 @@ _LACKING: Final = (
 _logger: Final = logging.getLogger("mlquery.server")
 
 
-def create_app(service: Service, guard: Guard | None = None) -> Starlette:
+def create_app(service: Service, security: Security | None = None) -> Starlette:
     """Return the ASGI application that serves a store.
 
     Args:
         service: The store and its dialect.
-        guard: Who may ask, and how much; by default anyone on the loopback, without a token.
+        security: Which requests are admitted; by default any from this machine, without a token.
     """
-    server = Server(service, Guard() if guard is None else guard)
+    server = Server(service, Security() if security is None else security)
     routes = server.routes()
     mount = service.answers.get("mount")
     if mount:
         routes.append(Mount(mount, routes=server.routes()))
-    if server.guard.is_loopback:
+    if server.security.is_loopback:
         routes.append(Route("/mlquery/reset", server.reset, methods=["POST"]))
     return Starlette(
         routes=routes,
@@ -66,7 +73,7 @@ class Server:
     """Answers requests about one service."""
 
     service: Service
-    guard: Guard
+    security: Security
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the whole API."""
@@ -80,39 +87,59 @@ class Server:
             )
         ]
         return [
-            CallRoutes(call_table(_PREFIXES, self.service), self.answer_call),
+            EndpointRoutes(endpoint_table(_PREFIXES, self.service), self.answer_request),
             Route("/health", _health),
             Route("/version", _version),
             Route("/get-artifact", self.artifact_of_run),
+            Route("/model-versions/get-artifact", self.artifact_of_version),
             Route("/ajax-api/2.0/mlflow/upload-artifact", self.upload_to_run, methods=["POST"]),
             *files,
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
         ]
 
-    async def answer_call(self, call: Call, path: dict[str, str], scope: Scope, receive: Receive) -> Response:
-        """Answer a call; `path` holds the fields that stand in the path of the URL."""
-        service = self.service
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        service.heeded.clear()
+    async def answer_request(
+        self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive
+    ) -> Response:
+        """Answer a request to an endpoint; `path` holds the fields that stand in the path of the URL."""
         try:
-            service.require_endpoint(call.family)
-            if call.method in ("GET", "DELETE"):
-                given = given_in_query(call, _query(scope), service, path)
-            else:
-                body = await self.guard.body(receive, headers, self.guard.body_limit)
-                service.heeded.clear()  # another request may have been answered while this one arrived
-                kind = headers.get(b"content-type")
-                given = given_in_body(call, None if kind is None else kind.decode("latin-1"), body, service, path)
-            return _json(200, call.answer(service, given), service.heeded)
-        except Exception as error:
+            fields = await self._fields(endpoint, path, scope, receive)
+            warnings = collect_warnings()
+            return _json(200, await self._call(endpoint.answer, self.service, fields), warnings)
+        except BaseException as error:
             return self.failed(error)
 
-    def failed(self, error: Exception) -> Response:
-        """Return the answer to a request that failed; what is no failure of the request is only logged in full."""
-        if not isinstance(error, FAILURES):
-            _logger.error("A request failed because of a mistake in mlquery", exc_info=error)
-            error = RequestError("mlquery made a mistake; the log of the server says more", "INTERNAL_ERROR", 500)
-        return self.refused(error)
+    async def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive) -> Fields:
+        """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
+        service = self.service
+        try:
+            if endpoint.method == "GET":
+                return fields_in_query(endpoint, _query(scope), service, path)
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            body = await self.security.body(receive, headers, self.security.body_limit)
+            kind = headers.get(b"content-type")
+            return fields_in_body(endpoint, None if kind is None else kind.decode("latin-1"), body, service, path)
+        except FAILURES:
+            if endpoint.family is not None:
+                service.backend.require_endpoint(endpoint.family, endpoint.path)
+            raise
+
+    async def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Make a call, in a thread if it may wait."""
+        if self.service.store.faults.latency:
+            return await run_in_threadpool(call, *args, **kwargs)
+        return call(*args, **kwargs)
+
+    def failed(self, error: BaseException) -> Response:
+        """Return the answer to a request that failed; an unexpected error is logged in full and not sent."""
+        if isinstance(error, FAILURES):
+            return self.refused(error)
+        if self.service.store.faults.raised(error):
+            return self.refused(failure_asked_for(error))
+        if not isinstance(error, Exception):
+            raise error
+        _logger.error("An unexpected error occurred while answering a request", exc_info=error)
+        message = "An unexpected error occurred in mlquery; see the log of the server"
+        return self.refused(RequestError(message, "INTERNAL_ERROR", 500))
 
     def refused(self, error: Failure) -> Response:
         """Return the answer to a request that is refused."""
@@ -127,12 +154,13 @@ class Server:
     async def no_such_route(self, request: Request, error: Exception) -> Response:
         """Answer a request for which there is no route."""
         assert isinstance(error, HTTPException)
-        if "/traces" in request.scope["path"] and self.service.answers.get("missing", {}).get("traces"):
-            return Response(status_code=self.service.answers["missing"]["traces"])
+        path = request.scope["path"]
+        if "/traces" in path and "traces" in self.service.backend.missing:
+            return Response(status_code=self.service.backend.missing["traces"])
         if error.status_code == 405:
             return self._not_allowed(request.method, (error.headers or {}).get("Allow", ""))
         code = "ENDPOINT_NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
-        return self.refused(RequestError(f"There is no endpoint {request.scope['path']}", code, error.status_code))
+        return self.refused(RequestError(f"There is no endpoint {path}", code, error.status_code))
 
     def _not_allowed(self, method: str, allowed: str) -> Response:
         response = self.refused(RequestError(f"The method {method} is not allowed here", "BAD_REQUEST", 405))
@@ -147,32 +175,41 @@ class Server:
     # Files
 
     async def artifact(self, request: Request) -> Response:
-        """Bring, fetch or delete a file."""
+        """Store, send or delete a file."""
         path = request.path_params["path"]
         try:
             if request.method == "PUT":
-                artifacts.upload(self.service, path, await self._file(request))
+                await self._call(artifacts.upload, self.service, path, await self._file(request))
                 return Response()
             if request.method == "DELETE":
-                artifacts.delete(self.service, path)
+                await self._call(artifacts.delete, self.service, path)
                 return _json(200, {}, ())
-            return Response(*_sent(artifacts.download(self.service, path)))
-        except Exception as error:
+            return Response(*_sent(await self._call(artifacts.download, self.service, path)))
+        except BaseException as error:
             return self.failed(error)
 
     async def artifact_of_run(self, request: Request) -> Response:
-        """Fetch a file of a run."""
+        """Send a file of a run."""
         query = request.query_params
+        run_id = query.get("run_id") or query.get("run_uuid") or ""
+        return await self._artifact_of(artifacts.download_of_run, request, run_id)
+
+    async def artifact_of_version(self, request: Request) -> Response:
+        """Send a file of a version of a registered model."""
+        query = request.query_params
+        return await self._artifact_of(artifacts.download_of_version, request, query.get("name"), query.get("version"))
+
+    async def _artifact_of(self, download: Callable[..., artifacts.Sent], request: Request, *owner: Any) -> Response:
         try:
-            run_id, path = query.get("run_id") or query.get("run_uuid") or "", query.get("path")
+            path = request.query_params.get("path")
             if path is None:
                 raise RequestError("Request must specify path.")
-            return Response(*_sent(artifacts.download_of_run(self.service, run_id, path)))
-        except Exception as error:
+            return Response(*_sent(await self._call(download, self.service, *owner, path)))
+        except BaseException as error:
             return self.failed(error)
 
     async def upload_to_run(self, request: Request) -> Response:
-        """Bring a file of a run."""
+        """Store a file of a run."""
         query = request.query_params
         try:
             if not query.get("run_uuid"):
@@ -182,22 +219,22 @@ class Server:
             content = await self._file(request)
             if not content:
                 raise RequestError("Request must specify data.")
-            artifacts.upload_to_run(self.service, query["run_uuid"], query["path"], content)
+            await self._call(artifacts.upload_to_run, self.service, query["run_uuid"], query["path"], content)
             return Response(media_type="application/json")
-        except Exception as error:
+        except BaseException as error:
             return self.failed(error)
 
     async def _file(self, request: Request) -> bytes:
-        return await self.guard.body(request.receive, dict(request.scope["headers"]), self.guard.artifact_limit)
+        return await self.security.body(request.receive, dict(request.scope["headers"]), self.security.artifact_limit)
 
     async def no_multipart(self, request: Request) -> Response:
-        """Say that files come and go in one piece, as MLflow's server does for a local folder."""
+        """Say that files are sent and stored in one piece, as MLflow's server does for a local folder."""
         what = _NO_MULTIPART if request.method == "POST" else _NO_MULTIPART.replace("upload", "download")
         return self.refused(RequestError(what, "NOT_IMPLEMENTED"))
 
 
 class _Admission:
-    """Lets in the requests that the guard admits."""
+    """Lets the requests pass that are admitted."""
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self.app = app
@@ -209,7 +246,7 @@ class _Admission:
             return
         if scope["type"] == "http":
             try:
-                self.server.guard.admit(scope["method"], scope["path"], dict(scope["headers"]))
+                self.server.security.admit(scope["method"], scope["path"], dict(scope["headers"]))
             except RequestError as refusal:
                 await self.server.refused(refusal)(scope, receive, send)
                 return
@@ -221,16 +258,15 @@ def _query(scope: Scope) -> dict[str, list[str]]:
 
 
 def _json(status: int, body: Any, warnings: Any) -> Response:
-    text = body if isinstance(body, Json) else json.dumps(body, separators=(",", ":"), allow_nan=False)
-    content = f"{text}\n".encode()
-    response = Response(content, status, media_type="application/json")
+    written = body if isinstance(body, Json) else json.dumps(body, separators=(",", ":"), allow_nan=False)
+    response = Response(f"{written}\n".encode(), status, media_type="application/json")
     for warning in warnings:
-        text = warning.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
-        response.headers.append("Warning", f'299 mlquery "{" ".join(text.split())}"')
+        quoted = warning.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 mlquery "{" ".join(quoted.split())}"')
     return response
 
 
-def _sent(found: tuple[bytes, dict[str, str]]) -> tuple[bytes, int, dict[str, str]]:
+def _sent(found: artifacts.Sent) -> tuple[bytes, int, dict[str, str]]:
     content, headers = found
     return content, 200, headers
 
@@ -244,7 +280,7 @@ async def _version(_: Request) -> Response:
 
 
 async def _server_info(_: Request) -> Response:
-    """Tell MLflow's client what it may try: nothing beyond experiments, runs, logged models and artifacts."""
+    """Tell MLflow's client what it may try: nothing beyond experiments, runs, models and artifacts."""
     return _json(
         200, {"store_type": None, **dict.fromkeys(_LACKING, False), "features_enabled": {"gateway": False}}, ()
     )

@@ -1,4 +1,4 @@
-"""Artifacts over HTTP: the listings of runs, and the proxy through which clients bring, fetch and delete files.
+"""Artifacts over HTTP: the listings of runs, and the proxy through which clients store, fetch and delete files.
 
 Paths of the proxy start at the root of all artifacts. What lies below the `artifacts` folder of a run or of a logged
 model belongs to it, everything else to the store. No disk is touched.
@@ -15,16 +15,20 @@ from pathlib import PureWindowsPath
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from mlquery.backend import Backend
 from mlquery.entities import FileInfo
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import file_body
-from mlquery.server.endpoints import Call, a_text, needed
+from mlquery.server.bodies import files_body
+from mlquery.server.endpoints import Endpoint, a_string, required
 from mlquery.server.errors import RequestError
-from mlquery.server.proto_json import Given, Message
+from mlquery.server.proto_json import Fields, Message
 from mlquery.server.runs import RUN_ID, RUN_UUID, run_id_of
 from mlquery.server.service import Service
 from mlquery.store import Store
+
+Sent = tuple[bytes, dict[str, str]]
+"""The content of a file and the headers to send it with."""
 
 SCHEMES: Final = ("mlflow-artifacts", "mlquery-artifacts", "http", "https")
 _MOST_DECODED: Final = 10
@@ -51,23 +55,25 @@ def safe_path(path: str) -> str:
     return path
 
 
-def listed_below(store: Store, location: str, path: str | None) -> list[FileInfo]:
-    """Return what lies directly in a folder below a location, nothing if the location is on no disk of ours."""
+def files_below(backend: Backend, owner_id: str, location: str, path: str | None) -> list[FileInfo]:
+    """Return what lies directly in a folder below the location of a run or model, nothing if that is elsewhere."""
     parsed = urlsplit(location)
     if parsed.scheme not in SCHEMES:
+        backend.list_artifacts(owner_id)  # it may raise
         return []
-    found = listed(store, f"{unquote(parsed.path)}/{path or ''}")
+    found = files_in(backend, f"{unquote(parsed.path)}/{path or ''}")
     return [FileInfo(posixpath.join(path or "", one.path), one.is_dir, one.file_size) for one in found]
 
 
-def listed(store: Store, path: str) -> list[FileInfo]:
+def files_in(backend: Backend, path: str) -> list[FileInfo]:
     """Return what lies directly in a folder, by name: those of the store, and the ways to runs and models."""
+    store = backend.store
+    owner, inside = store.owner_of_artifact(path)
+    found = [_named(one) for one in backend.list_artifacts(owner, inside)]
+    if owner:
+        return found
+    names = {one.path for one in found}
     with store.lock:
-        owner, inside = store.owner_of_artifact(path)
-        found = [_named(one) for one in store.artifacts.list(owner, inside)]
-        if owner:
-            return found
-        names = {one.path for one in found}
         folders = {folder for folder in _folders_below(store, inside) if folder not in names}
     return sorted([*found, *(FileInfo(folder, True, None) for folder in folders)], key=lambda one: one.path)
 
@@ -88,33 +94,36 @@ def _folders_below(store: Store, top: str) -> set[str]:
     return {way[len(prefix) :].partition("/")[0] for way in ways if way.startswith(prefix)}
 
 
-# Calls that have fields
+# Endpoints that have fields
 
 
-def _list(service: Service, given: Given) -> Any:
-    path = given.get("path")
-    path = None if path is None else safe_path(path)
-    location = service.store.get_run(run_id_of(given)).info.artifact_uri or ""
-    files = [file_body(service.whole, found) for found in listed_below(service.store, location, path)]
-    return ({"files": files} if files else {}) | {"root_uri": location}
+def _list(service: Service, fields: Fields) -> Any:
+    backend, run_id, path = service.backend, run_id_of(fields), fields.get("path")
+    files = files_below(backend, run_id, _location(backend.store, run_id), None if path is None else safe_path(path))
+    return files_body(service.integer, files) | {"root_uri": backend.store.get_run(run_id).info.artifact_uri or ""}
 
 
-def _list_all(service: Service, given: Given) -> Any:
-    path = given.get("path")
-    found = listed(service.store, "" if path is None else safe_path(path))
-    return {"files": [file_body(service.whole, one) for one in found]} if found else {}
+def _location(store: Store, run_id: str) -> str:
+    """Return where the artifacts of a run are, "" if there is no such run."""
+    row = store.runs.row_of.get(run_id)
+    return "" if row is None else store.runs.artifact_uri(row) or ""
 
 
-CALLS: Final = (
-    Call(
+def _list_all(service: Service, fields: Fields) -> Any:
+    path = fields.get("path")
+    return files_body(service.integer, files_in(service.backend, "" if path is None else safe_path(path)))
+
+
+ENDPOINTS: Final = (
+    Endpoint(
         "GET",
         "artifacts/list",
-        Message((RUN_ID, RUN_UUID, proto.text("path"), proto.text("page_token"))),
+        Message((RUN_ID, RUN_UUID, proto.string("path"), proto.string("page_token"))),
         _list,
-        {"run_id": (a_text, needed), "path": (a_text,), "page_token": (a_text,)},
+        {"run_id": (a_string, required), "path": (a_string,), "page_token": (a_string,)},
     ),
 )
-PROXY_CALLS: Final = (Call("GET", "artifacts", Message((proto.text("path"),)), _list_all),)
+PROXY_ENDPOINTS: Final = (Endpoint("GET", "artifacts", Message((proto.string("path"),)), _list_all),)
 
 
 # Files
@@ -125,56 +134,73 @@ def upload(service: Service, path: str, content: bytes) -> None:
     path = safe_path(path)
     if path.endswith("/") or posixpath.basename(path) in ("", "."):
         raise RequestError("Artifact path must include a filename (cannot end with '/').")
-    store = service.store
-    with store.lock:
-        owner, inside = store.owner_of_artifact(path)
-        store.artifacts.put(owner, inside, content)
+    backend = service.backend
+    owner, inside = backend.store.owner_of_artifact(path)
+    backend.log_artifact(owner, inside, content)
 
 
-def download(service: Service, path: str) -> tuple[bytes, dict[str, str]]:
+def download(service: Service, path: str) -> Sent:
     """Return the content of a file and the headers to send it with: always as an attachment, never to be shown."""
     path = safe_path(path)
-    store = service.store
-    with store.lock:
-        if listed(store, path) or store.owner_of_artifact(path)[1] == "":
-            raise RequestError(f"Artifact path refers to a directory, not a file: '{path}'")
-        try:
-            content = store.artifacts.read(*store.owner_of_artifact(path))
-        except StoreError:
+    backend = service.backend
+    owner, inside = backend.store.owner_of_artifact(path)
+    try:
+        content = backend.download_artifacts(owner, inside).get(inside)
+    except StoreError as error:
+        if error.error_code != RESOURCE_DOES_NOT_EXIST or backend.store.faults.raised(error):
+            raise
+        with backend.store.lock:
+            is_folder = not owner and bool(_folders_below(backend.store, inside))
+        if not is_folder:
             raise StoreError(f"No such artifact: '{path}'", RESOURCE_DOES_NOT_EXIST) from None
+        content = None
+    if content is None:
+        raise RequestError(f"Artifact path refers to a directory, not a file: '{path}'")
     return content, _headers(posixpath.basename(path))
 
 
-def download_of_run(service: Service, run_id: str, path: str) -> tuple[bytes, dict[str, str]]:
+def download_of_run(service: Service, run_id: str, path: str) -> Sent:
     """Return a file of a run and the headers to send it with."""
     path = safe_path(path)
-    return download(service, _inside_run(service, run_id, path))
+    return download(service, _inside(_location_of_run(service, run_id), path))
+
+
+def download_of_version(service: Service, name: str | None, version: str | None, path: str) -> Sent:
+    """Return a file of a version of a registered model and the headers to send it with."""
+    path = safe_path(path)
+    location = service.backend.get_model_version_download_uri(name or "", version or "")
+    return download(service, _inside(location or "", path))
 
 
 def upload_to_run(service: Service, run_id: str, path: str, content: bytes) -> None:
     """Store a file of a run."""
     path = safe_path(path)
-    upload(service, _inside_run(service, run_id, path), content)
+    upload(service, _inside(_location_of_run(service, run_id), path), content)
 
 
-def _inside_run(service: Service, run_id: str, path: str) -> str:
-    """Return where a file of a run is below the root of all artifacts; files on disks are not there."""
-    location = urlsplit(service.store.get_run(run_id).info.artifact_uri or "")
-    if location.scheme not in SCHEMES:
+def _location_of_run(service: Service, run_id: str) -> str:
+    return service.store.get_run(run_id).info.artifact_uri or ""
+
+
+def _inside(location: str, path: str) -> str:
+    """Return where a file below a location is below the root of all artifacts; files on disks are not there."""
+    parsed = urlsplit(location)
+    if parsed.scheme not in SCHEMES:
         raise StoreError(f"No such artifact: '{path}'", RESOURCE_DOES_NOT_EXIST)
-    return f"{unquote(location.path).strip('/')}/{path}"
+    return f"{unquote(parsed.path).strip('/')}/{path}"
 
 
 def delete(service: Service, path: str) -> None:
     """Delete a file or a folder; a missing one does not matter."""
     path = safe_path(path)
-    store = service.store
-    with store.lock:
-        owner, inside = store.owner_of_artifact(path)
-        if not owner and not inside:
-            raise RequestError("Artifact path must name a file or a folder.")
-        store.artifacts.delete(owner, inside)
-        if not owner:
+    backend = service.backend
+    store = backend.store
+    owner, inside = store.owner_of_artifact(path)
+    if not owner and not inside:
+        raise RequestError("Artifact path must name a file or a folder.")
+    backend.delete_artifacts(owner, inside)
+    if not owner:
+        with store.lock:
             for below in _owners_below(store, inside):
                 store.artifacts.delete(below)
 

@@ -8,15 +8,17 @@ Runs, of which there may be thousands in an answer, are in `run_json`. Nothing i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mlquery.entities import Experiment, FileInfo, Metric
+from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.server.service import Service
 from mlquery.store.model_table import StoredModel
 
 Body = dict[str, Any]
-Whole = Callable[[int], int | str]
+Integer = Callable[[int], int | str]
+"""Makes of an integer of 64 bits what JSON shows."""
 _MODEL_STATUSES = (
     "LOGGED_MODEL_STATUS_UNSPECIFIED",
     "LOGGED_MODEL_PENDING",
@@ -32,9 +34,9 @@ def number(value: float) -> float | str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-def pairs(strings: Mapping[str, str]) -> list[Body]:
+def pairs(values: Mapping[str, str]) -> list[Body]:
     """Return tags or params."""
-    return [{"key": key, "value": value} for key, value in strings.items()]
+    return [{"key": key, "value": value} for key, value in values.items()]
 
 
 def experiment_body(service: Service, found: Experiment) -> Body:
@@ -57,13 +59,13 @@ def experiment_body(service: Service, found: Experiment) -> Body:
     return body
 
 
-def metric_body(whole: Whole, point: Metric) -> Body:
+def metric_body(integer: Integer, point: Metric) -> Body:
     """Return a logged point."""
     body: Body = {
         "key": point.key,
         "value": number(point.value),
-        "timestamp": whole(point.timestamp),
-        "step": whole(point.step),
+        "timestamp": integer(point.timestamp),
+        "step": integer(point.step),
     }
     for name in ("model_id", "dataset_name", "dataset_digest", "run_id"):
         if getattr(point, name):
@@ -71,23 +73,27 @@ def metric_body(whole: Whole, point: Metric) -> Body:
     return body
 
 
-def file_body(whole: Whole, found: FileInfo) -> Body:
-    """Return an artifact."""
+def files_body(integer: Integer, files: Iterable[FileInfo]) -> Body:
+    """Return a listing of artifacts."""
+    bodies = [_file_body(integer, found) for found in files]
+    return {"files": bodies} if bodies else {}
+
+
+def _file_body(integer: Integer, found: FileInfo) -> Body:
     body: Body = {"path": found.path, "is_dir": found.is_dir}
     if found.file_size:
-        body["file_size"] = whole(found.file_size)
+        body["file_size"] = integer(found.file_size)
     return body
 
 
-def model_body(service: Service, model: StoredModel) -> Body:
+def logged_model_body(integer: Integer, model: StoredModel, points: Iterable[Metric]) -> Body:
     """Return a logged model with the points that were logged for it."""
-    whole = service.integer
     info: Body = {
         "model_id": model.model_id,
         "experiment_id": model.experiment_id,
         "name": model.name,
-        "creation_timestamp_ms": whole(model.creation_timestamp),
-        "last_updated_timestamp_ms": whole(model.last_updated_timestamp),
+        "creation_timestamp_ms": integer(model.creation_timestamp),
+        "last_updated_timestamp_ms": integer(model.last_updated_timestamp),
         "artifact_uri": model.artifact_location,
         "status": _MODEL_STATUSES[model.status],
     }
@@ -97,7 +103,47 @@ def model_body(service: Service, model: StoredModel) -> Body:
     if model.tags:
         info["tags"] = pairs(model.tags)
     data: Body = {"params": pairs(model.params)} if model.params else {}
-    points = service.store.models.metrics(model.model_id)
-    if points:
-        data["metrics"] = [metric_body(whole, point) for point in points]
+    metrics = [metric_body(integer, point) for point in points]
+    if metrics:
+        data["metrics"] = metrics
     return {"info": info, "data": data}
+
+
+def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
+    """Return a registered model."""
+    body: Body = {
+        "name": model.name,
+        "creation_timestamp": integer(model.creation_timestamp),
+        "last_updated_timestamp": integer(model.last_updated_timestamp),
+    }
+    if model.description:
+        body["description"] = model.description
+    if model.latest_versions:
+        body["latest_versions"] = [model_version_body(integer, version) for version in model.latest_versions]
+    if model.tags:
+        body["tags"] = pairs(model.tags)
+    if model.aliases:
+        body["aliases"] = [{"alias": alias, "version": str(version)} for alias, version in model.aliases.items()]
+    return body
+
+
+def model_version_body(integer: Integer, version: ModelVersion) -> Body:
+    """Return a version of a registered model."""
+    body: Body = {
+        "name": version.name,
+        "version": str(version.version),
+        "creation_timestamp": integer(version.creation_timestamp),
+        "last_updated_timestamp": integer(version.last_updated_timestamp),
+        "current_stage": version.current_stage,
+        "status": version.status,
+    }
+    for name in ("description", "user_id", "source", "run_id", "run_link"):
+        if getattr(version, name) is not None:
+            body[name] = getattr(version, name)
+    if version.status_message:
+        body["status_message"] = version.status_message
+    if version.tags:
+        body["tags"] = pairs(version.tags)
+    if version.aliases:
+        body["aliases"] = list(version.aliases)
+    return body

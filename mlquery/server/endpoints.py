@@ -1,6 +1,6 @@
-"""Turns a request into a call: the JSON or the query string is read into fields, and the fields are checked.
+"""Turns a request into checked fields: the JSON or the query string is read, and then the rules of the endpoint hold.
 
-Rules come in MLflow's order, with its wording. What a call does with its fields is not known here.
+Rules come in MLflow's order, with its wording. What an endpoint does with its fields is not known here.
 
 **Source**: `mlflow.server.handlers._get_request_message` of MLflow 3.17 and the checks of its handlers.
 """
@@ -15,7 +15,7 @@ import attrs
 
 from mlquery.errors import invalid_parameter
 from mlquery.server.errors import MalformedRequestError, RequestError
-from mlquery.server.proto_json import Given, Message
+from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 from mlquery.store.validation import invalid_value, missing_value
 
@@ -26,13 +26,13 @@ _SEE: Final = " See the API docs for more information about request parameters."
 
 
 @attrs.frozen(eq=False)
-class Call:
-    """A call of the REST API.
+class Endpoint:
+    """An endpoint of the REST API.
 
     Attributes:
         method: The HTTP method.
         path: Where it is, below the prefix of the API; `{name}` stands for a field.
-        message: The fields it can have.
+        message: The fields that a request can have.
         answer: What it does; returns the JSON value of the answer.
         rules: What the values of fields, as they stand in the request, must be.
         family: The calls that it belongs to where a dialect's endpoint may lack them all.
@@ -41,50 +41,54 @@ class Call:
     method: str
     path: str
     message: Message
-    answer: Callable[[Service, Given], Any]
+    answer: Callable[[Service, Fields], Any]
     rules: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)
     family: str | None = None
 
 
-def given_in_body(
-    call: Call, content_type: str | None, body: bytes, service: Service, path: Mapping[str, str]
-) -> Given:
-    """Return the fields of a call whose arguments are JSON; those in the path of the URL count more."""
-    if call.method in ("POST", "PUT"):
+def fields_in_body(
+    endpoint: Endpoint, content_type: str | None, body: bytes, service: Service, path: Mapping[str, str]
+) -> Fields:
+    """Return the fields of a request whose body is JSON; those in the path of the URL count more."""
+    if endpoint.method in ("POST", "PUT"):
         _require_json(content_type)
-    given = _given(call, _object(body), service)
-    given.update(path)
-    return given
+    fields_by_name = endpoint.message.fields_by_name
+    is_in_path = endpoint.method == "DELETE" and path.keys() >= fields_by_name.keys()
+    fields = _checked_fields(endpoint, {} if is_in_path else _object(body), service)
+    fields.update(path)
+    return fields
 
 
-def given_in_query(call: Call, query: Mapping[str, list[str]], service: Service, path: Mapping[str, str]) -> Given:
-    """Return the fields of a call whose arguments are in the URL; names that are no field are passed over."""
+def fields_in_query(
+    endpoint: Endpoint, query: Mapping[str, list[str]], service: Service, path: Mapping[str, str]
+) -> Fields:
+    """Return the fields of a request whose arguments are in the URL; names that are no field are passed over."""
     raw: dict[str, Any] = {}
-    for name, field in call.message.fields_by_name.items():
+    for name, field in endpoint.message.fields_by_name.items():
         if name in query:
             values = query[name]
-            raw[name] = values if field.is_list else _flag_of(values[0]) if field.is_flag else values[0]
-    given = _given(call, raw, service)
-    given.update(path)
-    return given
+            raw[name] = values if field.is_list else _boolean(values[0]) if field.is_boolean else values[0]
+    fields = _checked_fields(endpoint, raw, service)
+    fields.update(path)
+    return fields
 
 
-def _given(call: Call, raw: dict[str, Any], service: Service) -> Given:
-    given, fits = call.message.read(raw)
+def _checked_fields(endpoint: Endpoint, raw: dict[str, Any], service: Service) -> Fields:
+    fields, fits = endpoint.message.read(raw)
     if not fits and service.answers:
         raise MalformedRequestError("The request is invalid.")
-    for name, rules in call.rules.items():
-        if name in raw or needed in rules:
+    for name, rules in endpoint.rules.items():
+        if name in raw or required in rules:
             value = raw.get(name)
             if value is None and name == "run_id":
                 value = raw.get("run_uuid")
             _obey(rules, name, value, fits)
-    return given
+    return fields
 
 
 def _obey(rules: tuple[Rule, ...], name: str, value: Any, fits: bool) -> None:
     for rule in rules:
-        if fits and rule in _ABOUT_TYPES:
+        if fits and rule in _TYPE_RULES:
             continue
         problem = rule(name, value)
         if problem is not None:
@@ -110,21 +114,21 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _loaded(text: str | bytes) -> Any:
+def _loaded(content: str | bytes) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(content)
     except (ValueError, RecursionError):
         raise RequestError("Bad Request. The body is not JSON.") from None
 
 
 def _kind(value: Any) -> str:
-    return "an array" if isinstance(value, list) else "a number" if isinstance(value, int | float) else "a text"
+    return "an array" if isinstance(value, list) else "a number" if isinstance(value, int | float) else "a string"
 
 
-def _flag_of(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise invalid_parameter(f"Invalid boolean value: {text}, must be 'true' or 'false'.")
-    return text.lower() == "true"
+def _boolean(string: str) -> bool:
+    if string.lower() not in ("true", "false"):
+        raise invalid_parameter(f"Invalid boolean value: {string}, must be 'true' or 'false'.")
+    return string.lower() == "true"
 
 
 # Rules
@@ -135,13 +139,13 @@ def wrong(name: str, value: Any) -> str:
     return invalid_value(name, value, f" Hint: Value was of type '{type(value).__name__}'.").message
 
 
-def needed(name: str, value: Any) -> str | None:
+def required(name: str, value: Any) -> str | None:
     """Demand a value that is not empty."""
     return missing_value(name).message if value is None or value == "" else None
 
 
-def a_text(name: str, value: Any) -> str | None:
-    """Demand a text."""
+def a_string(name: str, value: Any) -> str | None:
+    """Demand a string."""
     return None if isinstance(value, str) else wrong(name, value)
 
 
@@ -150,14 +154,19 @@ def a_list(name: str, value: Any) -> str | None:
     return None if isinstance(value, list) else wrong(name, value)
 
 
-def texts(name: str, value: Any) -> str | None:
-    """Demand a list of texts."""
+def strings(name: str, value: Any) -> str | None:
+    """Demand a list of strings."""
     return None if isinstance(value, list) and all(isinstance(one, str) for one in value) else wrong(name, value)
 
 
-def a_whole(name: str, value: Any) -> str | None:
-    """Demand a number that can be read as a whole one."""
+def an_integer(name: str, value: Any) -> str | None:
+    """Demand a value that can be read as an integer."""
     return wrong(name, value) if _read(int, value) is None else None
+
+
+def a_boolean(name: str, value: Any) -> str | None:
+    """Demand true or false."""
+    return None if isinstance(value, bool) else wrong(name, value)
 
 
 def a_number(name: str, value: Any) -> str | None:
@@ -166,7 +175,7 @@ def a_number(name: str, value: Any) -> str | None:
 
 
 def between(low: int, high: int, message: str | None = None) -> Rule:
-    """Return the rule that demands a whole number from `low` to `high`."""
+    """Return the rule that demands an integer from `low` to `high`."""
 
     def rule(name: str, value: Any) -> str | None:
         number = _read(int, value)
@@ -199,4 +208,4 @@ def _read(kind: type[int] | type[float], value: Any) -> float | None:
         return None
 
 
-_ABOUT_TYPES: Final = (a_text, a_list, texts, a_whole, a_number)
+_TYPE_RULES: Final = (a_string, a_list, strings, an_integer, a_number, a_boolean)

@@ -1,7 +1,8 @@
 """Turns what goes wrong into an HTTP status and a JSON body: MLflow's, or the envelope that a service sends.
 
 A request never causes a status of 500. MLflow's server sends it where its database fails on a value and for
-INVALID_STATE; its client then sends the request again, for minutes, so here they are 400 with the same error code.
+INVALID_STATE and INTERNAL_ERROR; its client then sends the request again, for minutes, so here they are 400 with the
+same error code.
 
 **Source**: `mlflow.exceptions` of MLflow 3.17 for codes and statuses; answers of Azure Machine Learning quoted in
 public issues, 2023 to 2025, for the envelope.
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mlquery.backend.error_bodies import error_body, http_status, wording
-from mlquery.errors import INVALID_PARAMETER_VALUE, QueryError, StoreError
+from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, MissingEndpointError, QueryError, StoreError
 
 Answer = tuple[int, Any]
 """An HTTP status and a JSON value; None is an empty body."""
@@ -42,22 +43,18 @@ class RequestError(Exception):
         self.status = status
 
 
-class MissingEndpointError(Exception):
-    """A call that the endpoint of a dialect does not have; the answer has a status and no body."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
 class MalformedRequestError(RequestError):
     """A request whose fields do not fit their types, where the dialect does not read past that."""
 
 
-Worded = QueryError | StoreError | RequestError
-Failure = Worded | MissingEndpointError
-FAILURES: Final = (QueryError, StoreError, RequestError, MissingEndpointError)
-"""What a request can end with; anything else is a mistake of this package."""
+Failure = QueryError | StoreError | RequestError
+FAILURES: Final = (QueryError, StoreError, RequestError)
+"""What a request can end with; anything else is unexpected."""
+
+
+def failure_asked_for(error: BaseException) -> RequestError:
+    """Return what is answered where a test has asked for an exception that is no error of MLflow's."""
+    return RequestError(f"{type(error).__name__}: {error}", INTERNAL_ERROR)
 
 
 def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
@@ -78,7 +75,7 @@ def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
     return status, _plain(error)
 
 
-def _plain(error: Worded) -> dict[str, Any]:
+def _plain(error: Failure) -> dict[str, Any]:
     body = {"error_code": error.error_code, "message": error.message}
     error_class = _CLASSES.get(error.error_code)
     if error_class is not None:

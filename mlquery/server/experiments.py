@@ -1,4 +1,4 @@
-"""The calls about experiments.
+"""The endpoints about experiments.
 
 **Source** of fields, rules and answers: the handlers of `mlflow server` 3.17; `experiments/list` is MLflow 1's.
 """
@@ -10,24 +10,24 @@ from urllib.parse import unquote, urlsplit
 
 from mlquery.entities import ExperimentTag, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
-from mlquery.query.search import search_experiments
 from mlquery.server import proto_json as proto
 from mlquery.server.bodies import experiment_body
-from mlquery.server.endpoints import Call, a_list, a_text, a_whole, needed
-from mlquery.server.proto_json import Given, Message
+from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, required
+from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 
 VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
-TAGS: Final = proto.parts("tags", proto.text("key"), proto.text("value"))
-_EXPERIMENT_ID: Final = {"experiment_id": (needed, a_text)}
+TAGS: Final = proto.parts("tags", proto.string("key"), proto.string("value"))
+_MOST_EXPERIMENTS: Final = 20
+_EXPERIMENT_ID: Final = {"experiment_id": (required, a_string)}
 
 
-def _create(service: Service, given: Given) -> Any:
-    tags = [ExperimentTag(tag["key"], tag["value"]) for tag in given["tags"]]
-    location = given["artifact_location"]
+def _create(service: Service, fields: Fields) -> Any:
+    tags = [ExperimentTag(tag["key"], tag["value"]) for tag in fields["tags"]]
+    location = fields["artifact_location"]
     if location:
         _check_location(location)
-    return {"experiment_id": service.store.create_experiment(given["name"], location, tags, limits=service.limits)}
+    return {"experiment_id": service.backend.create_experiment(fields["name"], location, tags)}
 
 
 def _check_location(location: str) -> None:
@@ -40,140 +40,148 @@ def _check_location(location: str) -> None:
         raise invalid_parameter(f"Artifact location cannot be a runs:/ URI. Given: '{location}'")
 
 
-def _get(service: Service, given: Given) -> Any:
-    return {"experiment": experiment_body(service, service.store.get_experiment(given["experiment_id"]))}
+def _get(service: Service, fields: Fields) -> Any:
+    return {"experiment": experiment_body(service, service.backend.get_experiment(fields["experiment_id"]))}
 
 
-def _get_by_name(service: Service, given: Given) -> Any:
-    found = service.store.get_experiment_by_name(given["experiment_name"])
+def _get_by_name(service: Service, fields: Fields) -> Any:
+    found = service.backend.get_experiment_by_name(fields["experiment_name"])
     if found is None:
-        message = f"Could not find experiment with name '{given['experiment_name']}'"
+        message = f"Could not find experiment with name '{fields['experiment_name']}'"
         raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
     return {"experiment": experiment_body(service, found)}
 
 
-def _search(service: Service, given: Given) -> Any:
-    found = search_experiments(
-        service.store,
-        given["view_type"],
-        given["max_results"],
-        given["filter"],
-        given["order_by"],
-        given["page_token"] or None,
-        dialect=service.dialect,
-        on_warning=service.on_warning,
+def _search(service: Service, fields: Fields) -> Any:
+    found = service.backend.search_experiments(
+        fields["view_type"],
+        fields["max_results"],
+        fields["filter"],
+        fields["order_by"],
+        fields["page_token"] or None,
     )
     body: dict[str, Any] = {"experiments": [experiment_body(service, one) for one in found]} if found else {}
     return body | {"next_page_token": found.token} if found.token else body
 
 
-def _list(service: Service, given: Given) -> Any:
-    view = given["view_type"]
+def _list(service: Service, fields: Fields) -> Any:
     body: list[Any] = []
     token: str | None = None
-    while token is not None or not body:
-        found = search_experiments(
-            service.store, view, 1000, page_token=token, dialect=service.dialect, on_warning=_no_one
-        )
+    while True:
+        found = service.backend.search_experiments(fields["view_type"], page_token=token)
         body += [experiment_body(service, one) for one in found]
         token = found.token
         if token is None:
-            break
-    return {"experiments": body} if body else {}
+            return {"experiments": body} if body else {}
 
 
-def _no_one(_: object) -> None:
-    """Drop warnings: a client that lists experiments said nothing that could be warned of."""
-
-
-def _delete(service: Service, given: Given) -> Any:
-    service.require_call("delete_experiment", "experiment")
-    service.store.delete_experiment(given["experiment_id"])
+def _delete(service: Service, fields: Fields) -> Any:
+    service.backend.delete_experiment(fields["experiment_id"])
     return {}
 
 
-def _restore(service: Service, given: Given) -> Any:
-    service.require_call("restore_experiment", "experiment")
-    service.store.restore_experiment(given["experiment_id"])
+def _restore(service: Service, fields: Fields) -> Any:
+    service.backend.restore_experiment(fields["experiment_id"])
     return {}
 
 
-def _update(service: Service, given: Given) -> Any:
-    if given["new_name"]:
-        service.require_call("rename_experiment", "experiment")
-        service.store.rename_experiment(given["experiment_id"], given["new_name"], limits=service.limits)
+def _update(service: Service, fields: Fields) -> Any:
+    if fields["new_name"]:
+        service.backend.rename_experiment(fields["experiment_id"], fields["new_name"])
     return {}
 
 
-def _set_tag(service: Service, given: Given) -> Any:
-    tag = ExperimentTag(given["key"], given["value"])
-    service.store.set_experiment_tag(given["experiment_id"], tag, limits=service.limits)
+def _set_tag(service: Service, fields: Fields) -> Any:
+    service.backend.set_experiment_tag(fields["experiment_id"], ExperimentTag(fields["key"], fields["value"]))
     return {}
 
 
-def _delete_tag(service: Service, given: Given) -> Any:
-    service.store.delete_experiment_tag(given["experiment_id"], given["key"])
+def _delete_tag(service: Service, fields: Fields) -> Any:
+    service.backend.delete_experiment_tag(fields["experiment_id"], fields["key"])
     return {}
 
 
-_ID: Final = proto.text("experiment_id")
+def _search_datasets(service: Service, fields: Fields) -> Any:
+    experiment_ids = fields["experiment_ids"]
+    if not experiment_ids:
+        raise invalid_parameter("SearchDatasets request must specify at least one experiment_id.")
+    if len(experiment_ids) > _MOST_EXPERIMENTS:
+        raise invalid_parameter(
+            f"SearchDatasets request cannot specify more than {_MOST_EXPERIMENTS} experiment_ids. "
+            f"Received {len(experiment_ids)} experiment_ids."
+        )
+    found = [
+        {"experiment_id": experiment_id, "name": name, "digest": digest}
+        | ({} if context is None else {"context": context})
+        for experiment_id, name, digest, context in service.backend.search_datasets(experiment_ids)
+    ]
+    return {"dataset_summaries": found} if found else {}
+
+
+_ID: Final = proto.string("experiment_id")
 _SEARCH: Final = Message(
     (
         proto.int64("max_results"),
-        proto.text("page_token"),
-        proto.text("filter"),
-        proto.text("order_by", many=True),
-        proto.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),
+        proto.string("page_token"),
+        proto.string("filter"),
+        proto.string("order_by", repeated=True),
+        proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY),
     )
 )
 _SEARCH_RULES: Final = {
-    "view_type": (a_whole,),
-    "max_results": (a_whole,),
+    "view_type": (an_integer,),
+    "max_results": (an_integer,),
     "order_by": (a_list,),
-    "filter": (a_text,),
-    "page_token": (a_text,),
+    "filter": (a_string,),
+    "page_token": (a_string,),
 }
 
-CALLS: Final = (
-    Call(
+ENDPOINTS: Final = (
+    Endpoint(
         "POST",
         "experiments/create",
-        Message((proto.text("name"), proto.text("artifact_location"), TAGS)),
+        Message((proto.string("name"), proto.string("artifact_location"), TAGS)),
         _create,
-        {"name": (needed, a_text), "artifact_location": (a_text,), "tags": (a_list,)},
+        {"name": (required, a_string), "artifact_location": (a_string,), "tags": (a_list,)},
     ),
-    Call("GET", "experiments/get", Message((_ID,)), _get, _EXPERIMENT_ID),
-    Call(
+    Endpoint("GET", "experiments/get", Message((_ID,)), _get, _EXPERIMENT_ID),
+    Endpoint(
         "GET",
         "experiments/get-by-name",
-        Message((proto.text("experiment_name"),)),
+        Message((proto.string("experiment_name"),)),
         _get_by_name,
-        {"experiment_name": (needed, a_text)},
+        {"experiment_name": (required, a_string)},
     ),
-    Call("GET", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
-    Call("POST", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
-    Call("GET", "experiments/list", Message((proto.choice("view_type", VIEWS, ViewType.ACTIVE_ONLY),)), _list),
-    Call("POST", "experiments/delete", Message((_ID,)), _delete, _EXPERIMENT_ID),
-    Call("POST", "experiments/restore", Message((_ID,)), _restore, _EXPERIMENT_ID),
-    Call(
+    Endpoint("GET", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
+    Endpoint("POST", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
+    Endpoint("GET", "experiments/list", Message((proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY),)), _list),
+    Endpoint(
+        "POST",
+        "experiments/search-datasets",
+        Message((proto.string("experiment_ids", repeated=True),)),
+        _search_datasets,
+    ),
+    Endpoint("POST", "experiments/delete", Message((_ID,)), _delete, _EXPERIMENT_ID),
+    Endpoint("POST", "experiments/restore", Message((_ID,)), _restore, _EXPERIMENT_ID),
+    Endpoint(
         "POST",
         "experiments/update",
-        Message((_ID, proto.text("new_name"))),
+        Message((_ID, proto.string("new_name"))),
         _update,
-        {**_EXPERIMENT_ID, "new_name": (a_text, needed)},
+        {**_EXPERIMENT_ID, "new_name": (a_string, required)},
     ),
-    Call(
+    Endpoint(
         "POST",
         "experiments/set-experiment-tag",
-        Message((_ID, proto.text("key"), proto.text("value"))),
+        Message((_ID, proto.string("key"), proto.string("value"))),
         _set_tag,
-        {**_EXPERIMENT_ID, "key": (needed, a_text), "value": (a_text,)},
+        {**_EXPERIMENT_ID, "key": (required, a_string), "value": (a_string,)},
     ),
-    Call(
+    Endpoint(
         "POST",
         "experiments/delete-experiment-tag",
-        Message((_ID, proto.text("key"))),
+        Message((_ID, proto.string("key"))),
         _delete_tag,
-        {**_EXPERIMENT_ID, "key": (needed, a_text)},
+        {**_EXPERIMENT_ID, "key": (required, a_string)},
     ),
 )

@@ -12,7 +12,7 @@ import uvicorn
 
 from mlquery import __version__
 from mlquery.server.app import create_app
-from mlquery.server.security import Guard
+from mlquery.server.security import Security
 from mlquery.server.service import Service
 
 LOOPBACK: Final = "127.0.0.1"
@@ -58,19 +58,19 @@ class _Announcing(uvicorn.Server):
         self._announce()
 
 
-def serve(service: Service, guard: Guard, listening: socket.socket, announce: Callable[[], None]) -> None:
+def serve(service: Service, security: Security, listening: socket.socket, announce: Callable[[], None]) -> None:
     """Serve until the process is interrupted. Requests that came since the socket was bound are answered too.
 
     `announce` is called once interrupts are looked after.
     """
-    _Announcing(_config(service, guard), announce).run(sockets=[listening])
+    _Announcing(_config(service, security), announce).run(sockets=[listening])
 
 
 @contextmanager
-def serving(service: Service, guard: Guard | None = None) -> Iterator[str]:
+def serving(service: Service, security: Security | None = None) -> Iterator[str]:
     """Serve on a free port of the loopback, in a thread of this process, and give the URL."""
     listening = bound_socket(LOOPBACK, 0)
-    server = uvicorn.Server(_config(service, Guard() if guard is None else guard))
+    server = uvicorn.Server(_config(service, Security() if security is None else security))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="mlquery server", daemon=True)
     thread.start()
     try:
@@ -81,9 +81,9 @@ def serving(service: Service, guard: Guard | None = None) -> Iterator[str]:
         listening.close()
 
 
-def _config(service: Service, guard: Guard) -> uvicorn.Config:
+def _config(service: Service, security: Security) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(service, guard),
+        create_app(service, security),
         lifespan="off",
         ws="none",
         log_config=None,

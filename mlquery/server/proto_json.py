@@ -1,7 +1,7 @@
 """Turns the JSON of a request into the fields of a message, as protobuf's JSON reader does with MLflow's messages.
 
 A message is a table of fields. What does not fit a field ends the reading there: the fields before it are kept, the
-rest is left out, and the caller is told. Which fields a call needs and what they are for is not known here.
+rest is left out, and the caller is told. Which fields an endpoint needs and what they are for is not known here.
 
 **Source**: `google.protobuf.json_format.ParseDict` with unknown fields ignored, and MLflow's `service.proto`.
 """
@@ -30,7 +30,7 @@ class UnknownNameError(Exception):
     """A name that an enumeration does not have; the field is left out."""
 
 
-class Given(dict[str, Any]):
+class Fields(dict[str, Any]):
     """The fields of a request by name. Indexing gives the default of a field that is absent, `get` gives None."""
 
     __slots__ = ("message",)
@@ -43,7 +43,7 @@ class Given(dict[str, Any]):
         field = self.message.fields_by_name[name]
         if field.is_list:
             return []
-        return Given(field.message) if field.message is not None else field.default
+        return Fields(field.message) if field.message is not None else field.default
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +55,7 @@ class Field:
     default: Any = None
     is_list: bool = False
     message: Message | None = None
-    is_flag: bool = False
+    is_boolean: bool = False
 
 
 @attrs.frozen(slots=False, eq=False)
@@ -71,16 +71,16 @@ class Message:
         object.__setattr__(self, "fields_by_name", by_name)
         object.__setattr__(self, "fields_by_spelling", {_camel(name): f for name, f in by_name.items()} | by_name)
 
-    def read(self, data: Mapping[str, Any]) -> tuple[Given, bool]:
+    def read(self, data: Mapping[str, Any]) -> tuple[Fields, bool]:
         """Return the fields of a JSON object, and whether all of it fitted."""
-        given = Given(self)
+        fields = Fields(self)
         try:
-            self.read_into(given, data)
+            self.read_into(fields, data)
         except MisfitError:
-            return given, False
-        return given, True
+            return fields, False
+        return fields, True
 
-    def read_into(self, given: Given, data: Any) -> None:
+    def read_into(self, fields: Fields, data: Any) -> None:
         """Add the fields of a JSON object; raise MisfitError at the first that does not fit."""
         if not isinstance(data, dict):
             self._require_no_field(data)
@@ -91,20 +91,20 @@ class Message:
             if field is None:
                 _require_no_extension(spelling)
                 continue
-            if field.name in given:
+            if field.name in fields:
                 raise _twice(field.name)
             if value is None:
                 continue
             if field.is_list:
-                _read_list(given, field, value)
+                _read_list(fields, field, value)
             elif field.message is not None:
-                part = given[field.name] = Given(field.message)
+                part = fields[field.name] = Fields(field.message)
                 field.message.read_into(part, value)
             else:
-                _read_value(given, field, value)
+                _read_value(fields, field, value)
 
     def _require_no_field(self, data: Any) -> None:
-        """Pass over texts that name no field, as protobuf does where it takes a list or a text for an object."""
+        """Pass over strings that name no field, as protobuf does where it takes a list or a string for an object."""
         if not isinstance(data, list | str):
             raise MisfitError(data)
         for name in data:
@@ -118,15 +118,15 @@ def _require_no_extension(name: str) -> None:
         raise MisfitError(name)
 
 
-def _read_list(given: Given, field: Field, value: Any) -> None:
+def _read_list(fields: Fields, field: Field, value: Any) -> None:
     items: list[Any] = []
-    given[field.name] = items
+    fields[field.name] = items
     if not isinstance(value, list):
         raise MisfitError(value)
     message, read = field.message, field.read
     for item in value:
         if message is not None:
-            part = Given(message)
+            part = Fields(message)
             items.append(part)  # before it is read: what fitted of it is kept
             message.read_into(part, item)
         elif item is None:
@@ -135,39 +135,39 @@ def _read_list(given: Given, field: Field, value: Any) -> None:
             items.append(read(item))
 
 
-def _read_value(given: Given, field: Field, value: Any) -> None:
+def _read_value(fields: Fields, field: Field, value: Any) -> None:
     try:
-        given[field.name] = field.read(value)
+        fields[field.name] = field.read(value)
     except UnknownNameError:
         return
 
 
-def text(name: str, *, many: bool = False) -> Field:
-    """Return a field that holds a text, or texts."""
-    return Field(name, _text, "", many)
+def string(name: str, *, repeated: bool = False) -> Field:
+    """Return a field that holds a string, or strings."""
+    return Field(name, _string, "", repeated)
 
 
 def int32(name: str, default: int = 0) -> Field:
-    """Return a field that holds a whole number of 32 bits."""
-    return Field(name, lambda value: _whole(value, _INT32), default)
+    """Return a field that holds an integer of 32 bits."""
+    return Field(name, lambda value: _integer(value, _INT32), default)
 
 
-def int64(name: str) -> Field:
-    """Return a field that holds a whole number of 64 bits; in JSON it may be a text."""
-    return Field(name, lambda value: _whole(value, _INT64), 0)
+def int64(name: str, default: int = 0) -> Field:
+    """Return a field that holds an integer of 64 bits; in JSON it may be a string."""
+    return Field(name, lambda value: _integer(value, _INT64), default)
 
 
 def double(name: str) -> Field:
-    """Return a field that holds a number; in JSON it may be a text, and NaN and Infinity must be."""
+    """Return a field that holds a number; in JSON it may be a string, and NaN and Infinity must be."""
     return Field(name, _double, 0.0)
 
 
-def flag(name: str, default: bool = False) -> Field:
+def boolean(name: str, default: bool = False) -> Field:
     """Return a field that holds true or false."""
-    return Field(name, _flag, default, is_flag=True)
+    return Field(name, _boolean, default, is_boolean=True)
 
 
-def choice(name: str, numbers: Mapping[str, int], default: int) -> Field:
+def enum(name: str, numbers: Mapping[str, int], default: int) -> Field:
     """Return a field that holds the number of one of some names; in JSON it may be the number."""
     return Field(name, lambda value: _number_of(value, numbers), default)
 
@@ -182,7 +182,7 @@ def parts(name: str, *fields: Field) -> Field:
     return Field(name, lambda value: value, None, is_list=True, message=Message(fields))
 
 
-def _text(value: Any) -> str:
+def _string(value: Any) -> str:
     if type(value) is not str:
         raise MisfitError(value)
     if not value.isascii():
@@ -193,28 +193,28 @@ def _text(value: Any) -> str:
     return value
 
 
-def _whole(value: Any, limit: int) -> int:
-    number = value if type(value) is int else _as_whole(value)
+def _integer(value: Any, limit: int) -> int:
+    number = value if type(value) is int else _as_integer(value)
     if not -limit <= number < limit:
         raise MisfitError(value)
     return number
 
 
-def _as_whole(value: Any) -> int:
+def _as_integer(value: Any) -> int:
     if isinstance(value, bool) or (isinstance(value, str) and " " in value):
         raise MisfitError(value)
     try:
-        return int(value) if not isinstance(value, float) else _whole_float(value)
+        return int(value) if not isinstance(value, float) else _integer_of_float(value)
     except (ValueError, TypeError):
         if not isinstance(value, str):
             raise MisfitError(value) from None
     try:
-        return _whole_float(float(value))
+        return _integer_of_float(float(value))
     except (ValueError, OverflowError):
         raise MisfitError(value) from None
 
 
-def _whole_float(value: float) -> int:
+def _integer_of_float(value: float) -> int:
     if not math.isfinite(value) or not value.is_integer():
         raise MisfitError(value)
     return int(value)
@@ -231,7 +231,7 @@ def _double(value: Any) -> float:
         raise MisfitError(value) from None
 
 
-def _flag(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise MisfitError(value)
     return value

@@ -1,6 +1,6 @@
 """Writes runs as JSON, in the shape and with the omissions of MLflow's server, from the columns of a store.
 
-An answer may hold thousands of runs with tens of metrics, params and tags each. So text is put together column by
+An answer may hold thousands of runs with tens of metrics, params and tags each. So JSON is put together column by
 column, each distinct value written once, and neither entities nor dictionaries are made on the way.
 
 **Source** of the shape: the `to_proto` methods of MLflow 3.17's entities, read through protobuf's JSON.
@@ -16,86 +16,95 @@ from json.encoder import encode_basestring_ascii as quoted
 
 from mlquery.entities import DatasetInput
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
-from mlquery.server.bodies import number
-from mlquery.server.service import Service
+from mlquery.server.bodies import Integer, number
+from mlquery.store import Store
 from mlquery.store.columns import MetricCells, StringCells
 
+WriteInteger = Callable[[int], str]
 Write = Callable[[str, list[int]], list[str]]
 """Writes the cells of a key in some rows, all of which have the key."""
 
 
 class Json(str):
-    """A text that is JSON already."""
+    """A string that is JSON already."""
 
     __slots__ = ()
 
 
-def run_of_id(service: Service, run_id: str) -> str:
-    """Return a run with everything that is known of it; raise RESOURCE_DOES_NOT_EXIST if there is none."""
-    read = service.store.models.inputs.get(run_id, ())
-    return runs_of_rows(service, [_row(service, run_id)], tuple(read))[0]
+def full_runs_of_rows(store: Store, rows: Sequence[int], integer: Integer) -> list[str]:
+    """Return the runs of rows of a store with everything that is known of them, the models that they read too."""
+    read = store.models.inputs
+    return [runs_of_rows(store, [row], integer, tuple(read.get(store.runs.ids[row], ())))[0] for row in rows]
 
 
-def runs_of_rows(service: Service, rows: Iterable[int], read: Sequence[str] = ()) -> list[str]:
-    """Return the runs of rows of the store; `read` are the models that they all read."""
-    wanted, runs, written = [int(row) for row in rows], service.store.runs, service.store.models.outputs
-    parts = zip(wanted, _infos(service, wanted), _data(service, wanted), strict=True)
+def runs_of_rows(store: Store, rows: Iterable[int], integer: Integer, read: Sequence[str] = ()) -> list[str]:
+    """Return the runs of rows of a store.
+
+    Args:
+        store: Holds the runs; nobody may write into it meanwhile.
+        rows: The rows.
+        integer: Makes of an integer of 64 bits what JSON shows, `int` or `str`.
+        read: The models that all of them read.
+    """
+    wanted, runs, written = [int(row) for row in rows], store.runs, store.models.outputs
+    write = _integer_writer(integer)
+    parts = zip(wanted, _infos(store, wanted, write), _data(store, wanted, write), strict=True)
     return [
         f'{{"info":{info},"data":{data},"inputs":{_inputs(runs.inputs.get(row, ()), read)},'
-        f'"outputs":{_outputs(service, written.get(runs.ids[row]))}}}'
+        f'"outputs":{_outputs(written.get(runs.ids[row]), write)}}}'
         for row, info, data in parts
     ]
 
 
-def new_run(service: Service, run_id: str) -> str:
+def new_run(store: Store, run_id: str, integer: Integer) -> str:
     """Return a run that was just created: it has tags, no outputs, and nothing else."""
-    rows = [_row(service, run_id)]
-    (info,), (data,) = _infos(service, rows), _data(service, rows)
+    rows, write = [_row(store, run_id)], _integer_writer(integer)
+    (info,), (data,) = _infos(store, rows, write), _data(store, rows, write)
     return f'{{"info":{info},"data":{data},"inputs":{{}}}}'
 
 
-def info_of_id(service: Service, run_id: str) -> str:
-    """Return what is known of every run."""
-    return _infos(service, [_row(service, run_id)])[0]
+def info_of_id(store: Store, run_id: str, integer: Integer) -> str:
+    """Return what is known of every run: no data, inputs or outputs."""
+    return _infos(store, [_row(store, run_id)], _integer_writer(integer))[0]
 
 
-def _row(service: Service, run_id: str) -> int:
-    row = service.store.runs.row_of.get(run_id)
+def _row(store: Store, run_id: str) -> int:
+    row = store.runs.row_of.get(run_id)
     if row is None:
         raise StoreError(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
     return row
 
 
-def _infos(service: Service, rows: list[int]) -> list[str]:
+def _infos(store: Store, rows: list[int], integer: WriteInteger) -> list[str]:
     """Return what is known of every run. A database may hold no user and no start."""
-    runs, whole = service.store.runs, _writer(service)
+    runs = store.runs
     names = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
-    texts = [runs.strings.cells[name].at(rows) for name in names]
+    strings = [runs.strings.cells[name].at(rows) for name in names]
     times = [runs.times.cells[name].at(rows) for name in ("start_time", "end_time")]
     ids = [quoted(runs.ids[row]) for row in rows]
     uris = map(runs.artifact_uri, rows)
     return [
         f'{{"run_id":{run_id},"run_uuid":{run_id},"experiment_id":{quoted(experiment or "")},'
         f'"user_id":{quoted(user or "")},"status":"{status}","lifecycle_stage":"{stage}",'
-        f'"start_time":{whole(start or 0)}'
+        f'"start_time":{integer(start or 0)}'
         + ("" if name is None else f',"run_name":{quoted(name)}')
-        + (f',"end_time":{whole(end)}' if end else "")
+        + (f',"end_time":{integer(end)}' if end else "")
         + (f',"artifact_uri":{quoted(uri)}}}' if uri else "}")
         for run_id, experiment, user, status, stage, name, start, end, uri in zip(
-            ids, *texts, *times, uris, strict=True
+            ids, *strings, *times, uris, strict=True
         )
     ]
 
 
-def _data(service: Service, rows: list[int]) -> list[str]:
+def _data(store: Store, rows: list[int], integer: WriteInteger) -> list[str]:
     """Return metrics, params and tags of runs."""
-    runs, whole = service.store.runs, _writer(service)
+    runs = store.runs
     found = {
         "metrics": _arrays(
-            runs.metric_keys, rows, lambda key, some: _metrics(key, runs.metrics.cells[key], some, whole)
+            runs.metric_keys, rows, lambda key, some: _metrics(key, runs.metrics.cells[key], some, integer)
         ),
-        "params": _arrays(runs.param_keys, rows, lambda key, some: _texts(key, runs.params.cells[key], some)),
-        "tags": _arrays(runs.tag_keys, rows, lambda key, some: _texts(key, runs.tags.cells[key], some)),
+        "params": _arrays(runs.param_keys, rows, lambda key, some: _strings(key, runs.params.cells[key], some)),
+        "tags": _arrays(runs.tag_keys, rows, lambda key, some: _strings(key, runs.tags.cells[key], some)),
     }
     return [
         "{" + ",".join([f'"{name}":[{array}]' for name, array in zip(found, arrays, strict=True) if array]) + "}"
@@ -117,18 +126,18 @@ def _arrays(keys_of: Sequence[tuple[str, ...]], rows: list[int], write: Write) -
     return found
 
 
-def _texts(key: str, cells: StringCells, rows: list[int]) -> list[str]:
-    texts, head = cells.at_present(rows), f'{{"key":{quoted(key)},"value":'
-    written = {text: f"{head}{quoted(text or '')}}}" for text in set(texts)}
-    return [written[text] for text in texts]
+def _strings(key: str, cells: StringCells, rows: list[int]) -> list[str]:
+    strings, head = cells.at_present(rows), f'{{"key":{quoted(key)},"value":'
+    written = {string: f"{head}{quoted(string or '')}}}" for string in set(strings)}
+    return [written[string] for string in strings]
 
 
-def _metrics(key: str, cells: MetricCells, rows: list[int], whole: Callable[[int], str]) -> list[str]:
+def _metrics(key: str, cells: MetricCells, rows: list[int], integer: WriteInteger) -> list[str]:
     head = f'{{"key":{quoted(key)},"value":'
     slots = rows if cells.rows is None else [cells.slot(row) for row in rows]
     _, *columns = (map(array.__getitem__, slots) for array in cells.arrays)
     return [
-        f'{head}{_value(value)},"timestamp":{whole(time)},"step":{whole(step)}}}'
+        f'{head}{_value(value)},"timestamp":{integer(time)},"step":{integer(step)}}}'
         for value, time, step in zip(*columns, strict=True)
     ]
 
@@ -155,17 +164,16 @@ def _inputs(datasets: Sequence[DatasetInput], read: Sequence[str]) -> str:
 def _dataset(fields: Mapping[str, str | None]) -> dict[str, str]:
     """Return a dataset; without schema or profile where they are missing or empty."""
     optional = ("schema", "profile")
-    return {name: text for name, text in fields.items() if text or (text is not None and name not in optional)}
+    return {name: value for name, value in fields.items() if value or (value is not None and name not in optional)}
 
 
-def _outputs(service: Service, steps: Mapping[str, int] | None) -> str:
+def _outputs(steps: Mapping[str, int] | None, integer: WriteInteger) -> str:
     if not steps:
         return "{}"
-    whole = _writer(service)
-    models = ",".join([f'{{"model_id":{quoted(name)},"step":{whole(step)}}}' for name, step in steps.items()])
+    models = ",".join([f'{{"model_id":{quoted(name)},"step":{integer(step)}}}' for name, step in steps.items()])
     return f'{{"model_outputs":[{models}]}}'
 
 
-def _writer(service: Service) -> Callable[[int], str]:
-    """Return what writes a whole number of 64 bits."""
-    return str if service.whole is int else '"{}"'.format
+def _integer_writer(integer: Integer) -> WriteInteger:
+    """Return what writes an integer of 64 bits."""
+    return str if integer is int else '"{}"'.format

@@ -1,4 +1,4 @@
-"""The calls about runs as such: create, read, search, update, delete, restore, what they read and wrote.
+"""The endpoints about runs as such: create, read, search, update, delete, restore, what they read and wrote.
 
 **Source** of fields, rules and answers: the handlers of `mlflow server` 3.17.
 """
@@ -6,106 +6,90 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Final
 
-from mlquery.backend.nesting import ROOT, root_of
-from mlquery.entities import Dataset, DatasetInput, InputTag, RunTag, ViewType
-from mlquery.query.search import search_rows
+from mlquery.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelInput,
+    LoggedModelOutput,
+    RunTag,
+    ViewType,
+)
 from mlquery.server import proto_json as proto
-from mlquery.server.endpoints import Call, Rule, a_list, a_text, a_whole, between, needed, texts
+from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, required, strings
 from mlquery.server.experiments import TAGS, VIEWS
-from mlquery.server.proto_json import Given, Message
-from mlquery.server.run_json import Json, info_of_id, new_run, run_of_id, runs_of_rows
+from mlquery.server.proto_json import Fields, Message
+from mlquery.server.run_json import Json, full_runs_of_rows, info_of_id, new_run, runs_of_rows
 from mlquery.server.service import Service
 
 STATUSES: Final = {"RUNNING": 1, "SCHEDULED": 2, "FINISHED": 3, "FAILED": 4, "KILLED": 5}
-RUN_ID: Final = proto.text("run_id")
-RUN_UUID: Final = proto.text("run_uuid")
-RUN_RULE: Final[dict[str, tuple[Rule, ...]]] = {"run_id": (needed, a_text)}
-_USER: Final = "mlflow.user"
+RUN_ID: Final = proto.string("run_id")
+RUN_UUID: Final = proto.string("run_uuid")
+RUN_RULE: Final[dict[str, tuple[Rule, ...]]] = {"run_id": (required, a_string)}
 
 
-def run_id_of(given: Given) -> str:
+def run_id_of(fields: Fields) -> str:
     """Return the run that a request is about; the older name of the field will do."""
-    run_id: str = given["run_id"] or given["run_uuid"]
+    run_id: str = fields["run_id"] or fields["run_uuid"]
     return run_id
 
 
-def _create(service: Service, given: Given) -> Any:
-    store, user = service.store, given["user_id"]
-    tags = [RunTag(tag["key"], tag["value"]) for tag in given["tags"]]
-    shown_user = service.answers.get("user")
-    if shown_user is not None:
-        user = shown_user
-        tags = [RunTag(_USER, shown_user) if tag.key == _USER else tag for tag in tags]
-    with store.lock:
-        run = store.create_run(
-            given["experiment_id"], user, given["start_time"], tags, given["run_name"], limits=service.limits
-        )
-        if service.dialect.behaves("tag.rootRunId"):
-            root = root_of(store, run)
-            store.set_tag(run.info.run_id, RunTag(ROOT, root))
-        return Json(f'{{"run":{new_run(service, run.info.run_id)}}}')
+def _create(service: Service, fields: Fields) -> Any:
+    tags = [RunTag(tag["key"], tag["value"]) for tag in fields["tags"]]
+    backend = service.backend
+    run = backend.create_run(fields["experiment_id"], fields["user_id"], fields["start_time"], tags, fields["run_name"])
+    with backend.store.lock:
+        return Json(f'{{"run":{new_run(backend.store, run.info.run_id, service.integer)}}}')
 
 
-def _get(service: Service, given: Given) -> Any:
-    with service.store.lock:
-        return Json(f'{{"run":{run_of_id(service, run_id_of(given))}}}')
+def _get(service: Service, fields: Fields) -> Any:
+    run = service.backend.get_run(run_id_of(fields), read=partial(full_runs_of_rows, integer=service.integer))
+    return Json(f'{{"run":{run}}}')
 
 
-def _search(service: Service, given: Given) -> Any:
-    store = service.store
-    with store.lock:
-        rows, token = search_rows(
-            store,
-            given["experiment_ids"],
-            given["filter"],
-            given["run_view_type"],
-            given["max_results"],
-            given["order_by"],
-            given["page_token"] or None,
-            dialect=service.dialect,
-            on_warning=service.on_warning,
-        )
-        found = f'"runs":[{",".join(runs_of_rows(service, rows))}]' if len(rows) else ""
-    return Json(f'{{{found},"next_page_token":{json.dumps(token)}}}' if token else f"{{{found}}}")
+def _search(service: Service, fields: Fields) -> Any:
+    found = service.backend.search_runs(
+        fields["experiment_ids"],
+        fields["filter"],
+        fields["run_view_type"],
+        fields["max_results"],
+        fields["order_by"],
+        fields["page_token"] or None,
+        read=partial(runs_of_rows, integer=service.integer),
+    )
+    body = f'"runs":[{",".join(found)}]' if found else ""
+    return Json(f'{{{body},"next_page_token":{json.dumps(found.token)}}}' if found.token else f"{{{body}}}")
 
 
-def _update(service: Service, given: Given) -> Any:
-    store, run_id = service.store, run_id_of(given)
-    with store.lock:
-        store.update_run_info(
-            run_id, given.get("status"), given.get("end_time"), given.get("run_name"), limits=service.limits
-        )
-        return Json(f'{{"run_info":{info_of_id(service, run_id)}}}')
+def _update(service: Service, fields: Fields) -> Any:
+    backend, run_id = service.backend, run_id_of(fields)
+    backend.update_run_info(run_id, fields.get("status"), fields.get("end_time"), fields.get("run_name"))
+    with backend.store.lock:
+        return Json(f'{{"run_info":{info_of_id(backend.store, run_id, service.integer)}}}')
 
 
-def _delete(service: Service, given: Given) -> Any:
-    service.require_call("delete_run", "run")
-    service.store.delete_run(given["run_id"])
+def _delete(service: Service, fields: Fields) -> Any:
+    service.backend.delete_run(fields["run_id"])
     return {}
 
 
-def _restore(service: Service, given: Given) -> Any:
-    service.require_call("restore_run", "run")
-    service.store.restore_run(given["run_id"])
+def _restore(service: Service, fields: Fields) -> Any:
+    service.backend.restore_run(fields["run_id"])
     return {}
 
 
-def _log_inputs(service: Service, given: Given) -> Any:
-    if given["models"]:
-        service.require_endpoint("logged_models")
-    store, run_id = service.store, given["run_id"]
-    inputs = [_dataset_input(one) for one in given["datasets"]]
-    models = [model["model_id"] for model in given["models"]]
-    with store.lock:
-        store.log_inputs(run_id, inputs, limits=service.limits)
-        store.log_model_inputs(run_id, models)
+def _log_inputs(service: Service, fields: Fields) -> Any:
+    inputs = [_dataset_input(one) for one in fields["datasets"]]
+    models = [LoggedModelInput(model["model_id"]) for model in fields["models"]]
+    service.backend.log_inputs(fields["run_id"], inputs, models)
     return {}
 
 
-def _dataset_input(given: Given) -> DatasetInput:
-    found = given["dataset"]
+def _dataset_input(fields: Fields) -> DatasetInput:
+    found = fields["dataset"]
     dataset = Dataset(
         found["name"],
         found["digest"],
@@ -114,88 +98,89 @@ def _dataset_input(given: Given) -> DatasetInput:
         found.get("schema"),
         found.get("profile"),
     )
-    return DatasetInput(dataset, [InputTag(tag["key"], tag["value"]) for tag in given["tags"]])
+    return DatasetInput(dataset, [InputTag(tag["key"], tag["value"]) for tag in fields["tags"]])
 
 
-def _outputs(service: Service, given: Given) -> Any:
-    service.store.log_outputs(given["run_id"], [(model["model_id"], model["step"]) for model in given["models"]])
+def _outputs(service: Service, fields: Fields) -> Any:
+    models = [LoggedModelOutput(model["model_id"], model["step"]) for model in fields["models"]]
+    service.backend.log_outputs(fields["run_id"], models)
     return {}
 
 
 _DATASETS: Final = proto.parts(
     "datasets",
     TAGS,
-    proto.part("dataset", *map(proto.text, ("name", "digest", "source_type", "source", "schema", "profile"))),
+    proto.part("dataset", *map(proto.string, ("name", "digest", "source_type", "source", "schema", "profile"))),
 )
 
-CALLS: Final = (
-    Call(
+ENDPOINTS: Final = (
+    Endpoint(
         "POST",
         "runs/create",
         Message(
             (
-                proto.text("experiment_id"),
-                proto.text("user_id"),
-                proto.text("run_name"),
+                proto.string("experiment_id"),
+                proto.string("user_id"),
+                proto.string("run_name"),
                 proto.int64("start_time"),
                 TAGS,
             )
         ),
         _create,
-        {"experiment_id": (a_text,), "start_time": (a_whole,), "run_name": (a_text,)},
+        {"experiment_id": (a_string,), "start_time": (an_integer,), "run_name": (a_string,)},
     ),
-    Call("GET", "runs/get", Message((RUN_ID, RUN_UUID)), _get, RUN_RULE),
-    Call(
+    Endpoint("GET", "runs/get", Message((RUN_ID, RUN_UUID)), _get, RUN_RULE),
+    Endpoint(
         "POST",
         "runs/search",
         Message(
             (
-                proto.text("experiment_ids", many=True),
-                proto.text("filter"),
-                proto.choice("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
+                proto.string("experiment_ids", repeated=True),
+                proto.string("filter"),
+                proto.enum("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
                 proto.int32("max_results", 1000),
-                proto.text("order_by", many=True),
-                proto.text("page_token"),
+                proto.string("order_by", repeated=True),
+                proto.string("page_token"),
             )
         ),
         _search,
         {
             "experiment_ids": (a_list,),
-            "filter": (a_text,),
-            "max_results": (a_whole, between(-(2**31), 50_000)),
-            "order_by": (a_list, texts),
+            "filter": (a_string,),
+            "max_results": (an_integer, between(-(2**31), 50_000)),
+            "order_by": (a_list, strings),
         },
     ),
-    Call(
+    Endpoint(
         "POST",
         "runs/update",
         Message(
             (
                 RUN_ID,
                 RUN_UUID,
-                proto.choice("status", STATUSES, 1),
+                proto.enum("status", STATUSES, 1),
                 proto.int64("end_time"),
-                proto.text("run_name"),
+                proto.string("run_name"),
             )
         ),
         _update,
-        {**RUN_RULE, "end_time": (a_whole,), "status": (a_text,), "run_name": (a_text,)},
+        {**RUN_RULE, "end_time": (an_integer,), "status": (a_string,), "run_name": (a_string,)},
     ),
-    Call("POST", "runs/delete", Message((RUN_ID,)), _delete, RUN_RULE),
-    Call("POST", "runs/restore", Message((RUN_ID,)), _restore, RUN_RULE),
-    Call(
+    Endpoint("POST", "runs/delete", Message((RUN_ID,)), _delete, RUN_RULE),
+    Endpoint("POST", "runs/restore", Message((RUN_ID,)), _restore, RUN_RULE),
+    Endpoint(
         "POST",
         "runs/log-inputs",
-        Message((RUN_ID, _DATASETS, proto.parts("models", proto.text("model_id")))),
+        Message((RUN_ID, _DATASETS, proto.parts("models", proto.string("model_id")))),
         _log_inputs,
         {**RUN_RULE, "datasets": (a_list,), "models": (a_list,)},
     ),
-    Call(
+    Endpoint(
         "POST",
         "runs/outputs",
-        Message((RUN_ID, proto.parts("models", proto.text("model_id"), proto.int64("step")))),
+        Message((RUN_ID, proto.parts("models", proto.string("model_id"), proto.int64("step")))),
         _outputs,
-        {**RUN_RULE, "models": (needed, a_list)},
+        {**RUN_RULE, "models": (required, a_list)},
         "logged_models",
     ),
 )

@@ -1,4 +1,4 @@
-"""Decides who may ask, and how much a request may be: token, host, origin, size and time. Knows no calls.
+"""Decides which requests are admitted, by token, host and origin, and how large and slow their bodies may be.
 
 A server on the loopback answers only to loopback names, and changes nothing for pages of other sites: a browser on the
 same machine must not become a way in.
@@ -26,25 +26,25 @@ MEGABYTE: Final = 1_000_000
 
 
 @attrs.frozen
-class Guard:
+class Security:
     """The conditions on which a request is answered.
 
     Attributes:
-        token: What the Authorization header must bear; None for no condition.
+        token: The token that the Authorization header must bear; None for any or none.
         is_loopback: Whether the server listens on the loopback only.
         body_limit: The most bytes of a body of JSON.
         artifact_limit: The most bytes of an artifact.
-        patience: How many seconds a client may take to send a body.
+        timeout: How many seconds a client may take to send a body.
     """
 
     token: str | None = None
     is_loopback: bool = True
     body_limit: int = 32 * MEGABYTE
     artifact_limit: int = 1000 * MEGABYTE
-    patience: float = 60.0
+    timeout: float = 60.0
 
     def admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
-        """Let a request pass.
+        """Check a request before its body is read.
 
         Raises:
             RequestError: it comes from where it must not, or without the token.
@@ -68,7 +68,7 @@ class Guard:
             if int(headers.get(b"content-length", b"0")) > limit:
                 raise _too_large(limit)
         except ValueError:
-            raise RequestError("Bad Request. The Content-Length header is no number.", "BAD_REQUEST") from None
+            raise RequestError("Bad Request. The Content-Length header is not a number.", "BAD_REQUEST") from None
         message = await self._soon(receive)
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
@@ -89,7 +89,7 @@ class Guard:
 
     async def _soon(self, receive: Receive) -> Any:
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 message = await receive()
         except TimeoutError:
             raise RequestError("The body of the request did not arrive in time", "BAD_REQUEST", 408) from None

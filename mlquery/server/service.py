@@ -1,81 +1,66 @@
-"""What the server serves: a store, the dialect it answers in, and what a request of a given size may cost.
+"""What HTTP needs of the service: a backend to call, its first contents, how JSON is written, and warnings by request.
 
-Everything that a dialect changes about the calls themselves is read from the support matrix here. HTTP is not known.
+What calls do, and what a dialect changes about them, is decided in the backend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
-import attrs
-
+from mlquery.backend import Backend
 from mlquery.errors import Diagnostic
-from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
-from mlquery.server.errors import MissingEndpointError
+from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.store import Store
-from mlquery.store.limits import Limits
 
-ARTIFACT_ROOT = "mlflow-artifacts:/"
-"""Where artifacts are, for clients that bring and fetch them through the server."""
+ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
+"""Where artifacts are, for clients that send and fetch them through the server."""
+
+_warnings: Final[ContextVar[list[str]]] = ContextVar("warnings of the request that is being answered")
 
 
-@attrs.define(eq=False)
 class Service:
-    """A store behind the REST API.
+    """A backend behind the REST API.
 
     Attributes:
-        store: What is served; a reset replaces it.
-        dialect: How it answers.
-        limits: What the dialect lets a write hold.
+        backend: What is served now; a reset replaces it.
         answers: How the endpoint of the dialect answers, apart from queries; empty for MLflow's own ways.
-        whole: Makes of a whole number of 64 bits what JSON shows.
-        heeded: Warnings of the request that is being answered.
+        integer: Makes of an integer of 64 bits what JSON shows.
     """
 
-    store: Store
-    dialect: Dialect
-    limits: Limits = attrs.field(init=False)
-    answers: Mapping[str, Any] = attrs.field(init=False)
-    whole: Callable[[int], int | str] = attrs.field(init=False)
-    heeded: list[str] = attrs.field(init=False, factory=list)
-    _missing: Mapping[str | None, int] = attrs.field(init=False)
-    _initial: Store = attrs.field(init=False)
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.answers: Mapping[str, Any] = backend.dialect.service
+        self.integer: Callable[[int], int | str] = str if self.answers.get("integers") == "text" else int
+        self._initial = backend.clone()
 
-    def __attrs_post_init__(self) -> None:
-        self.limits = Limits(**self.dialect.enforced_limits)
-        self.answers = self.dialect.service
-        self.whole = str if self.answers.get("integers") == "text" else int
-        self._missing = self.answers.get("missing", {})
-        self._initial = self.store.clone()
+    @property
+    def store(self) -> Store:
+        """Return the store that is served now."""
+        return self.backend.store
+
+    def show(self, store: Store) -> None:
+        """Serve another store, and the registry beside it, until the next reset."""
+        self.backend = Backend(store, None, self.backend.dialect, self.backend.on_warning)
 
     def reset(self) -> None:
         """Go back to the contents that the server was started with."""
-        self.store = self._initial.clone()
+        self.backend = self._initial.clone()
 
-    def on_warning(self, found: Iterable[Diagnostic]) -> None:
-        """Keep the warnings of a query, to be sent along with the answer."""
-        self.heeded += [f"{one.argument}: {one.message}  [{one.feature}]" for one in found]
 
-    def require_endpoint(self, family: str | None) -> None:
-        """Refuse a call of a family that the endpoint of the dialect does not have.
+def collect_warnings() -> list[str]:
+    """Return the list that will hold the warnings of the request that this task answers."""
+    warnings: list[str] = []
+    _warnings.set(warnings)
+    return warnings
 
-        Raises:
-            MissingEndpointError: with the HTTP status that the endpoint answers with.
-        """
-        status = self._missing.get(family)
-        if status is not None:
-            raise MissingEndpointError(status)
 
-    def require_call(self, call: str, entity: str) -> None:
-        """Refuse a call that the dialect does not support; warn of one that no source speaks of.
-
-        Raises:
-            StoreError: the dialect does not support the call.
-        """
-        verdict = self.dialect.require_call(call, entity)
-        if verdict is not None and verdict.state == "silent":
-            self.heeded.append(f"no source says that {self.dialect.name} supports {call}  [{verdict.feature.id}]")
+def _add_warnings(diagnostics: Iterable[Diagnostic]) -> None:
+    """Add to the warnings of the request that is being answered, in this thread or another one."""
+    warnings = _warnings.get(None)
+    if warnings is not None:  # else the call was not made for a request
+        warnings += [f"{one.argument}: {one.message}  [{one.feature}]" for one in diagnostics]
 
 
 def new_store(dialect: str = DEFAULT_DIALECT) -> Store:
@@ -89,4 +74,4 @@ def new_service(store: Store | None = None, dialect: str = DEFAULT_DIALECT) -> S
     Raises:
         ValueError: there is no dialect of that name.
     """
-    return Service(new_store(dialect) if store is None else store, MATRIX.dialect(dialect))
+    return Service(Backend(new_store(dialect) if store is None else store, None, dialect, _add_warnings))

@@ -15,7 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mlquery.client import Client
-    from mlquery.server.security import Guard
+    from mlquery.server.security import Security
     from mlquery.server.service import Service
     from mlquery.store import Store
 
@@ -48,11 +48,12 @@ class RunningServer:
         """Return a client of the same store that needs no HTTP."""
         from mlquery.client import Client
 
-        return Client(self.service.store, self.service.dialect.name)
+        backend = self.service.backend
+        return Client(backend.store, backend.dialect, registry=backend.registry)
 
     def show(self, store: Store) -> None:
-        """Serve another store until the next reset."""
-        self.service.store = store
+        """Serve another store, and the registry beside it, until the next reset."""
+        self.service.show(store)
 
     def reset(self) -> None:
         """Go back to the contents that the server was started with."""
@@ -61,20 +62,20 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    store: Store | None = None, dialect: str = "oss", guard: Guard | None = None
+    store: Store | None = None, dialect: str = "oss", security: Security | None = None
 ) -> Iterator[RunningServer]:
     """Serve a store on a free port of the loopback.
 
     Args:
         store: What to serve; a new, empty store by default.
         dialect: How it answers.
-        guard: Who may ask, and how much; by default anyone on the loopback.
+        security: Which requests are admitted; by default any from this machine.
     """
     from mlquery.server.process import serving
     from mlquery.server.service import new_service
 
     service = new_service(store, dialect)
-    with serving(service, guard) as url:
+    with serving(service, security) as url:
         yield RunningServer(url, service)
 
 

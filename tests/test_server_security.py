@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mlquery.server.security import Guard
+from mlquery.server.security import Security
 from mlquery.server.testing import RunningServer, running_server
 from tests.support.http_calls import API, JSON, Api
 
@@ -20,7 +20,7 @@ TOKEN = "open sesame"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    with running_server(guard=Guard(body_limit=10_000, artifact_limit=20_000, patience=0.5)) as running:
+    with running_server(security=Security(body_limit=10_000, artifact_limit=20_000, timeout=0.5)) as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def api(server: RunningServer) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[str]:
-    with running_server(guard=Guard(token=TOKEN)) as running:
+    with running_server(security=Security(token=TOKEN)) as running:
         yield running.url
 
 
@@ -159,7 +159,7 @@ def test_what_goes_wrong_inside_is_not_told_outside(
     def broken(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(server.store, "get_run", broken)
+    monkeypatch.setattr(server.service.backend, "list_artifacts", broken)
     reply = api.get("artifacts/list", run_id="a")
 
     assert (500, "INTERNAL_ERROR") == error_of(reply)
@@ -280,7 +280,7 @@ def test_a_reset_goes_back_to_the_beginning(server: RunningServer, api: Api) -> 
 
 
 def test_there_is_no_reset_beyond_the_loopback() -> None:
-    with running_server(guard=Guard(is_loopback=False)) as server:
+    with running_server(security=Security(is_loopback=False)) as server:
         api = Api(server.url)
         reset = api.send("POST", "/mlquery/reset")
         by_name = api.send("GET", "experiments/search?max_results=1", None, {"Host": "ml.example"})

@@ -1,0 +1,156 @@
+"""The endpoints about versions of registered models: create, read, search, update, stages, delete, tags.
+
+**Source** of fields, rules and answers: the handlers of `mlflow server` 3.17 and its `model_registry.proto`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from mlquery.backend import Backend
+from mlquery.entities import RunTag
+from mlquery.entities.registry import ModelVersion
+from mlquery.language.prompts import PROMPT_TAG
+from mlquery.query.registry import MOST_VERSIONS
+from mlquery.server import proto_json as proto
+from mlquery.server.bodies import model_version_body
+from mlquery.server.endpoints import Endpoint, a_boolean, a_list
+from mlquery.server.experiments import TAGS
+from mlquery.server.proto_json import Fields, Message
+from mlquery.server.registered_models import REQUIRED_STRING, STRING, search_message, search_rules, tags_of
+from mlquery.server.service import Service
+from mlquery.server.version_sources import Source, checked_source
+
+_VERSIONS_TAG: Final = "mlflow.modelVersions"
+
+
+def _create(service: Service, fields: Fields) -> Any:
+    backend, tags = service.backend, tags_of(fields)
+    source = Source(fields["source"], fields.get("run_id"), fields.get("model_id"))
+    if PROMPT_TAG not in tags:
+        source = checked_source(backend, source)
+    version = backend.create_model_version(
+        fields["name"],
+        source.uri,
+        source.run_id or "",
+        tags,
+        fields["run_link"],
+        fields["description"],
+        source.model_id or None,
+    )
+    if source.model_id and "logged_models" not in backend.missing:
+        _tell_model(backend, source.model_id, version)
+    return _body(service, version)
+
+
+def _tell_model(backend: Backend, model_id: str, version: ModelVersion) -> None:
+    """Add a version to the tag that lists the versions which were made of a logged model."""
+    store, new = backend.store, {"name": version.name, "version": version.version}
+    with store.lock:
+        listed = json.loads(store.get_logged_model(model_id).tags.get(_VERSIONS_TAG, "[]"))
+        versions = [*listed, new] if new not in listed else [new]
+        store.set_logged_model_tags(model_id, [RunTag(_VERSIONS_TAG, json.dumps(versions))])
+
+
+def _body(service: Service, version: ModelVersion) -> Any:
+    return {"model_version": model_version_body(service.integer, version)}
+
+
+def _get(service: Service, fields: Fields) -> Any:
+    return _body(service, service.backend.get_model_version(fields["name"], fields["version"]))
+
+
+def _update(service: Service, fields: Fields) -> Any:
+    description = fields.get("description")
+    return _body(service, service.backend.update_model_version(fields["name"], fields["version"], description))
+
+
+def _transition_stage(service: Service, fields: Fields) -> Any:
+    version = service.backend.transition_model_version_stage(
+        fields["name"], fields["version"], fields["stage"], fields["archive_existing_versions"]
+    )
+    return _body(service, version)
+
+
+def _delete(service: Service, fields: Fields) -> Any:
+    service.backend.delete_model_version(fields["name"], fields["version"])
+    return {}
+
+
+def _get_download_uri(service: Service, fields: Fields) -> Any:
+    uri = service.backend.get_model_version_download_uri(fields["name"], fields["version"])
+    return {} if uri is None else {"artifact_uri": uri}
+
+
+def _search(service: Service, fields: Fields) -> Any:
+    found = service.backend.search_model_versions(
+        fields["filter"], fields["max_results"], fields["order_by"], fields["page_token"] or None
+    )
+    bodies = [model_version_body(service.integer, version) for version in found]
+    body: dict[str, Any] = {"model_versions": bodies} if bodies else {}
+    return body | {"next_page_token": found.token} if found.token else body
+
+
+def _set_tag(service: Service, fields: Fields) -> Any:
+    service.backend.set_model_version_tag(fields["name"], fields["version"], fields["key"], fields["value"])
+    return {}
+
+
+def _delete_tag(service: Service, fields: Fields) -> Any:
+    service.backend.delete_model_version_tag(fields["name"], fields["version"], fields["key"])
+    return {}
+
+
+_VERSION: Final = (proto.string("name"), proto.string("version"))
+_VERSION_RULES: Final = {"name": REQUIRED_STRING, "version": REQUIRED_STRING}
+
+ENDPOINTS: Final = (
+    Endpoint(
+        "POST",
+        "model-versions/create",
+        Message((*map(proto.string, ("name", "source", "run_id", "run_link", "description", "model_id")), TAGS)),
+        _create,
+        {
+            "name": REQUIRED_STRING,
+            "source": REQUIRED_STRING,
+            "run_id": STRING,
+            "tags": (a_list,),
+            "run_link": STRING,
+            "description": STRING,
+            "model_id": STRING,
+        },
+    ),
+    Endpoint("GET", "model-versions/get", Message(_VERSION), _get, _VERSION_RULES),
+    Endpoint(
+        "PATCH",
+        "model-versions/update",
+        Message((*_VERSION, proto.string("description"))),
+        _update,
+        {**_VERSION_RULES, "description": STRING},
+    ),
+    Endpoint(
+        "POST",
+        "model-versions/transition-stage",
+        Message((*_VERSION, proto.string("stage"), proto.boolean("archive_existing_versions"))),
+        _transition_stage,
+        {**_VERSION_RULES, "stage": REQUIRED_STRING, "archive_existing_versions": (a_boolean,)},
+    ),
+    Endpoint("DELETE", "model-versions/delete", Message(_VERSION), _delete, _VERSION_RULES),
+    Endpoint("GET", "model-versions/get-download-uri", Message(_VERSION), _get_download_uri),
+    Endpoint("GET", "model-versions/search", search_message(MOST_VERSIONS), _search, search_rules(MOST_VERSIONS)),
+    Endpoint(
+        "POST",
+        "model-versions/set-tag",
+        Message((*_VERSION, proto.string("key"), proto.string("value"))),
+        _set_tag,
+        {**_VERSION_RULES, "key": REQUIRED_STRING, "value": STRING},
+    ),
+    Endpoint(
+        "DELETE",
+        "model-versions/delete-tag",
+        Message((*_VERSION, proto.string("key"))),
+        _delete_tag,
+        {**_VERSION_RULES, "key": REQUIRED_STRING},
+    ),
+)
