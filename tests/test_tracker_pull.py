@@ -9,10 +9,11 @@ from typing import Any
 import mlflow
 import pytest
 
+import mlquery
 from mlquery import mlflow_plugin
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
-from mlquery.errors import QueryError
+from mlquery.errors import QueryError, StoreError
 from mlquery.mlflow_plugin import uris
 from mlquery.sync.mlflow_source import MlflowSource
 from mlquery.sync.pulling import _Pull, pull
@@ -208,3 +209,9 @@ def test_what_cannot_be_pulled_is_said_in_one_sentence(store: DurableStore, tmp_
         with pytest.raises(Exception, match=problem) as refused:
             pull(store, source)
         assert "\n" not in str(refused.value)
+
+
+def test_a_store_in_memory_neither_pulls_nor_pushes(tmp_path: Path) -> None:
+    for call in (mlquery.pull, mlquery.push):
+        with pytest.raises(StoreError, match=r"need a store on disk; instead: mlquery\.open"):
+            call(mlquery.Store(), str(tmp_path))  # type: ignore[arg-type]

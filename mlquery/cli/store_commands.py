@@ -24,7 +24,7 @@ from mlquery.sync.limit_violations import LimitViolation
 from mlquery.sync.pulling import PullResult, pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
 from mlquery.sync.sending import PushResult
-from mlquery.sync.sources import store_folder
+from mlquery.sync.sources import chosen_experiments, experiments_of, store_folder
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
 
@@ -42,14 +42,9 @@ def open_command(options: argparse.Namespace) -> int:
 def runs_command(options: argparse.Namespace) -> int:
     """Print the runs of a store."""
     with _to_read(options) as store:
-        with store.lock:
-            found = [store.experiments.experiment_at(row) for row in range(store.experiments.size)]
-        names = {experiment.name: experiment.experiment_id for experiment in found}
-        for name in options.experiment:
-            if name not in names:
-                raise UsageError(f"{options.store} has no experiment named {name!r}")
+        chosen = chosen_experiments(experiments_of(store), options.experiment, options.store)
         query: dict[str, Any] = {
-            "experiment_ids": [names[name] for name in options.experiment or names],
+            "experiment_ids": [experiment.experiment_id for experiment in chosen],
             "filter_string": options.filter,
             "run_view_type": VIEWS[options.view],
             "order_by": options.order_by,

@@ -25,7 +25,7 @@ from mlquery.query.search import search_rows
 from mlquery.store import Store
 from mlquery.store.validation import LARGEST_FLOAT
 from mlquery.sync.content import Points
-from mlquery.sync.sources import chosen_experiments
+from mlquery.sync.sources import chosen_experiments, experiments_of
 
 Row = tuple[Any, ...]
 Columns = dict[str, str]
@@ -104,9 +104,7 @@ def export(
     if format not in FORMATS:
         raise invalid_parameter(f"unknown format {format!r}; use one of {', '.join(FORMATS)}")
     with store.lock:
-        table = store.experiments
-        found = [table.experiment_at(row) for row in range(table.size)]
-        chosen = chosen_experiments(found, experiments, "the store")
+        chosen = chosen_experiments(experiments_of(store), experiments, "the store")
         ids = [experiment.experiment_id for experiment in chosen]
         rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
         run_ids = [store.runs.ids[row] for row in rows]

@@ -32,12 +32,10 @@ from mlquery.store.changes import (
 from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields, model_point_fields
 from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
-from mlquery.sync.source import Source, SourceFile
+from mlquery.sync.source import Progress, Source, SourceFile
 from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
 _RUNS_OF_A_TRANSACTION: Final = 100
-Progress = Callable[[str, int, int], None]
-"""Called with a step ("runs", "artifacts" …), how many of its items are done, and how many there are."""
 
 
 @attrs.define

@@ -6,7 +6,7 @@ reported before anything is sent. `sending` transfers each run so that it can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -27,11 +27,8 @@ from mlquery.sync.limit_violations import (
 from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.references import PARENT
 from mlquery.sync.sending import PushResult, Sender
-from mlquery.sync.source import target_name
-from mlquery.sync.sources import chosen_experiments, require_on_disk
-
-Progress = Callable[[str, int, int], None]
-"""Called with a step ("sending runs" …), how many of its items are done, and how many there are."""
+from mlquery.sync.source import Progress, target_name
+from mlquery.sync.sources import chosen_experiments, experiments_of, require_on_disk
 
 
 class LimitViolationError(StoreError):
@@ -158,8 +155,7 @@ def _plan_of(
     unreached: MlflowTarget = _NamedTarget(target_name(target))  # type: ignore[assignment]
     sender = Sender(store, unreached, allowed, artifacts)
     with store.lock:
-        table = store.experiments
-        found = [table.experiment_at(row) for row in range(table.size)]
+        found = experiments_of(store)
         chosen = chosen_experiments(found, names, str(store.path))
         all_runs = list(_parents_first(store, _chosen_runs(store, chosen, filter_string)))
     runs = [run_id for run_id in all_runs if not sender.is_sent(run_id)]

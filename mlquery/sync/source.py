@@ -13,6 +13,9 @@ import attrs
 from mlquery.entities import Experiment
 from mlquery.sync.content import ModelContent, Points, Summary
 
+Progress = Callable[[str, int, int], None]
+"""Called with a step ("runs", "artifacts" …), how many of its items are done, and how many there are."""
+
 
 @attrs.frozen(eq=False)
 class SourceFile:

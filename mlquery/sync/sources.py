@@ -36,9 +36,7 @@ class StoreSource:
 
     def experiments(self) -> list[Experiment]:
         """Return all experiments, deleted ones too."""
-        table = self.store.experiments
-        with self.store.lock:
-            return [table.experiment_at(row) for row in range(table.size)]
+        return experiments_of(self.store)
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str) -> Iterator[Summary]:
         """Yield the runs that a filter finds, deleted ones too, the oldest first."""
@@ -132,6 +130,12 @@ def store_folder(uri: str) -> Path | None:
     if uri.startswith("mlquery:///"):
         return Path(unquote(urlsplit(uri).path))
     return Path(uri) if (Path(uri) / journal.NAME).is_file() else None
+
+
+def experiments_of(store: Store) -> list[Experiment]:
+    """Return all experiments of a store, deleted ones too."""
+    with store.lock:
+        return [store.experiments.experiment_at(row) for row in range(store.experiments.size)]
 
 
 def require_on_disk(store: Store) -> None:
