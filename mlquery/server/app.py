@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
@@ -101,12 +101,12 @@ class Server:
         self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive
     ) -> Response:
         """Answer a request to an endpoint; `path` holds the fields that stand in the path of the URL."""
+        warnings = collect_warnings()
         try:
             fields = await self._fields(endpoint, path, scope, receive)
-            warnings = collect_warnings()
             return _json(200, await self._call(endpoint.answer, self.service, fields), warnings)
         except BaseException as error:
-            return self.failed(error)
+            return self.failed(error, warnings)
 
     async def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive) -> Fields:
         """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
@@ -129,10 +129,10 @@ class Server:
             return await run_in_threadpool(call, *args, **kwargs)
         return call(*args, **kwargs)
 
-    def failed(self, error: BaseException) -> Response:
+    def failed(self, error: BaseException, warnings: Iterable[str] = ()) -> Response:
         """Return the answer to a request that failed; an unexpected error is logged in full and not sent."""
         if isinstance(error, FAILURES):
-            return self.refused(error)
+            return self.refused(error, warnings)
         if self.service.store.faults.raised(error):
             return self.refused(failure_asked_for(error))
         if not isinstance(error, Exception):
@@ -141,10 +141,10 @@ class Server:
         message = "An unexpected error occurred in mlquery; see the log of the server"
         return self.refused(RequestError(message, "INTERNAL_ERROR", 500))
 
-    def refused(self, error: Failure) -> Response:
+    def refused(self, error: Failure, warnings: Iterable[str] = ()) -> Response:
         """Return the answer to a request that is refused."""
         status, body = answer_to(error, self.service.answers, self.service.store.clock())
-        response = Response(status_code=status) if body is None else _json(status, body, ())
+        response = Response(status_code=status) if body is None else _json(status, body, warnings)
         if status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         if status in (401, 403, 408, 413):
@@ -170,7 +170,7 @@ class Server:
     async def reset(self, request: Request) -> Response:
         """Go back to the contents that the server was started with."""
         self.service.reset()
-        return _json(200, {}, ())
+        return _json(200, {})
 
     # Files
 
@@ -183,7 +183,7 @@ class Server:
                 return Response()
             if request.method == "DELETE":
                 await self._call(artifacts.delete, self.service, path)
-                return _json(200, {}, ())
+                return _json(200, {})
             return Response(*_sent(await self._call(artifacts.download, self.service, path)))
         except BaseException as error:
             return self.failed(error)
@@ -257,7 +257,7 @@ def _query(scope: Scope) -> dict[str, list[str]]:
     return parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _json(status: int, body: Any, warnings: Any) -> Response:
+def _json(status: int, body: Any, warnings: Iterable[str] = ()) -> Response:
     written = body if isinstance(body, Json) else json.dumps(body, separators=(",", ":"), allow_nan=False)
     response = Response(f"{written}\n".encode(), status, media_type="application/json")
     for warning in warnings:

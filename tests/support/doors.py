@@ -5,8 +5,8 @@ through it and returns everything that can be compared afterwards. MLflow's clie
 `mlflow_at_rest` stops it where the clock of the stores stands, so that no time has to be left out.
 
 What is made equal, because MLflow's client or a wire cannot say it otherwise: the scheme of artifact locations, numbers
-of versions as strings, a run without inputs or outputs, which counts as one with none of them, and a logged model
-without type or run, which MLflow's client sends as empty strings. What a service leaves out of an experiment is not
+of versions as strings, a run without inputs or outputs, which counts as one with none of them, and a logged or
+registered model or version without type, run or description, which MLflow's client takes for empty strings. What a service leaves out of an experiment is not
 looked at in its dialect.
 """
 
@@ -587,7 +587,9 @@ _FIELDS: Final = {
 }
 
 
-_EMPTY_OVER_HTTP: Final = ("model_type", "source_run_id")
+_EMPTY_OVER_HTTP: Final = (
+    *("model_type", "source_run_id", "description", "user_id", "source", "run_id", "run_link", "status_message"),
+)
 
 
 def plain(value: Any) -> Any:
