@@ -124,7 +124,7 @@ def command_line() -> str:
 
 def _command(name: str, command: argparse.ArgumentParser, about: str) -> Iterator[str]:
     yield from ("", f"## mlquery {name}", "", f"{about[0].upper()}{about[1:]}.", "")
-    actions = [action for action in command._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
+    actions = [action for action in command._actions if action.dest != "help"]
     yield from ("```text", *_wrapped(["mlquery", name, *map(_usage, actions)]), "```")
     if actions:
         yield from ("", "| argument | what it does |", "|---|---|")

@@ -105,7 +105,13 @@ def _add_conformance(command: argparse.ArgumentParser) -> None:
         "--format", choices=commands.REPORT_FORMATS, default="table", help="output format; default: table"
     )
     command.add_argument("--known-deviations", metavar="FILE", help="read known deviations of the target from TOML")
-    command.add_argument("--tweaks", action=_DeprecatedTweaks, dest="known_deviations", help=argparse.SUPPRESS)
+    command.add_argument(
+        "--tweaks",
+        metavar="FILE",
+        action=_DeprecatedTweaks,
+        dest="known_deviations",
+        help="deprecated: --known-deviations",
+    )
     command.add_argument("--record", metavar="FILE", help="write the results as a column of the support matrix")
     command.add_argument("--silent", action="store_true", help="run also cases that no source of the dialect covers")
     command.add_argument("--product", metavar="NAME", help="name and version of the target in the report")
