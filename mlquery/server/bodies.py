@@ -123,7 +123,9 @@ def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
     if model.tags:
         body["tags"] = pairs(model.tags)
     if model.aliases:
-        body["aliases"] = [{"alias": alias, "version": str(version)} for alias, version in model.aliases.items()]
+        body["aliases"] = [
+            {"alias": alias, "version": str(version)} for alias, version in sorted(model.aliases.items())
+        ]
     return body
 
 

@@ -97,7 +97,7 @@ class Notes:
             plain = {self._text(key): self._plain(each) for key, each in value.items()}
             if "error_code" in plain:
                 is_of_database = plain["error_code"] == "BAD_REQUEST"
-                plain["message"] = "" if is_of_database else plain["message"].partition(" Error: (sqlite3")[0]
+                plain["message"] = "" if is_of_database else plain["message"].partition(" Error: (")[0]
             if "next_page_token" in plain:
                 plain["next_page_token"] = "<token>"
             if str(plain.get("artifact_location", "mlflow")).startswith("/"):
