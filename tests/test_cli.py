@@ -261,6 +261,7 @@ def test_explain_refuses_what_the_dialect_refuses(capsys: pytest.CaptureFixture[
 # --- standard input --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [b"", b"\n", b"metrics.auc > 0.8", b"metrics.auc > 0.8\n", b"metrics.auc > 0.8\r\n"])
 def test_a_dash_reads_the_filter_from_standard_input(text: bytes) -> None:
     done = run("check", "-", stdin=text)
@@ -268,6 +269,7 @@ def test_a_dash_reads_the_filter_from_standard_input(text: bytes) -> None:
     assert (0, b"oss: accepted\n", b"") == (done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [b"\x00", b"\xff\xfe\x80", b" ", bytes(range(256)), b"(" * 5000, b"'" * 100_000])
 def test_garbage_on_standard_input_is_refused_without_a_traceback(text: bytes) -> None:
     done = run("check", "-", stdin=text)

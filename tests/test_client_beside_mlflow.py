@@ -23,7 +23,7 @@ from mlquery import Client, Store, entities
 from tests.support.notes import NOTHING, Notes
 
 # One worker runs them all: an MLflow database takes a second to make.
-pytestmark = pytest.mark.xdist_group("client beside mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("client beside mlflow")]
 
 
 @pytest.fixture(scope="module", autouse=True)

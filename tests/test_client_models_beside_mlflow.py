@@ -16,7 +16,7 @@ from mlquery import Client, Store, entities, fluent
 from tests.support.notes import Notes
 
 # One worker runs them all: an MLflow database takes a second to make.
-pytestmark = pytest.mark.xdist_group("client beside mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("client beside mlflow")]
 Script = Callable[[Any, Notes], None]
 MISSING = "m-" + "0" * 32
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mlquery.conformance import Outcome, load_suite, run
+from mlquery.conformance import Outcome, run
 from mlquery.conformance.inprocess import ENGINES, Sessions, result_of
 from mlquery.conformance.suite import Suite
 from mlquery.language.matrix import MATRIX
+from tests.support.suite import SUITE
 
-SUITE = load_suite()
 pytestmark = pytest.mark.xdist_group("conformance cases")  # all cases are run once
 
 

@@ -11,10 +11,8 @@ import pytest
 
 import mlquery.conformance
 from mlquery.cli import main
-from mlquery.conformance import load_suite
 from mlquery.conformance.suite import Expectation, Suite
-
-SUITE = load_suite()
+from tests.support.suite import SUITE
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mlquery.conformance import load_suite
 from mlquery.conformance.execution import Result
 from mlquery.conformance.known_deviations import KnownDeviations, load_known_deviations
 from mlquery.conformance.markdown import render_markdown
@@ -16,8 +15,8 @@ from mlquery.conformance.suite import Problem
 from mlquery.conformance.targets import opened
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
+from tests.support.suite import SUITE
 
-SUITE = load_suite()
 CASES = {case.id: case for case in SUITE.cases}
 TEXT = """
 [[leave_out]]

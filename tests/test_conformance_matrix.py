@@ -8,16 +8,16 @@ from itertools import product
 import attrs
 import pytest
 
-from mlquery.conformance import load_suite, outcome
+from mlquery.conformance import outcome
 from mlquery.conformance.inprocess import Sessions
 from mlquery.language.features import Cell, Feature, State, Use
 from mlquery.language.fields import DATASET_KEYS
 from mlquery.language.literals import OPERATORS
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.plan import Entity
+from tests.support.suite import SUITE
 from tests.support.suite_uses import Place, all_places, places_of, places_touched
 
-SUITE = load_suite()
 SESSIONS = Sessions(dict(SUITE.stores))
 REGULAR = [feature for feature in MATRIX.features if not feature.is_behaviour]
 BEHAVIOURS = [feature for feature in MATRIX.features if feature.is_behaviour]
@@ -29,6 +29,7 @@ def touched() -> dict[str, set[Place]]:
     return places_touched(SUITE, MATRIX)
 
 
+@pytest.mark.slow
 def test_every_cell_and_every_exception_is_exercised_by_a_case(touched: dict[str, set[Place]]) -> None:
     exercised = set().union(*touched.values())
     regular = {feature.id for feature in REGULAR}
@@ -36,6 +37,7 @@ def test_every_cell_and_every_exception_is_exercised_by_a_case(touched: dict[str
     assert set() == {place for place in all_places(MATRIX) if place[0] in regular} - exercised
 
 
+@pytest.mark.slow
 def test_a_case_lists_exactly_the_features_that_it_exercises(touched: dict[str, set[Place]]) -> None:
     behaviours = {feature.id for feature in BEHAVIOURS}
     expected = {case.id: {feature for feature, _, _ in touched[case.id]} for case in SUITE.cases}

@@ -7,14 +7,13 @@ import tomllib
 
 import pytest
 
-from mlquery.conformance import load_suite
 from mlquery.conformance.matrix_column import Column, recorded
 from mlquery.conformance.runner import Runner
 from mlquery.conformance.targets import opened
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
+from tests.support.suite import SUITE
 
-SUITE = load_suite()
 EVERY = (
     [] if "MLQUERY_EVERY_CASE" in os.environ else ["page-matrix", "page-runs", "ties", "status", "refused-or", "null"]
 )

@@ -8,10 +8,9 @@ import attrs
 import pytest
 
 from conformance.replay import Replay, replaying
-from mlquery.conformance import load_suite
 from mlquery.conformance.suite import Expectation
+from tests.support.suite import SUITE
 
-SUITE = load_suite()
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance replay")]  # the stores of the suite are made once
 
 

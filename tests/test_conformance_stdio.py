@@ -14,18 +14,17 @@ import pytest
 
 import mlquery
 from mlquery.cli import main
-from mlquery.conformance import load_suite
 from mlquery.conformance.protocol import ProtocolError, disagreements_with, read_reply, run_message
 from mlquery.conformance.report import KnownDeviation, Row
 from mlquery.conformance.stdio import run_program
 from mlquery.conformance.subprocess_client import BrokenProgramError, Program
 from mlquery.conformance.suite import Suite
 from mlquery.resources import data_path
+from tests.support.suite import SUITE
 from tests.test_conformance_schema import complaint
 
 pytestmark = pytest.mark.slow
 
-SUITE = load_suite()
 CASES = {case.id: case for case in SUITE.cases}
 SAMPLE = f"{sys.executable} {data_path('conformance', 'stdio_sample.py')}"
 

@@ -21,9 +21,9 @@ from mlquery.language.matrix import MATRIX
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, text_test
 from mlquery.resources import data_path
+from tests.support.suite import SUITE
 from tests.support.suite_uses import asks_alike
 
-SUITE = load_suite()
 CASES = {case.id: case for case in SUITE.cases}
 
 

@@ -13,7 +13,6 @@ import attrs
 import mlflow
 import pytest
 
-from mlquery.conformance import load_suite
 from mlquery.conformance.applicability import LOCAL, REMOTE, Applicability
 from mlquery.conformance.namespacing import NamespacedClient, UnownedEntityError, prefixed_names
 from mlquery.conformance.remote_target import RemoteTarget
@@ -24,10 +23,10 @@ from mlquery.conformance.targets import opened
 from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
+from tests.support.suite import SUITE
 
 pytestmark = pytest.mark.slow
 
-SUITE = load_suite()
 CASES = {case.id: case for case in SUITE.cases}
 OSS = MATRIX.dialect("oss")
 # What writes, searches experiments and models by name, deletes, restores and leaves artifacts.

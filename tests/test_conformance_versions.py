@@ -29,13 +29,12 @@ from conformance.versions import (
     written,
 )
 from mlquery.cli import main
-from mlquery.conformance import load_suite
 from mlquery.conformance.recordings import record_disagreements
 from mlquery.conformance.suite import Expectation, Tied
 from mlquery.language.matrix import MATRIX
 from mlquery.language.tables import to_markdown
+from tests.support.suite import SUITE
 
-SUITE = load_suite()
 RECORDED = read_records()
 OLDER: list[dict[str, Any]] = tomllib.loads(
     (RECORDS.parents[1] / "differences.toml").read_text(encoding="utf-8"),

@@ -36,6 +36,7 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(*example.values()))
 def test_mlflow_accepts_it(mlflow_store: Any, example: dict[str, Any]) -> None:
     """When MLflow changes, the entry goes."""

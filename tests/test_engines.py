@@ -65,6 +65,7 @@ def test_both_engines_agree_on_stores_with_sparse_keys_and_early_stops(
     assert expected == columnar.rows(store, plan, limit).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", [Op.EQ, Op.NE, Op.GT, Op.GE, Op.LT, Op.LE, Op.IN, Op.NOT_IN])
 @pytest.mark.parametrize("nan", [None, 0.0, 1.0])
 def test_both_engines_take_nan_for_the_number_that_the_plan_says(op: Op, nan: float | None) -> None:

@@ -52,6 +52,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", COMPARED)
 def test_the_script_makes_the_same_rows_again(table: str, remade: Path) -> None:
     query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"

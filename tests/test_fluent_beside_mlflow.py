@@ -20,7 +20,7 @@ from mlflow.tracking import fluent as mlflow_state
 from mlquery import Store, entities, fluent
 
 # One worker runs them all: an MLflow database takes a second to make.
-pytestmark = pytest.mark.xdist_group("fluent beside mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fluent beside mlflow")]
 
 NOTHING = "a" * 32
 

@@ -22,7 +22,7 @@ from mlquery import Store, fluent
 from mlquery.query.dataframe import runs_frame, search_frame
 
 # One worker runs them all: an MLflow database takes a second to make.
-pytestmark = pytest.mark.xdist_group("frame beside mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("frame beside mlflow")]
 
 NAN = math.nan
 

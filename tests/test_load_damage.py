@@ -13,6 +13,8 @@ import pytest
 import mlquery
 from mlquery.readers.errors import SourceError
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
 KEPT = ["experiments", "experiment_tags", "runs", "params", "tags", "metrics", "latest_metrics", "datasets"]
 KEPT += ["inputs", "input_tags", "logged_models", "logged_model_metrics", "logged_model_params", "logged_model_tags"]

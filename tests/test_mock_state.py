@@ -20,6 +20,8 @@ from mlquery.mlflow_plugin import uris
 from mlquery.mocking import Mock
 from tests.support.mlflow_globals import fingerprint
 
+pytestmark = pytest.mark.slow
+
 _numbers = itertools.count()
 
 

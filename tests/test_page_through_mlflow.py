@@ -107,6 +107,7 @@ def test_an_artifact_can_be_downloaded(page: dict[str, Any]) -> None:
     assert "a picture" == Path(run(example, page)).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 def test_a_model_can_be_downloaded_and_loaded(page: dict[str, Any], tmp_path: Path) -> None:
     mlflow.set_experiment("models")

@@ -147,6 +147,7 @@ def test_an_error_can_be_printed_whatever_it_quotes(value: str) -> None:
     assert all(line.isprintable() and len(line) < 1000 for line in str(error).splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["oss", "azure", "azure:documented", "extended"])
 def test_no_filter_makes_a_check_fail(dialect: str) -> None:
     """Whatever the parser reads, the rest of the language can judge; long numbers and odd regular expressions too."""
@@ -317,6 +318,7 @@ def test_long_runs_of_one_thing_are_read_or_refused(start: str, block: str) -> N
         assert_read_or_refused(start + BLOCKS[block] * (length // len(BLOCKS[block])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_megabyte_of_one_thing_is_read_or_refused(block: str) -> None:
     for start in ("", "tags.a = "):
@@ -330,6 +332,7 @@ def assert_read_or_refused(text: str) -> None:
             assert_points_into(error, text, argument)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end", ["AND NOT", "OR", "AND (", "b", "AND tags.b.", "AND tags.b c", "IS", "tags.b IS NULL", ";"]
 )

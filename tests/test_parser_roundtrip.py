@@ -62,6 +62,7 @@ def test_every_spelling_of_an_order_term_is_read_as_that_term(pair: tuple[OrderT
     assert term == parse_order_by(text)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(spelled_trees())
 def test_the_span_of_every_part_covers_a_text_that_reads_as_that_part(pair: tuple[Expression, str]) -> None:

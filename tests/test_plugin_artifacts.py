@@ -34,6 +34,7 @@ Y = X[:, 0] * 2 + X[:, 1] ** 0.5
 
 # Warnings of MLflow and of the libraries it saves models of, about their own affairs.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -22,6 +22,7 @@ FILE = Path(__file__).resolve().parents[1] / "conformance" / "differences.toml"
 ENTRIES: list[dict[str, str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["store"]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("plugin differences"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),

@@ -135,6 +135,7 @@ def test_a_clone_of_a_backend_is_independent() -> None:
     assert ["both", "clone"] == list(mlquery.Client(clone.store).backend.registry._entries)
 
 
+@pytest.mark.slow
 def test_mlflow_finds_the_plugins_by_their_entry_points(tmp_path: Path) -> None:
     points = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]
     groups = {name: entries for name, entries in points.items() if name.startswith("mlflow.")}
@@ -233,6 +234,7 @@ def test_the_failure_of_an_asynchronous_call_waits_until_it_is_asked_for(client:
         operation.wait()
 
 
+@pytest.mark.slow
 def test_a_history_of_many_points_comes_in_pages(client: MlflowClient, run_id: str) -> None:
     points = [Metric("m", float(i), i, i) for i in range(30_000)]
     client.log_batch(run_id, points)
@@ -466,6 +468,7 @@ def fill(store: Any, experiment_id: str, runs: int) -> None:
         store.log_batch(run_id, metrics, [Param(f"param {i}", str(number % 5)) for i in range(14)], [])
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("plugin store")
 def test_searching_runs_is_much_faster_than_on_a_database(sqlite: MlflowClient, client: MlflowClient) -> None:
     """The same call on a few runs; `benchmarks/plugin_frame.py` makes frames of 10,000."""
@@ -501,6 +504,7 @@ def all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
     return found
 
 
+@pytest.mark.slow
 def test_threads_that_log_and_search_at_once_lose_nothing(client: MlflowClient) -> None:
     """`MLQUERY_THREAD_SECONDS=20` gives them more time."""
     seconds = float(os.environ.get("MLQUERY_THREAD_SECONDS", "1.5"))

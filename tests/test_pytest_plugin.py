@@ -390,6 +390,7 @@ def test_plain(request):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_without_mlflow_the_fixture_says_what_to_install(suite: pytest.Pytester) -> None:
     suite.makepyfile("import sys\nsys.modules['mlflow'] = None\n\ndef test_store(mlquery_store):\n    pass\n")
 

@@ -44,6 +44,7 @@ SEARCHES: dict[str, Any] = {
 CLOCK = "mlflow.store.model_registry.sqlalchemy_store.get_current_time_millis"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("registry beside mlflow"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning:mlflow"),

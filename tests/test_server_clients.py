@@ -17,7 +17,7 @@ from mlquery.server.testing import running_server
 from tests.support.notes import Notes
 from tests.test_client_beside_mlflow import CLIENT_SCRIPTS
 
-pytestmark = pytest.mark.xdist_group("mlflow server")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow server")]
 
 
 @pytest.fixture(scope="module", autouse=True)

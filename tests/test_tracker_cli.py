@@ -293,6 +293,7 @@ def test_only_open_and_pull_make_a_store(
     assert not Path("typo.mlq").exists()
 
 
+@pytest.mark.slow
 def test_the_pages_of_the_ui_find_what_they_ask_for(run_id: str) -> None:
     with store_ui() as url:
         page = asked(f"{url}/")

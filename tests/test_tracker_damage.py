@@ -24,6 +24,8 @@ from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
 from tests.support.tracker_calls import Caller, everything
 
+pytestmark = pytest.mark.slow
+
 DAMAGES = int(os.environ.get("MLQUERY_DAMAGES", "15"))
 STATES = ["closed", "killed", "killed with snapshot"]
 

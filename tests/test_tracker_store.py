@@ -32,6 +32,7 @@ def snapshot_after(entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(durable, name, entries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("entries_per_snapshot", [10**9, 1, 37])
 def test_a_store_is_the_same_when_it_is_opened_again(
@@ -341,6 +342,7 @@ print(json.dumps([run_id, done, sorted(problems), seen]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["commit", "fast"])
 def test_a_full_disk_is_one_clear_error_and_loses_nothing_that_was_kept(durability: str, tmp_path: Path) -> None:
     path = tmp_path / "a"

@@ -17,6 +17,8 @@ from mlquery import mlflow_plugin
 from mlquery.durable.opening import open as open_store
 from mlquery.mlflow_plugin import uris
 
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).resolve().parents[1]
 mlflow_plugin.register()
 

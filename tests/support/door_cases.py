@@ -26,6 +26,9 @@ LONG: Final = "x" * 1500
 Ask = Callable[[Door], Any]
 _ONLY_STRINGS: Final = {HTTP: "MLflow's client cannot write such a value into the message"}
 _OF_THE_SERVER: Final = {HTTP: "MLflow's server checks it before its store does, in words of its own"}
+_RESOLVED: Final = {
+    HTTP: "MLflow's server resolves the source of a version itself and tags the logged model; test_server_beside_mlflow"
+}
 _OF_NO_REQUEST: Final = {HTTP: "MLflow's server asks its store for it; no request does"}
 
 
@@ -506,8 +509,13 @@ def _registry() -> Iterator[Case]:
         "create_registered_model",
         ("with everything", "new", {"n": 5}, "words"),
         ("taken", "forest"),
-        ("without a name", ""),
         ("a prompt", "new", {"mlflow.prompt.is_prompt": "true"}),
+    )
+    yield Case(
+        "create_registered_model",
+        "without a name",
+        lambda d: d.client.create_registered_model(""),
+        own_words=_OF_THE_SERVER,
     )
     yield from _simple("get_registered_model", ("there", "forest"), ("empty", "lake"), ("missing", "none"))
     for name, filter_string, *given in (
@@ -579,18 +587,20 @@ def _registry() -> Iterator[Case]:
         "create_model_version",
         "of a logged model",
         lambda d: d.client.create_model_version("lake", f"models:/{d.ids.model}", model_id=d.ids.model),
+        without=_RESOLVED,
     )
     yield Case(
         "create_model_version",
         "of a missing logged model",
         lambda d: d.client.create_model_version("lake", f"models:/{MISSING}", model_id=MISSING),
     )
-    yield from _simple(
+    for case in _simple(
         "create_model_version",
         ("of another version", "lake", "models:/forest/1"),
         ("of a missing version", "lake", "models:/forest/9"),
-        ("missing", "none", "s3://here"),
-    )
+    ):
+        yield attrs.evolve(case, without=_RESOLVED)
+    yield from _simple("create_model_version", ("missing", "none", "s3://bucket/here"))
     yield from _simple(
         "get_model_version", ("there", "forest", "1"), ("of none", "forest", "9"), ("bad", "forest", "x")
     )
@@ -665,7 +675,7 @@ def _nothing(answer: Any) -> None:
 
 
 def _create_version(d: Door) -> Any:
-    return d.client.create_model_version("lake", "s3://here", d.ids.run, {"a": 1}, "link", "first")
+    return d.client.create_model_version("lake", "s3://bucket/here", d.ids.run, {"a": 1}, "link", "first")
 
 
 CASES: Final[tuple[Case, ...]] = (
@@ -891,13 +901,19 @@ def _scripts_about_models() -> Iterator[Case]:
     yield _script("search_logged_models", "a list", lambda d: _search_models(d))
     yield _script("search_logged_models", "filtered", lambda d: _search_models(d, "params.n = '1'"))
     yield _script("search_logged_models", "refused", lambda d: _search_models(d, "params.n ="))
-    yield _script("create_registered_model", "of files", lambda d: d.module.register_model("s3://here", "new"))
-    yield _script("create_model_version", "of files", lambda d: d.module.register_model("s3://here", "forest"))
+    yield _script("create_registered_model", "of files", lambda d: d.module.register_model("s3://bucket/here", "new"))
+    yield _script("create_model_version", "of files", lambda d: d.module.register_model("s3://bucket/here", "forest"))
     yield _script(
-        "create_model_version", "of a logged model", lambda d: d.module.register_model(f"models:/{d.ids.model}", "new")
+        "create_model_version",
+        "of a logged model",
+        lambda d: d.module.register_model(f"models:/{d.ids.model}", "new"),
+        without=_RESOLVED,
     )
     yield _script(
-        "create_model_version", "of a run", lambda d: d.module.register_model(f"runs:/{d.ids.run}/net", "new")
+        "create_model_version",
+        "of a run",
+        lambda d: d.module.register_model(f"runs:/{d.ids.run}/net", "new"),
+        without=_RESOLVED,
     )
     yield _script(
         "create_model_version", "of nothing", lambda d: d.module.register_model(f"runs:/{d.ids.run}/none", "new")
