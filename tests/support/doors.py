@@ -6,8 +6,8 @@ through it and returns everything that can be compared afterwards. MLflow's clie
 
 What is made equal, because MLflow's client or a wire cannot say it otherwise: the scheme of artifact locations, numbers
 of versions as strings, a run without inputs or outputs, which counts as one with none of them, and a logged or
-registered model or version without type, run or description, which MLflow's client takes for empty strings. What a service leaves out of an experiment is not
-looked at in its dialect.
+registered model or version without type, run or description, which MLflow's client takes for empty strings. What a
+service leaves out of an experiment is not looked at in its dialect.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ class Door:
 
 Servers = Callable[[str], RunningServer]
 CLIENT, FLUENT, PLUGIN, HTTP = "client", "fluent", "plugin", "HTTP"
-DOORS: Final = (CLIENT, FLUENT, PLUGIN)
-SCRIPT_DOORS: Final = (FLUENT, PLUGIN)
+DOORS: Final = (CLIENT, FLUENT, PLUGIN, HTTP)
+SCRIPT_DOORS: Final = (FLUENT, PLUGIN, HTTP)
 
 
 _Parts = tuple[Any, Any, ModuleType, StoreCalls]
