@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("architecture")  # every module is read once
+
 PACKAGE = Path(__file__).resolve().parents[1] / "mlquery"
 MODULES = {
     ".".join(("mlquery", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path

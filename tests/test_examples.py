@@ -60,6 +60,7 @@ def test_the_script_makes_the_same_rows_again(table: str, remade: Path) -> None:
     assert rows(remade, query) == rows(DATABASE, query)
 
 
+@pytest.mark.slow
 def test_the_script_measures_the_same_metrics_again(remade: Path) -> None:
     # How a network diverges hangs on the last bit of every number.
     converged = "SELECT run_uuid FROM runs WHERE name <> 'mlp_16_1e6'"

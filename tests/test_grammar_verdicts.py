@@ -62,6 +62,7 @@ def test_the_grammar_derives_every_spelling_of_a_tree(text: str) -> None:
     assert is_in_grammar(text, "filter")
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(damaged(SPELLINGS))
 def test_damaged_filters_get_the_same_verdict(text: str) -> None:

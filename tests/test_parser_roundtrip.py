@@ -40,6 +40,7 @@ def test_a_tree_written_and_read_is_the_same_tree(tree: Expression) -> None:
     assert tree == parse_filter(render(tree))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(spelled_trees())
 def test_every_spelling_of_a_tree_is_read_as_that_tree(pair: tuple[Expression, str]) -> None:
@@ -74,6 +75,7 @@ def test_the_span_of_every_part_covers_a_text_that_reads_as_that_part(pair: tupl
     assert [node for node, _ in covered] == [parse_filter(piece) for _, piece in covered]
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(spelled_trees())
 def test_the_spans_of_names_literals_and_words_cover_their_texts(pair: tuple[Expression, str]) -> None:

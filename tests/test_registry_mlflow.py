@@ -78,6 +78,7 @@ def predicted(uri: str) -> list[float]:
 # --- in the dialect of MLflow -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_uri(client: Any) -> None:
     info = logged("wine")
 

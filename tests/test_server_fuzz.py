@@ -23,6 +23,8 @@ from mlquery.server.proto_json import Field, Message
 from mlquery.server.routes import endpoint_table
 from mlquery.server.service import new_service
 
+pytestmark = pytest.mark.slow
+
 PREFIXES = ("/api/2.0",)
 DIALECTS = ("oss", "azure", "extended")
 TABLES = {dialect: endpoint_table(PREFIXES, new_service(dialect=dialect)) for dialect in DIALECTS}

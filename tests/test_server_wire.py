@@ -132,6 +132,7 @@ def plain_message(message: Any) -> Any:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", WITH_MESSAGE, ids=name_of)
 @settings(max_examples=40)
 @given(drawn=st.data())
