@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import mlflow
 import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from mlquery.server.service import ARTIFACT_ROOT
 from mlquery.server.testing import running_server
+from mlquery.store import Store
 from tests.support.notes import Notes
+from tests.support.random_registry import Player
+from tests.support.random_registry import Script as RegistryScript
 from tests.test_client_beside_mlflow import CLIENT_SCRIPTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow server")]
+REGISTRY_SCRIPTS = int(os.environ.get("MLQUERY_FUZZ", "10"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -110,6 +116,34 @@ def test_mlflows_client_gets_what_it_gets_from_mlflows_server(
             assert "error" == actual[0]  # what went wrong is lost there; here the client is told
         else:
             assert expected == actual
+
+
+@pytest.fixture(scope="module")
+def players(mlflow_server_url: str) -> Iterator[tuple[Player, Player]]:
+    """Give a client of each server; the clock of ours moves with every look, so that no two changes are at one time."""
+    store = Store(clock=count(1_700_000_000_000).__next__, artifact_root=ARTIFACT_ROOT)
+    with running_server(store) as server:
+        yield Player(mlflow.MlflowClient(mlflow_server_url)), Player(mlflow.MlflowClient(server.url))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:mlflow")
+@pytest.mark.filterwarnings("ignore:.*stages will be removed.*:FutureWarning")
+@pytest.mark.parametrize("seed", range(REGISTRY_SCRIPTS))
+def test_mlflows_client_has_the_registry_that_it_has_from_mlflows_server(
+    seed: int, players: tuple[Player, Player]
+) -> None:
+    for player in players:
+        player.begin()
+    for step in RegistryScript(seed).steps:
+        expected, actual = (without_times(player.play(step)) for player in players)
+        assert expected == actual, step
+
+
+def without_times(value: Any) -> Any:
+    """Return an answer without times, which no two servers share."""
+    if isinstance(value, dict):
+        return {key: without_times(each) for key, each in value.items() if not key.endswith(("_time", "_timestamp"))}
+    return type(value)(map(without_times, value)) if isinstance(value, list | tuple) else value
 
 
 def _without_url(note: Any, url: str) -> Any:

@@ -1,4 +1,4 @@
-"""Faults on demand behind HTTP: all requests meet them, are answered with MLflow's error code, and hold up no others."""
+"""Faults on demand behind HTTP: all requests meet them, are answered with an error code, and hold up no others."""
 
 from __future__ import annotations
 
