@@ -94,6 +94,7 @@ def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_
     assert '[{"name": "wine", "version": 1}]' == mlflow.get_logged_model(info.model_id).tags["mlflow.modelVersions"]
 
 
+@pytest.mark.slow
 def test_a_model_of_a_run_is_registered_afterwards(client: MlflowClient) -> None:
     info = logged()
 
