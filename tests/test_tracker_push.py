@@ -25,9 +25,9 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import uris
+from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
 from tests.support.mlflow_server import wait_until_healthy
 from tests.support.tracker_mlflow import contents, fill, new_database
 
