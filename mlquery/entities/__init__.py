@@ -1,4 +1,4 @@
-"""What a store hands out: experiments, runs, models and their parts, as values with MLflow's names and shapes."""
+"""What a store returns: experiments, runs, models and their parts, as values with MLflow's names and shapes."""
 
 from mlquery.entities.lifecycle import LifecycleStage, RunStatus, ViewType
 from mlquery.entities.logged_models import LoggedModel, LoggedModelInput, LoggedModelOutput, LoggedModelStatus

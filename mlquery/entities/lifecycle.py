@@ -19,7 +19,7 @@ class ViewType:
 
     @classmethod
     def from_string(cls, view_str: str) -> int:
-        """Return the view type of a name such as "active_only"; raise ValueError for any other text."""
+        """Return the view type of a name such as "active_only"; raise ValueError for any other string."""
         for view_type, name in cls._NAMES.items():
             if name == view_str:
                 return view_type
@@ -57,7 +57,7 @@ class LifecycleStage:
 
     @classmethod
     def is_valid(cls, lifecycle_stage: str) -> bool:
-        """Return whether the text names a stage."""
+        """Return whether the string is the name of a stage."""
         return lifecycle_stage in (cls.ACTIVE, cls.DELETED)
 
     @classmethod
@@ -67,7 +67,7 @@ class LifecycleStage:
 
 
 class RunStatus:
-    """The status of a run. Entities carry the name ("RUNNING"), calls that update a run take the number."""
+    """The status of a run. Entities have the name ("RUNNING"), calls that update a run take the number."""
 
     RUNNING: Final = 1
     SCHEDULED: Final = 2
@@ -80,7 +80,7 @@ class RunStatus:
 
     @staticmethod
     def from_string(status_str: str) -> int:
-        """Return the number of a status name; raise ValueError for any other text."""
+        """Return the number of a status name; raise ValueError for any other string."""
         if status_str not in RunStatus._NUMBERS:
             raise ValueError(
                 f"Could not get run status corresponding to string {status_str}. Valid run "

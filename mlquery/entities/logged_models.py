@@ -1,4 +1,7 @@
-"""Logged models as MLflow's clients see them: with their metrics and the name of their status."""
+"""Logged models as MLflow's clients see them, with their metrics and status, and how runs refer to them.
+
+**Source**: `mlflow.entities` of MLflow 3.17.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,7 @@ from mlquery.entities.tracking import Metric, _Fields
 
 
 class LoggedModelStatus(StrEnum):
-    """The status of a logged model.
-
-    **Source**: `mlflow.entities.LoggedModelStatus` of MLflow 3.17.
-    """
+    """The status of a logged model."""
 
     UNSPECIFIED = "UNSPECIFIED"
     PENDING = "PENDING"
@@ -23,12 +23,12 @@ class LoggedModelStatus(StrEnum):
 
     @staticmethod
     def is_finalized(status: LoggedModelStatus) -> bool:
-        """Return whether no other status will follow."""
+        """Return whether the status is final."""
         return status in (LoggedModelStatus.READY, LoggedModelStatus.FAILED)
 
     @classmethod
     def from_int(cls, status_int: int) -> LoggedModelStatus:
-        """Return the status of a number from 0 to 3; raise ValueError for any other."""
+        """Return the status with a number from 0 to 3; raise ValueError for any other number."""
         if status_int not in range(len(cls)):
             raise ValueError(f"Unknown model status: {status_int}")
         return list(cls)[status_int]
@@ -44,14 +44,10 @@ class LoggedModelInput(_Fields):
 
     model_id: str
 
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return all fields as a dictionary."""
-        return attrs.asdict(self)
-
 
 @attrs.frozen(repr=False)
 class LoggedModelOutput(_Fields):
-    """A logged model that a run wrote, and the step at which it did."""
+    """A logged model that a run wrote, and the step at which it was logged."""
 
     model_id: str
     step: int
@@ -67,10 +63,7 @@ def _status(status: LoggedModelStatus | int) -> LoggedModelStatus:
 
 @attrs.frozen(repr=False)
 class LoggedModel(_Fields):
-    """A logged model as it was when it was read. Times in ms UTC; `metrics` is None where no point was logged for it.
-
-    **Source**: `mlflow.entities.LoggedModel` of MLflow 3.17.
-    """
+    """A logged model as it was when it was read. Times in ms UTC; `metrics` is None if no metric was logged for it."""
 
     experiment_id: str
     model_id: str

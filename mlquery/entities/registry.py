@@ -14,15 +14,15 @@ import attrs
 
 STAGES: Final = ("None", "Staging", "Production", "Archived")
 DELETED_STAGE: Final = "Deleted_Internal"
-"""The stage of a version that was deleted: its number is never given again."""
+"""The stage of a deleted version, whose number is never used again."""
 
 
 @attrs.frozen
 class ModelVersion:
     """A version of a registered model.
 
-    `storage_location` is where the files are when `source` is another version or a logged model. `lifecycle_stage`
-    tells searches what it is: "active", "deleted", or "prompt".
+    `storage_location` is where the files are if `source` is another version or a logged model. `lifecycle_stage` is
+    "active", "deleted" or "prompt"; searches filter by it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ModelVersion:
 class RegisteredModel:
     """A registered model. `latest_versions` holds the newest version of each stage, without its aliases.
 
-    `aliases` are version numbers by alias. `lifecycle_stage` tells searches what it is: "active", or "prompt".
+    `aliases` maps aliases to version numbers. `lifecycle_stage` is "active" or "prompt"; searches filter by it.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""What a store hands out: experiments, runs and their parts, as values with MLflow's names and shapes.
+"""What a store returns: experiments, runs and their parts, as values with MLflow's names and shapes.
 
-Nothing here decides anything or knows where a value is kept. Times are integer milliseconds since the Unix epoch, UTC.
-Every entity is a snapshot: a later write to the store does not show through.
+Entities do not depend on how they are stored. Times are integer milliseconds since the Unix epoch, UTC. Every entity is
+a snapshot: later writes to the store do not change it.
 
 **Source** of names, constructor arguments, `to_dictionary()` and `repr()`: `mlflow.entities` of MLflow 3.17.
 """
@@ -56,7 +56,7 @@ class _Fields:
 
     @classmethod
     def from_dictionary(cls, the_dict: Mapping[str, Any]) -> Self:
-        """Build the entity from a dictionary, leaving out the keys it has no field for."""
+        """Build the entity from a dictionary, ignoring unknown keys."""
         names = cls._properties()
         return cls(**{key: value for key, value in the_dict.items() if key in names})
 
@@ -101,7 +101,7 @@ class Param(_Fields):
 
 @attrs.frozen(repr=False)
 class Metric(_Fields):
-    """One logged point of a metric. Raises INVALID_PARAMETER_VALUE if only one of the dataset fields is given."""
+    """One logged value of a metric. Raises INVALID_PARAMETER_VALUE if only one of the dataset fields is given."""
 
     key: str
     value: float
@@ -131,7 +131,7 @@ class Metric(_Fields):
 
 @attrs.frozen(repr=False)
 class Dataset(_Fields):
-    """A dataset: what was read, from where, in which version (`digest`)."""
+    """A dataset: its name, its version (`digest`) and where it came from."""
 
     name: str
     digest: str
@@ -147,7 +147,7 @@ class Dataset(_Fields):
 
 @attrs.frozen(repr=False)
 class DatasetInput(_Fields):
-    """A dataset that a run read, with the tags of that use (`mlflow.data.context`)."""
+    """A dataset that a run read, with tags such as `mlflow.data.context`."""
 
     dataset: Dataset
     tags: list[InputTag] = attrs.field(default=None, converter=_as_list)
@@ -159,7 +159,7 @@ class DatasetInput(_Fields):
 
 @attrs.frozen(repr=False)
 class RunInputs(_Fields):
-    """What a run read."""
+    """The datasets and logged models that a run read."""
 
     dataset_inputs: list[DatasetInput] = attrs.field(converter=_as_list)
     model_inputs: list[Any] = attrs.field(default=None, converter=_as_list)
@@ -172,7 +172,7 @@ class RunInputs(_Fields):
 
 @attrs.frozen(repr=False)
 class RunOutputs(_Fields):
-    """The models that a run wrote; this store keeps none."""
+    """The logged models that a run wrote."""
 
     model_outputs: list[Any] = attrs.field(default=None, converter=_as_list)
 
@@ -183,7 +183,7 @@ class RunOutputs(_Fields):
 
 @attrs.frozen(repr=False)
 class RunInfo(_Fields):
-    """What is known of every run. `start_time` and `end_time` in ms UTC."""
+    """The attributes of a run. `start_time` and `end_time` in ms UTC."""
 
     run_id: str
     experiment_id: str
@@ -210,7 +210,7 @@ class RunData(_Fields):
 
 
 class _Empty:
-    """Stands for inputs or outputs of which there are none, until somebody looks at them."""
+    """Stands for empty inputs or outputs, which are built on first access."""
 
 
 EMPTY: Final = _Empty()
@@ -250,7 +250,7 @@ class Run(_Fields):
         return hash(self.info)
 
     def to_dictionary(self) -> dict[str, Any]:
-        """Return all parts that are present as dictionaries."""
+        """Return all parts that the run has as dictionaries."""
         parts = {"data": self.data, "inputs": self.inputs, "outputs": self.outputs}
         shown = {name: part.to_dictionary() for name, part in parts.items() if part}
         return {"info": dict(self.info), **shown}

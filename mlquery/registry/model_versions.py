@@ -12,7 +12,7 @@ import attrs
 
 from mlquery.entities.registry import DELETED_STAGE, ModelVersion
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
-from mlquery.registry.registered_models import ModelCalls
+from mlquery.registry.registered_models import RegisteredModels
 from mlquery.registry.sources import FindModel, LoggedModel, origin_of
 from mlquery.registry.state import Entry
 from mlquery.registry.validation import (
@@ -28,12 +28,12 @@ from mlquery.registry.validation import (
 
 
 def no_model(model_id: str) -> LoggedModel:
-    """Find no logged model."""
+    """Raise the error about a logged model that does not exist."""
     raise StoreError(f"Logged model with ID '{model_id}' not found.", RESOURCE_DOES_NOT_EXIST)
 
 
-class VersionCalls(ModelCalls):
-    """Calls about versions. Numbers may be given as texts; all raise RESOURCE_DOES_NOT_EXIST for a missing version."""
+class ModelVersions(RegisteredModels):
+    """Calls about versions. Numbers may be strings; all raise RESOURCE_DOES_NOT_EXIST for a missing version."""
 
     def create_model_version(
         self,
@@ -47,16 +47,16 @@ class VersionCalls(ModelCalls):
         *,
         find_model: FindModel = no_model,
     ) -> ModelVersion:
-        """Create the next version of a model and return it; it is ready at once.
+        """Create the next version of a model, with status READY, and return it.
 
         Args:
             name: A registered model.
-            source: Where its files are; another version ("models:/name/1") and a logged model ("models:/<id>") will do.
-            run_id: The run that made it; by default that of the logged model.
+            source: Where its files are; may be another version ("models:/name/1") or a logged model ("models:/<id>").
+            run_id: The run that created it; by default that of the logged model.
             tags: Tags of the version.
-            run_link: Where the run can be seen.
-            description: A text about the version.
-            model_id: The logged model whose run made it, if there is no other way to know.
+            run_link: A link to the run.
+            description: The description of the version.
+            model_id: The logged model whose run is taken if neither `run_id` nor `source` names one.
             find_model: Finds a logged model by its id.
 
         Raises: INVALID_PARAMETER_VALUE for a bad name or tag, RESOURCE_DOES_NOT_EXIST for a missing model,
@@ -97,14 +97,14 @@ class VersionCalls(ModelCalls):
     def get_latest_versions(
         self, name: str, stages: Iterable[str] | None = None, *, any_case: bool = True
     ) -> list[ModelVersion]:
-        """Return the newest version of each stage, or of each of some stages."""
+        """Return the newest version of each of the stages, by default of all."""
         with self.lock:
             entry = self._entry(name)
             wanted = check_stages(stages, any_case)
             return [_with_aliases(entry, found) for found in entry.latest() if found.current_stage in wanted]
 
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
-        """Set the description of a version, or take it away with None, and return the version."""
+        """Set the description of a version, or remove it with None, and return the version."""
         with self.lock:
             entry, found = self._version(name, version)
             return self._change(entry, found, description=description, last_updated_timestamp=self.clock())
@@ -118,10 +118,10 @@ class VersionCalls(ModelCalls):
         *,
         any_case: bool = True,
     ) -> ModelVersion:
-        """Move a version to a stage and return it; those that are there are archived, if that is asked for.
+        """Move a version to a stage and return it, on request archiving the versions already in that stage.
 
-        Raises: INVALID_PARAMETER_VALUE for a stage that does not exist, INTERNAL_ERROR if versions shall be archived
-            from a stage where versions are not in use.
+        Raises: INVALID_PARAMETER_VALUE for an unknown stage, INTERNAL_ERROR for `archive_existing_versions` with a
+            stage other than Staging and Production.
         """
         canonical = check_stage(stage, any_case)
         if archive_existing_versions and canonical not in ACTIVE_STAGES:
@@ -139,7 +139,7 @@ class VersionCalls(ModelCalls):
             return self._change(entry, moved, current_stage=canonical, last_updated_timestamp=time)
 
     def delete_model_version(self, name: str, version: str | int) -> None:
-        """Delete a version and its aliases; its number is not given again."""
+        """Delete a version and its aliases; its number is not used again."""
         check_version(version)
         with self.lock:
             entry, found = self._version(name, version)
@@ -165,7 +165,7 @@ class VersionCalls(ModelCalls):
             self._change(entry, found, tags={**found.tags, **dict([checked])})
 
     def delete_model_version_tag(self, name: str, version: str | int, key: str) -> None:
-        """Delete a tag of a version; one that it does not have does not matter."""
+        """Delete a tag of a version, if it exists."""
         check_name(name)
         check_version(version)
         check_key(key)

@@ -13,7 +13,7 @@ import attrs
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.prompts import PROMPT_TAG
-from mlquery.registry.state import Entry, State
+from mlquery.registry.state import Entry, RegistryState
 from mlquery.registry.validation import (
     LATEST,
     check_alias,
@@ -25,7 +25,7 @@ from mlquery.registry.validation import (
 )
 
 
-class ModelCalls(State):
+class RegisteredModels(RegistryState):
     """Calls about registered models. All raise RESOURCE_DOES_NOT_EXIST for a model that does not exist."""
 
     def create_registered_model(
@@ -50,7 +50,7 @@ class ModelCalls(State):
             return self._entry(name).snapshot()
 
     def update_registered_model(self, name: str, description: str | None) -> RegisteredModel:
-        """Set the description of a model, or take it away with None, and return the model."""
+        """Set the description of a model, or remove it with None, and return the model."""
         with self.lock:
             entry = self._entry(name)
             entry.model = attrs.evolve(entry.model, description=description, last_updated_timestamp=self.clock())
@@ -74,7 +74,7 @@ class ModelCalls(State):
             return entry.snapshot()
 
     def delete_registered_model(self, name: str) -> None:
-        """Delete a model with all its versions for good."""
+        """Delete a model and all its versions permanently."""
         with self.lock:
             self._entry(name)
             del self._entries[name]
@@ -88,7 +88,7 @@ class ModelCalls(State):
             entry.model = attrs.evolve(entry.model, tags={**entry.model.tags, **dict([checked])})
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Delete a tag of a model; one that it does not have does not matter."""
+        """Delete a tag of a model, if it exists."""
         check_name(name)
         check_key(key)
         with self.lock:
@@ -96,7 +96,7 @@ class ModelCalls(State):
             entry.model = attrs.evolve(entry.model, tags=_without(entry.model.tags, key))
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
-        """Let an alias mean a version, in place of the one that it meant before.
+        """Point an alias at a version, replacing the version it pointed to.
 
         Raises: INVALID_PARAMETER_VALUE for a bad or reserved alias, RESOURCE_DOES_NOT_EXIST for a missing version.
         """
@@ -107,7 +107,7 @@ class ModelCalls(State):
             entry.model = attrs.evolve(entry.model, aliases={**entry.model.aliases, alias: found.version})
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        """Delete an alias; one that does not exist does not matter."""
+        """Delete an alias, if it exists."""
         check_name(name)
         check_alias(alias)
         with self.lock:
@@ -115,7 +115,7 @@ class ModelCalls(State):
             entry.model = attrs.evolve(entry.model, aliases=_without(entry.model.aliases, alias))
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
-        """Return the version that an alias means; "latest" in any case means the newest one.
+        """Return the version that an alias points to; "latest", in any case, is the newest one.
 
         Raises: INVALID_PARAMETER_VALUE for an alias that does not exist.
         """
@@ -138,7 +138,7 @@ def _without(items: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _taken(name: str, is_prompt: bool, wants_prompt: bool) -> StoreError:
-    """Return MLflow's error about a name that a model or a prompt has already."""
+    """Return MLflow's error about a name that a model or a prompt already has."""
     old, new = ("Prompt" if is_it else "Registered Model" for is_it in (is_prompt, wants_prompt))
     if old == new:
         return StoreError(f"{new} (name={name}) already exists.", RESOURCE_ALREADY_EXISTS)

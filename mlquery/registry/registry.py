@@ -1,16 +1,16 @@
-"""The model registry: registered models, versions, aliases, tags and stages in memory, the only state of this room.
+"""The model registry: registered models, versions, aliases, tags and stages in memory.
 
-Its calls have the names, checks and errors of MLflow's registry store; arguments are those of MLflow's client. It sees
-no query text and no dialect: what a dialect changes arrives as an argument.
+Its calls have the names, validation and errors of MLflow's registry store; arguments are those of MLflow's client. It
+depends on no query and no dialect: what differs between dialects is an argument.
 """
 
 from __future__ import annotations
 
-from mlquery.registry.model_versions import VersionCalls
+from mlquery.registry.model_versions import ModelVersions
 
 
-class Registry(VersionCalls):
-    """An empty model registry. Any number of threads may use it.
+class Registry(ModelVersions):
+    """A model registry, empty at first and safe to use from several threads.
 
     Args:
         clock: Returns the time in ms UTC; by default the system's.

@@ -1,4 +1,4 @@
-"""Find where the files of a new version are: a source may be another version or a logged model (`models:/…`).
+"""Find the files of a new model version: its source may be another version or a logged model (`models:/…`).
 
 **Source**: `SqlAlchemyStore.create_model_version` of MLflow 3.17 and `mlflow/store/artifact/utils/models.py`.
 """
@@ -15,11 +15,11 @@ from mlquery.errors import StoreError
 
 
 class LoggedModel(Protocol):
-    """What is asked of a logged model, ours or MLflow's."""
+    """The attributes read from a logged model, mlquery's or MLflow's."""
 
     @property
     def artifact_location(self) -> str:
-        """Return where its files are."""
+        """Return the location of its files."""
 
     @property
     def source_run_id(self) -> str | None:
@@ -27,14 +27,14 @@ class LoggedModel(Protocol):
 
 
 FindModel = Callable[[str], LoggedModel]
-"""Finds a logged model by its id, or raises."""
+"""Finds a logged model by its id, or raises an error."""
 FindLocation = Callable[[str, str | None], str | None]
-"""Finds the files of a version by name and number, or raises."""
+"""Finds the location of a version's files by name and number, or raises an error."""
 
 
 @attrs.frozen
 class Origin:
-    """Where the files of a version are, and the run that they come from."""
+    """The location of the files of a version, and the run that they come from."""
 
     location: str | None
     run_id: str | None
@@ -43,17 +43,17 @@ class Origin:
 def origin_of(
     source: str | None, run_id: str | None, model_id: str | None, find_model: FindModel, find_location: FindLocation
 ) -> Origin:
-    """Return what a source means; all but `models:/…` means itself.
+    """Return what a source refers to; anything but `models:/…` is a location itself.
 
     Raises:
-        StoreError: INTERNAL_ERROR for a source below `models:` that means nothing.
+        StoreError: INTERNAL_ERROR for a source below `models:` that does not exist.
     """
     location = source
     if source and urlsplit(source).scheme == "models":
         uri = parse_model_uri(source)
         try:
             if uri.model_id is None:
-                is_version = uri.suffix is not None and uri.suffix.isdigit()  # a stage or an alias is no source
+                is_version = uri.suffix is not None and uri.suffix.isdigit()  # stages and aliases are not sources
                 location = find_location(uri.name, uri.suffix if is_version else None)
             else:
                 model = find_model(uri.model_id)
@@ -68,7 +68,7 @@ def origin_of(
 
 @attrs.frozen
 class ModelUri:
-    """What a `models:/…` URI names: a version by suffix or alias, or a logged model by its id."""
+    """What a `models:/…` URI refers to: a version by suffix or alias, or a logged model by its id."""
 
     name: str
     suffix: str | None = None
@@ -77,7 +77,7 @@ class ModelUri:
 
 
 def parse_model_uri(uri: str) -> ModelUri:
-    """Return what a `models:/…` URI names; raise StoreError if it is not one."""
+    """Return what a `models:/…` URI refers to; raise StoreError if the URI is not valid."""
     path = urlsplit(uri, allow_fragments=False).path
     name, *rest = path.lstrip("/").split("/")
     if not path.startswith("/") or not name.strip() or len(rest) > 1 or (rest and not rest[0].strip()):

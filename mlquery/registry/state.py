@@ -1,6 +1,6 @@
-"""The state behind the registry's calls: models and their versions by name, and how a call finds what it is about.
+"""The state behind the registry's calls: models and their versions by name, and how calls look them up.
 
-Values are frozen and replaced as a whole, so those that were handed out never change.
+Values are frozen and replaced as a whole, so returned values never change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlquery.store.state import now
 
 @attrs.define
 class Entry:
-    """A registered model and all its versions by number, the deleted ones too; numbers only rise."""
+    """A registered model and all its versions by number, deleted ones included; numbers are never reused."""
 
     model: RegisteredModel
     versions: dict[int, ModelVersion] = attrs.field(factory=dict)
@@ -34,7 +34,7 @@ class Entry:
         return tuple(sorted(alias for alias, version in self.model.aliases.items() if version == number))
 
     def latest(self) -> tuple[ModelVersion, ...]:
-        """Return the newest version of each stage, the stage of the oldest version first."""
+        """Return the newest version of each stage, starting with the stage of the oldest version."""
         return tuple({version.current_stage: version for version in self.active}.values())
 
     @property
@@ -53,7 +53,7 @@ class Entry:
         return attrs.evolve(model, latest_versions=tuple(sorted(model.latest_versions, key=_stage)))
 
     def found_versions(self) -> Iterator[ModelVersion]:
-        """Yield the versions as a search finds them: without aliases, and all of them a prompt's if one is."""
+        """Yield the versions as a search finds them: without aliases, all marked as prompts if one is tagged so."""
         is_prompt = any(version.tags.get(PROMPT_TAG) == "true" for version in self.versions.values())
         for version in self.active:
             yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
@@ -67,8 +67,8 @@ def _stage(version: ModelVersion) -> str:
     return version.current_stage
 
 
-class State:
-    """Models by name, lock and clock."""
+class RegistryState:
+    """The lock, the clock, and the models by name."""
 
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self.lock = RLock()
@@ -76,12 +76,12 @@ class State:
         self._entries: dict[str, Entry] = {}
 
     def models(self) -> list[RegisteredModel]:
-        """Return all models as searches find them, prompts too."""
+        """Return all models as searches find them, prompts included."""
         with self.lock:
             return [entry.found() for entry in self._entries.values()]
 
     def versions(self) -> list[ModelVersion]:
-        """Return all versions that are not deleted as searches find them, those of prompts too, without aliases."""
+        """Return all versions that are not deleted as searches find them: without aliases, prompts included."""
         with self.lock:
             return [version for entry in self._entries.values() for version in entry.found_versions()]
 
@@ -92,7 +92,7 @@ class State:
         return entry
 
     def _version(self, name: str, version: str | int) -> tuple[Entry, ModelVersion]:
-        """Return a version that is not deleted, and the entry it is in."""
+        """Return the entry of a model and a version of it that is not deleted."""
         check_name(name)
         number = check_version(version)
         check_storable(number)

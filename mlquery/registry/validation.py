@@ -1,7 +1,7 @@
-"""Turns arguments of the registry's calls into clean values, or raises what MLflow raises, in MLflow's wording.
+"""Validate and normalize arguments of the registry's calls, raising MLflow's errors in MLflow's wording.
 
 **Source**: `mlflow/utils/validation.py` and `model_version_stages.py` of MLflow 3.17; where MLflow fails on an argument
-of the wrong type, the error here says so.
+of the wrong type, the error here names the type.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ ACTIVE_STAGES: Final = ["Staging", "Production"]
 
 
 def check_name(name: Any, path: str = "name") -> str:
-    """Return a name that a registered model can have; `path` is what the argument is called if there is none."""
+    """Return a valid name of a registered model; `path` names the argument in the error about a missing name."""
     if name is None or not str(name).strip():
         raise missing_value(path)
-    text = check_string(name, "name")
-    if "/" in text or ":" in text:
-        raise invalid_parameter(f"Invalid model name '{text}'. Names cannot contain '/' or ':'.")
-    normal = posixpath.normpath(text)
-    if normal != text or normal == "." or normal.startswith(".."):
+    string = check_string(name, "name")
+    if "/" in string or ":" in string:
+        raise invalid_parameter(f"Invalid model name '{string}'. Names cannot contain '/' or ':'.")
+    normal = posixpath.normpath(string)
+    if normal != string or normal == "." or normal.startswith(".."):
         raise invalid_value(
             "name",
-            text,
+            string,
             "Names may be treated as files in certain cases, and must not resolve to other names"
             f" when treated as such. This name would resolve to {normal!r}",
         )
-    return text
+    return string
 
 
 def check_version(version: Any) -> int:
-    """Return the number of a version that may be given as a text."""
+    """Return the number of a version, which may be given as a string."""
     try:
         return int(version)
     except ValueError:
@@ -55,13 +55,13 @@ def check_version(version: Any) -> int:
 
 
 def check_storable(number: int) -> None:
-    """Refuse the number of a version that a database cannot look up, after all that MLflow checks before it does."""
+    """Refuse the number of a version that does not fit into the database; MLflow validates everything else first."""
     if not -(2**63) <= number < 2**63:
         raise StoreError("Python int too large to convert to SQLite INTEGER", INTERNAL_ERROR)
 
 
 def check_tag(key: Any, value: Any) -> tuple[str, str]:
-    """Return key and value of a tag of a model or of a version."""
+    """Return the key and the value of a tag of a model or a version."""
     if value is None:
         check_key(key)
         raise invalid_parameter("Tag value cannot be None")
@@ -69,18 +69,18 @@ def check_tag(key: Any, value: Any) -> tuple[str, str]:
 
 
 def check_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return tags of a model or of a version."""
+    """Return the tags of a model or a version."""
     return dict(check_tag(key, value) for key, value in (tags or {}).items())
 
 
 def check_key(key: Any) -> str:
-    """Return the key of a tag; however long it is, it can be deleted."""
+    """Return the key of a tag to delete; its length is not limited."""
     name, _ = check_experiment_tag(ExperimentTag(key, ""), Limits(experiment_tag_key=2**63))
     return name
 
 
 def check_alias(alias: Any) -> str:
-    """Return an alias; some that cannot be given can be asked for."""
+    """Return an alias to look up; reserved ones are allowed."""
     if alias is None or alias == "":
         raise invalid_parameter("Registered model alias name cannot be empty.")
     if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
@@ -93,7 +93,7 @@ def check_alias(alias: Any) -> str:
 
 
 def check_new_alias(alias: Any) -> str:
-    """Return an alias that can be given: neither "latest" nor one that looks like a version."""
+    """Return an alias to set: neither "latest" nor one that looks like a version."""
     name = check_alias(alias)
     if name.lower() == LATEST:
         raise invalid_parameter("'latest' alias name (case insensitive) is reserved.")
@@ -103,9 +103,9 @@ def check_new_alias(alias: Any) -> str:
 
 
 def check_stage(stage: Any, any_case: bool = True) -> str:
-    """Return the stage that is meant."""
+    """Return the canonical name of a stage."""
     if not isinstance(stage, str):
-        raise StoreError(f"A stage is a text, not {type(stage).__name__}", INTERNAL_ERROR)
+        raise StoreError(f"A stage must be a string, not {type(stage).__name__}", INTERNAL_ERROR)
     canonical = _STAGES.get(stage.lower())
     if canonical is None or not (any_case or canonical == stage):
         raise invalid_parameter(f"Invalid Model Version stage: {stage}. Value must be one of {', '.join(STAGES)}.")
@@ -113,5 +113,5 @@ def check_stage(stage: Any, any_case: bool = True) -> str:
 
 
 def check_stages(stages: Iterable[str] | None, any_case: bool = True) -> set[str]:
-    """Return the stages that are meant, all of them if none is named."""
+    """Return the canonical names of stages, of all stages by default."""
     return {check_stage(stage, any_case) for stage in stages or STAGES}
