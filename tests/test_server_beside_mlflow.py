@@ -61,6 +61,8 @@ def experiments_live(note: Notes) -> None:
     note.post("experiments/create", {"name": "n" * 501})
     note.post("experiments/create", {"name": "ü", "artifact_location": "runs:/a/b"})
     note.post("experiments/create", {"name": "ü", "artifact_location": "s3://b/x#frag"})
+    for location in ("http://host/a", "mlflow-artifacts://host/a", "hdfs://host/a", "s3://b/" + "x" * 3000):
+        note.post("experiments/create", {"name": "ü", "artifact_location": location})
     note.get("experiments/get", experiment_id=first)
     note.get("experiments/get", experiment_id="0")
     note.get("experiments/get", experiment_id="00")

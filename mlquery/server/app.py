@@ -1,4 +1,4 @@
-"""The HTTP application: finds the endpoint of a request, answers it, and turns whatever goes wrong into a JSON body.
+"""The HTTP application: finds the endpoint of a request, answers it, and turns errors into JSON bodies.
 
 Requests are answered in the event loop, one after the other: each takes less time than handing it to a thread. Only
 where a test has asked for latency does a thread wait, so that other clients are served meanwhile. What endpoints do is
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs
 
@@ -37,6 +37,7 @@ MLFLOW_VERSION: Final = "3.17.2"
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIXES: Final = ("/api/2.0", "/ajax-api/2.0")
 _NO_MULTIPART: Final = "Multipart upload is not supported for the current artifact repository"
@@ -81,7 +82,7 @@ class Server:
             Route(f"{prefix}/mlflow-artifacts/{kind}/{{path:path}}", endpoint, methods=methods)
             for prefix in _PREFIXES
             for kind, endpoint, methods in (
-                ("artifacts", self.artifact, ["GET", "PUT", "DELETE"]),
+                ("artifacts", self._answering(self.artifact), ["GET", "PUT", "DELETE"]),
                 ("mpu", self.no_multipart, ["POST"]),
                 ("presigned", self.no_multipart, ["GET"]),
             )
@@ -90,9 +91,9 @@ class Server:
             EndpointRoutes(endpoint_table(_PREFIXES, self.service), self.answer_request),
             Route("/health", _health),
             Route("/version", _version),
-            Route("/get-artifact", self.artifact_of_run),
-            Route("/model-versions/get-artifact", self.artifact_of_version),
-            Route("/ajax-api/2.0/mlflow/upload-artifact", self.upload_to_run, methods=["POST"]),
+            Route("/get-artifact", self._answering(self.artifact_of_run)),
+            Route("/model-versions/get-artifact", self._answering(self.artifact_of_version)),
+            Route("/ajax-api/2.0/mlflow/upload-artifact", self._answering(self.upload_to_run), methods=["POST"]),
             *files,
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
         ]
@@ -174,55 +175,52 @@ class Server:
 
     # Files
 
+    def _answering(self, handler: Handler) -> Handler:
+        """Return a handler that also answers where another one raises."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except BaseException as error:
+                return self.failed(error)
+
+        return answer
+
     async def artifact(self, request: Request) -> Response:
         """Store, send or delete a file."""
         path = request.path_params["path"]
-        try:
-            if request.method == "PUT":
-                await self._call(artifacts.upload, self.service, path, await self._file(request))
-                return Response()
-            if request.method == "DELETE":
-                await self._call(artifacts.delete, self.service, path)
-                return _json(200, {})
-            return Response(*_sent(await self._call(artifacts.download, self.service, path)))
-        except BaseException as error:
-            return self.failed(error)
+        if request.method == "PUT":
+            await self._call(artifacts.upload, self.service, path, await self._file(request))
+            return Response()
+        if request.method == "DELETE":
+            await self._call(artifacts.delete, self.service, path)
+            return _json(200, {})
+        return _file_response(*await self._call(artifacts.download, self.service, path))
 
     async def artifact_of_run(self, request: Request) -> Response:
         """Send a file of a run."""
         query = request.query_params
-        run_id = query.get("run_id") or query.get("run_uuid") or ""
-        return await self._artifact_of(artifacts.download_of_run, request, run_id)
+        run_id, path = query.get("run_id") or query.get("run_uuid") or "", _required(query, "path")
+        return _file_response(*await self._call(artifacts.download_of_run, self.service, run_id, path))
 
     async def artifact_of_version(self, request: Request) -> Response:
         """Send a file of a version of a registered model."""
         query = request.query_params
-        return await self._artifact_of(artifacts.download_of_version, request, query.get("name"), query.get("version"))
-
-    async def _artifact_of(self, download: Callable[..., artifacts.Sent], request: Request, *owner: Any) -> Response:
-        try:
-            path = request.query_params.get("path")
-            if path is None:
-                raise RequestError("Request must specify path.")
-            return Response(*_sent(await self._call(download, self.service, *owner, path)))
-        except BaseException as error:
-            return self.failed(error)
+        name, version, path = query.get("name"), query.get("version"), _required(query, "path")
+        return _file_response(*await self._call(artifacts.download_of_version, self.service, name, version, path))
 
     async def upload_to_run(self, request: Request) -> Response:
         """Store a file of a run."""
         query = request.query_params
-        try:
-            if not query.get("run_uuid"):
-                raise RequestError("Request must specify run_uuid.")
-            if not query.get("path"):
-                raise RequestError("Request must specify path.")
-            content = await self._file(request)
-            if not content:
-                raise RequestError("Request must specify data.")
-            await self._call(artifacts.upload_to_run, self.service, query["run_uuid"], query["path"], content)
-            return Response(media_type="application/json")
-        except BaseException as error:
-            return self.failed(error)
+        if not query.get("run_uuid"):
+            raise RequestError("Request must specify run_uuid.")
+        if not query.get("path"):
+            raise RequestError("Request must specify path.")
+        content = await self._file(request)
+        if not content:
+            raise RequestError("Request must specify data.")
+        await self._call(artifacts.upload_to_run, self.service, query["run_uuid"], query["path"], content)
+        return Response(media_type="application/json")
 
     async def _file(self, request: Request) -> bytes:
         return await self.security.body(request.receive, dict(request.scope["headers"]), self.security.artifact_limit)
@@ -266,9 +264,15 @@ def _json(status: int, body: Any, warnings: Iterable[str] = ()) -> Response:
     return response
 
 
-def _sent(found: artifacts.Sent) -> tuple[bytes, int, dict[str, str]]:
-    content, headers = found
-    return content, 200, headers
+def _required(query: Mapping[str, str], name: str) -> str:
+    value = query.get(name)
+    if value is None:
+        raise RequestError(f"Request must specify {name}.")
+    return value
+
+
+def _file_response(content: bytes, headers: dict[str, str]) -> Response:
+    return Response(content, headers=headers)
 
 
 async def _health(_: Request) -> Response:

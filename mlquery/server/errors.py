@@ -1,4 +1,4 @@
-"""Turns what goes wrong into an HTTP status and a JSON body: MLflow's, or the envelope that a service sends.
+"""Turns errors into an HTTP status and a JSON body: MLflow's, or the envelope that a service sends.
 
 A request never causes a status of 500. MLflow's server sends it where its database fails on a value and for
 INVALID_STATE and INTERNAL_ERROR; its client then sends the request again, for minutes, so here they are 400 with the
@@ -53,7 +53,7 @@ FAILURES: Final = (QueryError, StoreError, RequestError)
 
 
 def failure_asked_for(error: BaseException) -> RequestError:
-    """Return what is answered where a test has asked for an exception that is no error of MLflow's."""
+    """Return the answer to an exception other than MLflow's that a test has asked for."""
     return RequestError(f"{type(error).__name__}: {error}", INTERNAL_ERROR)
 
 

@@ -15,6 +15,7 @@ from mlquery.server.bodies import experiment_body
 from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, required
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
+from mlquery.server.storage_hosts import require_no_host
 
 VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 TAGS: Final = proto.parts("tags", proto.string("key"), proto.string("value"))
@@ -36,6 +37,7 @@ def _check_location(location: str) -> None:
         raise invalid_parameter("'artifact_location' URL can't include fragments or params.")
     if ".." in unquote(parsed.query):
         raise invalid_parameter("Invalid query string")
+    require_no_host(location, "artifact_location")
     if location.startswith("runs:"):
         raise invalid_parameter(f"Artifact location cannot be a runs:/ URI. Given: '{location}'")
 

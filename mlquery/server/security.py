@@ -47,7 +47,7 @@ class Security:
         """Check a request before its body is read.
 
         Raises:
-            RequestError: it comes from where it must not, or without the token.
+            RequestError: it comes from another host or origin, or without the token.
         """
         if path in _OPEN:
             return
@@ -59,7 +59,7 @@ class Security:
             raise RequestError("The Authorization header must bear the token of this server", "UNAUTHENTICATED", 401)
 
     async def body(self, receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
-        """Return the whole body of a request.
+        """Return the body of a request.
 
         Raises:
             RequestError: it is too large, takes too long, or ends early.

@@ -32,7 +32,7 @@ class Service:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.answers: Mapping[str, Any] = backend.dialect.service
-        self.integer: Callable[[int], int | str] = str if self.answers.get("integers") == "text" else int
+        self.integer: Callable[[int], int | str] = str if self.answers.get("integers") == "string" else int
         self._initial = backend.clone()
 
     @property

@@ -81,7 +81,7 @@ def running_server(
 
 @pytest.fixture(scope="session")
 def mlquery_servers() -> Iterator[Callable[[str], RunningServer]]:
-    """Return the function that gives the one server of the session for a dialect, started when first asked for."""
+    """Return the function that returns the one server of the session for a dialect, started when first needed."""
     with ExitStack() as stack:
         started: dict[str, RunningServer] = {}
 

@@ -1,7 +1,7 @@
 """Checks where a new version says that its files are, as a server must: they belong to the run or model that it names.
 
-**Source**: `_create_model_version` and what it calls in `mlflow.server.handlers` of MLflow 3.17, and
-`mlflow.store.artifact.host_policy`. Symbolic links are not followed.
+**Source**: `_create_model_version` and its helpers in `mlflow.server.handlers` of MLflow 3.17. Symbolic links are not
+followed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from mlquery.backend import Backend
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.registry.sources import ModelUri, parse_model_uri
 from mlquery.registry.validation import LATEST
+from mlquery.server.storage_hosts import require_no_host
 
-_HOST_SCHEMES: Final = frozenset(
-    {"ftp", "sftp", "hdfs", "viewfs", "http", "https", "mlflow-artifacts", "r2", "b2", "abfss"}
-)
 _ROUTE: Final = ("api", "2.0", "mlflow-artifacts", "artifacts")
 
 
@@ -42,25 +40,13 @@ def checked_source(backend: Backend, source: Source) -> Source:
         StoreError: INVALID_PARAMETER_VALUE, the server must not take it; RESOURCE_DOES_NOT_EXIST or INTERNAL_ERROR,
             there is no such version.
     """
-    _require_own_host(source.uri)
+    require_no_host(source.uri, "source")
     source = _resolved(backend, source)
     if source.model_id:
         _require_in_model(backend, source.uri, source.model_id)
     else:
         _require_in_run(backend, source.uri, source.run_id or "")
     return source
-
-
-def _require_own_host(uri: str) -> None:
-    """Refuse a location that makes the server connect to another host."""
-    parsed = urlsplit(uri)
-    if parsed.scheme in _HOST_SCHEMES and (parsed.netloc or parsed.scheme != "mlflow-artifacts"):
-        raise invalid_parameter(
-            f"'source' cannot use the '{parsed.scheme}' scheme: the '{parsed.scheme}' scheme addresses a host other "
-            "than the tracking server's configured artifact storage, so the server would connect to the host named in "
-            "the URI. Set the MLFLOW_ALLOWED_HOST_ADDRESSED_ARTIFACT_SCHEMES environment variable on the server to "
-            "allow it."
-        )
 
 
 def _resolved(backend: Backend, source: Source) -> Source:
