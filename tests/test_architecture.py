@@ -211,6 +211,7 @@ def test_pandas_is_loaded_at_the_first_data_frame_and_not_before() -> None:
     assert [] == eager
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_importing_mlquery_loads_no_heavy_package() -> None:
     heavy = {"pandas", "numpy", "pyarrow", "mlflow", "pyparsing", "sqlite3", "sklearn"}
     code = "import sys, mlquery; print(*sys.modules)"
