@@ -63,7 +63,7 @@ BOXES = {
     tokens.ORDER_KEY: "key in order_by",
     tokens.SEGMENT: "word",
     tokens.NUMBER: "number",
-    tokens.TEXT: "text",
+    tokens.STRING: "text",
     tokens.BACKTICKED: "backticked",
     tokens.SINGLE_QUOTED: "single-quoted",
     tokens.DOUBLE_QUOTED: "double-quoted",
@@ -86,7 +86,7 @@ CONDITIONS = {
     f"(?!{tokens.RESERVED})": "not AND OR NOT IN IS LIKE ILIKE RLIKE BETWEEN NULL",
     tokens.PREFIX.removesuffix(tokens.SEGMENT): "not PARAMETER before a digit",
     tokens.NEVER_BARE: "not CASE IN VALUES USING FROM AS",
-    tokens.ORDER_BLANKS: "key without a blank at its end",
+    tokens.ORDER_WHITESPACE: "key without a blank at its end",
     r"(?!0x[\da-f])": "not 0x1…",
     r"(?!e-?\d)": "not e5…",
 }

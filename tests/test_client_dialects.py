@@ -104,9 +104,9 @@ def test_azure_refuses_to_rename_an_experiment_and_says_which_line_decides() -> 
 @pytest.mark.parametrize(
     ("dialect", "field", "listed"),
     [
-        ("oss", "params.lr", "; these do: =, !=, LIKE, ILIKE, IS NULL, IS NOT NULL"),
-        ("oss", "status", "; these do: =, !=, LIKE, ILIKE"),
-        ("azure", "tags.team", "; these do: ="),
+        ("oss", "params.lr", "; use one of: =, !=, LIKE, ILIKE, IS NULL, IS NOT NULL"),
+        ("oss", "status", "; use one of: =, !=, LIKE, ILIKE"),
+        ("azure", "tags.team", "; use one of: ="),
         ("azure", "dataset.name", ""),
     ],
 )
@@ -116,7 +116,7 @@ def test_an_operator_of_the_wrong_type_is_refused_with_those_that_the_dialect_ha
     with pytest.raises(QueryError) as caught:
         Client(dialect=dialect).search_runs(["0"], f"{field} > 'a'")
 
-    assert f"{field} is a text, which > does not compare{listed}" == caught.value.diagnostics[0].message
+    assert f"{field} is a string, which > cannot compare{listed}" == caught.value.diagnostics[0].message
 
 
 def test_a_call_that_no_source_speaks_of_is_done_with_a_warning() -> None:

@@ -124,8 +124,8 @@ def test_every_pattern_of_a_feature_and_every_exception_is_met_by_a_use() -> Non
 
 _SHAPES = {
     "number": {"IN": ["numbers"], "NOT IN": ["numbers"], "BETWEEN": ["range"]},
-    "integer": {"IN": ["numbers", "texts"], "NOT IN": ["numbers", "texts"], "BETWEEN": ["range"]},
-    "text": {"IN": ["texts"], "NOT IN": ["texts"]},
+    "integer": {"IN": ["numbers", "strings"], "NOT IN": ["numbers", "strings"], "BETWEEN": ["range"]},
+    "string": {"IN": ["strings"], "NOT IN": ["strings"]},
 }
 _BOTH = ("filter", "order")
 _REGISTRY_CALLS = {
@@ -143,9 +143,9 @@ _REGISTRY_CALLS = {
 def well_typed_uses() -> Iterator[Use]:
     """Yield everything that a query or a call can do without an unknown name or a value of the wrong type."""
     fields: list[tuple[str, str, str | None, str]]
-    fields = [("run", "metric", "loss", "number"), ("run", "param", "lr", "text")]
-    fields += [("run", "dataset", None, "text") for _ in DATASET_KEYS]
-    fields += [(entity.value, "tag", "team", "text") for entity in Entity]
+    fields = [("run", "metric", "loss", "number"), ("run", "param", "lr", "string")]
+    fields += [("run", "dataset", None, "string") for _ in DATASET_KEYS]
+    fields += [(entity.value, "tag", "team", "string") for entity in Entity]
     known: list[tuple[str, str, str | None, str, tuple[str, ...]]]
     known = [(*field, _BOTH) for field in fields]
     known += [(f.entity, "attribute", f.key, f.type, f.clauses) for f in MATRIX.dialect("oss").fields]
@@ -185,4 +185,4 @@ def compared(kind: str, type_: str) -> Iterator[tuple[str, str | None]]:
         shapes = _SHAPES[type_].get(op, [type_])
         yield from ((op, shape) for shape in shapes)
         if type_ == "number" and kind == "attribute":
-            yield op, "texts" if op in _SHAPES["number"] else "text"
+            yield op, "strings" if op in _SHAPES["number"] else "string"

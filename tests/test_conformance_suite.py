@@ -19,7 +19,7 @@ from mlquery.conformance.suite import Case, Expectation, Problem, Tied
 from mlquery.engine import reference
 from mlquery.language.matrix import MATRIX
 from mlquery.language.plan import Op
-from mlquery.language.semantics import number_test, text_test
+from mlquery.language.semantics import number_test, string_test
 from mlquery.resources import data_path
 from tests.support.suite import SUITE
 from tests.support.suite_uses import asks_alike
@@ -196,41 +196,41 @@ def test_a_case_that_expects_nothing_asks_a_store_that_holds_something() -> None
 
 
 def like_that_folds_case(op: Op, value: Any) -> Callable[[str], bool]:
-    return TEXT_TEST(Op.ILIKE if op is Op.LIKE else op, value)
+    return STRING_TEST(Op.ILIKE if op is Op.LIKE else op, value)
 
 
 def ilike_that_folds_all_letters(op: Op, value: Any) -> Callable[[str], bool]:
     if op is not Op.ILIKE:
-        return TEXT_TEST(op, value)
-    test = TEXT_TEST(Op.LIKE, value.lower())
+        return STRING_TEST(op, value)
+    test = STRING_TEST(Op.LIKE, value.lower())
     return lambda text: test(text.lower())
 
 
 def like_that_stops_at_line_breaks(op: Op, value: Any) -> Callable[[str], bool]:
     if op not in (Op.LIKE, Op.ILIKE):
-        return TEXT_TEST(op, value)
+        return STRING_TEST(op, value)
     pattern = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in value)
     compiled = re.compile(pattern, re.IGNORECASE | re.ASCII if op is Op.ILIKE else 0)
     return lambda text: compiled.fullmatch(text) is not None
 
 
 def like_that_allows_a_line_break_at_the_end(op: Op, value: Any) -> Callable[[str], bool]:
-    test = TEXT_TEST(op, value)
+    test = STRING_TEST(op, value)
     return lambda text: test(text.removesuffix("\n")) or test(text) if op is Op.LIKE else test(text)
 
 
 def like_that_knows_escapes(op: Op, value: Any) -> Callable[[str], bool]:
     is_pattern = op is Op.LIKE and "\\" in value
-    return TEXT_TEST(Op.EQ, value.replace("\\", "")) if is_pattern else TEXT_TEST(op, value)
+    return STRING_TEST(Op.EQ, value.replace("\\", "")) if is_pattern else STRING_TEST(op, value)
 
 
 def texts_compared_without_blanks(op: Op, value: Any) -> Callable[[str], bool]:
-    test = TEXT_TEST(op, value)
+    test = STRING_TEST(op, value)
     return lambda text: test(text.strip())
 
 
 def lists_without_capitals(op: Op, value: Any) -> Callable[[str], bool]:
-    return TEXT_TEST(op, tuple(v for v in value if v == v.lower()) if op is Op.IN else value)
+    return STRING_TEST(op, tuple(v for v in value if v == v.lower()) if op is Op.IN else value)
 
 
 def nan_as_zero(op: Op, value: Any, nan: float | None = None) -> Callable[[float], bool]:
@@ -247,15 +247,15 @@ def equality_with_tolerance(op: Op, value: Any, nan: float | None = None) -> Cal
     return (lambda number: math.isclose(number, value)) if op is Op.EQ else NUMBER_TEST(op, value)
 
 
-TEXT_TEST, NUMBER_TEST = text_test, number_test
+STRING_TEST, NUMBER_TEST = string_test, number_test
 FAULTS: list[tuple[str, Callable[..., Any]]] = [
-    ("text_test", like_that_folds_case),
-    ("text_test", ilike_that_folds_all_letters),
-    ("text_test", like_that_stops_at_line_breaks),
-    ("text_test", like_that_allows_a_line_break_at_the_end),
-    ("text_test", like_that_knows_escapes),
-    ("text_test", texts_compared_without_blanks),
-    ("text_test", lists_without_capitals),
+    ("string_test", like_that_folds_case),
+    ("string_test", ilike_that_folds_all_letters),
+    ("string_test", like_that_stops_at_line_breaks),
+    ("string_test", like_that_allows_a_line_break_at_the_end),
+    ("string_test", like_that_knows_escapes),
+    ("string_test", texts_compared_without_blanks),
+    ("string_test", lists_without_capitals),
     ("number_test", nan_as_zero),
     ("number_test", nan_without_difference),
     ("number_test", equality_with_tolerance),

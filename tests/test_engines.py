@@ -19,7 +19,7 @@ from mlquery.engine import columnar, masks, reference
 from mlquery.entities import Metric, Param, RunTag, ViewType
 from mlquery.errors import QueryError
 from mlquery.language.plan import FieldRef, Kind, Op, Plan, Predicate
-from mlquery.language.semantics import COMPARISONS, text_test
+from mlquery.language.semantics import COMPARISONS, string_test
 from mlquery.query.search import check, plan_of, search_experiments, search_runs
 from mlquery.store import Store
 from tests.support import random_data, random_queries
@@ -367,9 +367,9 @@ FAULTS = {
     "<= is read as <": _faulty(masks, "COMPARISONS", _with(Op.LE, operator.lt)),
     "NaN equals itself": _faulty(masks, "COMPARISONS", _with(Op.EQ, lambda a, b: ~((a < b) | (a > b)))),
     "an absent metric differs": _faulty(masks, "ABSENT", 77),
-    "LIKE folds case": _faulty(masks, "text_test", lambda op, v: text_test(Op.ILIKE if op is Op.LIKE else op, v)),
+    "LIKE folds case": _faulty(masks, "string_test", lambda op, v: string_test(Op.ILIKE if op is Op.LIKE else op, v)),
     "NOT IN is read as !=": _faulty(
-        masks, "text_test", lambda op, v: text_test(Op.NE, v[0]) if op is Op.NOT_IN else text_test(op, v)
+        masks, "string_test", lambda op, v: string_test(Op.NE, v[0]) if op is Op.NOT_IN else string_test(op, v)
     ),
     "a missing text passes": _faulty(masks, "passing_codes", lambda t, p: np.append(ORIGINAL_PASSING(t, p)[:-1], True)),
     "missing values come first": _faulty(

@@ -112,7 +112,7 @@ EXAMPLES: dict[str, tuple[str, list[str], str]] = {
         )
         """,
         ["my_experiment", "third"],
-        "experiment ids are whole numbers",
+        "experiment ids are integers",
     ),
     "experiments created after a time": (
         """

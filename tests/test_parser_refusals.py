@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import mlquery
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, QueryError
 from mlquery.language.parser import parse_filter, parse_order_by
-from mlquery.language.syntax import And, Comparison, Text
+from mlquery.language.syntax import And, Comparison, String
 from tests.support.random_syntax import ORDER_SPELLINGS, SETTINGS, SPELLINGS, damaged
 
 MEGABYTE = 1_000_000
@@ -22,7 +22,7 @@ PARSERS: list[tuple[Callable[..., Any], str]] = [(parse_filter, "filter_string")
 _BYTES = st.binary(max_size=60).flatmap(
     lambda raw: st.sampled_from([raw.decode("latin-1"), raw.decode("utf-8", "surrogateescape"), repr(raw)])
 )
-_TEXTS = st.one_of(
+_STRINGS = st.one_of(
     st.text(st.characters(), max_size=40),
     st.text("\ud800\udfff\0'\"`().=a1 \n", max_size=20),
     st.text("ab1.'\"`()<>=!-e, \t", max_size=30),
@@ -49,7 +49,7 @@ def comparison(text: str) -> Comparison:
 def compared_string(text: str) -> str:
     """Return the string that a filter of one comparison compares with."""
     value = comparison(text).value
-    assert isinstance(value, Text)
+    assert isinstance(value, String)
     return value.value
 
 
@@ -78,7 +78,7 @@ def assert_points_into(error: QueryError, text: str, argument: str) -> None:
 @pytest.mark.parametrize(("parse", "argument"), PARSERS)
 def test_any_text_is_read_or_refused_at_a_place_inside_it(parse: Callable[..., Any], argument: str) -> None:
     @SETTINGS
-    @given(_TEXTS)
+    @given(_STRINGS)
     def check(text: str) -> None:
         error = refusal(parse, text, argument)
 

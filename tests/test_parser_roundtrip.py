@@ -23,7 +23,7 @@ from mlquery.language.syntax import (
     Or,
     OrderTerm,
     Range,
-    Text,
+    String,
 )
 from tests.support.random_syntax import (
     ORDER_TERMS,
@@ -110,11 +110,11 @@ def slice_of(span: Span) -> slice:
     return slice(span.start, span.stop)
 
 
-def is_written(value: Text | Number | Items | Range, source: str) -> bool:
+def is_written(value: String | Number | Items | Range, source: str) -> bool:
     """Tell whether the span of a literal covers it: what stands in quotes is the value, the rest is as written."""
     text = source[slice_of(value.span)]
     match value:
-        case Text(inner):
+        case String(inner):
             return text in (f"'{inner}'", f'"{inner}"')
         case Number(digits):
             return text == digits
@@ -133,11 +133,11 @@ METRIC = Name("metrics", "a")
     [
         (And(()), ""),
         (Comparison(METRIC, "=", Number("1")), "metrics.a = 1"),
-        (Comparison(Name("tags", "a b", True), "LIKE", Text("it's")), 'tags.`a b` LIKE "it\'s"'),
-        (Comparison(Name("tags", "a`b", True), "=", Text("''")), "tags.\"a`b\" = ''''"),
+        (Comparison(Name("tags", "a b", True), "LIKE", String("it's")), 'tags.`a b` LIKE "it\'s"'),
+        (Comparison(Name("tags", "a`b", True), "=", String("''")), "tags.\"a`b\" = ''''"),
         (Comparison(Name(None, "run name", True), "IS NULL", None), "`run name` IS NULL"),
         (Comparison(METRIC, "BETWEEN", Range(Number("1"), Number("2"))), "metrics.a BETWEEN 1 AND 2"),
-        (Comparison(METRIC, "NOT IN", Items((Number("1"), Text("it's")))), 'metrics.a NOT IN (1, "it\'s")'),
+        (Comparison(METRIC, "NOT IN", Items((Number("1"), String("it's")))), 'metrics.a NOT IN (1, "it\'s")'),
         (Not(Group(Or((Comparison(METRIC, "==", Number("1")),) * 2))), "NOT (metrics.a == 1 OR metrics.a == 1)"),
     ],
 )
@@ -152,19 +152,19 @@ def test_the_canonical_text_of_a_tree(tree: Expression, text: str) -> None:
         Name(None, "like"),
         Name(None, "a.b"),
         Name("tags", "`'\"", True),
-        Text("'\""),
-        Text("\\"),
-        Text("\"\\''x"),
-        Items((Text("'\""),)),
-        Items((Text("a\\b"),)),
-        Items((Text("a\nb"),)),
+        String("'\""),
+        String("\\"),
+        String("\"\\''x"),
+        Items((String("'\""),)),
+        Items((String("a\\b"),)),
+        Items((String("a\nb"),)),
         OrderTerm(Name("tags", "it's", True)),
         OrderTerm(Name("tags", "a`b", True)),
         OrderTerm(Name("tags", "a\\b", True)),
         OrderTerm(Name("tags", "a ", True), descending=True),
     ],
 )
-def test_what_no_text_can_say_is_not_written(part: Name | Text | Items | OrderTerm) -> None:
+def test_what_no_text_can_say_is_not_written(part: Name | String | Items | OrderTerm) -> None:
     with pytest.raises(ValueError, match=r"no quotes can hold|cannot stand without quotes"):
         render(part)
 

@@ -235,7 +235,7 @@ def test_every_search_says_what_it_is_about(registry: Registry) -> None:
         search_registered_models(registry, "run_id = 'r1'")
     with pytest.raises(QueryError, match="model version searches know no fields under 'metrics'"):
         search_model_versions(registry, "metrics.a > 1")
-    with pytest.raises(QueryError, match="version_number is a whole number, not 'x'"):
+    with pytest.raises(QueryError, match="version_number is an integer, not 'x'"):
         search_model_versions(registry, "version_number = 'x'")
 
 

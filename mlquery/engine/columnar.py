@@ -162,14 +162,14 @@ def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
         case FieldRef(Kind.METRIC, name):
             return _metric_ranks(table.metrics.get(name), key.descending, rows)
         case FieldRef(Kind.PARAM, name):
-            return _text_ranks(table.params.get(name), key, rows)
+            return _string_ranks(table.params.get(name), key, rows)
         case FieldRef(Kind.TAG, name):
-            return _text_ranks(table.tags.get(name), key, rows)
+            return _string_ranks(table.tags.get(name), key, rows)
         case FieldRef(Kind.ATTRIBUTE, "duration"):
             return _time_ranks(durations(table)[0][rows], key.descending)
         case FieldRef(Kind.ATTRIBUTE, name) if name in table.times:
             return _time_ranks(table.times[name].values[rows], key.descending)
-    return _text_ranks(table.strings.get(key.field.key), key, rows)
+    return _string_ranks(table.strings.get(key.field.key), key, rows)
 
 
 def _metric_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]:
@@ -183,7 +183,7 @@ def _time_ranks(values: npt.NDArray[np.int64], descending: bool) -> npt.NDArray[
     return np.where(values == MISSING, _LAST, -values if descending else values)
 
 
-def _text_ranks(column: Any, key: SortKey, rows: Rows) -> npt.NDArray[Any]:
+def _string_ranks(column: Any, key: SortKey, rows: Rows) -> npt.NDArray[Any]:
     if column is None:
         return np.full(len(rows), _LAST)
     rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else None

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.language.plan import All, AnyOf, FieldRef, Kind, Negation, Op, Predicate, Where
-from mlquery.language.semantics import COMPARISONS, number_test, text_test
+from mlquery.language.semantics import COMPARISONS, number_test, string_test
 from mlquery.store.columns import ABSENT, MISSING, NAN
 
 Mask = npt.NDArray[np.bool_]
@@ -167,7 +167,7 @@ def _text(column: Any, predicate: Predicate, table: Any) -> Test:
 
 def passing_codes(texts: list[str], predicate: Predicate) -> Mask:
     """Return which texts pass (len(texts) + 1,); the last place is that of the code -1, a missing text."""
-    test = text_test(predicate.op, predicate.value)
+    test = string_test(predicate.op, predicate.value)
     passing = np.zeros(len(texts) + 1, dtype=np.bool_)
     passing[:-1] = np.fromiter(map(test, texts), np.bool_, len(texts))
     return passing
@@ -185,14 +185,14 @@ def _ids(predicate: Predicate, table: Any) -> Test:
 def _dataset(key: str, predicate: Predicate, table: Any) -> Test:
     """Return the test of dataset fields: a run passes when one of its inputs does."""
     mask = np.zeros(table.size, dtype=np.bool_)
-    is_null = predicate.op is Op.IS_NULL
-    passes = (lambda _: True) if is_null or predicate.op is Op.IS_NOT_NULL else text_test(predicate.op, predicate.value)
+    op, is_null = predicate.op, predicate.op is Op.IS_NULL
+    passes = (lambda _: True) if is_null or op is Op.IS_NOT_NULL else string_test(op, predicate.value)
     for row, inputs in table.inputs.items():
-        mask[row] = any(passes(text) for dataset_input in inputs for text in _dataset_texts(key, dataset_input))
+        mask[row] = any(passes(text) for dataset_input in inputs for text in _dataset_strings(key, dataset_input))
     return lambda rows: mask[rows] != is_null
 
 
-def _dataset_texts(key: str, dataset_input: Any) -> list[str]:
+def _dataset_strings(key: str, dataset_input: Any) -> list[str]:
     if key == "context":
         return [tag.value for tag in dataset_input.tags if tag.key == _CONTEXT_TAG]
     return [getattr(dataset_input.dataset, key)]

@@ -1,4 +1,4 @@
-"""The specification: run a plan by looking at every entity with plain Python. Written to be read, not to be fast."""
+"""The specification: run a plan by testing every entity in plain Python. Written to be read, not to be fast."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
-from mlquery.language.semantics import id_rank, number_test, text_test
+from mlquery.language.semantics import id_rank, number_test, string_test
 from mlquery.store import Store
 
-CONTEXT_TAG = "mlflow.data.context"
+_CONTEXT_TAG = "mlflow.data.context"
 
 
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Sequence[int]:
-    """Return the rows that a plan asks for, in its order; the first `limit` of them."""
-    runs, experiments = store.runs, store.experiments
-    is_run = plan.entity is Entity.RUN
-    table, entity_at = (runs, runs.run_at) if is_run else (experiments, experiments.experiment_at)
-    return chosen([entity_at(row) for row in range(table.size)], plan)[:limit]
+    """Return the rows that a plan selects, in its order; the first `limit` of them."""
+    table: Any = store.runs if plan.entity is Entity.RUN else store.experiments
+    entity_at = table.run_at if plan.entity is Entity.RUN else table.experiment_at
+    return select([entity_at(row) for row in range(table.size)], plan)[:limit]
 
 
-def chosen(entities: Sequence[Any], plan: Plan) -> list[int]:
-    """Return the places of the entities that a plan asks for, in its order."""
-    found = [place for place, entity in enumerate(entities) if _is_in_view(entity, plan) and holds(plan.where, entity)]
+def select(entities: Sequence[Any], plan: Plan) -> list[int]:
+    """Return the positions of the entities that a plan selects, in its order."""
+    found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity)]
     for key in reversed(plan.order):
-        found = _sorted(found, [_values(entities[place], key.field) for place in found], key)
+        found = _sorted(found, [_values(entities[i], key.field) for i in found], key)
     return found
 
 
@@ -34,30 +33,32 @@ def _is_in_view(entity: Any, plan: Plan) -> bool:
     return is_wanted and info.lifecycle_stage in plan.stages
 
 
-def holds(where: Where, entity: Any) -> bool:
+def _holds(where: Where, entity: Any) -> bool:
     """Tell whether an entity satisfies a condition."""
     match where:
         case All(parts):
-            return all(holds(part, entity) for part in parts)
+            return all(_holds(part, entity) for part in parts)
         case AnyOf(parts):
-            return any(holds(part, entity) for part in parts)
+            return any(_holds(part, entity) for part in parts)
         case Negation(part):
-            return not holds(part, entity)
+            return not _holds(part, entity)
+        case Predicate(field, Op.IS_NULL | Op.IS_NOT_NULL as op):
+            return bool(_values(entity, field)) is (op is Op.IS_NOT_NULL)
         case Predicate(field, op, value, nan):
-            found = _values(entity, field)
-            if op in (Op.IS_NULL, Op.IS_NOT_NULL):
-                return bool(found) is (op is Op.IS_NOT_NULL)
-            return any((text_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v) for v in found)
+            return any(
+                (string_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v)
+                for v in _values(entity, field)
+            )
 
 
 def _values(entity: Any, field: FieldRef) -> list[Any]:
-    """Return what an entity has in a field: nothing, one value, or one for each dataset."""
+    """Return the values of an entity's field: none, one, or one for each dataset."""
     match field:
         case FieldRef(Kind.METRIC | Kind.PARAM | Kind.TAG, key):
             logged = getattr(getattr(entity, "data", entity), f"{field.kind.value}s")
             return [logged[key]] if key in logged else []
         case FieldRef(Kind.DATASET, "context"):
-            return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == CONTEXT_TAG]
+            return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == _CONTEXT_TAG]
         case FieldRef(Kind.DATASET, key):
             return [getattr(i.dataset, key) for i in entity.inputs.dataset_inputs]
         case FieldRef(Kind.ATTRIBUTE, "duration"):
@@ -68,13 +69,12 @@ def _values(entity: Any, field: FieldRef) -> list[Any]:
 
 
 def _sorted(found: list[int], values: list[list[Any]], key: SortKey) -> list[int]:
-    """Return the rows sorted by one key, equal ones as before: numbers or texts, then NaN, then missing."""
+    """Return the rows sorted by one key, keeping the order of equal ones: values, then NaN, then missing."""
     rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else lambda value: value
     pairs = list(zip(found, values, strict=True))
     missing = [row for row, v in pairs if not v]
     nan = [row for row, v in pairs if v and v[0] != v[0]]
-    plain = sorted(
-        ((r, v[0]) for r, v in pairs if v and v[0] == v[0]), key=lambda p: rank(p[1]), reverse=key.descending
-    )
-    ordered = [row for row, _ in plain] + nan
+    present = [(row, v[0]) for row, v in pairs if v and v[0] == v[0]]
+    present.sort(key=lambda pair: rank(pair[1]), reverse=key.descending)
+    ordered = [row for row, _ in present] + nan
     return missing + ordered if key.missing_is_least and not key.descending else ordered + missing

@@ -15,7 +15,7 @@ TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 
 @attrs.define
-class Findings:
+class Diagnostics:
     """The problems and warnings found so far, and the text that is being looked at."""
 
     dialect: Dialect
@@ -25,8 +25,8 @@ class Findings:
     errors: list[Diagnostic] = attrs.field(factory=list)
     warnings: list[Diagnostic] = attrs.field(factory=list)
 
-    def about(self, argument: str, source: str) -> Findings:
-        """Return findings about another argument that go to the same lists."""
+    def about(self, argument: str, source: str) -> Diagnostics:
+        """Return diagnostics about another argument that go to the same lists."""
         return attrs.evolve(self, argument=argument, source=source)
 
     def error(self, code: Code, message: str, span: Span, **details: Any) -> None:

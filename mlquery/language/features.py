@@ -100,7 +100,7 @@ class Field:
 
     entity: str
     key: str
-    type: Literal["text", "number", "integer"]
+    type: Literal["string", "number", "integer"]
     clauses: tuple[str, ...] = ("filter", "order")
     filter_aliases: tuple[str, ...] = ()
     order_aliases: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from mlquery.language.diagnostics import Findings
+from mlquery.language.diagnostics import Diagnostics
 from mlquery.language.features import Field, Use
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.language.syntax import Name
@@ -61,30 +61,30 @@ class Target:
         )
 
 
-def find_field(name: Name, clause: str, findings: Findings) -> Target | None:
+def find_field(name: Name, clause: str, diagnostics: Diagnostics) -> Target | None:
     """Return the field that a name means in a clause ("filter" or "order"), noting the problem when there is none."""
-    entity = findings.entity
+    entity = diagnostics.entity
     kind = PREFIXES[entity].get(name.prefix) if name.prefix is not None else Kind.ATTRIBUTE
     if kind is None:
-        _note_unknown_prefix(name, findings)
+        _note_unknown_prefix(name, diagnostics)
         return None
     if kind is Kind.ATTRIBUTE:
-        return _attribute(name, clause, findings)
+        return _attribute(name, clause, diagnostics)
     if kind is Kind.DATASET and name.key not in DATASET_KEYS:
-        _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, findings)
+        _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, diagnostics)
         return None
-    type_, key = "number" if kind is Kind.METRIC else "text", name.key if kind is Kind.DATASET else None
+    type_, key = "number" if kind is Kind.METRIC else "string", name.key if kind is Kind.DATASET else None
     return Target(entity, kind, FieldRef(kind, name.key), type_, key, _label(name), name.quoted)
 
 
-def _attribute(name: Name, clause: str, findings: Findings) -> Target | None:
-    entity = findings.entity
+def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | None:
+    entity = diagnostics.entity
     is_long = name.prefix == "run" and name.key.startswith(_LONG_PREFIX)
     key = name.key.removeprefix(_LONG_PREFIX) if is_long else name.key
-    field = findings.dialect.field(entity.value, clause, key)
+    field = diagnostics.dialect.field(entity.value, clause, key)
     if field is None:
-        known = [f.key for f in findings.dialect.fields if f.entity == entity.value and clause in f.clauses]
-        _note_unknown(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, findings)
+        known = [f.key for f in diagnostics.dialect.fields if f.entity == entity.value and clause in f.clauses]
+        _note_unknown(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, diagnostics)
         return None
     spelling = "run.info" if is_long else None if name.prefix is None else "prefix"
     ref = _stored(field, clause)
@@ -103,18 +103,18 @@ def _label(name: Name) -> str:
     return f"{name.prefix}.{key}" if name.prefix else key
 
 
-def _note_unknown_prefix(name: Name, findings: Findings) -> None:
-    known = PREFIXES[findings.entity]
-    message = f"{findings.entity.noun} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
+def _note_unknown_prefix(name: Name, diagnostics: Diagnostics) -> None:
+    known = PREFIXES[diagnostics.entity]
+    message = f"{diagnostics.entity.noun} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
     close = _closest(name.prefix or "", known)
     suggestion = f"{close}.{name.key}" if close else None
-    findings.error("unknown-field", message, name.span, suggestion=suggestion)
+    diagnostics.error("unknown-field", message, name.span, suggestion=suggestion)
 
 
-def _note_unknown(name: Name, problem: str, known: Iterable[str], findings: Findings) -> None:
+def _note_unknown(name: Name, problem: str, known: Iterable[str], diagnostics: Diagnostics) -> None:
     names = list(known)
     suggestion = _closest(name.key, names)
-    findings.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)
+    diagnostics.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)
 
 
 def _closest(word: str, known: Iterable[str]) -> str | None:

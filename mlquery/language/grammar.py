@@ -14,7 +14,7 @@ import pyparsing as pp
 from mlquery.errors import Span
 from mlquery.language import tokens as lexical
 from mlquery.language.node_builders import conjunction_of, covering, literal_of, name_of
-from mlquery.language.syntax import Comparison, Expression, Group, Items, Literal, Name, Not, Number, Or, Range, Text
+from mlquery.language.syntax import Comparison, Expression, Group, Items, Literal, Name, Not, Number, Or, Range, String
 
 _ONE_ITEM = re.compile(lexical.ITEM, re.IGNORECASE)
 
@@ -39,7 +39,7 @@ def _operator(_text: str, _loc: int, tokens: pp.ParseResults) -> _Operator:
     return _Operator(" ".join(written.upper().split()), written, tokens[0].end("op"))
 
 
-def _literal(_text: str, _loc: int, tokens: pp.ParseResults) -> Text | Number:
+def _literal(_text: str, _loc: int, tokens: pp.ParseResults) -> String | Number:
     return literal_of(tokens[0])
 
 
@@ -86,7 +86,7 @@ def _unchanged(_text: str, _loc: int, tokens: pp.ParseResults) -> pp.ParseResult
 def _build() -> pp.ParserElement:
     """Compose the grammar of a filter; the names are those of the railroad diagram."""
     name = _token(lexical.NAME, "name", _name)
-    text, number = _token(lexical.TEXT, "text", _literal), _token(lexical.NUMBER, "number", _literal)
+    text, number = _token(lexical.STRING, "text", _literal), _token(lexical.NUMBER, "number", _literal)
     literal = (text | number).set_name("literal")
     conjunction_word = _token(lexical.AND, "AND", _unchanged).suppress()
     between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from mlquery.errors import Span
-from mlquery.language.syntax import And, Expression, Name, Number, Text
+from mlquery.language.syntax import And, Expression, Name, Number, String
 
 
 def name_of(match: re.Match[str]) -> Name:
@@ -23,10 +23,10 @@ def _without_quotes(text: str) -> str:
     return inner[1:-1] if is_backticked_again else inner
 
 
-def literal_of(match: re.Match[str], group: str | int = 0) -> Text | Number:
+def literal_of(match: re.Match[str], group: str | int = 0) -> String | Number:
     """Return the text or the number that a match, or a group of it, consists of."""
     written, span = match[group], Span(*match.span(group))
-    return Text(written[1:-1], span) if written[0] in "'\"" else Number(written, span)
+    return String(written[1:-1], span) if written[0] in "'\"" else Number(written, span)
 
 
 def conjunction_of(operands: Sequence[Expression]) -> Expression:

@@ -18,7 +18,7 @@ MAX_TOKENS = 10_000
 MAX_DEPTH = 32
 
 # Each word is read as the grammar reads it: as far as it goes, never shorter for the sake of the next.
-_PLAIN = f"(?>{lexical.NAME})(?>{lexical.SYMBOL})(?P<literal>(?>{lexical.TEXT}|{lexical.NUMBER}))"
+_PLAIN = f"(?>{lexical.NAME})(?>{lexical.SYMBOL})(?P<literal>(?>{lexical.STRING}|{lexical.NUMBER}))"
 
 
 @cache
@@ -74,9 +74,9 @@ def _by_grammar(text: str, argument: str) -> Expression:
     except RecursionError:
         raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
     if tree is None:
-        from mlquery.language.syntax_errors import filter_advice  # only mistakes need its expressions compiled
+        from mlquery.language.syntax_errors import filter_error  # only mistakes need its expressions compiled
 
-        raise QueryError(filter_advice(text, argument))
+        raise QueryError(filter_error(text, argument))
     return tree
 
 
@@ -90,9 +90,9 @@ def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
     """
     match = _compiled(lexical.ORDER_BY).fullmatch(text)
     if match is None:
-        from mlquery.language.syntax_errors import order_advice
+        from mlquery.language.syntax_errors import order_error
 
-        raise QueryError(order_advice(text, argument))
+        raise QueryError(order_error(text, argument))
     _require_encodable(text, argument)
     descending = (match["direction"] or "").upper() == "DESC"
     return OrderTerm(name_of(match), descending, Span(0, len(text)))

@@ -21,7 +21,7 @@ from mlquery.language.syntax import (
     Or,
     OrderTerm,
     Range,
-    Text,
+    String,
 )
 
 _BARE_KEY = re.compile(lexical.DOTTED, re.IGNORECASE)
@@ -50,8 +50,8 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
             return _order_term(name, descending)
         case Name():
             return _name(node, _KEY_QUOTES)
-        case Text(value):
-            return _between(value, _TEXT_QUOTES)
+        case String(value):
+            return _between(value, _STRING_QUOTES)
         case Number(text):
             return text
         case Items(items):
@@ -62,9 +62,9 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
 
 
 _Quotes = tuple[tuple[str, re.Pattern[str]], ...]
-_TEXT_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
+_STRING_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
 _ITEM_QUOTES = tuple((quote, re.compile(lexical.ITEM, re.IGNORECASE)) for quote in "'\"")
-_KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_TEXT_QUOTES))
+_KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_STRING_QUOTES))
 _ORDER_QUOTES = tuple((quote, re.compile(quote + lexical.ORDER_KEY + quote)) for quote in "`\"'")
 
 
@@ -76,7 +76,7 @@ def _order_term(name: Name, descending: bool) -> str:
     return f"{_name(name, _ORDER_QUOTES)} DESC"
 
 
-def _item(item: Text | Number) -> str:
+def _item(item: String | Number) -> str:
     return render(item) if isinstance(item, Number) else _between(item.value, _ITEM_QUOTES)
 
 

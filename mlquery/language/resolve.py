@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import attrs
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
-from mlquery.language.diagnostics import Findings
+from mlquery.language.diagnostics import Diagnostics
 from mlquery.language.features import Use
 from mlquery.language.fields import Target, find_field
 from mlquery.language.literals import predicate_for
@@ -27,13 +27,13 @@ _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("ac
 
 @attrs.frozen
 class Query:
-    """A search as parsed. `order_texts` are the texts of the `order` terms, `view` is the name of a view type."""
+    """A search as parsed. `order_strings` are the texts of the `order` terms, `view` is the name of a view type."""
 
     entity: Entity
     where: Expression
-    filter_text: str = ""
+    filter_string: str = ""
     order: tuple[OrderTerm, ...] = ()
-    order_texts: tuple[str, ...] = ()
+    order_strings: tuple[str, ...] = ()
     view: str = "ACTIVE_ONLY"
     experiment_ids: frozenset[str] | None = None
 
@@ -52,73 +52,73 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
     Raises:
         QueryError: with every problem of the query, those of the filter first.
     """
-    findings = Findings(dialect, query.entity)
-    in_filter = findings.about("filter_string", query.filter_text)
+    diagnostics = Diagnostics(dialect, query.entity)
+    in_filter = diagnostics.about("filter_string", query.filter_string)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
     stages = frozenset(_STAGES[query.view])
     if query.entity in KEEPS_PROMPTS:
         is_apart = dialect.behaves("registry.prompts-apart")
         where, stages = apart_from_prompts(where) if is_apart else (where, ALL_MODELS)
-    order = _order(query, findings)
-    findings.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
-    if findings.errors:
-        raise QueryError(*findings.errors)
+    order = _order(query, diagnostics)
+    diagnostics.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
+    if diagnostics.errors:
+        raise QueryError(*diagnostics.errors)
     plan = Plan(query.entity, where, order, stages, query.experiment_ids)
-    return Resolved(plan, tuple(findings.warnings))
+    return Resolved(plan, tuple(diagnostics.warnings))
 
 
-def _where(node: Expression, findings: Findings) -> Where:
+def _where(node: Expression, diagnostics: Diagnostics) -> Where:
     match node:
         case Comparison():
-            return _predicate(node, findings)
+            return _predicate(node, diagnostics)
         case And(operands):
             if len(operands) > 1:
-                findings.judge(_join(findings, "AND"), node.span)
-            return All(tuple(_where(o, findings) for o in operands))
+                diagnostics.judge(_join(diagnostics, "AND"), node.span)
+            return All(tuple(_where(o, diagnostics) for o in operands))
         case Or(operands):
             for span in node.spans or (node.span,):
-                findings.judge(_join(findings, "OR"), span)
-            return AnyOf(tuple(_where(o, findings) for o in operands))
+                diagnostics.judge(_join(diagnostics, "OR"), span)
+            return AnyOf(tuple(_where(o, diagnostics) for o in operands))
         case Not(operand):
-            findings.judge(_join(findings, "NOT"), node.word)
-            return Negation(_where(operand, findings))
+            diagnostics.judge(_join(diagnostics, "NOT"), node.word)
+            return Negation(_where(operand, diagnostics))
         case Group(operand):
-            findings.judge(_join(findings, "()"), node.span)
-            return _where(operand, findings)
+            diagnostics.judge(_join(diagnostics, "()"), node.span)
+            return _where(operand, diagnostics)
 
 
-def _join(findings: Findings, op: str) -> Use:
-    return Use(findings.entity.value, "join", op=op)
+def _join(diagnostics: Diagnostics, op: str) -> Use:
+    return Use(diagnostics.entity.value, "join", op=op)
 
 
-def _predicate(node: Comparison, findings: Findings) -> Where:
+def _predicate(node: Comparison, diagnostics: Diagnostics) -> Where:
     """Return the test of one clause; where it is wrong, the problem is noted and the result stands for nothing."""
-    before = len(findings.errors)
-    target = find_field(node.name, "filter", findings)
+    before = len(diagnostics.errors)
+    target = find_field(node.name, "filter", diagnostics)
     if target is not None:
-        return predicate_for(node, target, findings)
-    _put_operator_first(node, findings, before)
+        return predicate_for(node, target, diagnostics)
+    _put_operator_first(node, diagnostics, before)
     return All()
 
 
-def _put_operator_first(node: Comparison, findings: Findings, before: int) -> None:
+def _put_operator_first(node: Comparison, diagnostics: Diagnostics, before: int) -> None:
     """Note an operator with which the dialect fails, with an error code of its own, before it looks at the field."""
-    use = Use(findings.entity.value, "filter", op=node.op)
-    verdict = findings.dialect.verdict(use)
+    use = Use(diagnostics.entity.value, "filter", op=node.op)
+    verdict = diagnostics.dialect.verdict(use)
     if verdict is not None and verdict.state == "no" and verdict.cell.error_code:
-        unknown = findings.errors[before:]
-        del findings.errors[before:]
-        findings.judge(use, node.span)
-        findings.errors += unknown
+        unknown = diagnostics.errors[before:]
+        del diagnostics.errors[before:]
+        diagnostics.judge(use, node.span)
+        diagnostics.errors += unknown
 
 
-def _require_few_clauses(query: Query, findings: Findings) -> None:
+def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
     """Refuse what the dialect's database refuses: it joins tables for what is not in the row that is searched for."""
-    limits = findings.dialect.query_limits.get(query.entity.value)
+    limits = diagnostics.dialect.query_limits.get(query.entity.value)
     if not limits:
         return
-    unheard = Findings(findings.dialect, query.entity)
+    unheard = Diagnostics(diagnostics.dialect, query.entity)
     clauses = list(_comparisons(query.where))
     joined = [_tables(find_field(c.name, "filter", unheard)) for c in clauses if c.op not in _NULL_OPS]
     ordered = [_tables(find_field(term.name, "order", unheard)) for term in query.order]
@@ -131,7 +131,7 @@ def _require_few_clauses(query: Query, findings: Findings) -> None:
     for name, most in limits.items():
         count, things = counts[name]
         if count > most:
-            findings.too_many(f"{count} {things}; {most} is the most")
+            diagnostics.too_many(f"{count} {things}; {most} is the most")
 
 
 def _comparisons(node: Expression) -> Iterable[Comparison]:
@@ -157,11 +157,11 @@ def _tables(target: Target | None) -> int:
     return 1
 
 
-def _order(query: Query, findings: Findings) -> tuple[SortKey, ...]:
+def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
     ordering = ORDERINGS[query.entity]
-    for index, (term, text) in enumerate(zip(query.order, query.order_texts, strict=True)):
-        about = findings.about(f"order_by[{index}]", text)
+    for index, (term, text) in enumerate(zip(query.order, query.order_strings, strict=True)):
+        about = diagnostics.about(f"order_by[{index}]", text)
         target = find_field(term.name, "order", about)
         if target is None:
             continue
@@ -170,7 +170,7 @@ def _order(query: Query, findings: Findings) -> tuple[SortKey, ...]:
         if ordering.refuses_repeats and any(key.field == k.field for k in keys):
             about.error("unsupported", f"{text!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)
-    return (*keys, *ordering.completion(keys, findings.dialect))
+    return (*keys, *ordering.completion(keys, diagnostics.dialect))
 
 
 def _spelling(term: OrderTerm) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from mlquery.language.linear_regex import search_test
 from mlquery.language.plan import Op, Value
 
-TextTest = Callable[[str], bool]
+StringTest = Callable[[str], bool]
 NumberTest = Callable[[float], bool]
 
 COMPARISONS: dict[Op, Callable[[float, float], bool]] = {
@@ -26,10 +26,10 @@ COMPARISONS: dict[Op, Callable[[float, float], bool]] = {
 _POSITIVE = {Op.NOT_LIKE: Op.LIKE, Op.NOT_ILIKE: Op.ILIKE, Op.NOT_RLIKE: Op.RLIKE, Op.NOT_IN: Op.IN}
 
 
-def text_test(op: Op, value: Value) -> TextTest:
+def string_test(op: Op, value: Value) -> StringTest:
     """Return the test that a present text must pass. A missing text passes only IS NULL, which is not asked here."""
     if op in _POSITIVE:
-        positive = text_test(_POSITIVE[op], value)
+        positive = string_test(_POSITIVE[op], value)
         return lambda text: not positive(text)
     match op:
         case Op.EQ:
@@ -60,7 +60,7 @@ def number_test(op: Op, value: Value, nan: float | None = None) -> NumberTest:
     return lambda number: compare(number, value)  # type: ignore[arg-type]
 
 
-def like(pattern: str, folds_case: bool) -> TextTest:
+def like(pattern: str, folds_case: bool) -> StringTest:
     """Return the test for LIKE: `%` is any text, line breaks included, `_` any one character; nothing escapes them.
 
     LIKE minds case; ILIKE folds the letters A-Z and no others. Both end at a NUL, as SQLite does.

@@ -1,4 +1,4 @@
-"""The syntax tree of a query as written: any prefix, any operator, with spans; no dialect and no decision."""
+"""The syntax tree of a query as written: any prefix, any operator, with spans. Independent of any dialect."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Name:
 
 
 @attrs.frozen
-class Text:
-    """A quoted literal; `value` is what stands between the quotes, untouched."""
+class String:
+    """A string literal; `value` is the characters between the quotes, unchanged."""
 
     value: str
     span: Span = attrs.field(default=Span(0, 0), eq=False)
@@ -27,22 +27,22 @@ class Text:
 
 @attrs.frozen
 class Number:
-    """A numeric literal, as written."""
+    """A numeric literal; `value` is its spelling."""
 
-    text: str
+    value: str
     span: Span = attrs.field(default=Span(0, 0), eq=False)
 
     @property
     def is_integer(self) -> bool:
         """Tell whether the literal has neither a fraction nor an exponent."""
-        return self.text.lstrip("-").isdigit()
+        return self.value.lstrip("-").isdigit()
 
 
 @attrs.frozen
 class Items:
     """A parenthesised list of literals."""
 
-    items: tuple[Text | Number, ...]
+    items: tuple[String | Number, ...]
     span: Span = attrs.field(default=Span(0, 0), eq=False)
 
 
@@ -50,17 +50,17 @@ class Items:
 class Range:
     """The two ends of a BETWEEN."""
 
-    low: Text | Number
-    high: Text | Number
+    low: String | Number
+    high: String | Number
     span: Span = attrs.field(default=Span(0, 0), eq=False)
 
 
-Literal = Text | Number | Items | Range | None
+Literal = String | Number | Items | Range | None
 
 
 @attrs.frozen
 class Comparison:
-    """One clause. `op` is upper case with single blanks; `written` is the operator as it stands in the text."""
+    """One clause. `op` is in upper case with single spaces; `written` is the operator as written."""
 
     name: Name
     op: str
@@ -71,7 +71,7 @@ class Comparison:
 
 @attrs.frozen
 class And:
-    """All operands hold. An empty conjunction is the filter that accepts everything."""
+    """All operands hold. The empty conjunction matches everything."""
 
     operands: tuple[Expression, ...]
     span: Span = attrs.field(default=Span(0, 0), eq=False)
@@ -79,7 +79,7 @@ class And:
 
 @attrs.frozen
 class Or:
-    """At least one operand holds. `spans` are those of the OR words."""
+    """At least one operand holds. `spans` are those of the OR keywords."""
 
     operands: tuple[Expression, ...]
     span: Span = attrs.field(default=Span(0, 0), eq=False)
@@ -88,7 +88,7 @@ class Or:
 
 @attrs.frozen
 class Not:
-    """The operand does not hold. `word` is the span of the NOT."""
+    """The operand does not hold. `word` is the span of the NOT keyword."""
 
     operand: Expression
     span: Span = attrs.field(default=Span(0, 0), eq=False)

@@ -16,7 +16,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE | re.DOTALL)
 
 
-_BLANKS = _compiled(r"\s*")
+_WHITESPACE = _compiled(r"\s*")
 _NAME = _compiled(lexical.NAME)
 _ORDER_NAME = _compiled(lexical.ORDER_NAME)
 _PLAIN = _compiled("|".join(re.sub(r"\?P<op>", "?:", p) for p in (lexical.SYMBOL, lexical.LIKE)))
@@ -28,7 +28,7 @@ _OPERATORS = (_PLAIN, _IN, _NULL, _BETWEEN)
 _ITEM = _compiled(lexical.ITEM)
 _ITEMS = _compiled(lexical.ITEMS)
 _GAP = _compiled(lexical.GAP)
-_LITERAL = _compiled(f"{lexical.TEXT}|{lexical.NUMBER}")
+_LITERAL = _compiled(f"{lexical.STRING}|{lexical.NUMBER}")
 _NUMBER = _compiled(lexical.NUMBER)
 _AND = _compiled(lexical.AND)
 _OR = _compiled(lexical.OR)
@@ -45,36 +45,36 @@ _FIELD_EXAMPLE = "a field, such as metrics.accuracy, params.`my key`, tags.team 
 _OTHER_OPERATORS = {"=>": ">=", "=<": "<=", "===": "=", "!==": "!=", "~": "LIKE", "=~": "LIKE", ":": "="}
 
 
-class _Finding(NamedTuple):
+class _Problem(NamedTuple):
     message: str
     start: int
     suggestion: str | None = None
 
 
-def filter_advice(text: str, argument: str) -> Diagnostic:
+def filter_error(text: str, argument: str) -> Diagnostic:
     """Return the diagnostic for a filter that the parser could not read."""
     return _diagnostic(text, argument, _unclosed_quote(text) or _first_problem(text))
 
 
-def order_advice(text: str, argument: str) -> Diagnostic:
+def order_error(text: str, argument: str) -> Diagnostic:
     """Return the diagnostic for an order_by entry that is not a field with an optional direction."""
     return _diagnostic(text, argument, _order_finding(text))
 
 
-def _diagnostic(text: str, argument: str, finding: _Finding) -> Diagnostic:
+def _diagnostic(text: str, argument: str, finding: _Problem) -> Diagnostic:
     word = _WORD.match(text, finding.start)
     stop = word.end() if word else len(text)
     span = Span(min(finding.start, len(text)), stop)
     return Diagnostic("syntax", finding.message, argument, text, span, suggestion=finding.suggestion)
 
 
-def _order_finding(text: str) -> _Finding:
-    start = _skip_blanks(text, 0)
+def _order_finding(text: str) -> _Problem:
+    start = _skip_whitespace(text, 0)
     name = _NAME.match(text, start)
     if not text.strip():
-        return _Finding("an order_by entry is empty", 0, "metrics.accuracy DESC")
+        return _Problem("an order_by entry is empty", 0, "metrics.accuracy DESC")
     if start or text != text.rstrip():
-        return _Finding("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
+        return _Problem("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
     if name is None:
         return _no_field(text, start)
     if text[name.end() : name.end() + 1] == ".":
@@ -82,44 +82,44 @@ def _order_finding(text: str) -> _Finding:
     if name["quoted"] or name["bare_quoted"]:
         return _order_key_finding(text, name)
     if "," in text[name.end() :]:
-        return _Finding(
+        return _Problem(
             "one entry orders by one field", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
         )
     if name["prefix"] and not text[name.end()].isspace():
         return _bad_key(_DIRECTION.sub("", text), name)
-    return _Finding("expected ASC or DESC", _skip_blanks(text, name.end()), f"{name[0]} DESC")
+    return _Problem("expected ASC or DESC", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
 
 
-def _order_key_finding(text: str, name: re.Match[str]) -> _Finding:
+def _order_key_finding(text: str, name: re.Match[str]) -> _Problem:
     start = name.start("quoted" if name["quoted"] else "bare_quoted")
     otherwise = f"sort the returned DataFrame by {name[0]}"
     if not _ORDER_NAME.fullmatch(name[0]):
-        return _Finding("a key in order_by holds no quotes, backticks or backslashes", start, otherwise)
+        return _Problem("a key in order_by holds no quotes, backticks or backslashes", start, otherwise)
     if _DIRECTION.fullmatch(text, name.end()):
-        return _Finding("before a direction, a key has no blank at its end", start, otherwise)
-    return _Finding("expected ASC or DESC behind a blank", _skip_blanks(text, name.end()), f"{name[0]} DESC")
+        return _Problem("before a direction, a key has no blank at its end", start, otherwise)
+    return _Problem("expected ASC or DESC behind a blank", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
 
 
-def _unclosed_quote(text: str) -> _Finding | None:
+def _unclosed_quote(text: str) -> _Problem | None:
     for piece in lexical.PIECE.finditer(text):
         if piece[0] in ("'", '"', "`"):
-            return _Finding(f"the quote {piece[0]} is never closed", piece.start())
+            return _Problem(f"the quote {piece[0]} is never closed", piece.start())
     return None
 
 
-def _first_problem(text: str) -> _Finding:
+def _first_problem(text: str) -> _Problem:
     """Read clauses and what joins them, keeping the parentheses that are open."""
     if not text.strip():
-        return _Finding("the filter holds blanks only; the empty string finds everything", 0)
+        return _Problem("the filter holds blanks only; the empty string finds everything", 0)
     opened: list[int] = []
     position = _end(_AND, text, 0)
     while True:
         position = _open(text, position, opened)
         after_clause = _clause(text, position)
-        if isinstance(after_clause, _Finding):
+        if isinstance(after_clause, _Problem):
             return after_clause
         after_joint = _joint(text, _close(text, after_clause, opened), opened)
-        if isinstance(after_joint, _Finding):
+        if isinstance(after_joint, _Problem):
             return after_joint
         position = after_joint
 
@@ -127,7 +127,7 @@ def _first_problem(text: str) -> _Finding:
 def _open(text: str, position: int, opened: list[int]) -> int:
     """Return where the next clause begins, behind any NOT and opening parenthesis."""
     while True:
-        position = _skip_blanks(text, position)
+        position = _skip_whitespace(text, position)
         if text.startswith("(", position):
             opened.append(position)
             position += 1
@@ -139,24 +139,24 @@ def _open(text: str, position: int, opened: list[int]) -> int:
 
 def _close(text: str, position: int, opened: list[int]) -> int:
     """Return the place behind the closing parentheses that belong to open ones."""
-    while opened and text.startswith(")", _skip_blanks(text, position)):
+    while opened and text.startswith(")", _skip_whitespace(text, position)):
         opened.pop()
-        position = _skip_blanks(text, position) + 1
+        position = _skip_whitespace(text, position) + 1
     return position
 
 
-def _clause(text: str, start: int) -> int | _Finding:
+def _clause(text: str, start: int) -> int | _Problem:
     """Return the end of the clause that begins here, or what is wrong with it."""
     name = _NAME.match(text, start)
     return _after_name(text, name) if name else _no_field(text, start)
 
 
-def _no_field(text: str, start: int) -> _Finding:
+def _no_field(text: str, start: int) -> _Problem:
     if start >= len(text):
-        return _Finding("a clause should follow, but the filter ends here", _last_word(text))
+        return _Problem("a clause should follow, but the filter ends here", _last_word(text))
     if _LITERAL.match(text, start):
-        return _Finding(f"a comparison begins with {_FIELD_EXAMPLE}", start)
-    return _Finding(f"expected {_FIELD_EXAMPLE}", start)
+        return _Problem(f"a comparison begins with {_FIELD_EXAMPLE}", start)
+    return _Problem(f"expected {_FIELD_EXAMPLE}", start)
 
 
 def _last_word(text: str) -> int:
@@ -166,7 +166,7 @@ def _last_word(text: str) -> int:
     return len(stripped) - (lengths[0] if lengths else 1)
 
 
-def _after_name(text: str, name: re.Match[str]) -> int | _Finding:
+def _after_name(text: str, name: re.Match[str]) -> int | _Problem:
     if operator := _PLAIN.match(text, name.end()):
         return _value(text, operator.end())
     if listed := _IN.match(text, name.end()):
@@ -178,17 +178,17 @@ def _after_name(text: str, name: re.Match[str]) -> int | _Finding:
     return _no_operator(text, name)
 
 
-def _no_operator(text: str, name: re.Match[str]) -> _Finding:
-    start = _skip_blanks(text, name.end())
+def _no_operator(text: str, name: re.Match[str]) -> _Problem:
+    start = _skip_whitespace(text, name.end())
     word = _WORD.match(text, start)
     if word and word[0] in _OTHER_OPERATORS:
-        return _Finding(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
+        return _Problem(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
     if word and word[0].upper() == "IS":
-        return _Finding("expected IS NULL or IS NOT NULL, with one blank between NOT and NULL", start, "IS NOT NULL")
+        return _Problem("expected IS NULL or IS NOT NULL, with one blank between NOT and NULL", start, "IS NOT NULL")
     stop = _end_of_key(text, name.end())
     if stop is not None and (name["prefix"] or text.startswith(".", start)):
         return _bad_key(text[:stop], name)
-    return _Finding("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
+    return _Problem("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
 
 
 def _end_of_key(text: str, start: int) -> int | None:
@@ -201,51 +201,51 @@ def _end_of_key(text: str, start: int) -> int | None:
     return None
 
 
-def _bad_key(text: str, name: re.Match[str]) -> _Finding:
+def _bad_key(text: str, name: re.Match[str]) -> _Problem:
     """Return what is wrong with a field that ends the text and is longer than the name that could be read."""
     prefix = name["prefix"] or name[0]
     key = text[name.start() + len(prefix) :].lstrip().removeprefix(".").strip()
     plain = _QUOTES.sub("", key)
-    start = _skip_blanks(text, name.end())
+    start = _skip_whitespace(text, name.end())
     prefix = _QUOTES.sub("", prefix)
     if not plain.strip("."):
-        return _Finding("expected a key behind the dot, without blanks around the dot", start, f"{prefix}.`a key`")
+        return _Problem("expected a key behind the dot, without blanks around the dot", start, f"{prefix}.`a key`")
     message = f"the key {key!r} needs backticks" if plain == key else "quotes go around a whole key"
-    return _Finding(message, start, f"{prefix}.`{plain}`")
+    return _Problem(message, start, f"{prefix}.`{plain}`")
 
 
-def _value(text: str, start: int) -> int | _Finding:
+def _value(text: str, start: int) -> int | _Problem:
     if literal := _LITERAL.match(text, start):
         return literal.end()
     word = _WORD.match(text, start)
     if word is None:
-        return _Finding("the comparison has no value", start)
+        return _Problem("the comparison has no value", start)
     if touching := _TOUCHING.match(text, start):
         suggestion = f"{touching['number']} {touching['word']}"
-        return _Finding("a number and a word do not touch", start, suggestion)
+        return _Problem("a number and a word do not touch", start, suggestion)
     if _NAN.fullmatch(word[0]):
-        return _Finding(f"{word[0]} is not a number that a filter can hold", start)
+        return _Problem(f"{word[0]} is not a number that a filter can hold", start)
     if word[0].upper() == "NULL":
-        return _Finding("NULL is not a value", start, "IS NULL")
+        return _Problem("NULL is not a value", start, "IS NULL")
     if word[0] == "(":
-        return _Finding("a list goes with IN", start, f"IN {text[start : start + 30]}")
+        return _Problem("a list goes with IN", start, f"IN {text[start : start + 30]}")
     if word[0][0] in "<>=~!),;`&|":
-        return _Finding("expected a quoted text or a number", start)
+        return _Problem("expected a quoted text or a number", start)
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
     if _LOOSE_NUMBER.fullmatch(word[0]) and _NUMBER.fullmatch(digits):
-        return _Finding("numbers have no underscores and no plus sign", start, digits)
-    return _Finding("text values stand in quotes, numbers are plain decimals", start, f"'{word[0]}'")
+        return _Problem("numbers have no underscores and no plus sign", start, digits)
+    return _Problem("text values stand in quotes, numbers are plain decimals", start, f"'{word[0]}'")
 
 
-def _list(text: str, start: int) -> int | _Finding:
+def _list(text: str, start: int) -> int | _Problem:
     listed = _ITEMS.match(text, start)
     return listed.end() if listed else _bad_list(text, start)
 
 
-def _bad_list(text: str, start: int) -> _Finding:
+def _bad_list(text: str, start: int) -> _Problem:
     """Return the first mistake of a list."""
     if not text.startswith("(", start):
-        return _Finding("IN takes a list of values in parentheses", start, "IN ('a', 'b')")
+        return _Problem("IN takes a list of values in parentheses", start, "IN ('a', 'b')")
     position = _end(_GAP, text, start + 1)
     while item := _ITEM.match(text, position):
         position = _end(_GAP, text, item.end())
@@ -254,30 +254,30 @@ def _bad_list(text: str, start: int) -> _Finding:
         position = _end(_GAP, text, position + 1)
     if _LITERAL.match(text, position) and item:
         message = "no comma between two values; a text with a quote inside stands in the other quotes"
-        return _Finding(message, position, "IN ('a', \"it's\")")
+        return _Problem(message, position, "IN ('a', \"it's\")")
     if _LITERAL.match(text, position):
         message = "a text in a list holds no backslashes and no line breaks"
-        return _Finding(message, position, "one comparison with = for each such text, in searches of their own")
-    return _Finding("a list holds texts in quotes, or numbers, with commas between them", start, "IN ('a', 'b')")
+        return _Problem(message, position, "one comparison with = for each such text, in searches of their own")
+    return _Problem("a list holds texts in quotes, or numbers, with commas between them", start, "IN ('a', 'b')")
 
 
-def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Finding:
+def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Problem:
     low = _LITERAL.match(text, between.end())
     conjunction = low and _BETWEEN_AND.match(text, low.end())
     high = conjunction and _LITERAL.match(text, conjunction.end())
     if high:
         return high.end()
-    return _Finding("BETWEEN takes two numbers", _skip_blanks(text, name.end()), f"{name[0]} BETWEEN 1 AND 2")
+    return _Problem("BETWEEN takes two numbers", _skip_whitespace(text, name.end()), f"{name[0]} BETWEEN 1 AND 2")
 
 
-def _joint(text: str, position: int, opened: list[int]) -> int | _Finding:
+def _joint(text: str, position: int, opened: list[int]) -> int | _Problem:
     """Return where the clause after a complete one begins, or what is wrong between the two."""
-    start = _skip_blanks(text, position)
+    start = _skip_whitespace(text, position)
     if start == len(text) and opened:
-        return _Finding("this parenthesis is never closed", opened[-1])
+        return _Problem("this parenthesis is never closed", opened[-1])
     if conjunction := _AND.match(text, position):
         is_last = conjunction.end() == len(text)
-        return _Finding("this parenthesis is never closed", opened[-1]) if is_last and opened else conjunction.end()
+        return _Problem("this parenthesis is never closed", opened[-1]) if is_last and opened else conjunction.end()
     if alternative := _OR.match(text, position):
         return alternative.end()
     following = _NAME.match(text, start)
@@ -286,21 +286,21 @@ def _joint(text: str, position: int, opened: list[int]) -> int | _Finding:
     return _not_joined(text, start, following)
 
 
-def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Finding:
+def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Problem:
     rest = text[start : start + 1]
     if rest == ";":
-        return _Finding("a filter does not end in a semicolon", start)
+        return _Problem("a filter does not end in a semicolon", start)
     if rest in ("&", ","):
-        return _Finding("clauses are joined with AND", start, "AND")
+        return _Problem("clauses are joined with AND", start, "AND")
     if rest == "|":
-        return _Finding("alternatives are joined with OR, in the extended dialect", start, "OR")
+        return _Problem("alternatives are joined with OR, in the extended dialect", start, "OR")
     if rest == ")":
-        return _Finding("this parenthesis was never opened", start)
+        return _Problem("this parenthesis was never opened", start)
     if following and any(operator.match(text, following.end()) for operator in _OPERATORS):
-        return _Finding("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {following[0]}")
+        return _Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {following[0]}")
     if following or rest == "(" or _NOT.match(text, start):
-        return _Finding("expected AND between two clauses", start, "AND")
-    return _Finding("expected AND or the end of the filter", start)
+        return _Problem("expected AND between two clauses", start, "AND")
+    return _Problem("expected AND or the end of the filter", start)
 
 
 def _end(expression: re.Pattern[str], text: str, position: int) -> int:
@@ -308,5 +308,5 @@ def _end(expression: re.Pattern[str], text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _skip_blanks(text: str, position: int) -> int:
-    return _end(_BLANKS, text, position)
+def _skip_whitespace(text: str, position: int) -> int:
+    return _end(_WHITESPACE, text, position)

@@ -15,7 +15,7 @@ DOTTED = rf"{SEGMENT}(?:\.{SEGMENT})*"
 BACKTICKED = r"`(?:``|[^`])*`"
 SINGLE_QUOTED = r"'(?:''|\\'|[^'])*'"
 DOUBLE_QUOTED = r'"(?:""|\\"|[^"])*"'
-TEXT = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
+STRING = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
 RESERVED = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN|NULL)(?![\w.])"
 # Before a dot and a digit MLflow's tokenizer takes this prefix for a keyword.
 PREFIX = rf"(?!PARAMETERS?\.\d){SEGMENT}"
@@ -28,7 +28,7 @@ def _name(quoted: str, bare_quoted: str) -> str:
     )
 
 
-NAME = _name(f"{BACKTICKED}|{TEXT}", f"{BACKTICKED}|{DOUBLE_QUOTED}")
+NAME = _name(f"{BACKTICKED}|{STRING}", f"{BACKTICKED}|{DOUBLE_QUOTED}")
 NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
 
 SYMBOL = r"\s*(?P<op>!=|>=|<=|==|<>|=|>|<)(?![<>=~!])\s*"
@@ -50,9 +50,9 @@ ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
 # blanks at the end, which are lost when a direction follows.
 ORDER_KEY = r"""[^`'"\\]*"""
 ORDER_NAME = _name(f"`{ORDER_KEY}`|'{ORDER_KEY}'|\"{ORDER_KEY}\"", f'`{ORDER_KEY}`|"{ORDER_KEY}"')
-ORDER_BLANKS = r"""(?<!\s[`'"])\s+"""
-ORDER_BY = rf"{ORDER_NAME}(?:{ORDER_BLANKS}(?P<direction>ASC|DESC))?"
+ORDER_WHITESPACE = r"""(?<!\s[`'"])\s+"""
+ORDER_BY = rf"{ORDER_NAME}(?:{ORDER_WHITESPACE}(?P<direction>ASC|DESC))?"
 
 _TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
-PIECE = re.compile(rf"{BACKTICKED}|{TEXT}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)
+PIECE = re.compile(rf"{BACKTICKED}|{STRING}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)
 """Any piece of text at all, as large as a tokenizer would take it; for counting and for pointing at mistakes."""

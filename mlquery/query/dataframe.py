@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "search_frame"]
 
-_TEXTS = ("run_id", "experiment_id", "status", "artifact_uri")
+_STRINGS = ("run_id", "experiment_id", "status", "artifact_uri")
 _TIMES = ("start_time", "end_time")
 # The largest page a search may ask for; MLflow's fluent API asks for 10,000, which gives the same rows.
 _PAGE = 50_000
@@ -95,16 +95,16 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
     **Source**: `mlflow.search_runs` of MLflow 3.17, measured with pandas 3.1.
     """
     if not len(rows):
-        return DataFrame({name: [] for name in _TEXTS + _TIMES})
+        return DataFrame({name: [] for name in _STRINGS + _TIMES})
     with store.lock:
         runs = store.runs
         text = pd.Series(["a"]).dtype  # what pandas stores text in, under the options of the moment
-        frame = {name: _named_array(runs, name, rows, text) for name in _TEXTS + _TIMES}
+        frame = {name: _named_array(runs, name, rows, text) for name in _STRINGS + _TIMES}
         for key, metric in _present(runs.metrics, runs.metric_keys, rows, _states):
             frame[f"metrics.{key}"] = metric.values[rows]
         for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
             for key, column in _present(columns, keys, rows, _codes):
-                frame[f"{prefix}.{key}"] = _text_array(column.table, column.codes[rows], text)
+                frame[f"{prefix}.{key}"] = _string_array(column.table, column.codes[rows], text)
         return _framed(frame)
 
 
@@ -136,14 +136,14 @@ def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
     if name == "artifact_uri":
         uris = runs.artifact_uris(rows)
         return pd.array(np.array(uris, dtype=object), dtype=text) if uris.count(None) < len(uris) else uris
-    if name in _TEXTS:
-        return _text_array(runs.strings[name].table, runs.strings[name].codes[rows], text)
+    if name in _STRINGS:
+        return _string_array(runs.strings[name].table, runs.strings[name].codes[rows], text)
     if prefix == "metrics" and key:
         return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
     if prefix not in ("params", "tags") or not key:
-        raise ValueError(f"no column is called {name!r}: {', '.join(_TEXTS + _TIMES)}, metrics.*, params.* or tags.*")
+        raise ValueError(f"no column is called {name!r}: {', '.join(_STRINGS + _TIMES)}, metrics.*, params.* or tags.*")
     found = (runs.params if prefix == "params" else runs.tags).get(key)
-    return [None] * len(rows) if found is None else _text_array(found.table, found.codes[rows], text)
+    return [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], text)
 
 
 def history_frame(
@@ -208,7 +208,7 @@ def _candidates(columns: Mapping[str, Any], keys_of: Sequence[tuple[str, ...]], 
     return {key for row in rows.tolist() for key in keys_of[row]}
 
 
-def _text_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
+def _string_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
     """Return the texts behind `codes`; code -1, a missing text, becomes the dtype's own missing value."""
     if (codes < 0).all():
         return [None] * len(codes)

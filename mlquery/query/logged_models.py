@@ -19,8 +19,8 @@ from mlquery.entities import Metric
 from mlquery.errors import INTERNAL_ERROR, QueryError, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
-from mlquery.language.semantics import number_test, text_test
-from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, Text
+from mlquery.language.semantics import number_test, string_test
+from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, String
 from mlquery.store.model_table import ModelTable, StoredModel
 
 DEFAULT_MAX_RESULTS: Final = 100
@@ -41,11 +41,11 @@ _ORDER_ALIASES: Final = {
     "creation_timestamp": "creation_timestamp_ms",
     "last_updated_timestamp": "last_updated_timestamp_ms",
 }
-_WHOLE_NUMBERS: Final = frozenset(("experiment_id", "status"))
+_INTEGERS: Final = frozenset(("experiment_id", "status"))
 
 _NUMBERS: Final = frozenset(("creation_timestamp_ms", "last_updated_timestamp_ms"))
 _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
-_TEXT_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+_STRING_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
 
 Test = Callable[[StoredModel], bool]
@@ -100,25 +100,23 @@ def _read(clause: Comparison) -> ModelTest:
         raise invalid_parameter(f"Invalid entity type: {kind!r}. Expected one of {list(_KINDS)}.")
     key = clause.name.key if clause.name.prefix else _ORDER_ALIASES.get(clause.name.key, clause.name.key)
     is_number = kind == "metrics" or (kind == "attributes" and key in _NUMBERS)
-    ops = _NUMBER_OPS if is_number else _TEXT_OPS
+    ops = _NUMBER_OPS if is_number else _STRING_OPS
     if clause.op not in ops:
         raise invalid_parameter(f"Invalid comparison operator for {kind}.{key}: {clause.op!r}. Expected one of {ops}.")
     value = clause.value
     if is_number:
         if not isinstance(value, Number):
             raise invalid_parameter(f"{kind}.{key} is compared with a number")
-        return ModelTest(kind, key, clause.op, float(value.text))
-    return ModelTest(kind, key, clause.op, _text_of(value))
+        return ModelTest(kind, key, clause.op, float(value.value))
+    return ModelTest(kind, key, clause.op, _string_of(value))
 
 
-def _text_of(value: Text | Number | Items | Range | None) -> Any:
+def _string_of(value: String | Number | Items | Range | None) -> Any:
     match value:
-        case Text():
+        case String() | Number():
             return value.value
-        case Number():
-            return value.text
         case Items():
-            return tuple(map(_text_of, value.items))
+            return tuple(map(_string_of, value.items))
     raise _NotAListError
 
 
@@ -142,7 +140,7 @@ def search_logged_models(
     search = {"experiment_ids": experiment_ids, "filter_string": filter_string, "order_by": order_by}
     offset = _offset(search, page_token)
     tests = _tests(models, read(filter_string), datasets)
-    wanted = {_whole_id(experiment_id) for experiment_id in experiment_ids}
+    wanted = {_integer_id(experiment_id) for experiment_id in experiment_ids}
     found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
     found = [model for model in found if all(test(model) for test in tests)]
     size = max_results or DEFAULT_MAX_RESULTS
@@ -180,7 +178,7 @@ def _offset(search: dict[str, Any], page_token: str | None) -> int:
     return max(0, offset)
 
 
-def _whole_id(experiment_id: str) -> str:
+def _integer_id(experiment_id: str) -> str:
     try:
         return str(int(experiment_id))
     except (TypeError, ValueError):
@@ -206,7 +204,7 @@ def _test(models: ModelTable, asked: ModelTest, datasets: Datasets) -> Test:
         )
     if kind == "attributes":
         return _attribute_test(key, op, value)
-    is_match = text_test(op, _text_value(value))
+    is_match = string_test(op, _string_value(value))
 
     def test(model: StoredModel) -> bool:
         found = (model.params if kind == "params" else model.tags).get(key)
@@ -222,9 +220,9 @@ def _attribute_test(column: str, op: Op, value: Any) -> Test:
     if isinstance(value, float):
         is_right = number_test(op, value)
         return lambda model: is_right(getattr(model, name))
-    if name in _WHOLE_NUMBERS:
+    if name in _INTEGERS:
         value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
-    is_match = text_test(op, _text_value(value))
+    is_match = string_test(op, _string_value(value))
 
     def test(model: StoredModel) -> bool:
         found = getattr(model, name, None)
@@ -242,7 +240,7 @@ def _as_number(value: Any) -> str:
     return str(int(number)) if number.is_integer() else str(number)
 
 
-def _text_value(value: Any) -> Any:
+def _string_value(value: Any) -> Any:
     return tuple(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -290,7 +288,7 @@ def _sort_key(models: ModelTable, term: Any) -> tuple[str, Callable[[StoredModel
 
 def _column(model: StoredModel, column: str) -> Any:
     value: Any = getattr(model, _COLUMNS[column], None)
-    return int(value) if column in _WHOLE_NUMBERS else value
+    return int(value) if column in _INTEGERS else value
 
 
 def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from mlquery.engine.reference import chosen
+from mlquery.engine.reference import select
 from mlquery.entities import PagedList, ViewType
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import invalid_parameter
@@ -100,7 +100,7 @@ def _page(items: Sequence[Item], plan: Plan, token: PageToken, max_results: int)
     That makes sense of no `max_results` below 1, which MLflow takes for registered models all the same.
     """
     asked = max_results + 1
-    rows: list[Any] = chosen(items, plan)[token.offset :]
+    rows: list[Any] = select(items, plan)[token.offset :]
     rows = rows if asked < 0 else rows[:asked]
     next_token = str(PageToken(token.offset + max_results)) if len(rows) == asked else None
     return PagedList([items[row] for row in rows[:max_results]], next_token)

@@ -259,21 +259,21 @@ def read_query(
     Raises:
         QueryError: the filter or the order is not one of the dialect.
     """
-    text = _filter_text(filter_string)
-    return _resolve(entity, text, _order_texts(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
+    text = _require_string(filter_string)
+    return _resolve(entity, text, _require_strings(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
 
 
 @lru_cache(_CACHED_PLANS)
-def _resolve(entity: Entity, text: str, order_texts: tuple[str, ...], view: str, dialect: Dialect) -> Resolved:
+def _resolve(entity: Entity, text: str, order_strings: tuple[str, ...], view: str, dialect: Dialect) -> Resolved:
     expression, problems = _parsed(parse_filter, text, "filter_string", dialect)
     terms: list[OrderTerm] = []
-    for index, order_text in enumerate(order_texts):
-        term, found = _parsed(parse_order_by, order_text, f"order_by[{index}]", dialect)
+    for index, order_string in enumerate(order_strings):
+        term, found = _parsed(parse_order_by, order_string, f"order_by[{index}]", dialect)
         problems += found
         if term is not None:
             terms.append(term)
     where: Expression = And(()) if expression is None else expression
-    query = Query(entity, where, text, tuple(terms), order_texts, view)
+    query = Query(entity, where, text, tuple(terms), order_strings, view)
     if not problems:
         return resolve(query, dialect)
     raise QueryError(*problems, *_further_problems(query, dialect))
@@ -294,19 +294,19 @@ def _parsed(
 def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
     """Return what else is wrong with the parts of a query that could be parsed."""
     try:
-        resolve(attrs.evolve(query, order=(), order_texts=()), dialect)
+        resolve(attrs.evolve(query, order=(), order_strings=()), dialect)
     except QueryError as error:
         return error.diagnostics
     return ()
 
 
-def _filter_text(filter_string: str | None) -> str:
+def _require_string(filter_string: str | None) -> str:
     if filter_string is None or isinstance(filter_string, str):
         return filter_string or ""
     raise QueryError(Diagnostic("syntax", f"a filter is a text, not {type(filter_string).__name__}"))
 
 
-def _order_texts(order_by: Sequence[Any] | None) -> tuple[str, ...]:
+def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     if isinstance(order_by, str):
         message = "order_by is a list of texts, one for each field"
         suggestion = f"order_by=[{order_by!r}]"
@@ -325,7 +325,7 @@ def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) ->
     Source: MLflow 3.17 `_parse_experiment_ids`: whole numbers, however they are written.
     """
     if dialect.behaves("experiment_id.integer"):
-        return frozenset(map(_whole_id, experiment_ids))
+        return frozenset(map(_integer_id, experiment_ids))
     ids = frozenset(map(str, experiment_ids))
     # A database finds whole numbers however they are written.
     ids |= {str(int(i)) for i in ids if i.isdecimal() and len(i) < _LONGEST_ID}
@@ -333,7 +333,7 @@ def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) ->
     return ids | {store.default_experiment_id} if "0" in ids else ids
 
 
-def _whole_id(experiment_id: str | int) -> str:
+def _integer_id(experiment_id: str | int) -> str:
     try:
         number = int(experiment_id)
     except (TypeError, ValueError):

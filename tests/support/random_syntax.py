@@ -30,7 +30,7 @@ from mlquery.language.syntax import (
     Or,
     OrderTerm,
     Range,
-    Text,
+    String,
 )
 
 GRAMMAR_FILE = Path(__file__).resolve().parents[2] / "grammar" / "mlquery.lark"
@@ -64,7 +64,7 @@ _PREFIXES = st.one_of(st.sampled_from(["metrics", "params", "tags", "run", "and"
 _BARE_NAMES = _SEGMENTS.filter(lambda word: word not in ("like", "null"))
 
 _AWKWARD = "a1 '\"`\\().,%_=\n\0é\u2028😀-"
-_ANY_TEXT = st.one_of(
+_ANY_STRING = st.one_of(
     st.sampled_from(["", "x", "it's", 'say "hi"', "a b", "''", "\\'", "x.y", "` `", "`a`", "a``b", "AND", "50%"]),
     st.text(st.sampled_from(_AWKWARD), max_size=6),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
@@ -82,7 +82,7 @@ def _can_be_written(node: Expression | Literal | Name | OrderTerm) -> bool:
 NAMES = st.one_of(
     st.builds(Name, _PREFIXES, _BARE_KEYS),
     st.builds(Name, st.none(), _BARE_NAMES),
-    st.builds(Name, st.one_of(st.none(), _PREFIXES), _ANY_TEXT, st.just(True)),
+    st.builds(Name, st.one_of(st.none(), _PREFIXES), _ANY_STRING, st.just(True)),
 ).filter(_can_be_written)
 
 NUMBERS = st.one_of(
@@ -90,9 +90,9 @@ NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:.3f}"),
 ).map(Number)
-TEXTS = _ANY_TEXT.map(Text).filter(_can_be_written)
+TEXTS = _ANY_STRING.map(String).filter(_can_be_written)
 _LITERALS = st.one_of(TEXTS, NUMBERS)
-_ITEMS = st.one_of(_ANY_TEXT.map(Text), NUMBERS).filter(lambda item: _can_be_written(Items((item,))))
+_ITEMS = st.one_of(_ANY_STRING.map(String), NUMBERS).filter(lambda item: _can_be_written(Items((item,))))
 _LISTS = st.lists(_ITEMS, min_size=1, max_size=4).map(tuple).map(Items)
 
 _PLAIN_OPS = st.sampled_from(
@@ -132,7 +132,7 @@ _SOME_BLANKS = _ANY_BLANKS.filter(bool)
 _ASCII_BLANKS = st.sampled_from(["", "", " ", "\t\n"])
 
 
-def _item(item: Text | Number) -> str:
+def _item(item: String | Number) -> str:
     return canonical.render(Items((item,)))[1:-1]
 
 
@@ -181,7 +181,7 @@ class _Speller:
         return text
 
     def joint(self, operand: Expression) -> str:
-        is_plain = isinstance(operand, Comparison) and isinstance(operand.value, Text | Number)
+        is_plain = isinstance(operand, Comparison) and isinstance(operand.value, String | Number)
         if is_plain and self.draw(st.integers(0, 3)) == 0:
             return self.draw(_SOME_BLANKS)
         return "".join(self.around(self.word("AND")) for _ in range(self.draw(st.integers(1, 2))))
@@ -237,9 +237,9 @@ _TERMINALS = {
     "ATTRIBUTE": _BARE_NAMES,
     "KEY": _BARE_KEYS,
     "BACKTICKED": st.sampled_from(["``", "`a b`", '`it\'s "x"`', "`a``b`", "`x.y`"]),
-    "TEXT": _QUOTED,
+    "STRING": _QUOTED,
     "DOUBLE_QUOTED": _QUOTED.filter(lambda text: text[0] == '"'),
-    "LIST_TEXT": _ITEMS.map(_item).filter(lambda text: text[0] in "'\""),
+    "LIST_STRING": _ITEMS.map(_item).filter(lambda text: text[0] in "'\""),
     "NUMBER": NUMBERS.map(canonical.render),
     "SYMBOL": st.sampled_from(["=", "!=", ">", ">=", "<", "<=", "==", "<>"]),
     "LIKE": _LIKES,
@@ -250,7 +250,7 @@ _TERMINALS = {
     "_AND": st.sampled_from(["AND", "and", "And"]),
     "_OR": st.sampled_from(["OR", "or"]),
     "_NOT": st.sampled_from(["NOT", "not"]),
-    "_BLANKS": _SOME_BLANKS,
+    "_WHITESPACE": _SOME_BLANKS,
     "_GAP": _ASCII_BLANKS.filter(bool),
 }
 _ORDER_KEYS = st.sampled_from(["", "a", " a", "a b", "x-y", "a\nb", "FROM", "é.ü", "5"])
@@ -262,7 +262,7 @@ _ORDER_TERMINALS = {
     "ORDER_SINGLE_QUOTED": _ORDER_KEYS.map("'{}'".format),
     "ORDER_DOUBLE_QUOTED": _ORDER_KEYS.map('"{}"'.format),
     "DIRECTION": st.sampled_from(["ASC", "DESC", "desc"]),
-    "_ORDER_BLANKS": _SOME_BLANKS,
+    "_ORDER_WHITESPACE": _SOME_BLANKS,
 }
 _WORDS = ("LIKE", "IN", "NULL", "BETWEEN", "_BETWEEN_AND", "_AND", "_OR", "_NOT")
 
@@ -270,7 +270,7 @@ _WORDS = ("LIKE", "IN", "NULL", "BETWEEN", "_BETWEEN_AND", "_AND", "_OR", "_NOT"
 def derived_filters() -> st.SearchStrategy[str]:
     """Draw filters that the rules of the grammar derive; no pieces run together, so all of them are in the language."""
     apart = {name: _TERMINALS[name].map(" {} ".format) for name in _WORDS}
-    apart |= {name: _TERMINALS[name].map("{} ".format) for name in ("TEXT", "NUMBER", "LIST_TEXT")}
+    apart |= {name: _TERMINALS[name].map("{} ".format) for name in ("STRING", "NUMBER", "LIST_STRING")}
     return from_lark(lark_parser(), start="filter", explicit={**_TERMINALS, **apart})
 
 
