@@ -12,6 +12,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from mlquery.server.errors import RequestError
 Receive = Callable[[], Awaitable[Any]]
 _CHANGING: Final = ("POST", "PUT", "PATCH", "DELETE")
 _OPEN: Final = ("/health", "/version")
+_MOMENT: Final = 0.5
 MEGABYTE: Final = 1_000_000
 
 
@@ -65,10 +67,12 @@ class Security:
             RequestError: it is too large, takes too long, or ends early.
         """
         try:
-            if int(headers.get(b"content-length", b"0")) > limit:
-                raise _too_large(limit)
+            is_too_large = int(headers.get(b"content-length", b"0")) > limit
         except ValueError:
             raise RequestError("Bad Request. The Content-Length header is not a number.", "BAD_REQUEST") from None
+        if is_too_large:
+            await _drop(receive)
+            raise _too_large(limit)
         message = await self._soon(receive)
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
@@ -79,7 +83,9 @@ class Security:
     async def _rest(self, receive: Receive, first: bytes, limit: int) -> bytes:
         chunks, size, is_more = [first], len(first), True
         while is_more:
-            _require_fits(size, limit)
+            if size > limit:
+                await _drop(receive)
+                raise _too_large(limit)
             message = await self._soon(receive)
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
@@ -128,6 +134,14 @@ def _is_own_page(origin: bytes | None) -> bool:
 def _bears(header: bytes, token: str) -> bool:
     kind, _, given = header.partition(b" ")
     return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())
+
+
+async def _drop(receive: Receive) -> None:
+    """Drop what a client still sends, for a moment: one that sends everything before it reads would miss the answer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MOMENT):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _require_fits(size: int, limit: int) -> None:
