@@ -58,14 +58,14 @@ def test_the_api_is_below_the_workspace_and_at_the_root(server: RunningServer, a
     at_the_root.close()
 
 
-def test_numbers_of_64_bits_are_texts_and_ids_dashed_guids(api: Api) -> None:
+def test_integers_of_64_bits_are_strings_and_ids_dashed_guids(api: Api) -> None:
     info = new_run(api)["info"]
 
     assert "1700000000123" == info["start_time"]
     assert (4, 4) == (info["run_id"].count("-"), info["experiment_id"].count("-"))
 
 
-def test_points_come_and_go_as_texts_too(api: Api) -> None:
+def test_points_are_sent_and_answered_as_strings_too(api: Api) -> None:
     run_id = new_run(api)["info"]["run_id"]
     point = {"key": "m", "value": "NaN", "timestamp": "1700000000123", "step": str(2**53 + 1)}
 
@@ -161,6 +161,51 @@ def test_what_does_not_exist_is_in_the_envelope_too(api: Api) -> None:
         api.get("runs/get", run_id="a")
     )
     assert 404 == envelope(api.get("runs/no-such-call"))[0]
+
+
+def test_a_registered_model_has_times_and_versions_as_strings(api: Api) -> None:
+    api.post("registered-models/create", {"name": "forest"})
+    version = api.post("model-versions/create", {"name": "forest", "source": "s3://bucket/model"}).json["model_version"]
+    model = api.get("registered-models/get", name="forest").json["registered_model"]
+
+    assert ("1", "READY", "None") == (version["version"], version["status"], version["current_stage"])
+    assert all(each[name].isdigit() for each in (model, version) for name in each if name.endswith("timestamp"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("POST", "registered-models/rename", {"name": "none", "new_name": "other"}),
+        ("DELETE", "registered-models/delete", {"name": "none"}),
+    ],
+)
+def test_what_the_service_cannot_do_with_models_is_refused(
+    api: Api, method: str, path: str, fields: dict[str, Any]
+) -> None:
+    status, code, error_code, _ = envelope(api.post(path, fields, method))
+
+    assert (400, "UserError", "INVALID_PARAMETER_VALUE") == (status, code, error_code)
+
+
+def test_aliases_are_taken_with_a_warning(api: Api) -> None:
+    api.post("registered-models/create", {"name": "lake"})
+    api.post("model-versions/create", {"name": "lake", "source": "s3://bucket/model"})
+
+    reply = api.post("registered-models/alias", {"name": "lake", "alias": "best", "version": "1"})
+
+    assert 200 == reply.status
+    assert "[registry.alias]" in reply.headers["warning"]
+
+
+def test_a_malformed_request_without_an_endpoint_gets_an_empty_answer_too(api: Api) -> None:
+    replies = [
+        api.send("POST", "logged-models/search", b"{"),
+        api.send("POST", "logged-models/search", b"{}", {"Content-Type": "text/plain"}),
+        api.post("runs/outputs", {"run_id": 5}),
+        api.send("PATCH", "logged-models/m-1", b"[]"),
+    ]
+
+    assert [(404, b"")] * 4 == [(reply.status, reply.content) for reply in replies]
 
 
 @pytest.mark.parametrize(

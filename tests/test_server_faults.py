@@ -109,7 +109,7 @@ REQUESTS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("GET", "/model-versions/get-artifact"): ("get_model_version_download_uri", {**VERSION, "path": "a.txt"}),
 }
 # Where a dialect has them.
-ASYNC_REQUESTS = {
+ASYNC_REQUESTS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("POST", "runs/log-batch-async"): ("log_batch", {"run_id": RUN, "metrics": [POINT]}),
     ("GET", "runs/get-run-data-status"): ("get_run", {"run_id": RUN}),
 }
@@ -166,7 +166,7 @@ def test_every_endpoint_has_a_request() -> None:
         return {(each.method, each.path) for each in endpoints if not each.path.startswith("webhooks")}
 
     assert named(ENDPOINTS) == {(method, path) for method, path in REQUESTS if not path.startswith("/")}
-    assert named(ASYNC_ENDPOINTS) == ASYNC_REQUESTS.keys()
+    assert named(ASYNC_ENDPOINTS) == set(ASYNC_REQUESTS)
 
 
 @pytest.mark.parametrize(("method", "path"), REQUESTS, ids=" ".join)
