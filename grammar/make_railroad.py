@@ -1,13 +1,13 @@
 """Draw `grammar/railroad.svg` from the parser: its pyparsing elements, and the regular expressions inside them.
 
-`python grammar/make_railroad.py` writes the file anew; a test compares it with what the parser says now. Blanks are
-left out of the drawing, and so are look-arounds that only keep words and symbols apart.
+`python grammar/make_railroad.py` writes the file; a test compares it with the parser. The drawing leaves out whitespace
+and look-arounds that only separate words and symbols.
 """
 
 from __future__ import annotations
 
 import re
-import re._constants as sre  # type: ignore[import-not-found] # as it is, the parser has no stub
+import re._constants as sre  # type: ignore[import-not-found] # the module has no stub
 import re._parser as sre_parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -24,10 +24,10 @@ from mlquery.language.grammar import GRAMMAR
 FILE = Path(__file__).with_name("railroad.svg")
 NOTICE = "<!-- Generated from mlquery/language/grammar.py by `python grammar/make_railroad.py`; do not edit. -->"
 CAPTION = (
-    "Words may be written in any case. Blanks may stand between any two pieces, save around the dots",
-    "of a field, inside a word and inside quotes; two words that would touch need one. Green pieces are",
-    "text as it stands, blue ones have a drawing of their own, what is in italics is a condition. The",
-    "empty text is a filter too, and so is AND alone. The normative grammar is mlquery.lark.",
+    "Words are case-insensitive. Whitespace is allowed between any two tokens, except around the dots",
+    "of a field, and required between two words. Green boxes are literal, blue boxes have a diagram of",
+    "their own, italics are conditions. The empty string is a filter too, and so is AND alone. The",
+    "normative grammar is mlquery.lark.",
 )
 STYLE = """
 svg { background: white }
@@ -40,7 +40,7 @@ rect { stroke-width: 2; stroke: #333; fill: #e8f0fe }
 g.terminal rect { fill: #e6f4ea }
 """
 
-# Elements of the parser with a drawing of their own; everything else is drawn where it stands.
+# Elements of the parser with a diagram of their own; all others are drawn in place.
 SECTIONS = (
     "filter",
     "disjunction",
@@ -52,10 +52,10 @@ SECTIONS = (
     "literal",
     "list",
     "name",
-    "text",
+    "string",
     "number",
 )
-# Parts of the regular expressions that are drawn as a box (they have their own drawing), ...
+# Parts of the regular expressions that are drawn as a box (they have a diagram of their own), ...
 BOXES = {
     tokens.ITEM: "item",
     tokens.NAME: "name",
@@ -63,7 +63,7 @@ BOXES = {
     tokens.ORDER_KEY: "key in order_by",
     tokens.SEGMENT: "word",
     tokens.NUMBER: "number",
-    tokens.STRING: "text",
+    tokens.STRING: "string",
     tokens.BACKTICKED: "backticked",
     tokens.SINGLE_QUOTED: "single-quoted",
     tokens.DOUBLE_QUOTED: "double-quoted",
@@ -86,7 +86,7 @@ CONDITIONS = {
     f"(?!{tokens.RESERVED})": "not AND OR NOT IN IS LIKE ILIKE RLIKE BETWEEN NULL",
     tokens.PREFIX.removesuffix(tokens.SEGMENT): "not PARAMETER before a digit",
     tokens.NEVER_BARE: "not CASE IN VALUES USING FROM AS",
-    tokens.ORDER_WHITESPACE: "key without a blank at its end",
+    tokens.ORDER_WHITESPACE: "key without whitespace at its end",
     r"(?!0x[\da-f])": "not 0x1…",
     r"(?!e-?\d)": "not e5…",
 }
@@ -96,7 +96,7 @@ _FIRST_PLACEHOLDER = 0xE000
 
 
 def drawings() -> Iterator[tuple[str, Any]]:
-    """Return the title and the drawing of every section."""
+    """Return the title and the diagram of every section."""
     elements = {element.name: element for element in _elements(GRAMMAR) if element.name in SECTIONS}
     for name in SECTIONS:
         yield name, _inside(elements[name])
@@ -117,7 +117,7 @@ def _elements(element: pp.ParserElement, seen: set[int] | None = None) -> Iterat
 
 
 def _drawn(element: pp.ParserElement) -> Any:
-    """Return the drawing of an element where another one holds it; None when it has none."""
+    """Return the diagram of an element inside another one; None if it is not drawn."""
     return railroad.NonTerminal(element.name) if element.name in SECTIONS else _inside(element)
 
 
@@ -139,17 +139,17 @@ def _inside(element: pp.ParserElement) -> Any:
 
 
 def _sequence(parts: Iterable[Any]) -> Any:
-    """Return the parts one after the other, or None when there are none."""
+    """Return a sequence of the parts, or None if there are none."""
     visible = [part for part in parts if part is not None]
     return visible[0] if len(visible) == 1 else railroad.Sequence(*visible) if visible else None
 
 
 def _drawn_regex(expression: str, except_for: str = "") -> Any:
-    """Return the drawing of a regular expression; `except_for` is the part that must not become a box."""
+    """Return the diagram of a regular expression; `except_for` is the part that must not become a box."""
     shown: dict[int, Any] = {}
     named = [(part, railroad.NonTerminal(name)) for part, name in BOXES.items() if part != except_for]
     named += [(part, railroad.Terminal(name)) for part, name in SETS.items()]
-    named += [(part, railroad.Comment(text)) for part, text in CONDITIONS.items()]
+    named += [(part, railroad.Comment(condition)) for part, condition in CONDITIONS.items()]
     named += [(part, None) for part in LEFT_OUT]
     for code, (part, drawing) in enumerate(sorted(named, key=lambda pair: -len(pair[0])), _FIRST_PLACEHOLDER):
         expression = expression.replace(part, chr(code))
@@ -186,7 +186,7 @@ def _drawn_node(op: Any, value: Any, shown: dict[int, Any]) -> Any:
             return None
         loop = {(0, 1): railroad.Optional, (0, sre.MAXREPEAT): railroad.ZeroOrMore}.get((least, most))
         return loop(inner) if loop else railroad.OneOrMore(inner)
-    raise NotImplementedError(f"no drawing for {op}")
+    raise NotImplementedError(f"no diagram for {op}")
 
 
 def svg() -> str:
@@ -206,7 +206,7 @@ def svg() -> str:
 
 
 def _body(diagram: Any) -> str:
-    """Return what stands inside the <svg> of one diagram."""
+    """Return the content of the <svg> element of one diagram."""
     out = StringIO()
     diagram.writeSvg(out.write)
     return re.sub(r"\s*\n\s*", "", re.sub(r"^<svg[^>]*>|</svg>\s*$", "", out.getvalue().strip()))
