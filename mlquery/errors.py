@@ -1,7 +1,6 @@
-"""Errors and diagnostics: what a query or a call did wrong, where, and how to fix it.
+"""Errors and diagnostics: what is wrong with a query or a call, where, and how to fix it.
 
-Nothing here decides anything. `QueryError` is about the text of a query, `StoreError` about data (no such run, over
-a limit), and carries MLflow's own error code and wording.
+`QueryError` is about a query; `StoreError` is about data (no such run, over a limit), with MLflow's code and wording.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ class Span:
 
 @attrs.frozen
 class Diagnostic:
-    """One finding about a query: an error, or a warning about a query that runs.
+    """An error in a query, or a warning about a query that is accepted.
 
-    `argument` names where the text came from ("filter_string", "order_by[1]"), `source` is that text and `span` lies
-    inside it. `feature` is the line of the support matrix that decided, `suggestion` what to write instead.
-    `service_message` is what the emulated service answers; `verbatim` says whether that wording was observed.
+    `argument` names the argument ("filter_string", "order_by[1]"), `source` is its value and `span` the affected part
+    of it. `feature` is the row of the support matrix that decided, `suggestion` what to write instead.
+    `service_message` is the message of the emulated service; `verbatim` says whether that wording was observed.
     """
 
     code: Code
@@ -53,7 +52,7 @@ class Diagnostic:
     verbatim: bool = False
 
     def __str__(self) -> str:
-        """Render the finding with the text it is about underlined."""
+        """Render the diagnostic with the part of the query that it is about underlined."""
         feature = f"  [{self.feature}]" if self.feature else ""
         lines = [f"{self.argument}: {_shown(self.message)}{feature}", *_underlined(self.source, self.span)]
         if self.suggestion:
@@ -61,14 +60,14 @@ class Diagnostic:
         return "\n".join(lines)
 
 
-def _shown(text: str, width: int = 500) -> str:
-    """Return a text on one line of bounded length, with dots for what cannot be printed; it may quote anything."""
-    dotted = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text[:width])
-    return f"{dotted}…" if len(text) > width else dotted
+def _shown(message: str, width: int = 500) -> str:
+    """Return a message on one line of bounded length, with dots for characters that cannot be printed."""
+    dotted = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in message[:width])
+    return f"{dotted}…" if len(message) > width else dotted
 
 
 def _underlined(source: str, span: Span, width: int = 100) -> list[str]:
-    """Return the part of `source` around `span` and a line of carets below it, on one screen line."""
+    """Return the part of `source` around `span`, shortened to one line, and a line of carets below it."""
     if not source:
         return []
     first = max(0, span.start - width // 2)
@@ -80,42 +79,42 @@ def _underlined(source: str, span: Span, width: int = 100) -> list[str]:
 
 
 class QueryError(ValueError):
-    """A query that this dialect refuses; `diagnostics` holds every problem found, the first one first."""
+    """A query that the dialect refuses; `diagnostics` has all errors found."""
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__(*diagnostics)
         self.diagnostics: tuple[Diagnostic, ...] = diagnostics
 
     def __str__(self) -> str:
-        """Render all problems, one block each."""
+        """Render all diagnostics, one block each."""
         return "\n".join(str(d) for d in self.diagnostics)
 
     @property
     def code(self) -> Code:
-        """Return the code of the first problem."""
+        """Return the code of the first error."""
         return self.diagnostics[0].code
 
     @property
     def error_code(self) -> str:
-        """Return the MLflow error code that a server would answer with."""
+        """Return the MLflow error code that a server would return."""
         return self.diagnostics[0].error_code
 
     @property
     def message(self) -> str:
-        """Return the rendered text, under the name that `MlflowException` uses."""
+        """Return the rendered diagnostics, under the name that `MlflowException` uses."""
         return str(self)
 
 
 class QueryWarning(UserWarning):
-    """A query that runs although no source says it does, or that probably means something else."""
+    """A query that is accepted although no source says that the dialect supports it, or that is probably a mistake."""
 
 
 class MockWarning(UserWarning):
-    """A test that left something behind in a mock: a run that is still active, a fault that never came."""
+    """A test that left something behind in a mock: a run that is still active, a fault that never occurred."""
 
 
 class StoreError(Exception):
-    """A call the store refuses, with MLflow's error code and wording.
+    """A call that the store refuses, with MLflow's error code and wording.
 
     Source: `mlflow.exceptions.MlflowException`, whose `message` and `error_code` attributes have the same names.
     """
@@ -140,9 +139,9 @@ _CODES: Final = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
 
 
 class MissingEndpointError(StoreError):
-    """A call that the endpoint of a service does not have.
+    """A call for which the service has no endpoint.
 
-    It answers with an HTTP status and no body; `path` is where MLflow's client looks for the call.
+    It returns an HTTP status without a body; `path` is the endpoint that MLflow's client calls.
 
     **Source** of the wording: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
     """

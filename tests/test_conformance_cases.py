@@ -47,7 +47,7 @@ def test_a_run_may_be_of_some_dialects_and_engines() -> None:
 @pytest.mark.parametrize(
     ("dialects", "engines", "message"),
     [
-        (["mysql"], None, r"no dialect is called 'mysql'; there are oss, azure, .*"),
+        (["mysql"], None, r"unknown dialect 'mysql'\. Known dialects: oss, azure, .*"),
         (None, ["turbo"], r"unknown engine 'turbo'; use reference or columnar"),
     ],
 )

@@ -79,4 +79,4 @@ def test_an_unknown_dialect_is_misuse(capsys: pytest.CaptureFixture[str]) -> Non
     code = main(["conformance", "--dialect", "mysql"])
 
     assert 2 == code
-    assert "mlquery: no dialect is called 'mysql'" in capsys.readouterr().err
+    assert "mlquery: unknown dialect 'mysql'" in capsys.readouterr().err

@@ -190,7 +190,7 @@ def test_a_release_can_be_mocked() -> None:
 
 
 def test_a_release_that_is_not_known_is_refused_with_those_that_are() -> None:
-    known = r"no dialect is called 'oss:9.9'; there are oss:3.1, oss:2.22, oss:2.14, oss:2.9, oss:3.17"
+    known = r"unknown dialect 'oss:9.9'. Known dialects: oss:3.1, oss:2.22, oss:2.14, oss:2.9, oss:3.17"
 
     with pytest.raises(ValueError, match=known):
         mlquery.Client(dialect="oss:9.9")

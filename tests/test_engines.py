@@ -358,10 +358,8 @@ def _with(op: Op, compare: Any) -> dict[Op, Any]:
     return {**COMPARISONS, op: compare}
 
 
-ORIGINAL = {
-    name: getattr(columnar, name) for name in ("_first_in_chunks", "_missing_to_their_end", "_contenders", "_first")
-}
-ORIGINAL_PASSING, ORIGINAL_RANKS = masks.passing_codes, columnar._metric_ranks
+ORIGINAL = {name: getattr(columnar, name) for name in ("_first_in_chunks", "_place_missing", "_contenders", "_first")}
+ORIGINAL_PASSING, ORIGINAL_RANKS = masks._passing_codes, columnar._metric_ranks
 FAULTS = {
     "> is read as >=": _faulty(masks, "COMPARISONS", _with(Op.GT, operator.ge)),
     "<= is read as <": _faulty(masks, "COMPARISONS", _with(Op.LE, operator.lt)),
@@ -371,11 +369,13 @@ FAULTS = {
     "NOT IN is read as !=": _faulty(
         masks, "string_test", lambda op, v: string_test(Op.NE, v[0]) if op is Op.NOT_IN else string_test(op, v)
     ),
-    "a missing text passes": _faulty(masks, "passing_codes", lambda t, p: np.append(ORIGINAL_PASSING(t, p)[:-1], True)),
+    "a missing text passes": _faulty(
+        masks, "_passing_codes", lambda t, p: np.append(ORIGINAL_PASSING(t, p)[:-1], True)
+    ),
     "missing values come first": _faulty(
         columnar,
-        "_missing_to_their_end",
-        lambda found, key, table: ORIGINAL["_missing_to_their_end"](found, key, table)[::-1],
+        "_place_missing",
+        lambda found, key, table: ORIGINAL["_place_missing"](found, key, table)[::-1],
     ),
     "a chunk loses a row": _faulty(
         columnar, "_first_in_chunks", lambda b, t, n: ORIGINAL["_first_in_chunks"](b[1:], t, n)

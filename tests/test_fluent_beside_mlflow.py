@@ -421,5 +421,5 @@ def test_a_client_is_used_as_it_is() -> None:
 
 
 def test_an_unknown_dialect_is_refused() -> None:
-    with pytest.raises(ValueError, match="no dialect is called 'nothing'"):
+    with pytest.raises(ValueError, match="unknown dialect 'nothing'"):
         fluent.use(dialect="nothing")

@@ -95,7 +95,7 @@ def test_bare_strings_and_impossible_sizes_are_refused() -> None:
     """With what to write instead."""
     store, runs = _store()
 
-    with pytest.raises(StoreError, match="run_ids is a list"):
+    with pytest.raises(StoreError, match="run_ids must be a list"):
         histories(store, runs[0], ["loss"])
     with pytest.raises(StoreError, match="at least 2"):
         downsample([1.0, 2.0], 1)

@@ -78,7 +78,7 @@ def test_a_mock_that_was_never_started_has_no_store() -> None:
 
 
 def test_an_unknown_dialect_is_refused_when_the_mock_is_made() -> None:
-    with pytest.raises(ValueError, match="no dialect is called 'aws'"):
+    with pytest.raises(ValueError, match="unknown dialect 'aws'"):
         mlquery.mock("aws")
 
 

@@ -91,5 +91,5 @@ def test_a_projection_has_the_named_columns_and_no_others() -> None:
 
 def test_a_projection_refuses_names_that_are_no_columns() -> None:
     """A typing mistake is not a column of missing values."""
-    with pytest.raises(ValueError, match=r"no column is called 'metric\.auc'"):
+    with pytest.raises(ValueError, match=r"unknown column 'metric\.auc'"):
         search_frame(_store(1), ["0"], columns=["metric.auc"])

@@ -215,7 +215,7 @@ def known_field_comparisons() -> st.SearchStrategy[str]:
         (
             "tags.a IN ('x', 'C:\\y')",
             "'",
-            "one comparison with = for each such text, in searches of their own",
+            "one search with = for each such string",
         ),
         ('tags.s"tage" IS NULL', '"', "tags.`stage`"),
         ("metrics.max() > 1", "(", "metrics.`max()`"),
@@ -390,7 +390,7 @@ def test_nesting_is_read_up_to_a_limit_that_the_error_names(opening: str, closin
     errors = [refusal(parse_filter, nested(depth), "filter_string") for depth in (16, 33, 200, 1_000)]
 
     assert errors[0] is None
-    assert [True] * 3 == ["nested more than 32 deep" in str(error) for error in errors[1:]]
+    assert [True] * 3 == ["nested more than 32 levels deep" in str(error) for error in errors[1:]]
 
 
 def test_parentheses_and_words_in_quotes_do_not_count_as_nesting() -> None:

@@ -164,8 +164,8 @@ def test_the_canonical_text_of_a_tree(tree: Expression, text: str) -> None:
         OrderTerm(Name("tags", "a ", True), descending=True),
     ],
 )
-def test_what_no_text_can_say_is_not_written(part: Name | String | Items | OrderTerm) -> None:
-    with pytest.raises(ValueError, match=r"no quotes can hold|cannot stand without quotes"):
+def test_a_tree_that_no_string_has_is_not_written(part: Name | String | Items | OrderTerm) -> None:
+    with pytest.raises(ValueError, match=r"cannot be quoted|cannot be written without quotes"):
         render(part)
 
 

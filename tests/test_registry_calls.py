@@ -233,7 +233,7 @@ def test_threads_make_every_version_once() -> None:
 def test_every_search_says_what_it_is_about(registry: Registry) -> None:
     with pytest.raises(QueryError, match="registered models have no attribute 'run_id' to filter by, only name"):
         search_registered_models(registry, "run_id = 'r1'")
-    with pytest.raises(QueryError, match="model version searches know no fields under 'metrics'"):
+    with pytest.raises(QueryError, match="unknown prefix 'metrics' in a search of model versions"):
         search_model_versions(registry, "metrics.a > 1")
     with pytest.raises(QueryError, match="version_number is an integer, not 'x'"):
         search_model_versions(registry, "version_number = 'x'")

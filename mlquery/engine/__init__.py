@@ -1,1 +1,1 @@
-"""Two functions of one type, `(Table, Plan) -> rows`: `reference` is the specification, `columnar` runs."""
+"""Two functions `(store, plan, limit) -> rows`: `reference` is the specification, `columnar` is used for searches."""

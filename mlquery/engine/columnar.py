@@ -1,8 +1,8 @@
-"""The engine that runs: the same rows as `reference`, found on columns. Knows neither text nor dialects.
+"""The engine used for searches: finds the same rows as `reference`, on columns.
 
-Candidates come in the kept default order (newest first, then run id), so that the tie-breakers of every order are
-already settled and each remaining key is one stable sort. A page in default order is looked for in growing chunks and
-the search ends when it is full; a page in another order sorts only the rows that can be on it.
+Candidates come in the default order (newest first, then run id), which the store keeps, so that the tie-breakers of
+every order are already applied and each remaining key is one stable sort. For a page in default order, candidates are
+tested in growing chunks until it is full; for a page in another order, only the rows that can be on it are sorted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlquery.engine.masks import Mask, Test, durations, test_for
+from mlquery.engine.masks import Test, all_of, durations, test_for
 from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.semantics import id_rank
 from mlquery.store import Store
@@ -25,10 +25,10 @@ _START_TIME, _RUN_ID = FieldRef(Kind.ATTRIBUTE, "start_time"), FieldRef(Kind.ATT
 
 
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
-    """Return the rows that a plan asks for, in its order, as an array (n,); the first `limit` of them."""
+    """Return the rows that a plan selects, in its order, as an array (n,); the first `limit` of them."""
     table = store.runs if plan.entity is Entity.RUN else store.experiments
     listed, where = _listed_ids(plan.where, table) if plan.entity is Entity.RUN else (None, plan.where)
-    test = _all_of(_tests(plan, where, table))
+    test = all_of(_tests(plan, where, table))
     keys = _keys_beyond_default(plan)
     if listed is not None:
         base = _newest_first(listed, table)
@@ -42,7 +42,7 @@ def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
 
 
 def _listed_ids(where: Where, table: Any) -> tuple[set[int] | None, Where]:
-    """Return the rows of the run ids that a condition asks for, and what else it asks; None if it asks for no ids."""
+    """Return the rows of the run ids that a condition lists and the rest of the condition; None without such a list."""
     parts = where.parts if isinstance(where, All) else (where,)
     for place, part in enumerate(parts):
         match part:
@@ -60,7 +60,7 @@ def _newest_first(rows: set[int], table: Any) -> Rows:
 
 
 def _tests(plan: Plan, where: Where, table: Any) -> list[Test]:
-    """Return the tests that a plan makes, without those that every row passes."""
+    """Return the tests of a plan, without those that every row passes."""
     tests = []
     if plan.experiment_ids is not None:
         tests += _membership(table.strings["experiment_id"], plan.experiment_ids)
@@ -72,7 +72,7 @@ def _tests(plan: Plan, where: Where, table: Any) -> list[Test]:
 
 def _membership(column: Any, wanted: frozenset[str]) -> list[Test]:
     codes = column.codes
-    is_wanted = np.array([text in wanted for text in column.table] + [False])
+    is_wanted = np.array([string in wanted for string in column.table] + [False])
     if is_wanted[:-1].all():
         return []
     if is_wanted.sum() == 1:
@@ -81,21 +81,8 @@ def _membership(column: Any, wanted: frozenset[str]) -> list[Test]:
     return [lambda rows: is_wanted[codes[rows]]]
 
 
-def _all_of(tests: list[Test]) -> Test | None:
-    if len(tests) < 2:
-        return tests[0] if tests else None
-
-    def test(rows: Any) -> Mask:
-        mask = tests[0](rows)
-        for other in tests[1:]:
-            mask = mask & other(rows)
-        return mask
-
-    return test
-
-
 def _keys_beyond_default(plan: Plan) -> list[SortKey]:
-    """Return the keys of the order that the default order of the table does not settle."""
+    """Return the keys of the order that the default order of the table does not cover."""
     keys = list(plan.order)
     if plan.entity is Entity.RUN and keys and keys[-1] == SortKey(_RUN_ID):
         keys.pop()
@@ -105,7 +92,7 @@ def _keys_beyond_default(plan: Plan) -> list[SortKey]:
 
 
 def _first(base: Rows, test: Test | None, limit: int | None) -> Rows:
-    """Return the first `limit` candidates that pass, looking at no more of them than necessary."""
+    """Return the first `limit` candidates that pass, testing no more of them than necessary."""
     if test is None:
         return base[:limit]
     if limit is not None and len(base) > 16 * limit:
@@ -114,7 +101,7 @@ def _first(base: Rows, test: Test | None, limit: int | None) -> Rows:
 
 
 def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
-    """Look at as many more candidates as the share of those that passed so far lets expect, or at all if it is few."""
+    """Test as many more candidates as the share that passed so far suggests, or all of the rest if few pass."""
     found: list[Rows] = []
     count, start, size = 0, 0, 4 * max(limit, 64)
     while count < limit and start + size < len(base) // 4:
@@ -128,25 +115,25 @@ def _first_in_chunks(base: Rows, test: Test, limit: int) -> Rows:
 
 
 def _passing(base: Rows, test: Test) -> Rows:
-    """Return the candidates that pass, all rows being tested in the order in which they are stored."""
-    return base.compress(test(slice(None))[base])  # several times as fast as a mask between brackets
+    """Return the candidates that pass, after testing all rows in the order in which they are stored."""
+    return base.compress(test(slice(None))[base])  # several times as fast as indexing with a mask
 
 
 def _in_order(found: Rows, keys: list[SortKey], table: Any, limit: int | None) -> Rows:
-    """Return candidates in the order of the keys, equal ones as they come."""
+    """Return candidates in the order of the keys, keeping the order of equal ones."""
     if limit is not None and len(found) > 4 * max(limit, 64):
         found = _contenders(found, _ranks(keys[0], table, found), limit)
     for key in reversed(keys):
         found = found[np.argsort(_ranks(key, table, found), kind="stable")]
-        found = _missing_to_their_end(found, key, table)
+        found = _place_missing(found, key, table)
     return found[:limit]
 
 
 def _contenders(found: Rows, ranks: npt.NDArray[Any], limit: int) -> Rows:
     """Return the candidates that can be among the first `limit` by their first key, ties included.
 
-    What a part of them is bounded by leaves few of all to find the exact bound among. When the limit reaches into NaN
-    and missing values, which rank last, all stay.
+    A bound from a sample excludes most of them before the exact bound is found. If the limit reaches NaN and missing
+    values, which rank last, all candidates are returned.
     """
     for part in (_SAMPLE * limit, len(ranks)):
         bound = np.partition(ranks[:part], limit - 1)[limit - 1]
@@ -157,7 +144,7 @@ def _contenders(found: Rows, ranks: npt.NDArray[Any], limit: int) -> Rows:
 
 
 def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
-    """Return numbers (len(rows),) that sort as the key does; NaN, missing values rank last."""
+    """Return numbers (len(rows),) that sort as the key does; NaN and missing values rank last."""
     match key.field:
         case FieldRef(Kind.METRIC, name):
             return _metric_ranks(table.metrics.get(name), key.descending, rows)
@@ -187,20 +174,19 @@ def _string_ranks(column: Any, key: SortKey, rows: Rows) -> npt.NDArray[Any]:
     if column is None:
         return np.full(len(rows), _LAST)
     rank = id_rank if key.field == FieldRef(Kind.ATTRIBUTE, "experiment_id") else None
-    texts = column.table
-    ranks = np.empty(len(texts) + 1, dtype=np.int64)
-    ranks[sorted(range(len(texts)), key=lambda code: rank(texts[code]) if rank else texts[code])] = np.arange(
-        len(texts)
-    )
+    strings = column.table
+    ranks = np.empty(len(strings) + 1, dtype=np.int64)
+    codes = sorted(range(len(strings)), key=lambda code: rank(strings[code]) if rank else strings[code])
+    ranks[codes] = np.arange(len(strings))
     if key.descending:
         ranks = -ranks
     ranks[-1] = _LAST
-    spread: npt.NDArray[Any] = ranks[column.codes[rows]]
-    return spread
+    by_row: npt.NDArray[Any] = ranks[column.codes[rows]]
+    return by_row
 
 
-def _missing_to_their_end(found: Rows, key: SortKey, table: Any) -> Rows:
-    """Part NaN from missing metrics, and put missing values first where the key says so."""
+def _place_missing(found: Rows, key: SortKey, table: Any) -> Rows:
+    """Separate NaN from missing metrics, and put missing values first if the key says so."""
     if key.field.kind is Kind.METRIC:
         column = table.metrics.get(key.field.key)
         if column is None:

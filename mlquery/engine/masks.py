@@ -1,7 +1,7 @@
-"""Turn the condition of a plan into a function from rows to truth values, on columns. Knows no order and no pages.
+"""Turn the condition of a plan into a function from rows to booleans, on columns.
 
-Texts are compared once per distinct value and looked up by code; metrics are float64 beside a state, so that a missing
-metric and NaN fail every comparison but `!=` by themselves.
+Strings are compared once per distinct value and looked up by code; metrics are float64 with a state, so that a missing
+metric and NaN fail every comparison except `!=` by themselves.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from mlquery.store.columns import ABSENT, MISSING, NAN
 
 Mask = npt.NDArray[np.bool_]
 Rows = Any
-"""What selects rows of a column: `slice(None)` for all, or an array (m,) of row numbers."""
+"""A selection of rows of a column: `slice(None)` for all, or an array (m,) of row numbers."""
 Test = Callable[[Rows], Mask]
 
 _CONTEXT_TAG = "mlflow.data.context"
-_NEGATIVE = (Op.NE, Op.NOT_IN)
 
 
 def test_for(where: Where, table: Any) -> Test:
-    """Return the function that tells which of the given rows of a table satisfy a condition."""
+    """Return the function that tells which rows of a table satisfy a condition."""
     match where:
         case All(parts):
-            return _all([test_for(part, table) for part in parts], table)
+            return all_of([test_for(part, table) for part in parts]) or _constant(True, table)
         case AnyOf(parts):
             tests = [test_for(part, table) for part in parts]
             return lambda rows: np.logical_or.reduce([test(rows) for test in tests])
@@ -40,9 +39,10 @@ def test_for(where: Where, table: Any) -> Test:
             return _predicate(where, table)
 
 
-def _all(tests: list[Test], table: Any) -> Test:
-    if len(tests) == 1:
-        return tests[0]
+def all_of(tests: list[Test]) -> Test | None:
+    """Return the conjunction of tests; None if there are none."""
+    if len(tests) < 2:
+        return tests[0] if tests else None
 
     def test(rows: Rows) -> Mask:
         mask = tests[0](rows)
@@ -50,7 +50,7 @@ def _all(tests: list[Test], table: Any) -> Test:
             mask = mask & other(rows)
         return mask
 
-    return test if tests else _constant(True, table)
+    return test
 
 
 def _constant(value: bool, table: Any) -> Test:
@@ -63,9 +63,9 @@ def _predicate(predicate: Predicate, table: Any) -> Test:
         case FieldRef(Kind.METRIC, key):
             return _metric(table.metrics.get(key), predicate, table)
         case FieldRef(Kind.PARAM, key):
-            return _text(table.params.get(key), predicate, table)
+            return _string(table.params.get(key), predicate, table)
         case FieldRef(Kind.TAG, key):
-            return _text(table.tags.get(key), predicate, table)
+            return _string(table.tags.get(key), predicate, table)
         case FieldRef(Kind.DATASET, key):
             return _dataset(key, predicate, table)
         case FieldRef(Kind.ATTRIBUTE, key) if key == table.id_name and op in (Op.EQ, Op.IN):
@@ -75,11 +75,11 @@ def _predicate(predicate: Predicate, table: Any) -> Test:
         case FieldRef(Kind.ATTRIBUTE, key) if key in table.times:
             values = table.times[key].values
             return _number(values, values != MISSING, predicate)
-    return _text(table.strings.get(field.key), predicate, table)
+    return _string(table.strings.get(field.key), predicate, table)
 
 
 def durations(table: Any) -> tuple[npt.NDArray[np.int64], Mask]:
-    """Return end_time - start_time (n,) in milliseconds, and where both are known."""
+    """Return end_time - start_time (n,) in milliseconds, and a mask (n,) of the rows that have both."""
     start, end = table.times["start_time"].values, table.times["end_time"].values
     known = (start != MISSING) & (end != MISSING)
     return np.where(known, end - start, MISSING), known
@@ -105,23 +105,23 @@ def _metric(column: Any, predicate: Predicate, table: Any) -> Test:
 
 
 def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) -> Test:
-    """Return the test of whole numbers, compared exactly even with a fraction or a number beyond 64 bits."""
+    """Return the test of integers, which are compared exactly even with fractions and numbers beyond 64 bits."""
     op, value = predicate.op, predicate.value
     if op is Op.IS_NULL:
         return lambda rows: ~known[rows]
     if op is Op.IS_NOT_NULL:
         return lambda rows: known[rows]
     if isinstance(value, float) and not value.is_integer():
-        # Between two whole numbers: only the direction matters, so compare with the one below.
+        # Between two integers only the direction matters, so compare with the smaller one.
         return _beside(values, known, op, value)
     if op in (Op.IN, Op.NOT_IN):
         return _listed(values, lambda rows: known[rows], predicate)
-    whole = int(value)  # type: ignore[arg-type]
-    if not MISSING < whole < 2**63:
-        passes = number_test(op, float(whole))(0.0)
+    integer = int(value)  # type: ignore[arg-type]
+    if not MISSING < integer < 2**63:
+        passes = number_test(op, float(integer))(0.0)
         return lambda rows: known[rows] & passes
     compare: Any = COMPARISONS[op]
-    return lambda rows: compare(values[rows], whole) & known[rows]
+    return lambda rows: compare(values[rows], integer) & known[rows]
 
 
 def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) -> Test:
@@ -138,15 +138,15 @@ def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) ->
 
 
 def _listed(values: npt.NDArray[Any], known: Test, predicate: Predicate) -> Test:
-    asked: Any = predicate.value
-    wanted = [v for v in asked if abs(v) < 2**63 or values.dtype.kind == "f"]
+    value: Any = predicate.value
+    wanted = [v for v in value if abs(v) < 2**63 or values.dtype.kind == "f"]
     listed = np.array(wanted, dtype=values.dtype if values.dtype.kind == "f" else None)
     if predicate.op is Op.IN:
         return lambda rows: np.isin(values[rows], listed) & known(rows)
     return lambda rows: ~np.isin(values[rows], listed) & known(rows)
 
 
-def _text(column: Any, predicate: Predicate, table: Any) -> Test:
+def _string(column: Any, predicate: Predicate, table: Any) -> Test:
     op, value = predicate.op, predicate.value
     if column is None:
         return _constant(op is Op.IS_NULL, table)
@@ -161,20 +161,20 @@ def _text(column: Any, predicate: Predicate, table: Any) -> Test:
     if op is Op.NE:
         code = column.code(value)
         return lambda rows: (codes[rows] != code) & (codes[rows] >= 0)
-    passing = passing_codes(column.table, predicate)
+    passing = _passing_codes(column.table, predicate)
     return lambda rows: passing[codes[rows]]
 
 
-def passing_codes(texts: list[str], predicate: Predicate) -> Mask:
-    """Return which texts pass (len(texts) + 1,); the last place is that of the code -1, a missing text."""
+def _passing_codes(strings: list[str], predicate: Predicate) -> Mask:
+    """Return which strings pass (len(strings) + 1,); the last item is for the code -1, a missing string."""
     test = string_test(predicate.op, predicate.value)
-    passing = np.zeros(len(texts) + 1, dtype=np.bool_)
-    passing[:-1] = np.fromiter(map(test, texts), np.bool_, len(texts))
+    passing = np.zeros(len(strings) + 1, dtype=np.bool_)
+    passing[:-1] = np.fromiter(map(test, strings), np.bool_, len(strings))
     return passing
 
 
 def _ids(predicate: Predicate, table: Any) -> Test:
-    """Return the test for one id or a list of ids, by looking them up."""
+    """Return the test of one id or a list of ids, by looking them up."""
     wanted = predicate.value if isinstance(predicate.value, tuple) else (predicate.value,)
     found = [table.row_of[i] for i in wanted if i in table.row_of]
     mask = np.zeros(table.size, dtype=np.bool_)
@@ -183,12 +183,12 @@ def _ids(predicate: Predicate, table: Any) -> Test:
 
 
 def _dataset(key: str, predicate: Predicate, table: Any) -> Test:
-    """Return the test of dataset fields: a run passes when one of its inputs does."""
+    """Return the test of dataset fields: a run passes if one of its inputs does."""
     mask = np.zeros(table.size, dtype=np.bool_)
     op, is_null = predicate.op, predicate.op is Op.IS_NULL
     passes = (lambda _: True) if is_null or op is Op.IS_NOT_NULL else string_test(op, predicate.value)
     for row, inputs in table.inputs.items():
-        mask[row] = any(passes(text) for dataset_input in inputs for text in _dataset_strings(key, dataset_input))
+        mask[row] = any(passes(found) for dataset_input in inputs for found in _dataset_strings(key, dataset_input))
     return lambda rows: mask[rows] != is_null
 
 

@@ -1,1 +1,1 @@
-"""From text to a plan: syntax, parser, matrix, semantics and resolve. Never sees data."""
+"""From the string of a query to its plan: syntax, parser, matrix, semantics and resolve. Independent of any data."""

@@ -1,4 +1,4 @@
-"""Collect what is wrong with a query while it is resolved, judging its uses by the support matrix."""
+"""Collect the errors and warnings about a query while it is resolved, checking its uses against the support matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
 
 @attrs.define
 class Diagnostics:
-    """The problems and warnings found so far, and the text that is being looked at."""
+    """The errors and warnings found so far, and the argument that is being resolved."""
 
     dialect: Dialect
     entity: Entity
@@ -26,24 +26,24 @@ class Diagnostics:
     warnings: list[Diagnostic] = attrs.field(factory=list)
 
     def about(self, argument: str, source: str) -> Diagnostics:
-        """Return diagnostics about another argument that go to the same lists."""
+        """Return the diagnostics of another argument, which are added to the same lists."""
         return attrs.evolve(self, argument=argument, source=source)
 
     def error(self, code: Code, message: str, span: Span, **details: Any) -> None:
-        """Note a problem."""
+        """Add an error."""
         self.errors.append(self._diagnostic(code, message, span, details))
 
     def warn(self, code: Code, message: str, span: Span, **details: Any) -> None:
-        """Note something that the author of a running query should know."""
+        """Add a warning about a query that is accepted."""
         self.warnings.append(self._diagnostic(code, message, span, {**details, "severity": "warning"}))
 
     def too_many(self, message: str) -> None:
-        """Note that a database would fail on the size of the query."""
+        """Add the error about a query that is too large for the database."""
         span = Span(0, len(self.source))
         self.error("unsupported", message, span, error_code=TEMPORARILY_UNAVAILABLE)
 
     def judge(self, use: Use, span: Span, label: str = "", **placeholders: str) -> None:
-        """Note what the matrix says against a use; `label` is the field as a person would write it."""
+        """Add what the matrix says against a use; `label` is the field as users write it."""
         verdict = self.dialect.verdict(use)
         if verdict is None or verdict.state == "yes":
             return
@@ -64,7 +64,7 @@ class Diagnostics:
             self.warn("unsupported", f"no source says whether {name} supports {what}", span, **details)
 
     def service_message(self, template_name: str | None, use: Use) -> str | None:
-        """Return what the service says about a use that it refuses, None where the dialect imitates no service."""
+        """Return the service's message about a refused use; None if the dialect does not emulate a service."""
         template = self.dialect.messages.get(template_name or "")
         kind = {"param": "Parameter"}.get(use.kind or "", (use.kind or "").title())
         return template.format(op=use.op, kind=kind, text=self.source) if template else None
@@ -78,7 +78,7 @@ def _lowered(title: str) -> str:
 
 
 def _filled(instead: str | None, label: str, placeholders: dict[str, str]) -> str | None:
-    """Return the advice with the field of the query in it."""
+    """Return the suggestion with its placeholders replaced by parts of the query."""
     if instead is None:
         return None
     key = label.partition(".")[2] or label

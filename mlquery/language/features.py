@@ -1,4 +1,4 @@
-"""What the support matrix is made of: uses, patterns over uses, cells, features and fields. Dialects are not known."""
+"""The parts of the support matrix: uses, patterns over uses, cells, features and fields. Independent of any dialect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = Literal["yes", "no", "silent"]
 
 @attrs.frozen
 class Use:
-    """What a piece of a query or a call does; None where that says nothing."""
+    """What a part of a query or a call does; None for properties that it does not have."""
 
     entity: str
     clause: str
@@ -30,7 +30,7 @@ class Use:
 
 @attrs.frozen
 class Pattern:
-    """A set of uses: every named property has one of the listed values."""
+    """A set of uses: each property in `wanted` has one of the listed values."""
 
     wanted: tuple[tuple[str, tuple[Any, ...]], ...]
 
@@ -43,8 +43,8 @@ class Pattern:
 class Cell:
     """What one dialect does with one feature, and how that is known.
 
-    `message` is the template of the service's answer and `verbatim` tells whether that wording was observed. A refusal
-    has the `error_code`. The first of the `exceptions` that matches a use decides in place of the cell.
+    `message` names the template of the service's message and `verbatim` says whether that wording was observed. A
+    refusal has the `error_code`. The first of the `exceptions` that matches a use replaces the cell.
     """
 
     state: State
@@ -59,17 +59,17 @@ class Cell:
 
     @property
     def decision(self) -> tuple[Any, ...]:
-        """Return what the cell says, apart from how that is known."""
+        """Return what the cell says, without how that is known."""
         return self.state, self.error_code, tuple((pattern, cell.decision) for pattern, cell in self.exceptions)
 
     def for_use(self, use: Use) -> Cell:
-        """Return the cell that decides about a use: an exception or the cell itself."""
+        """Return the cell that applies to a use: an exception or the cell itself."""
         return next((cell for pattern, cell in self.exceptions if pattern.matches(use)), self)
 
 
 @attrs.frozen
 class Feature:
-    """One line of the matrix. `page` is the wording of the Azure page where the line stands there."""
+    """One row of the matrix. `page` is the wording of the Azure page for rows that it has."""
 
     id: str
     title: str
@@ -81,22 +81,29 @@ class Feature:
     note: str | None = None
 
     def matches(self, use: Use) -> bool:
-        """Tell whether the feature says anything about a use."""
+        """Tell whether the feature applies to a use."""
         return any(pattern.matches(use) for pattern in self.uses)
 
     def is_alike(self, dialects: Iterable[str]) -> bool:
-        """Tell whether the feature says the same of some dialects, whatever it rests on."""
+        """Tell whether the feature is the same in some dialects, regardless of its sources."""
         return len({self.cells[name].decision for name in dialects}) < 2
 
     @property
     def is_behaviour(self) -> bool:
-        """Tell whether the feature changes a meaning and refuses nothing."""
+        """Tell whether the feature describes a behaviour, rather than what is supported."""
         return all(("clause", ("behaviour",)) in pattern.wanted for pattern in self.uses)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most similar to an unknown one, if any is."""
+    from difflib import get_close_matches  # only mistakes need it
+
+    return next(iter(get_close_matches(word.lower(), list(known), 1)), None)
 
 
 @attrs.frozen
 class Field:
-    """An attribute of what is searched: its type, its other names, the clauses that know it, where its values are."""
+    """A searchable attribute: its type, its aliases, the clauses that accept it, and where its values are stored."""
 
     entity: str
     key: str

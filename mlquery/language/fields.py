@@ -1,4 +1,4 @@
-"""Find the field that a name means (`metrics.loss`, `run.status`, `created`). Knows prefixes and attributes only."""
+"""Find the field that a name refers to (`metrics.loss`, `run.status`, `created`), by its prefix and the attributes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from mlquery.language.diagnostics import Diagnostics
-from mlquery.language.features import Field, Use
+from mlquery.language.features import Field, Use, closest
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.language.syntax import Name
 
@@ -35,7 +35,7 @@ _LONG_PREFIX = "info."
 
 @attrs.frozen
 class Target:
-    """The field that a name means: how uses call it, where its values are, and how a person writes it."""
+    """The field that a name refers to: its type and key in uses, where its values are, and how users write it."""
 
     entity: Entity
     kind: Kind
@@ -62,16 +62,16 @@ class Target:
 
 
 def find_field(name: Name, clause: str, diagnostics: Diagnostics) -> Target | None:
-    """Return the field that a name means in a clause ("filter" or "order"), noting the problem when there is none."""
+    """Return the field of a name in a clause ("filter" or "order"); if there is none, add an error and return None."""
     entity = diagnostics.entity
     kind = PREFIXES[entity].get(name.prefix) if name.prefix is not None else Kind.ATTRIBUTE
     if kind is None:
-        _note_unknown_prefix(name, diagnostics)
+        _add_unknown_prefix(name, diagnostics)
         return None
     if kind is Kind.ATTRIBUTE:
         return _attribute(name, clause, diagnostics)
     if kind is Kind.DATASET and name.key not in DATASET_KEYS:
-        _note_unknown(name, f"datasets have no field {name.key!r}", DATASET_KEYS, diagnostics)
+        _add_unknown_key(name, f"datasets have no field {name.key!r}", DATASET_KEYS, diagnostics)
         return None
     type_, key = "number" if kind is Kind.METRIC else "string", name.key if kind is Kind.DATASET else None
     return Target(entity, kind, FieldRef(kind, name.key), type_, key, _label(name), name.quoted)
@@ -84,7 +84,7 @@ def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | No
     field = diagnostics.dialect.field(entity.value, clause, key)
     if field is None:
         known = [f.key for f in diagnostics.dialect.fields if f.entity == entity.value and clause in f.clauses]
-        _note_unknown(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, diagnostics)
+        _add_unknown_key(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, diagnostics)
         return None
     spelling = "run.info" if is_long else None if name.prefix is None else "prefix"
     ref = _stored(field, clause)
@@ -103,21 +103,17 @@ def _label(name: Name) -> str:
     return f"{name.prefix}.{key}" if name.prefix else key
 
 
-def _note_unknown_prefix(name: Name, diagnostics: Diagnostics) -> None:
+def _add_unknown_prefix(name: Name, diagnostics: Diagnostics) -> None:
     known = PREFIXES[diagnostics.entity]
-    message = f"{diagnostics.entity.noun} searches know no fields under {name.prefix!r}, only {', '.join(known)}"
-    close = _closest(name.prefix or "", known)
+    message = (
+        f"unknown prefix {name.prefix!r} in a search of {diagnostics.entity.noun}s; use one of: {', '.join(known)}"
+    )
+    close = closest(name.prefix or "", known)
     suggestion = f"{close}.{name.key}" if close else None
     diagnostics.error("unknown-field", message, name.span, suggestion=suggestion)
 
 
-def _note_unknown(name: Name, problem: str, known: Iterable[str], diagnostics: Diagnostics) -> None:
+def _add_unknown_key(name: Name, problem: str, known: Iterable[str], diagnostics: Diagnostics) -> None:
     names = list(known)
-    suggestion = _closest(name.key, names)
+    suggestion = closest(name.key, names)
     diagnostics.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)
-
-
-def _closest(word: str, known: Iterable[str]) -> str | None:
-    from difflib import get_close_matches  # only mistakes need it
-
-    return next(iter(get_close_matches(word.lower(), list(known), 1)), None)

@@ -1,7 +1,7 @@
 """The grammar of a filter, composed of pyparsing's elements: the only module that imports pyparsing.
 
-`grammar/mlquery.lark` is the normative grammar; the regular expressions here are the same ones. Whitespace is never
-skipped silently: every element says where blanks may stand. Knows no dialect, no field names and no data.
+`grammar/mlquery.lark` is the normative grammar; the regular expressions here are the same. Whitespace is never skipped
+silently: every element says where it is allowed. Independent of any dialect, field names and data.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def _unchanged(_text: str, _loc: int, tokens: pp.ParseResults) -> pp.ParseResult
 def _build() -> pp.ParserElement:
     """Compose the grammar of a filter; the names are those of the railroad diagram."""
     name = _token(lexical.NAME, "name", _name)
-    text, number = _token(lexical.STRING, "text", _literal), _token(lexical.NUMBER, "number", _literal)
-    literal = (text | number).set_name("literal")
+    string, number = _token(lexical.STRING, "string", _literal), _token(lexical.NUMBER, "number", _literal)
+    literal = (string | number).set_name("literal")
     conjunction_word = _token(lexical.AND, "AND", _unchanged).suppress()
     between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()
     ends = (literal + between_and + literal).set_name("range").add_parse_action(_range)
@@ -101,18 +101,18 @@ def _build() -> pp.ParserElement:
     )
     plain_comparison = (name + plain).set_name("plain comparison").add_parse_action(_comparison)
     comparison = (name + (plain | others)).set_name("comparison").add_parse_action(_comparison)
-    blanks = pp.Regex(r"\s*").set_name("blanks").suppress()
+    whitespace = pp.Regex(r"\s*").set_name("whitespace").suppress()
     disjunction, factor = pp.Forward(), pp.Forward()
     disjunction.set_name("disjunction")
     factor.set_name("factor")
     group = _token(r"\(\s*", "(", _unchanged) + disjunction + _token(r"\s*\)", ")", _unchanged)
     negation = _token(lexical.NOT, "NOT", _unchanged) + factor
     factor <<= comparison | negation.add_parse_action(_not) | group.add_parse_action(_group)
-    more = conjunction_word + factor | blanks + plain_comparison
+    more = conjunction_word + factor | whitespace + plain_comparison
     conjunction = (factor + pp.ZeroOrMore(more)).set_name("conjunction").add_parse_action(_and)
     alternatives = conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)
     disjunction <<= alternatives.add_parse_action(_or)
-    padding = pp.Opt(conjunction_word) + blanks
+    padding = pp.Opt(conjunction_word) + whitespace
     grammar: pp.ParserElement = (padding + disjunction + padding + pp.StringEnd()).set_name("filter")
     grammar.leave_whitespace().parse_with_tabs()
     grammar.streamline()
@@ -123,7 +123,7 @@ GRAMMAR = _build()
 
 
 def tree_of(text: str) -> Expression | None:
-    """Return the syntax tree of a filter, None if the text is no filter. Nesting can end in a RecursionError."""
+    """Return the syntax tree of a filter, None if it is not valid. Deep nesting raises RecursionError."""
     try:
         tree: Expression = GRAMMAR.parse_string(text)[0]
     except pp.ParseBaseException:

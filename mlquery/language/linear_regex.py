@@ -1,7 +1,7 @@
-"""Turns the pattern of RLIKE into a test of texts that takes time in proportion to the text, whatever the pattern.
+"""Turns the pattern of RLIKE into a test of strings that takes linear time in the length of the string.
 
-Python's `re` says what a pattern means, and searches where that is quick. Where its backtracking could take for ever,
-the pattern is followed through the text letter by letter, all ways at once. What cannot be followed so is refused.
+Python's `re` defines what a pattern means, and searches where that is fast. Where its backtracking could take
+exponential time, a Thompson simulation follows all alternatives at once. Patterns that need backtracking are refused.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Final, TypeAlias
 import attrs
 
 MOST_STEPS: Final = 1_000
-"""The longest program; more could take seconds on the longest texts that can be logged."""
+"""The longest program; a longer one could take seconds on the longest strings that can be logged."""
 _MOST_DEPTH: Final = 20
 _QUICK: Final = 10_000_000
-"""How often `re` may backtrack: a fraction of a second."""
+"""How often `re` may backtrack: this takes a fraction of a second."""
 
 Step: TypeAlias = tuple[re.Pattern[str] | None, tuple[int, ...]]
-"""A letter or an assertion, or none; and how far it is from here to what comes next, alternatives included."""
+"""A character class or an assertion, or none, and the offsets of the steps that may follow it."""
 Program: TypeAlias = list[Step]
 
 _FLAGS = re.compile(r"\(\?[aimsu]+\)")
@@ -33,15 +33,15 @@ _RANGES = {"*": ("0", ""), "+": ("1", ""), "?": ("0", "1")}
 
 
 class PatternError(ValueError):
-    """A pattern that is no regular expression, or one that would need backtracking."""
+    """A pattern that is not a regular expression, or one that would need backtracking."""
 
 
 @lru_cache(maxsize=256)
 def search_test(pattern: str) -> Callable[[str], bool]:
-    """Return the test for RLIKE: whether a text has a part that the pattern matches.
+    """Return the test for RLIKE: whether the pattern matches somewhere in a string.
 
     Raises:
-        PatternError: the pattern is broken, too long, or more than a plain regular expression.
+        PatternError: the pattern is not valid, too long, or needs backtracking.
     """
     if len(pattern) > 10 * MOST_STEPS:
         raise _too_long()
@@ -55,16 +55,16 @@ def search_test(pattern: str) -> Callable[[str], bool]:
     program = reader.program()
     choices = sum(len(ways) > 1 for _, ways in program)
 
-    def is_found(text: str) -> bool:
-        is_quick = not reader.repeats_groups and (len(text) + 1) ** min(choices + 1, 30) <= _QUICK
-        return compiled.search(text) is not None if is_quick or not choices else _is_found(program, text)
+    def is_found(string: str) -> bool:
+        is_quick = not reader.repeats_groups and (len(string) + 1) ** min(choices + 1, 30) <= _QUICK
+        return compiled.search(string) is not None if is_quick or not choices else _is_found(program, string)
 
     return is_found
 
 
-def _is_found(program: Program, text: str) -> bool:
+def _is_found(program: Program, string: str) -> bool:
     following: list[int] = []
-    for place in range(len(text) + 1):
+    for place in range(len(string) + 1):
         waiting, seen, following = [0, *following], set(), []
         while waiting:
             here = waiting.pop()
@@ -74,7 +74,7 @@ def _is_found(program: Program, text: str) -> bool:
                 return True
             seen.add(here)
             atom, ways = program[here]
-            match = atom.match(text, place) if atom else None
+            match = atom.match(string, place) if atom else None
             if match and match.end() > place:
                 following.append(here + 1)
             elif match or atom is None:
@@ -84,7 +84,7 @@ def _is_found(program: Program, text: str) -> bool:
 
 @attrs.define
 class _Reader:
-    """Reads a pattern, which `re` has found to be whole, from left to right."""
+    """Reads a pattern, which `re` has compiled, from left to right."""
 
     pattern: str
     flags: int
@@ -94,7 +94,7 @@ class _Reader:
 
     def program(self) -> Program:
         if self.flags & re.VERBOSE:
-            raise PatternError("a regular expression in RLIKE is not written with (?x)")
+            raise PatternError("a regular expression in RLIKE cannot use (?x)")
         if flags := _FLAGS.match(self.pattern):
             self.place = flags.end()
         return self._alternatives()
@@ -121,16 +121,16 @@ class _Reader:
             return self._group()
         atom = _ATOM.match(self.pattern, self.place)
         if atom is None:
-            raise self._more_than_plain(self._rest()[:2])
+            raise self._unsupported(self._rest()[:2])
         self.place = atom.end()
         return [(re.compile(atom[0], self.flags), (1,))]
 
     def _group(self) -> Program:
         opening = _GROUP.match(self.pattern, self.place)
         if opening is None:
-            raise self._more_than_plain(self._rest()[:3])
+            raise self._unsupported(self._rest()[:3])
         if self.depth == _MOST_DEPTH:
-            raise PatternError(f"a regular expression in RLIKE is nested at most {_MOST_DEPTH} deep")
+            raise PatternError(f"a regular expression in RLIKE is nested at most {_MOST_DEPTH} levels deep")
         self.place, self.depth = opening.end(), self.depth + 1
         found = self._alternatives()
         self.place, self.depth = self.place + 1, self.depth - 1
@@ -141,7 +141,7 @@ class _Reader:
         if repeat is None:
             return piece
         if repeat["suffix"] == "+":
-            raise self._more_than_plain(repeat[0])
+            raise self._unsupported(repeat[0])
         self.place = repeat.end()
         self.repeats_groups |= len(piece) != 1
         least, most = _RANGES.get(
@@ -158,8 +158,8 @@ class _Reader:
         return self.pattern[self.place : self.place + 3]
 
     @staticmethod
-    def _more_than_plain(text: str) -> PatternError:
-        return PatternError(f"a regular expression in RLIKE has nothing like {text}, which could take for ever")
+    def _unsupported(part: str) -> PatternError:
+        return PatternError(f"a regular expression in RLIKE cannot use {part}, which could take exponential time")
 
 
 def _fitting(program: Program) -> Program:
@@ -169,4 +169,6 @@ def _fitting(program: Program) -> Program:
 
 
 def _too_long() -> PatternError:
-    return PatternError(f"a regular expression in RLIKE has at most {MOST_STEPS:,} letters, repeats written out")
+    return PatternError(
+        f"a regular expression in RLIKE has at most {MOST_STEPS:,} characters, with repetitions expanded"
+    )

@@ -1,7 +1,7 @@
-"""The support matrix: read `matrix.toml`, and answer what a dialect does with a use. Knows nothing of text or data.
+"""The support matrix: read `matrix.toml`, and tell what a dialect does with a use. Independent of queries and data.
 
-A `Use` is what one piece of a query or a call does. A `Feature` is a set of patterns over uses with one cell per
-dialect. A use is supported when no feature that matches it says otherwise. All knowledge of dialects is in that file.
+A `Use` is what one part of a query or a call does. A `Feature` is a set of patterns over uses with one cell per
+dialect. A use is supported unless a feature that matches it says otherwise. All knowledge of dialects is in that file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
-from mlquery.language.features import Cell, Feature, Field, Pattern, State, Use
+from mlquery.language.features import Cell, Feature, Field, Pattern, State, Use, closest
 
 DEFAULT_DIALECT = "oss"
 _STRICTEST = ("no", "silent", "yes")
@@ -23,7 +23,7 @@ _STRICTEST = ("no", "silent", "yes")
 
 @attrs.frozen
 class Verdict:
-    """What a dialect does with a use, and the feature and cell that decided: its own or one of its exceptions."""
+    """What a dialect does with a use, and the feature and cell that decided: its cell or an exception of that."""
 
     state: State
     feature: Feature
@@ -33,7 +33,7 @@ class Verdict:
 
 @attrs.frozen(slots=False, eq=False)
 class Dialect:
-    """One column of the matrix. `release` is the version of the software, where the column is of one version only."""
+    """One column of the matrix. `release` is the version of the software if the column is about one version only."""
 
     name: str
     title: str
@@ -53,36 +53,33 @@ class Dialect:
         return {}
 
     def verdict(self, use: Use) -> Verdict | None:
-        """Return the strictest verdict on a use, None when no feature knows it."""
-        return self._decided(use)
-
-    def supports(self, use: Use) -> bool:
-        """Tell whether nothing speaks against a use, for those who only want to say so."""
-        verdict = self._decided(use)
-        return verdict is None or verdict.state != "no"
-
-    def _decided(self, use: Use) -> Verdict | None:
+        """Return the strictest verdict on a use; None if no feature matches it."""
         if use not in self._verdicts:
             found = [self._verdict_of(feature, use) for feature in self.features if feature.matches(use)]
             self._verdicts[use] = min(found, key=lambda v: _STRICTEST.index(v.state), default=None)
         return self._verdicts[use]
 
+    def supports(self, use: Use) -> bool:
+        """Tell whether no feature refuses a use."""
+        verdict = self.verdict(use)
+        return verdict is None or verdict.state != "no"
+
     def _verdict_of(self, feature: Feature, use: Use) -> Verdict:
-        line = feature.cells[self.name]
-        cell = line.for_use(use)
-        return Verdict(cell.state, feature, cell, cell is not line)
+        general = feature.cells[self.name]
+        cell = general.for_use(use)
+        return Verdict(cell.state, feature, cell, cell is not general)
 
     @cached_property
     def _behaviours(self) -> frozenset[str]:
         return frozenset(f.id for f in self.features if f.is_behaviour and f.cells[self.name].state != "no")
 
     def behaves(self, feature_id: str) -> bool:
-        """Tell whether the dialect behaves as the title of a behaviour feature says."""
+        """Tell whether the dialect has a behaviour, a feature with the clause "behaviour"."""
         return feature_id in self._behaviours
 
     @property
     def enforced_limits(self) -> Mapping[str, int]:
-        """Return the limits on writes, as far as the matrix says that the dialect has them."""
+        """Return the limits on writes that the dialect has."""
         behaving = (limits for feature_id, limits in self.write_limits.items() if self.behaves(feature_id))
         return {name: limit for limits in behaving for name, limit in limits.items()}
 
@@ -93,7 +90,7 @@ class Dialect:
         return named | {(f.entity, "order", alias): f for f in self.fields for alias in f.order_aliases}
 
     def field(self, entity: str, clause: str, key: str) -> Field | None:
-        """Return the attribute that a clause calls `key`, None when there is none."""
+        """Return the attribute that a clause calls `key`, None if there is none."""
         return self._fields_by_name.get((entity, clause, key))
 
     def require_call(self, call: str, entity: str = "run") -> Verdict | None:
@@ -114,7 +111,7 @@ class Dialect:
 
 @attrs.frozen(slots=False)
 class Matrix:
-    """The whole matrix: features in the order of the file, dialects, and where the knowledge comes from.
+    """The whole matrix: features in the order of the file, dialects and sources.
 
     `footnotes` are those of the Azure page, by number.
     """
@@ -128,44 +125,55 @@ class Matrix:
         """Return a dialect by name; a dialect is returned unchanged.
 
         Raises:
-            ValueError: there is no dialect of that name.
+            ValueError: there is no dialect with that name.
         """
         if isinstance(name, Dialect):
             return name
         found = self.dialects.get(name) or next((d for d in self.dialects.values() if name in d.aliases), None)
-        return found or self._no_dialect(name)
+        if found is None:
+            raise self._unknown_dialect(name)
+        return found
 
     def dialect_of_uri(self, uri: str) -> Dialect:
-        """Return the dialect that servers with a tracking URI of this scheme answer in."""
+        """Return the dialect of the servers with a tracking URI of this scheme."""
         scheme = uri.partition(":")[0].lower()
         claiming = (d for d in self.dialects.values() if scheme in d.service.get("schemes", ()))
         return next(claiming, self.dialects[DEFAULT_DIALECT])
 
-    def _no_dialect(self, name: str) -> Dialect:
-        family = f"{name.partition(':')[0]}:"
+    def _unknown_dialect(self, name: str) -> ValueError:
+        family, colon, _ = str(name).partition(":")
         aliases = [alias for dialect in self.dialects.values() for alias in dialect.aliases]
-        close = [known for known in (*self.dialects, *aliases) if known.startswith(family)] if ":" in name else []
-        raise ValueError(f"no dialect is called {name!r}; there are {', '.join(close or self.dialects)}")
+        releases = [known for known in (*self.dialects, *aliases) if colon and known.startswith(f"{family}:")]
+        close = None if releases else closest(str(name), self.dialects)
+        hint = f"; did you mean {close!r}?" if close else "."
+        return ValueError(f"unknown dialect {name!r}{hint} Known dialects: {', '.join(releases or self.dialects)}")
 
     @property
     def main_dialects(self) -> tuple[str, ...]:
-        """Return the names of the dialects that are not of one version only."""
+        """Return the names of the dialects that are not about one version only."""
         return tuple(name for name, dialect in self.dialects.items() if dialect.release is None)
 
     def feature(self, feature_id: str) -> Feature:
-        """Return a feature by id, raising KeyError when there is none."""
-        return next((f for f in self.features if f.id == feature_id), None) or _no_feature(feature_id)
+        """Return a feature by id.
+
+        Raises:
+            KeyError: there is no feature with that id.
+        """
+        for feature in self.features:
+            if feature.id == feature_id:
+                return feature
+        raise KeyError(feature_id)
 
     def of(self, names: Iterable[str]) -> Matrix:
         """Return the matrix with some of its columns, in the order of the names.
 
         Raises:
-            ValueError: there is no dialect of that name.
+            ValueError: there is no dialect with that name.
         """
         return attrs.evolve(self, dialects={d.name: d for d in map(self.dialect, names)})
 
     def differing(self) -> Matrix:
-        """Return the matrix with only those lines on which its columns do not agree."""
+        """Return the matrix with only the rows in which its columns differ."""
         names = list(self.dialects)
         return attrs.evolve(self, features=tuple(f for f in self.features if not f.is_alike(names)))
 
@@ -178,15 +186,11 @@ class Matrix:
         return attrs.evolve(self, features=changed, dialects=dialects)
 
 
-def _no_feature(feature_id: str) -> Feature:
-    raise KeyError(feature_id)
-
-
-def load_matrix(text: str | None = None) -> Matrix:
-    """Return the matrix written in a TOML text, by default the one mlquery ships."""
-    if text is None:
-        text = (get_data(__package__, "matrix.toml") or b"").decode("utf-8")
-    data = tomllib.loads(text)
+def load_matrix(toml: str | None = None) -> Matrix:
+    """Return the matrix written as TOML, by default the one that mlquery ships."""
+    if toml is None:
+        toml = (get_data(__package__, "matrix.toml") or b"").decode("utf-8")
+    data = tomllib.loads(toml)
     columns: dict[str, dict[str, Any]] = data["dialect"]
     features = tuple(_feature(row, columns) for row in data["feature"])
     fields = tuple(_field(row) for row in data["field"])
@@ -220,12 +224,12 @@ def _feature(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> Feature
 
 
 def _cells(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> dict[str, Cell]:
-    """Return the cell of every column, the same one for columns that agree and rest on the same."""
+    """Return the cell of every column; columns that agree and have the same source share one."""
     cells: dict[str, Cell] = {}
     made: dict[tuple[str, str], Cell] = {}
     for name, column in columns.items():
         owner = next(ancestor for ancestor in _lineage(name, columns) if ancestor in row)
-        # What was measured in every cell does not rest on the column that it agrees with.
+        # A column that measures everything is its own source, even where it agrees with its base.
         witness = name if column.get("measures_all") else owner
         if (owner, witness) not in made:
             written = row[owner]

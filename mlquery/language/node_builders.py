@@ -1,4 +1,4 @@
-"""From a match of one of the language's expressions to a node of the syntax tree. Knows no other text."""
+"""Turn a match of one of the language's regular expressions into a node of the syntax tree."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from mlquery.language.syntax import And, Expression, Name, Number, String
 
 
 def name_of(match: re.Match[str]) -> Name:
-    """Return the name in a match of `tokens.NAME` or of something that contains it."""
+    """Return the name in a match of `tokens.NAME` or of an expression that contains it."""
     prefix, quoted, key, bare, bare_quoted = match.group("prefix", "quoted", "key", "bare", "bare_quoted")
     in_quotes = quoted or bare_quoted
     written = _without_quotes(in_quotes) if in_quotes else key or bare
     return Name(prefix, written, in_quotes is not None, Span(*match.span("name")))
 
 
-def _without_quotes(text: str) -> str:
-    inner = text[1:-1]
-    is_backticked_again = text[0] != "`" and len(inner) > 1 and inner[0] == inner[-1] == "`"
+def _without_quotes(quoted: str) -> str:
+    inner = quoted[1:-1]
+    is_backticked_again = quoted[0] != "`" and len(inner) > 1 and inner[0] == inner[-1] == "`"
     return inner[1:-1] if is_backticked_again else inner
 
 
 def literal_of(match: re.Match[str], group: str | int = 0) -> String | Number:
-    """Return the text or the number that a match, or a group of it, consists of."""
+    """Return the string or the number that a match, or a group of it, consists of."""
     written, span = match[group], Span(*match.span(group))
     return String(written[1:-1], span) if written[0] in "'\"" else Number(written, span)
 
 
 def conjunction_of(operands: Sequence[Expression]) -> Expression:
-    """Return what holds when all operands do; one alone is itself."""
+    """Return the conjunction of operands; that of a single operand is the operand."""
     return operands[0] if len(operands) == 1 else And(tuple(operands), covering(operands))
 
 

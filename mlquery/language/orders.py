@@ -1,6 +1,6 @@
-"""In which order searches come: what they sort by on their own, and how every order becomes a total one.
+"""The default order of searches, and the tie-breakers that make every order total.
 
-Knows the attributes of what is searched, by name, and no text. The direction of a default may hang on the dialect.
+Fields are given by name. The direction of a default may depend on the dialect.
 
 Source: MLflow 3.17 `_get_orderby_clauses`, `_get_search_experiments_order_by_clauses`,
 `_parse_search_registered_models_order_by`, `_parse_search_model_versions_order_by`.
@@ -16,7 +16,7 @@ from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity, FieldRef, Kind, SortKey
 
 Term = tuple[str, bool | str]
-"""An attribute, and whether it descends: always, never, or where the dialect behaves as a feature says."""
+"""An attribute, and whether it descends: always, never, or if the dialect has a behaviour."""
 
 
 @attrs.frozen
@@ -24,10 +24,10 @@ class Ordering:
     """How searches of one kind are ordered.
 
     Attributes:
-        default: What they sort by without `order_by`; by default `ties`.
-        ties: What decides behind `order_by`, as far as it is not in there.
+        ties: The tie-breakers after `order_by`, without the fields that it contains.
+        default: The order without `order_by`; by default `ties`.
         missing_is_least: Whether missing values come before all others when ascending.
-        refuses_repeats: Whether to order by a field twice is an error.
+        refuses_repeats: Whether ordering by a field twice is an error.
     """
 
     ties: tuple[Term, ...]
@@ -36,11 +36,11 @@ class Ordering:
     refuses_repeats: bool = True
 
     def key(self, field: FieldRef, descending: bool) -> SortKey:
-        """Return the key that sorts by a field."""
+        """Return the sort key of a field."""
         return SortKey(field, descending, self.missing_is_least)
 
     def completion(self, keys: Sequence[SortKey], dialect: Dialect) -> Iterator[SortKey]:
-        """Yield the keys that make an order total, behind those that a query asks for."""
+        """Yield the keys that make an order total, after those of the query."""
         ordered = {key.field for key in keys}
         for attribute, direction in self.ties if keys else self.default:
             field = FieldRef(Kind.ATTRIBUTE, attribute)

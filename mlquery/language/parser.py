@@ -1,7 +1,7 @@
-"""Turn the text of a filter or an order_by entry into a syntax tree. Knows no dialect, no field names and no data.
+"""Parse a filter or an order_by entry into a syntax tree. Independent of any dialect, field names and data.
 
-Comparisons with a text or a number, joined by AND, are what most filters consist of; they are read right here. Anything
-else is left to `grammar`, which is loaded then. Both use the regular expressions of `tokens`.
+Most filters are comparisons with strings or numbers, joined by AND, which are parsed here. Everything else is left to
+`grammar`, which is imported only then. Both use the regular expressions of `tokens`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mlquery.language.syntax import And, Comparison, Expression, OrderTerm
 MAX_TOKENS = 10_000
 MAX_DEPTH = 32
 
-# Each word is read as the grammar reads it: as far as it goes, never shorter for the sake of the next.
+# Each token is as long as possible, as in the grammar, and never shortened to make the next one match.
 _PLAIN = f"(?>{lexical.NAME})(?>{lexical.SYMBOL})(?P<literal>(?>{lexical.STRING}|{lexical.NUMBER}))"
 
 
@@ -30,7 +30,7 @@ def parse_filter(text: str, argument: str = "filter_string") -> Expression:
     """Return the syntax tree of a filter; the empty filter and one of bare ANDs are the empty conjunction.
 
     Raises:
-        QueryError: the text is not a filter (code "syntax"), with the span of the first piece that does not fit.
+        QueryError: it is not a valid filter (code "syntax"), with the span of the first token that does not fit.
 
     Source: MLflow 3.17 `SearchUtils.parse_search_filter`, which also reads clauses without AND between them.
     """
@@ -43,9 +43,9 @@ def parse_filter(text: str, argument: str = "filter_string") -> Expression:
 
 
 def plain_conjunction(text: str) -> Expression | None:
-    """Return the tree that the grammar makes of comparisons with texts and numbers, joined by AND; None for the rest.
+    """Return the tree of comparisons with strings and numbers, joined by AND, as the grammar does; else None.
 
-    It takes a tenth of the time of the grammar, and saves a new process the time that loading it takes.
+    This takes a tenth of the time of the grammar, and saves a new process the time of importing it.
     """
     comparison, joint = _compiled(_PLAIN), _compiled(lexical.AND)
     found: list[Comparison] = []
@@ -67,24 +67,24 @@ def _comparison_of(match: re.Match[str]) -> Comparison:
 
 
 def _by_grammar(text: str, argument: str) -> Expression:
-    from mlquery.language.grammar import tree_of  # pyparsing takes longer to load than the rest of a search
+    from mlquery.language.grammar import tree_of  # importing pyparsing takes longer than the rest of a search
 
     try:
         tree = tree_of(text)
     except RecursionError:
         raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
     if tree is None:
-        from mlquery.language.syntax_errors import filter_error  # only mistakes need its expressions compiled
+        from mlquery.language.syntax_errors import filter_error  # compiles its expressions, which only mistakes need
 
         raise QueryError(filter_error(text, argument))
     return tree
 
 
 def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
-    """Return one entry of order_by.
+    """Return the syntax tree of one entry of order_by.
 
     Raises:
-        QueryError: the text is not a field with an optional ASC or DESC (code "syntax").
+        QueryError: it is not a field with an optional ASC or DESC (code "syntax").
 
     Source: MLflow 3.17 `SearchUtils.parse_order_by_for_search_runs`.
     """
@@ -99,7 +99,7 @@ def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
 
 
 def _require_reasonable_size(text: str, argument: str) -> None:
-    """Refuse texts beyond MLflow's own token limit and nesting that would exhaust the stack, before parsing them."""
+    """Refuse filters beyond MLflow's token limit and nesting that would exhaust the stack, before parsing them."""
     if len(text) > MAX_TOKENS:
         for count, _ in enumerate(lexical.PIECE.finditer(text)):
             if count >= MAX_TOKENS:
@@ -115,7 +115,7 @@ def _require_shallow(text: str, argument: str) -> None:
         depth += (word == "(") - (word == ")")
         negations = negations + 1 if word == "NOT" else 0 if not word.isspace() and word != "(" else negations
         if depth > MAX_DEPTH or negations > MAX_DEPTH:
-            raise QueryError(_too_large(text, argument, f"is nested more than {MAX_DEPTH} deep", match.start()))
+            raise QueryError(_too_large(text, argument, f"is nested more than {MAX_DEPTH} levels deep", match.start()))
 
 
 def _too_large(text: str, argument: str, problem: str, position: int = 0) -> Diagnostic:
@@ -127,6 +127,6 @@ def _too_large(text: str, argument: str, problem: str, position: int = 0) -> Dia
 def _require_encodable(text: str, argument: str) -> None:
     match = _compiled("[\ud800-\udfff]").search(text)
     if match is not None:
-        message = "the text holds half of a surrogate pair, which is not a character"
+        message = "a lone surrogate is not a valid character"
         span = Span(match.start(), match.end())
         raise QueryError(Diagnostic("syntax", message, argument, text, span, error_code=INTERNAL_ERROR))

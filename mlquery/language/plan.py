@@ -1,4 +1,4 @@
-"""The plan: a query with every decision taken. It has no text and no dialect left, and running it cannot fail."""
+"""The plan: a fully resolved query. It depends on no dialect, and running it cannot fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 
 
 class Kind(Enum):
-    """What a field belongs to."""
+    """The kind of a field."""
 
     METRIC = "metric"
     PARAM = "param"
@@ -19,7 +19,7 @@ class Kind(Enum):
 
 
 class Op(Enum):
-    """What a predicate asks."""
+    """The operator of a predicate."""
 
     EQ = "="
     NE = "!="
@@ -40,7 +40,7 @@ class Op(Enum):
 
 
 class Entity(Enum):
-    """What is searched."""
+    """The kind of entity that is searched."""
 
     RUN = "run"
     EXPERIMENT = "experiment"
@@ -49,7 +49,7 @@ class Entity(Enum):
 
     @property
     def noun(self) -> str:
-        """Return what one of them is called in a sentence."""
+        """Return the name of the kind in a sentence."""
         return self.value.replace("_", " ")
 
 
@@ -68,7 +68,7 @@ class FieldRef:
 class Predicate:
     """One test of one field. Times are integer milliseconds since the Unix epoch, UTC.
 
-    `nan` is the number that NaN is compared as; None where NaN differs from every number.
+    `nan` is the number that NaN is compared as; None if NaN differs from every number.
     """
 
     field: FieldRef
@@ -79,7 +79,7 @@ class Predicate:
 
 @attrs.frozen
 class All:
-    """Every part holds; no parts accept everything."""
+    """Every part holds; without parts, everything matches."""
 
     parts: tuple[Where, ...] = ()
 
@@ -117,7 +117,7 @@ def predicates(where: Where) -> Iterator[Predicate]:
 class SortKey:
     """One key of the order. Numbers come first, then NaN, then missing values, in both directions.
 
-    With `missing_is_least`, missing values come before all others when ascending and behind them when descending.
+    With `missing_is_least`, missing values come before all others when ascending and after them when descending.
     """
 
     field: FieldRef
@@ -129,8 +129,8 @@ class SortKey:
 class Plan:
     """A resolved search: which rows (`where`, `experiment_ids`, `stages`) in which total `order`.
 
-    `experiment_ids` is None but for searches over runs. `stages` holds lifecycle stages ("active", "deleted"; prompts
-    that are kept as registered models are in a stage of their own, "prompt").
+    `experiment_ids` is None except for searches of runs. `stages` holds lifecycle stages: "active", "deleted", and
+    "prompt" for the registered models that are prompts.
     """
 
     entity: Entity

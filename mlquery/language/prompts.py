@@ -1,7 +1,6 @@
-"""Keep prompts apart from models: MLflow stores both as registered models, and tells them apart by a tag.
+"""Separate prompts from models: MLflow stores both as registered models, and distinguishes them by a tag.
 
-A search finds models alone, and what it says about that tag is left out, unless its first clause about the tag asks for
-prompts. Knows plans only.
+A search finds models only and ignores clauses about that tag, unless the first such clause selects prompts.
 
 Source: MLflow 3.17 `SqlAlchemyStore._is_querying_prompt`, `_update_query_to_exclude_prompts`.
 """
@@ -11,7 +10,7 @@ from __future__ import annotations
 from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Predicate, Where, predicates
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
-KEEPS_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
+WITH_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
 
 ALL_MODELS = frozenset(("active", "prompt"))
 
@@ -20,7 +19,7 @@ _ASKING = {(Op.EQ, "true"), (Op.NE, "false")}
 
 
 def apart_from_prompts(where: Where) -> tuple[Where, frozenset[str]]:
-    """Return a condition as it is meant, and the stages that it is asked of: "active", and maybe "prompt"."""
+    """Return the condition that is tested, and the stages that are searched: "active", and maybe "prompt"."""
     first = next((p for p in predicates(where) if p.field == _MARK), None)
     if first is not None and (first.op, str(first.value).lower()) in _ASKING:
         return where, ALL_MODELS

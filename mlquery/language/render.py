@@ -1,6 +1,6 @@
-"""Write a syntax tree back as text, in one canonical spelling: one blank around operators, AND between clauses.
+"""Write a syntax tree as a string, in one canonical spelling: a space around operators, AND between clauses.
 
-Parsing the text gives the same tree again. Knows no dialect and no field names.
+Parsing the string returns the same tree. Independent of any dialect and of field names.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _BARE_NAME = re.compile(rf"(?!{lexical.RESERVED}){lexical.SEGMENT}", re.IGNORECA
 
 
 def render(node: Expression | OrderTerm | Name | Literal) -> str:
-    """Return the text of a syntax tree.
+    """Return the string of a syntax tree.
 
     Raises:
-        ValueError: no text is sure to have this tree (a key that holds every kind of quote, a text that holds both
-            kinds or ends in a backslash).
+        ValueError: the tree cannot be written (a key that contains every kind of quote, a string that contains both
+            kinds or ends with a backslash).
     """
     match node:
         case Comparison(name, op, value):
@@ -52,8 +52,8 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
             return _name(node, _KEY_QUOTES)
         case String(value):
             return _between(value, _STRING_QUOTES)
-        case Number(text):
-            return text
+        case Number(value):
+            return value
         case Items(items):
             return f"({', '.join(map(_item, items))})"
         case Range(low, high):
@@ -72,7 +72,7 @@ def _order_term(name: Name, descending: bool) -> str:
     if not descending:
         return _name(name, _ORDER_QUOTES)
     if name.quoted and name.key[-1:].isspace():
-        raise ValueError(f"no quotes can hold {name.key!r} before a direction")
+        raise ValueError(f"the key {name.key!r} cannot be quoted before a direction")
     return f"{_name(name, _ORDER_QUOTES)} DESC"
 
 
@@ -85,20 +85,20 @@ def _name(name: Name, quotes: _Quotes) -> str:
     if not name.quoted:
         is_plain = (_BARE_KEY if prefix else _BARE_NAME).fullmatch(name.key)
         if not is_plain:
-            raise ValueError(f"the key {name.key!r} cannot stand without quotes")
+            raise ValueError(f"the key {name.key!r} cannot be written without quotes")
         return prefix + name.key
     usable = quotes if prefix else quotes[:2]
     is_backticked = len(name.key) > 1 and name.key[0] == name.key[-1] == "`"
-    # Within quotes, backticks around the whole key come off too, so such a key needs another pair.
+    # Within quotes, backticks around the whole key are removed too, so such a key needs another pair.
     return prefix + (_between(f"`{name.key}`", usable[1:]) if is_backticked else _between(name.key, usable))
 
 
 def _between(value: str, quotes: _Quotes) -> str:
-    """Return the value between the first quotes that can hold it; none may follow a backslash."""
-    for quote, whole in quotes:
+    """Return the value in the first kind of quotes that can enclose it; no quote may follow a backslash."""
+    for quote, literal in quotes:
         written = f"{quote}{value}{quote}"
-        read = whole.match(written)
+        read = literal.match(written)
         hides_the_end = value.endswith("\\") and quote != "`"
         if not hides_the_end and read and read.end() == len(written):
             return written
-    raise ValueError(f"no quotes can hold {value!r}")
+    raise ValueError(f"{value!r} cannot be quoted")

@@ -1,7 +1,7 @@
-"""Turn a syntax tree and a dialect into a `Plan`, or say everything that is wrong with it. Never sees data.
+"""Turn a syntax tree and a dialect into a `Plan`, or report everything that is wrong with it. Independent of any data.
 
-Every piece of the query becomes a `Use`, which the support matrix judges. What remains is canonical and typed: aliases
-are gone, numbers are numbers, times are integer milliseconds UTC, and the order is total.
+Every part of the query becomes a `Use`, which is checked against the support matrix. The result is canonical and typed:
+aliases are resolved, numbers are numbers, times are integer milliseconds UTC, and the order is total.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mlquery.language.literals import predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
-from mlquery.language.prompts import ALL_MODELS, KEEPS_PROMPTS, apart_from_prompts
+from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
 
 _NULL_OPS = ("IS NULL", "IS NOT NULL")
@@ -27,7 +27,7 @@ _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("ac
 
 @attrs.frozen
 class Query:
-    """A search as parsed. `order_strings` are the texts of the `order` terms, `view` is the name of a view type."""
+    """A parsed search. `order_strings` are the entries of order_by as written, `view` is the name of a view type."""
 
     entity: Entity
     where: Expression
@@ -40,7 +40,7 @@ class Query:
 
 @attrs.frozen
 class Resolved:
-    """A plan, and what its author should know although it runs."""
+    """A plan and the warnings about its query."""
 
     plan: Plan
     warnings: tuple[Diagnostic, ...] = ()
@@ -50,14 +50,14 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
     """Return the plan of a query in a dialect.
 
     Raises:
-        QueryError: with every problem of the query, those of the filter first.
+        QueryError: with all errors of the query, those of the filter first.
     """
     diagnostics = Diagnostics(dialect, query.entity)
     in_filter = diagnostics.about("filter_string", query.filter_string)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
     stages = frozenset(_STAGES[query.view])
-    if query.entity in KEEPS_PROMPTS:
+    if query.entity in WITH_PROMPTS:
         is_apart = dialect.behaves("registry.prompts-apart")
         where, stages = apart_from_prompts(where) if is_apart else (where, ALL_MODELS)
     order = _order(query, diagnostics)
@@ -93,7 +93,7 @@ def _join(diagnostics: Diagnostics, op: str) -> Use:
 
 
 def _predicate(node: Comparison, diagnostics: Diagnostics) -> Where:
-    """Return the test of one clause; where it is wrong, the problem is noted and the result stands for nothing."""
+    """Return the predicate of a clause; if the clause is not valid, add an error and return a placeholder."""
     before = len(diagnostics.errors)
     target = find_field(node.name, "filter", diagnostics)
     if target is not None:
@@ -103,7 +103,7 @@ def _predicate(node: Comparison, diagnostics: Diagnostics) -> Where:
 
 
 def _put_operator_first(node: Comparison, diagnostics: Diagnostics, before: int) -> None:
-    """Note an operator with which the dialect fails, with an error code of its own, before it looks at the field."""
+    """Add the error about an operator that the dialect refuses, before those about an unknown field."""
     use = Use(diagnostics.entity.value, "filter", op=node.op)
     verdict = diagnostics.dialect.verdict(use)
     if verdict is not None and verdict.state == "no" and verdict.cell.error_code:
@@ -114,14 +114,14 @@ def _put_operator_first(node: Comparison, diagnostics: Diagnostics, before: int)
 
 
 def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
-    """Refuse what the dialect's database refuses: it joins tables for what is not in the row that is searched for."""
+    """Refuse more clauses than the dialect's database supports: it joins tables for fields outside the searched row."""
     limits = diagnostics.dialect.query_limits.get(query.entity.value)
     if not limits:
         return
-    unheard = Diagnostics(diagnostics.dialect, query.entity)
+    ignored = Diagnostics(diagnostics.dialect, query.entity)
     clauses = list(_comparisons(query.where))
-    joined = [_tables(find_field(c.name, "filter", unheard)) for c in clauses if c.op not in _NULL_OPS]
-    ordered = [_tables(find_field(term.name, "order", unheard)) for term in query.order]
+    joined = [_tables(find_field(c.name, "filter", ignored)) for c in clauses if c.op not in _NULL_OPS]
+    ordered = [_tables(find_field(term.name, "order", ignored)) for term in query.order]
     elsewhere = sum(map(bool, joined))
     counts = {
         "joined_tables": (sum(joined) + sum(ordered), "joins, for metrics, params, tags, names and datasets"),
@@ -131,7 +131,7 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
     for name, most in limits.items():
         count, things = counts[name]
         if count > most:
-            diagnostics.too_many(f"{count} {things}; {most} is the most")
+            diagnostics.too_many(f"{count} {things}, and the database supports at most {most}")
 
 
 def _comparisons(node: Expression) -> Iterable[Comparison]:
@@ -148,7 +148,7 @@ def _comparisons(node: Expression) -> Iterable[Comparison]:
 def _tables(target: Target | None) -> int:
     """Return how many tables a clause about a field joins.
 
-    Source: MLflow 3.17 `_get_sqlalchemy_filter_clauses`; SQLite joins 64 tables at most.
+    Source: MLflow 3.17 `_get_sqlalchemy_filter_clauses`; SQLite joins at most 64 tables.
     """
     if target is None or target.ref.kind is Kind.ATTRIBUTE:
         return 0
@@ -160,19 +160,19 @@ def _tables(target: Target | None) -> int:
 def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
     ordering = ORDERINGS[query.entity]
-    for index, (term, text) in enumerate(zip(query.order, query.order_strings, strict=True)):
-        about = diagnostics.about(f"order_by[{index}]", text)
+    for index, (term, written) in enumerate(zip(query.order, query.order_strings, strict=True)):
+        about = diagnostics.about(f"order_by[{index}]", written)
         target = find_field(term.name, "order", about)
         if target is None:
             continue
         about.judge(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
         key = ordering.key(target.ref, term.descending)
         if ordering.refuses_repeats and any(key.field == k.field for k in keys):
-            about.error("unsupported", f"{text!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
+            about.error("unsupported", f"{written!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)
     return (*keys, *ordering.completion(keys, diagnostics.dialect))
 
 
 def _spelling(term: OrderTerm) -> str | None:
-    """Return how an entry is written, where that matters: MLflow reads a quoted name only before a direction."""
+    """Return the spelling of an entry if it matters: MLflow reads a quoted name only before a direction."""
     return "no direction" if term.name.span.stop == term.span.stop else None

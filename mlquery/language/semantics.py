@@ -1,7 +1,4 @@
-"""What comparisons mean: LIKE, ILIKE, RLIKE, lists, NaN. Both engines use these, so conformance cases pin them.
-
-Knows single values only; neither text of queries nor stores.
-"""
+"""What comparisons mean: LIKE, ILIKE, RLIKE, lists, NaN. Both engines use these tests, which take single values."""
 
 from __future__ import annotations
 
@@ -27,28 +24,28 @@ _POSITIVE = {Op.NOT_LIKE: Op.LIKE, Op.NOT_ILIKE: Op.ILIKE, Op.NOT_RLIKE: Op.RLIK
 
 
 def string_test(op: Op, value: Value) -> StringTest:
-    """Return the test that a present text must pass. A missing text passes only IS NULL, which is not asked here."""
+    """Return the test of a string. Missing strings, which pass only IS NULL, are not tested here."""
     if op in _POSITIVE:
         positive = string_test(_POSITIVE[op], value)
-        return lambda text: not positive(text)
+        return lambda string: not positive(string)
     match op:
         case Op.EQ:
-            return lambda text: text == value
+            return lambda string: string == value
         case Op.NE:
-            return lambda text: text != value
+            return lambda string: string != value
         case Op.IN:
             return frozenset(value).__contains__  # type: ignore[arg-type]
         case Op.LIKE | Op.ILIKE:
             return like(str(value), folds_case=op is Op.ILIKE)
         case Op.RLIKE:
             return search_test(str(value))
-    raise AssertionError(f"{op} does not compare texts")
+    raise AssertionError(f"{op} does not compare strings")
 
 
 def number_test(op: Op, value: Value, nan: float | None = None) -> NumberTest:
-    """Return the test that a present number must pass.
+    """Return the test of a number. Missing numbers are not tested here.
 
-    NaN differs from everything and passes != and NOT IN alone, unless it is to be compared as the number `nan`.
+    NaN differs from everything and passes only != and NOT IN, unless it is compared as the number `nan`.
     """
     if nan is not None:
         test = number_test(op, value)
@@ -61,10 +58,10 @@ def number_test(op: Op, value: Value, nan: float | None = None) -> NumberTest:
 
 
 def like(pattern: str, folds_case: bool) -> StringTest:
-    """Return the test for LIKE: `%` is any text, line breaks included, `_` any one character; nothing escapes them.
+    """Return the test for LIKE: `%` matches any characters, `_` any one character, line breaks included; no escapes.
 
-    LIKE minds case; ILIKE folds the letters A-Z and no others. Both end at a NUL, as SQLite does.
-    Every part between two `%` is taken at its first place and never moved, so the time is linear in the text.
+    LIKE is case-sensitive; ILIKE ignores the case of the letters A-Z only. Both end at a NUL, as SQLite does.
+    Every part between two `%` is matched at its first occurrence, without backtracking, so the time is linear.
 
     Source: MLflow 3.17 on SQLite (`PRAGMA case_sensitive_like`, `lower(a) LIKE lower(b)`).
     """
@@ -76,18 +73,18 @@ def like(pattern: str, folds_case: bool) -> StringTest:
         expression = f"{parts[0]}{middle}.*{parts[-1]}"
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if folds_case else re.NOFLAG)
     compiled = re.compile(expression, flags)
-    return lambda text: compiled.fullmatch(_until_nul(text)) is not None
+    return lambda string: compiled.fullmatch(_until_nul(string)) is not None
 
 
 def _one_part(part: str) -> str:
     return ".".join(map(re.escape, part.split("_")))
 
 
-def _until_nul(text: str) -> str:
-    return text.partition("\0")[0] if "\0" in text else text
+def _until_nul(string: str) -> str:
+    return string.partition("\0")[0] if "\0" in string else string
 
 
 def id_rank(identifier: str) -> tuple[int, int, str]:
-    """Return the sort rank of an experiment id: whole numbers by value, then other ids by text."""
+    """Return the sort key of an experiment id: integers by value, then other ids as strings."""
     is_number = identifier.isdecimal()
     return (0, int(identifier), "") if is_number else (1, 0, identifier)

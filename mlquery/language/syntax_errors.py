@@ -1,6 +1,6 @@
-"""Say what is wrong with text that is not a query, and what to write instead; the parser has refused it already.
+"""Explain why a string is not a valid filter or order_by entry, and what to write instead, after the parser refused it.
 
-A filter is read once more from the left, clause by clause, up to the first thing that does not fit. Knows no dialect.
+The string is read again from the left, clause by clause, up to the first mistake. Independent of any dialect.
 """
 
 from __future__ import annotations
@@ -57,47 +57,47 @@ def filter_error(text: str, argument: str) -> Diagnostic:
 
 
 def order_error(text: str, argument: str) -> Diagnostic:
-    """Return the diagnostic for an order_by entry that is not a field with an optional direction."""
-    return _diagnostic(text, argument, _order_finding(text))
+    """Return the diagnostic for an order_by entry that the parser could not read."""
+    return _diagnostic(text, argument, _order_problem(text))
 
 
-def _diagnostic(text: str, argument: str, finding: _Problem) -> Diagnostic:
-    word = _WORD.match(text, finding.start)
+def _diagnostic(text: str, argument: str, problem: _Problem) -> Diagnostic:
+    word = _WORD.match(text, problem.start)
     stop = word.end() if word else len(text)
-    span = Span(min(finding.start, len(text)), stop)
-    return Diagnostic("syntax", finding.message, argument, text, span, suggestion=finding.suggestion)
+    span = Span(min(problem.start, len(text)), stop)
+    return Diagnostic("syntax", problem.message, argument, text, span, suggestion=problem.suggestion)
 
 
-def _order_finding(text: str) -> _Problem:
+def _order_problem(text: str) -> _Problem:
     start = _skip_whitespace(text, 0)
     name = _NAME.match(text, start)
     if not text.strip():
         return _Problem("an order_by entry is empty", 0, "metrics.accuracy DESC")
     if start or text != text.rstrip():
-        return _Problem("blanks before or after the entry", 0 if start else len(text.rstrip()), text.strip())
+        return _Problem("whitespace before or after the entry", 0 if start else len(text.rstrip()), text.strip())
     if name is None:
         return _no_field(text, start)
     if text[name.end() : name.end() + 1] == ".":
         return _bad_key(_DIRECTION.sub("", text), name)
     if name["quoted"] or name["bare_quoted"]:
-        return _order_key_finding(text, name)
+        return _order_key_problem(text, name)
     if "," in text[name.end() :]:
         return _Problem(
-            "one entry orders by one field", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
+            "an entry orders by one field only", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
         )
     if name["prefix"] and not text[name.end()].isspace():
         return _bad_key(_DIRECTION.sub("", text), name)
     return _Problem("expected ASC or DESC", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
 
 
-def _order_key_finding(text: str, name: re.Match[str]) -> _Problem:
+def _order_key_problem(text: str, name: re.Match[str]) -> _Problem:
     start = name.start("quoted" if name["quoted"] else "bare_quoted")
     otherwise = f"sort the returned DataFrame by {name[0]}"
     if not _ORDER_NAME.fullmatch(name[0]):
-        return _Problem("a key in order_by holds no quotes, backticks or backslashes", start, otherwise)
+        return _Problem("a key in order_by cannot contain quotes, backticks or backslashes", start, otherwise)
     if _DIRECTION.fullmatch(text, name.end()):
-        return _Problem("before a direction, a key has no blank at its end", start, otherwise)
-    return _Problem("expected ASC or DESC behind a blank", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
+        return _Problem("a key before ASC or DESC cannot end with whitespace", start, otherwise)
+    return _Problem("expected whitespace and then ASC or DESC", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
 
 
 def _unclosed_quote(text: str) -> _Problem | None:
@@ -108,9 +108,9 @@ def _unclosed_quote(text: str) -> _Problem | None:
 
 
 def _first_problem(text: str) -> _Problem:
-    """Read clauses and what joins them, keeping the parentheses that are open."""
+    """Read clauses and the words that join them, keeping track of open parentheses."""
     if not text.strip():
-        return _Problem("the filter holds blanks only; the empty string finds everything", 0)
+        return _Problem("the filter is only whitespace; the empty string matches everything", 0)
     opened: list[int] = []
     position = _end(_AND, text, 0)
     while True:
@@ -125,7 +125,7 @@ def _first_problem(text: str) -> _Problem:
 
 
 def _open(text: str, position: int, opened: list[int]) -> int:
-    """Return where the next clause begins, behind any NOT and opening parenthesis."""
+    """Return where the next clause begins, after any NOT and opening parenthesis."""
     while True:
         position = _skip_whitespace(text, position)
         if text.startswith("(", position):
@@ -138,7 +138,7 @@ def _open(text: str, position: int, opened: list[int]) -> int:
 
 
 def _close(text: str, position: int, opened: list[int]) -> int:
-    """Return the place behind the closing parentheses that belong to open ones."""
+    """Return the position after the closing parentheses that match open ones."""
     while opened and text.startswith(")", _skip_whitespace(text, position)):
         opened.pop()
         position = _skip_whitespace(text, position) + 1
@@ -153,14 +153,14 @@ def _clause(text: str, start: int) -> int | _Problem:
 
 def _no_field(text: str, start: int) -> _Problem:
     if start >= len(text):
-        return _Problem("a clause should follow, but the filter ends here", _last_word(text))
+        return _Problem("expected a clause, but the filter ends here", _last_word(text))
     if _LITERAL.match(text, start):
-        return _Problem(f"a comparison begins with {_FIELD_EXAMPLE}", start)
+        return _Problem(f"a comparison starts with {_FIELD_EXAMPLE}", start)
     return _Problem(f"expected {_FIELD_EXAMPLE}", start)
 
 
 def _last_word(text: str) -> int:
-    """Return where the AND, OR, NOT or parenthesis begins that ends the text."""
+    """Return where the last AND, OR, NOT or parenthesis begins."""
     stripped = text.rstrip()
     lengths = [len(word) for word in ("AND", "OR", "NOT") if stripped[-3:].upper().endswith(word)]
     return len(stripped) - (lengths[0] if lengths else 1)
@@ -184,7 +184,7 @@ def _no_operator(text: str, name: re.Match[str]) -> _Problem:
     if word and word[0] in _OTHER_OPERATORS:
         return _Problem(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
     if word and word[0].upper() == "IS":
-        return _Problem("expected IS NULL or IS NOT NULL, with one blank between NOT and NULL", start, "IS NOT NULL")
+        return _Problem("expected IS NULL or IS NOT NULL, with one space between NOT and NULL", start, "IS NOT NULL")
     stop = _end_of_key(text, name.end())
     if stop is not None and (name["prefix"] or text.startswith(".", start)):
         return _bad_key(text[:stop], name)
@@ -192,7 +192,7 @@ def _no_operator(text: str, name: re.Match[str]) -> _Problem:
 
 
 def _end_of_key(text: str, start: int) -> int | None:
-    """Return where the next operator begins, if all the text up to there could be meant as a part of the key."""
+    """Return where the next operator begins, if everything before it could be meant as part of the key."""
     for position in range(start, min(len(text), start + _LONGEST_KEY)):
         if any(operator.match(text, position) for operator in _OPERATORS):
             return position
@@ -202,15 +202,15 @@ def _end_of_key(text: str, start: int) -> int | None:
 
 
 def _bad_key(text: str, name: re.Match[str]) -> _Problem:
-    """Return what is wrong with a field that ends the text and is longer than the name that could be read."""
+    """Return what is wrong with a field at the end of `text` of which only a part could be read as a name."""
     prefix = name["prefix"] or name[0]
     key = text[name.start() + len(prefix) :].lstrip().removeprefix(".").strip()
     plain = _QUOTES.sub("", key)
     start = _skip_whitespace(text, name.end())
     prefix = _QUOTES.sub("", prefix)
     if not plain.strip("."):
-        return _Problem("expected a key behind the dot, without blanks around the dot", start, f"{prefix}.`a key`")
-    message = f"the key {key!r} needs backticks" if plain == key else "quotes go around a whole key"
+        return _Problem("expected a key after the dot, without whitespace around the dot", start, f"{prefix}.`a key`")
+    message = f"the key {key!r} needs backticks" if plain == key else "quotes must enclose the whole key"
     return _Problem(message, start, f"{prefix}.`{plain}`")
 
 
@@ -222,19 +222,19 @@ def _value(text: str, start: int) -> int | _Problem:
         return _Problem("the comparison has no value", start)
     if touching := _TOUCHING.match(text, start):
         suggestion = f"{touching['number']} {touching['word']}"
-        return _Problem("a number and a word do not touch", start, suggestion)
+        return _Problem("expected whitespace between the number and the word", start, suggestion)
     if _NAN.fullmatch(word[0]):
-        return _Problem(f"{word[0]} is not a number that a filter can hold", start)
+        return _Problem(f"{word[0]} is not supported as a number in a filter", start)
     if word[0].upper() == "NULL":
         return _Problem("NULL is not a value", start, "IS NULL")
     if word[0] == "(":
-        return _Problem("a list goes with IN", start, f"IN {text[start : start + 30]}")
+        return _Problem("a list needs the operator IN", start, f"IN {text[start : start + 30]}")
     if word[0][0] in "<>=~!),;`&|":
-        return _Problem("expected a quoted text or a number", start)
+        return _Problem("expected a quoted string or a number", start)
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
     if _LOOSE_NUMBER.fullmatch(word[0]) and _NUMBER.fullmatch(digits):
-        return _Problem("numbers have no underscores and no plus sign", start, digits)
-    return _Problem("text values stand in quotes, numbers are plain decimals", start, f"'{word[0]}'")
+        return _Problem("numbers cannot contain underscores or plus signs", start, digits)
+    return _Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'")
 
 
 def _list(text: str, start: int) -> int | _Problem:
@@ -253,12 +253,12 @@ def _bad_list(text: str, start: int) -> _Problem:
             break
         position = _end(_GAP, text, position + 1)
     if _LITERAL.match(text, position) and item:
-        message = "no comma between two values; a text with a quote inside stands in the other quotes"
+        message = "expected a comma; enclose a string that contains a quote in the other kind of quotes"
         return _Problem(message, position, "IN ('a', \"it's\")")
     if _LITERAL.match(text, position):
-        message = "a text in a list holds no backslashes and no line breaks"
-        return _Problem(message, position, "one comparison with = for each such text, in searches of their own")
-    return _Problem("a list holds texts in quotes, or numbers, with commas between them", start, "IN ('a', 'b')")
+        message = "a string in a list cannot contain backslashes or line breaks"
+        return _Problem(message, position, "one search with = for each such string")
+    return _Problem("a list contains quoted strings or numbers, separated by commas", start, "IN ('a', 'b')")
 
 
 def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Problem:
@@ -271,7 +271,7 @@ def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Pro
 
 
 def _joint(text: str, position: int, opened: list[int]) -> int | _Problem:
-    """Return where the clause after a complete one begins, or what is wrong between the two."""
+    """Return where the clause after a complete one begins, or what is wrong between them."""
     start = _skip_whitespace(text, position)
     if start == len(text) and opened:
         return _Problem("this parenthesis is never closed", opened[-1])
@@ -289,7 +289,7 @@ def _joint(text: str, position: int, opened: list[int]) -> int | _Problem:
 def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Problem:
     rest = text[start : start + 1]
     if rest == ";":
-        return _Problem("a filter does not end in a semicolon", start)
+        return _Problem("a filter does not end with a semicolon", start)
     if rest in ("&", ","):
         return _Problem("clauses are joined with AND", start, "AND")
     if rest == "|":

@@ -1,4 +1,4 @@
-"""Write the support matrix as a table: Markdown for people, CSV and JSON for programs. Decides nothing."""
+"""Write the support matrix as a table in Markdown, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFIDENCE_MARKS = {"inferred": "ⁱ", "observed": "ᵒ"}
 def to_markdown(matrix: Matrix) -> str:
     """Return the matrix as a Markdown table with the exceptions of every cell as numbered notes.
 
-    The lines of the Azure page are in its words and carry its footnotes, as letters.
+    The rows of the Azure page have its wording and its footnotes, as letters.
     """
     notes: list[str] = []
     lines = [_row("Feature", *matrix.dialects), _row("---", *(":-:" for _ in matrix.dialects))]
@@ -37,7 +37,7 @@ def to_csv(matrix: Matrix) -> str:
     """Return one line for each feature, dialect and exception."""
     out = io.StringIO()
     rows = list(_records(matrix))
-    from csv import DictWriter  # not for those who never ask for it
+    from csv import DictWriter  # few callers need it
 
     writer = DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -77,7 +77,7 @@ def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:
 
 
 def _code(cell: Cell) -> str:
-    """Return the code of a refusal where it is not the usual one."""
+    """Return the error code of a refusal if it is not the usual one."""
     return f" `{cell.error_code}`" if cell.state == "no" and cell.error_code != INVALID_PARAMETER_VALUE else ""
 
 

@@ -1,14 +1,14 @@
-"""The words of the language as regular expressions, all read without regard to case. Knows nothing but text.
+"""The tokens of the language as case-insensitive regular expressions.
 
-They follow what MLflow's tokenizer (sqlparse) reads, as far as it is deliberate; `grammar/mlquery.lark` holds the same
-expressions. Operators carry the blanks around them, everything else carries none.
+They follow MLflow's tokenizer (sqlparse), as far as its behaviour is deliberate; `grammar/mlquery.lark` has the same
+expressions. Operators include the whitespace around them, other tokens do not.
 """
 
 from __future__ import annotations
 
 import re
 
-# MLflow's tokenizer takes these words for keywords wherever they stand, even behind a dot.
+# MLflow's tokenizer reads these words as keywords everywhere, even after a dot.
 NEVER_BARE = r"(?!(?:CASE|IN|VALUES|USING|FROM|AS)\b)"
 SEGMENT = rf"(?:{NEVER_BARE}[^\W\d]\w*|(?!0x[\da-f])\d(?!e-?\d)[_a-zà-ü]\w*)"
 DOTTED = rf"{SEGMENT}(?:\.{SEGMENT})*"
@@ -17,7 +17,7 @@ SINGLE_QUOTED = r"'(?:''|\\'|[^'])*'"
 DOUBLE_QUOTED = r'"(?:""|\\"|[^"])*"'
 STRING = f"{SINGLE_QUOTED}|{DOUBLE_QUOTED}"
 RESERVED = r"(?:AND|OR|NOT|IN|IS|LIKE|ILIKE|RLIKE|BETWEEN|NULL)(?![\w.])"
-# Before a dot and a digit MLflow's tokenizer takes this prefix for a keyword.
+# Before a dot and a digit, MLflow's tokenizer reads this prefix as a keyword.
 PREFIX = rf"(?!PARAMETERS?\.\d){SEGMENT}"
 
 
@@ -34,11 +34,11 @@ NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
 SYMBOL = r"\s*(?P<op>!=|>=|<=|==|<>|=|>|<)(?![<>=~!])\s*"
 LIKE = r"\s*(?<!\w)(?P<op>(?:NOT\s+)?(?:LIKE|ILIKE|RLIKE))(?!\w)\s*"
 IN = r"\s*(?<!\w)(?P<op>(?:NOT\s+)?IN)(?!\w)\s*"
-# MLflow knows IS NOT NULL with one blank between NOT and NULL.
+# MLflow accepts IS NOT NULL only with a single space between NOT and NULL.
 NULL = r"\s*(?<!\w)(?P<op>IS\s+(?:NOT )?NULL)(?!\w)"
 BETWEEN = r"\s*(?<!\w)(?P<op>BETWEEN)(?!\w)\s*"
 BETWEEN_AND = r"\s*(?<!\w)AND(?!\w)\s*"
-AND = r"(?:\s*(?<!\w)AND(?![\w.]))+\s*"  # before a dot it is a prefix
+AND = r"(?:\s*(?<!\w)AND(?![\w.]))+\s*"  # before a dot, it is a prefix
 OR = r"\s*(?<!\w)(?P<op>OR)(?!\w)\s*"
 NOT = r"NOT(?!\w)\s*"
 
@@ -46,8 +46,8 @@ GAP = r"[ \t\n\r\f]*"
 ITEM = rf"'[^'\\\n\r\0]*'|\"[^\"\\\n\r\0]*\"|{NUMBER}"
 ITEMS = rf"\({GAP}(?:{ITEM})(?:{GAP},{GAP}(?:{ITEM}))*{GAP}(?:,{GAP})?\)"
 
-# MLflow takes an entry of order_by apart once more, as a shell would; these keys come out of that unchanged, save for
-# blanks at the end, which are lost when a direction follows.
+# MLflow splits an entry of order_by again, as a shell does. That does not change these keys, except for
+# whitespace at the end, which is lost before a direction.
 ORDER_KEY = r"""[^`'"\\]*"""
 ORDER_NAME = _name(f"`{ORDER_KEY}`|'{ORDER_KEY}'|\"{ORDER_KEY}\"", f'`{ORDER_KEY}`|"{ORDER_KEY}"')
 ORDER_WHITESPACE = r"""(?<!\s[`'"])\s+"""
@@ -55,4 +55,4 @@ ORDER_BY = rf"{ORDER_NAME}(?:{ORDER_WHITESPACE}(?P<direction>ASC|DESC))?"
 
 _TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
 PIECE = re.compile(rf"{BACKTICKED}|{STRING}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)
-"""Any piece of text at all, as large as a tokenizer would take it; for counting and for pointing at mistakes."""
+"""Any token of any string, as long as a tokenizer would make it; for counting and for pointing at mistakes."""

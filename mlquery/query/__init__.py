@@ -1,1 +1,1 @@
-"""Where strings meet rows: searches, counts, DataFrames, histories, pages and explanations, in one dialect."""
+"""Searches of a store in a dialect: runs, experiments, models, counts, DataFrames, histories, pages, explanations."""

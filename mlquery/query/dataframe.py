@@ -1,7 +1,7 @@
-"""From row numbers to the DataFrame that `mlflow.search_runs` returns: the only module that imports pandas.
+"""Turn row numbers into the DataFrame that `mlflow.search_runs` returns: the only module that imports pandas.
 
-Columns are gathered one by one from the store's arrays; no run is built, and pandas never guesses the type of a column
-of data. Nothing here knows a query language: rows come in, a frame goes out.
+Columns are taken one by one from the store's arrays, without building `Run` objects, and pandas never infers the dtype
+of a column of data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "searc
 
 _STRINGS = ("run_id", "experiment_id", "status", "artifact_uri")
 _TIMES = ("start_time", "end_time")
-# The largest page a search may ask for; MLflow's fluent API asks for 10,000, which gives the same rows.
+# The largest page of a search; MLflow's fluent API uses 10,000, which gives the same rows.
 _PAGE = 50_000
 _FEW_KEYS = 256
 _MANY_COLUMNS = 100
@@ -57,13 +57,13 @@ def search_frame(
         run_view_type: A number of `ViewType`.
         max_results: The most rows to return; None for all of them.
         order_by: Order terms.
-        columns: Names of the columns to return, such as "run_id" and "metrics.auc"; by default all there are.
+        columns: Names of the columns to return, such as "run_id" and "metrics.auc"; by default all.
         dialect: The dialect of filter and order.
-        on_warning: What is done with warnings; by default they are issued as `QueryWarning`.
+        on_warning: Receives warnings; by default they are issued as `QueryWarning`.
 
     Raises:
         QueryError: The dialect refuses the query.
-        ValueError: A name in `columns` can be no column.
+        ValueError: A name in `columns` is not a valid column.
 
     **Source**: `mlflow.search_runs(output_format="pandas")` of MLflow 3.17.
     """
@@ -98,52 +98,53 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
         return DataFrame({name: [] for name in _STRINGS + _TIMES})
     with store.lock:
         runs = store.runs
-        text = pd.Series(["a"]).dtype  # what pandas stores text in, under the options of the moment
-        frame = {name: _named_array(runs, name, rows, text) for name in _STRINGS + _TIMES}
+        dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
+        frame = {name: _named_array(runs, name, rows, dtype) for name in _STRINGS + _TIMES}
         for key, metric in _present(runs.metrics, runs.metric_keys, rows, _states):
             frame[f"metrics.{key}"] = metric.values[rows]
         for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
             for key, column in _present(columns, keys, rows, _codes):
-                frame[f"{prefix}.{key}"] = _string_array(column.table, column.codes[rows], text)
+                frame[f"{prefix}.{key}"] = _string_array(column.table, column.codes[rows], dtype)
         return _framed(frame)
 
 
 def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFrame:
-    """Return the named columns of the runs at `rows`, in the order of the names; nothing else is read.
+    """Return the named columns of the runs at `rows`, in the order of the names, without reading others.
 
-    A key that none of the runs has gives a column of missing values.
+    A key that none of the runs has is a column of missing values.
 
     Raises:
         ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
     """
     with store.lock:
-        text = pd.Series(["a"]).dtype
-        return _framed({name: _named_array(store.runs, name, rows, text) for name in columns})
+        dtype = pd.Series(["a"]).dtype
+        return _framed({name: _named_array(store.runs, name, rows, dtype) for name in columns})
 
 
 def _framed(arrays: Mapping[str, Any]) -> DataFrame:
-    """Return the frame of arrays that nobody else holds, which takes twice the memory when it copies them.
+    """Return the frame of arrays that are not shared, so that they need not be copied.
 
-    It does so for the sake of many columns: pandas warns of more than a hundred when they are not put together.
+    Many columns are copied all the same: pandas warns of a fragmented frame with more than a hundred.
     """
     return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
 
 
-def _named_array(runs: RunTable, name: str, rows: Any, text: Any) -> Any:
+def _named_array(runs: RunTable, name: str, rows: Any, dtype: Any) -> Any:
     prefix, _, key = name.partition(".")
     if name in _TIMES:
         return _time_array(runs.times[name].values[rows])
     if name == "artifact_uri":
         uris = runs.artifact_uris(rows)
-        return pd.array(np.array(uris, dtype=object), dtype=text) if uris.count(None) < len(uris) else uris
+        return pd.array(np.array(uris, dtype=object), dtype=dtype) if uris.count(None) < len(uris) else uris
     if name in _STRINGS:
-        return _string_array(runs.strings[name].table, runs.strings[name].codes[rows], text)
+        return _string_array(runs.strings[name].table, runs.strings[name].codes[rows], dtype)
     if prefix == "metrics" and key:
         return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
     if prefix not in ("params", "tags") or not key:
-        raise ValueError(f"no column is called {name!r}: {', '.join(_STRINGS + _TIMES)}, metrics.*, params.* or tags.*")
+        columns = ", ".join((*_STRINGS, *_TIMES, "metrics.*", "params.*", "tags.*"))
+        raise ValueError(f"unknown column {name!r}; columns are {columns}")
     found = (runs.params if prefix == "params" else runs.tags).get(key)
-    return [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], text)
+    return [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], dtype)
 
 
 def history_frame(
@@ -183,45 +184,45 @@ def _codes(column: StringColumn, rows: Any) -> Any:
 def _present(
     columns: Mapping[str, C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[C, Any], Any]
 ) -> Iterator[tuple[str, C]]:
-    """Yield the columns that some row has, in the order in which MLflow meets their keys when it goes through the runs.
+    """Yield the columns that some row has, in the order in which MLflow finds their keys, run by run.
 
-    The keys that one run adds come out of a difference of two sets there, in hash order. Taking the same difference
-    gives the same order of columns within one process, which is all that MLflow itself repeats.
+    MLflow takes the keys that a run adds from a difference of two sets, in hash order. The same difference here gives
+    the same order of columns within one process; MLflow's own order is not more stable than that.
     """
     first: dict[int, None] = {}
     for key in _candidates(columns, keys_of, rows):
         has_key = presence(columns[key], rows)
-        place = int(has_key.argmax())
-        if has_key[place]:
-            first[place] = None
+        index = int(has_key.argmax())
+        if has_key[index]:
+            first[index] = None
     seen: dict[str, None] = {}
-    for place in sorted(first):
-        seen |= dict.fromkeys(set(keys_of[rows[place]]) - set(seen))
+    for index in sorted(first):
+        seen |= dict.fromkeys(set(keys_of[rows[index]]) - set(seen))
     for key in seen:
         yield key, columns[key]
 
 
 def _candidates(columns: Mapping[str, Any], keys_of: Sequence[tuple[str, ...]], rows: Any) -> Iterable[str]:
-    """Return keys of which the others need not be looked at: all, or those of the rows where there are very many."""
+    """Return the keys that the rows may have: all, or if there are very many, those of the rows."""
     if len(columns) <= _FEW_KEYS:
         return columns
     return {key for row in rows.tolist() for key in keys_of[row]}
 
 
 def _string_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
-    """Return the texts behind `codes`; code -1, a missing text, becomes the dtype's own missing value."""
+    """Return the strings of `codes`; code -1 becomes the missing value of the dtype."""
     if (codes < 0).all():
         return [None] * len(codes)
     if len(table) > 8 * len(codes):  # few rows of many
         return pd.array([table[code] if code >= 0 else None for code in codes.tolist()], dtype=dtype)
-    texts = np.array([*table, None], dtype=object)  # -1 is the last entry
+    strings = np.array([*table, None], dtype=object)  # code -1 is the last item
     if max(4 * len(table), _FEW_ROWS) < len(codes):
-        return pd.array(texts, dtype=dtype).take(codes)
-    return pd.array(texts[codes], dtype=dtype)
+        return pd.array(strings, dtype=dtype).take(codes)
+    return pd.array(strings[codes], dtype=dtype)
 
 
 def _time_array(values: Any) -> Any:
-    """Return times in ms UTC as pandas datetimes; the store's marker of a missing time is NumPy's NaT already."""
+    """Return times in ms UTC as pandas datetimes; the store's marker of a missing time is also NumPy's NaT."""
     nothing: Any = None
     times = values.view("M8[ms]")
     if np.isnat(times).all():
@@ -231,5 +232,5 @@ def _time_array(values: Any) -> Any:
 
 @cache
 def _time_unit() -> Any:
-    """Return the unit that this version of pandas keeps such times in; asking takes longer than filling a column."""
+    """Return the unit of such times in this version of pandas; cached because it takes longer than filling a column."""
     return pd.to_datetime(0, unit="ms", utc=True).unit

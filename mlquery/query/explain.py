@@ -1,4 +1,4 @@
-"""Say in words what a query means in a dialect: which fields, which tests, which order, and what to be wary of."""
+"""Explain what a query means in a dialect: its fields, tests and order, and the warnings about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def explain(
     entity: str = "run",
     view_type: int = 1,
 ) -> str:
-    """Return what a query means in a dialect, or why it is refused, as lines of text."""
+    """Return what a query means in a dialect, or why it is refused, in several lines."""
     chosen = MATRIX.dialect(dialect)
     verdict = check(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
     head = [f"dialect   {chosen.name} ({chosen.title})"]
@@ -31,11 +31,11 @@ def explain(
     return "\n".join([*head, *_written(filter_string or ""), *_meaning(plan, entity), *map(str, verdict.diagnostics)])
 
 
-def _written(text: str) -> list[str]:
+def _written(filter_string: str) -> list[str]:
     try:
-        return [f"reads     {render(parse_filter(text)) or '(no filter)'}"]
+        return [f"reads     {render(parse_filter(filter_string)) or '(no filter)'}"]
     except ValueError:
-        return [f"reads     {text}"]
+        return [f"reads     {filter_string}"]
 
 
 def _meaning(plan: Plan, entity: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Read metric histories in bulk: arrays of many runs and keys, ranges of steps, few points for a plot, lazy points.
+"""Read metric histories in bulk: arrays of many runs and keys, ranges of steps, downsampling, lazy points.
 
-Everything is a snapshot as NumPy arrays; a point becomes an object only when somebody asks for that point. Times are
-integer milliseconds UTC. Knows no query text.
+Everything is a snapshot in NumPy arrays; a point becomes a `Metric` only when it is accessed. Times are integer
+milliseconds UTC.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Codes = npt.NDArray[np.int32]
 
 @attrs.frozen(eq=False, repr=False)
 class Points(Sequence[Metric]):
-    """The points of one metric of one run, as a sequence that makes each `Metric` when it is asked for.
+    """The points of one metric of one run, as a sequence that creates each `Metric` when it is accessed.
 
     `values`, `timestamps` and `steps` are arrays (points,) in the order of `get_metric_history`.
     """
@@ -54,25 +54,25 @@ class Points(Sequence[Metric]):
         return Metric(self.key, float(self.values[place]), int(self.timestamps[place]), int(self.steps[place]))
 
     def __iter__(self) -> Iterator[Metric]:
-        """Go through the points in pieces, so that few of them exist at a time."""
-        for start in range(0, len(self), _PIECE):
-            piece = slice(start, start + _PIECE)
-            columns = self.values[piece].tolist(), self.timestamps[piece].tolist(), self.steps[piece].tolist()
+        """Iterate over the points in chunks, so that few `Metric` objects exist at a time."""
+        for start in range(0, len(self), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            columns = self.values[chunk].tolist(), self.timestamps[chunk].tolist(), self.steps[chunk].tolist()
             yield from map(make_point, repeat(self.key), *columns)
 
     def __repr__(self) -> str:
-        """Say what and how many."""
+        """Return the number of points and what they are of."""
         return f"<Points: {len(self)} of {self.key!r} in run {self.run_id}>"
 
 
-_PIECE = 10_000
+_CHUNK = 10_000
 
 
 @attrs.frozen(eq=False, repr=False)
 class Histories:
     """The points of many runs and keys as arrays (points,); `runs` and `keys` are codes into `run_ids`, `key_names`.
 
-    Points of one run and key stand together, in the order of `get_metric_history`.
+    Points of one run and key are adjacent, in the order of `get_metric_history`.
     """
 
     run_ids: tuple[str, ...]
@@ -88,14 +88,14 @@ class Histories:
         return len(self.values)
 
     def __repr__(self) -> str:
-        """Say what and how many."""
+        """Return the number of points and what they are of."""
         return f"<Histories: {len(self)} points of {len(self.run_ids)} runs and {len(self.key_names)} metrics>"
 
 
 def points(store: Store, run_id: str, key: str) -> Points:
     """Return the points of a metric of a run; none for an unknown run or key.
 
-    Source: MLflow 3.17 `MlflowClient.get_metric_history`, as a list that is never built.
+    Source: MLflow 3.17 `MlflowClient.get_metric_history`, without building the list.
     """
     values, timestamps, steps = store.history(run_id, key)
     return Points(key, run_id, values, timestamps, steps)
@@ -112,17 +112,17 @@ def histories(
 
     Args:
         store: Where to read.
-        run_ids: Runs; unknown ones have no points, repeated ones count once.
+        run_ids: Runs; unknown ones have no points, duplicates are ignored.
         keys: Metrics; a run without one has no points of it.
         steps: First and last step, both included; None for no bound.
         max_points: The most points of one run and key, chosen by `downsample`; None for all.
 
     Raises:
-        StoreError: `run_ids` or `keys` is a bare string, or `max_points` is below 2.
+        StoreError: `run_ids` or `keys` is a string, or `max_points` is below 2.
     """
     for name, given in (("run_ids", run_ids), ("keys", keys)):
         if isinstance(given, str):
-            raise invalid_parameter(f"{name} is a list of texts, such as {name}=[{given!r}]")
+            raise invalid_parameter(f"{name} must be a list of strings, such as {name}=[{given!r}]")
     runs, names = tuple(dict.fromkeys(run_ids)), tuple(dict.fromkeys(keys))
     with store.lock:
         read = {(r, k): store.history(run, key) for r, run in enumerate(runs) for k, key in enumerate(names)}
@@ -143,7 +143,7 @@ def _joined(parts: list[tuple[Any, ...]]) -> tuple[Any, ...]:
 def _chosen(
     arrays: tuple[Floats, Ints, Ints], steps: tuple[int | None, int | None], max_points: int | None
 ) -> tuple[Any, ...]:
-    """Return the points of one history within a range of steps, thinned out for a plot."""
+    """Return the points of one history within a range of steps, downsampled."""
     first, last = steps
     if first is not None or last is not None:
         at = arrays[2]
@@ -157,16 +157,16 @@ def _chosen(
 
 
 def downsample(values: npt.ArrayLike, max_points: int) -> Ints:
-    """Return the places of at most `max_points` points that draw the same line: the lowest and highest of each bucket.
+    """Return the indices of at most `max_points` points that draw the same line: the extremes of each bucket.
 
-    The first and the last point are always among them, the places rise, and a bucket whose values are all NaN gives its
-    first point, so that a gap stays a gap.
+    The indices ascend and include the first and the last point. A bucket of NaN only keeps its first point, so that a
+    gap stays a gap.
 
     Raises:
         StoreError: `max_points` is below 2.
     """
     if max_points < 2:
-        raise invalid_parameter(f"max_points is at least 2, not {max_points}")
+        raise invalid_parameter(f"max_points must be at least 2, not {max_points}")
     line = np.asarray(values, np.float64)
     size = len(line)
     if size <= max_points:
@@ -182,7 +182,7 @@ def downsample(values: npt.ArrayLike, max_points: int) -> Ints:
 
 
 def sampled(size: int, wanted: int) -> list[int]:
-    """Return the places of a sample: the first of each of `wanted` equal parts, and the last of all.
+    """Return the indices of a sample: the first of each of `wanted` equal parts, and the last of all.
 
     The longer parts come first, as SQL's NTILE makes them.
     """
@@ -195,7 +195,7 @@ def sampled(size: int, wanted: int) -> list[int]:
 
 
 def _extreme_places(line: Floats, edges: Ints) -> Ints:
-    """Return the place of the smallest value between each pair of edges, the first of equals."""
+    """Return the index of the smallest value between each pair of edges, the first of equals."""
     starts = edges[:-1]
     smallest = np.minimum.reduceat(line[: edges[-1]], starts)
     bucket = np.repeat(np.arange(len(starts)), np.diff(edges))

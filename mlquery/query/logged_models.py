@@ -1,7 +1,7 @@
-"""Finds logged models: filter, order and pages over the models of a store.
+"""Search logged models: filter, order and pages over the models of a store.
 
-A filter is a list of comparisons joined by AND; who reads it from its text is up to the caller. Dialects are not known
-here: a service either has logged models, and then MLflow's, or none.
+A filter is a list of comparisons joined by AND; a caller may parse it with its own `read`. This is independent of the
+dialect: a service has MLflow's logged models or none.
 
 **Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.17 on SQLite.
 """
@@ -25,7 +25,7 @@ from mlquery.store.model_table import ModelTable, StoredModel
 
 DEFAULT_MAX_RESULTS: Final = 100
 
-# The columns of a model that a filter can name, and the fields that hold them.
+# The columns of a model in filters, and the fields with their values.
 _COLUMNS: Final = {
     "creation_timestamp_ms": "creation_timestamp",
     "last_updated_timestamp_ms": "last_updated_timestamp",
@@ -54,7 +54,7 @@ Datasets = Sequence[Mapping[str, Any]] | None
 
 @attrs.frozen
 class ModelTest:
-    """What one comparison of a filter asks: `kind` is one of "attributes", "metrics", "params", "tags"."""
+    """One comparison of a filter: `kind` is "attributes", "metrics", "params" or "tags"."""
 
     kind: str
     key: str
@@ -65,25 +65,25 @@ class ModelTest:
 ReadFilter = Callable[[str | None], Sequence[ModelTest]]
 
 
-def read_filter(text: str | None) -> Sequence[ModelTest]:
-    """Return what a filter asks.
+def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
+    """Return the comparisons of a filter.
 
     Raises:
-        StoreError: INVALID_PARAMETER_VALUE, with MLflow's words.
+        StoreError: INVALID_PARAMETER_VALUE, in MLflow's wording.
     """
-    if not text:
+    if not filter_string:
         return []
     try:
-        return list(map(_read, _clauses(parse_filter(text, "filter_string"))))
+        return list(map(_read, _clauses(parse_filter(filter_string, "filter_string"))))
     except (QueryError, _NotAListError):
         raise invalid_parameter(
-            f"Invalid filter string: {text!r}. Expected a list of comparisons "
+            f"Invalid filter string: {filter_string!r}. Expected a list of comparisons "
             "separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01')."
         ) from None
 
 
 class _NotAListError(Exception):
-    """A filter that is no list of comparisons."""
+    """A filter that is not a list of comparisons."""
 
 
 def _clauses(expression: Expression) -> list[Comparison]:
@@ -106,7 +106,7 @@ def _read(clause: Comparison) -> ModelTest:
     value = clause.value
     if is_number:
         if not isinstance(value, Number):
-            raise invalid_parameter(f"{kind}.{key} is compared with a number")
+            raise invalid_parameter(f"{kind}.{key} is a number: the value must be a number without quotes")
         return ModelTest(kind, key, clause.op, float(value.value))
     return ModelTest(kind, key, clause.op, _string_of(value))
 
@@ -130,10 +130,10 @@ def search_logged_models(
     page_token: str | None,
     read: ReadFilter = read_filter,
 ) -> tuple[list[StoredModel], str | None]:
-    """Return one page of models and the token of the next page; `read` makes the tests of a filter.
+    """Return one page of models and the token of the next page; `read` parses the filter.
 
     Raises:
-        StoreError: an argument is not what MLflow takes.
+        StoreError: an argument is not valid in MLflow.
     """
     if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
         raise invalid_parameter("`dataset_name` in the `datasets` clause must be specified.")
@@ -157,7 +157,7 @@ def _encoded(token: dict[str, Any]) -> str:
 
 
 def _offset(search: dict[str, Any], page_token: str | None) -> int:
-    """Return where a page begins; the token says of which search it is."""
+    """Return where a page begins; its token must be of the same search."""
     if not page_token:
         return 0
     try:
@@ -186,16 +186,16 @@ def _integer_id(experiment_id: str) -> str:
         raise invalid_parameter(message) from None
 
 
-def _tests(models: ModelTable, asked: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
-    tests = [_test(models, one, datasets) for one in asked]
-    if datasets and not any(one.kind == "metrics" for one in asked):
+def _tests(models: ModelTable, wanted: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
+    tests = [_test(models, one, datasets) for one in wanted]
+    if datasets and not any(one.kind == "metrics" for one in wanted):
         tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
     return tests
 
 
-def _test(models: ModelTable, asked: ModelTest, datasets: Datasets) -> Test:
-    """Return what a comparison asks of a model. What a model does not have passes no comparison."""
-    kind, key, op, value = asked.kind, asked.key, Op(asked.op), asked.value
+def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> Test:
+    """Return the test of a comparison. Missing values pass no comparison."""
+    kind, key, op, value = wanted.kind, wanted.key, Op(wanted.op), wanted.value
     if kind == "metrics":
         is_right = number_test(op, value)
         return lambda model: any(
@@ -232,7 +232,7 @@ def _attribute_test(column: str, op: Op, value: Any) -> Test:
 
 
 def _as_number(value: Any) -> str:
-    """Return a number as the database writes it, which compares a text with a column of whole numbers."""
+    """Return a number as the database writes it when it compares a string with a column of integers."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -245,7 +245,7 @@ def _string_value(value: Any) -> Any:
 
 
 def _is_about(point: Metric, datasets: Datasets) -> bool:
-    """Tell whether a point was measured on one of the datasets, where any are named."""
+    """Tell whether a point was measured on one of the datasets, if there are any."""
     return not datasets or any(
         point.dataset_name == dataset["dataset_name"]
         and dataset.get("dataset_digest", point.dataset_digest) == point.dataset_digest
@@ -254,7 +254,7 @@ def _is_about(point: Metric, datasets: Datasets) -> bool:
 
 
 def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any]) -> list[StoredModel]:
-    """Return the models in order; those without a value last, and in the end the newest first, then by id."""
+    """Return the models in order, those without a value last; ties are ordered by newest first, then by id."""
     keys = [_sort_key(models, term) for term in order_by]
     named = {column for column, _, _ in keys}
     if "model_id" not in named:
@@ -269,7 +269,7 @@ def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any
 
 
 def _sort_key(models: ModelTable, term: Any) -> tuple[str, Callable[[StoredModel], Any], bool]:
-    """Return the column of an entry of `order_by`, how to read its value, and whether it ascends."""
+    """Return the column of an entry of `order_by`, a function that returns its value, and whether it ascends."""
     field = term.get("field_name") if isinstance(term, dict) else None
     if not isinstance(field, str):
         raise StoreError(f"Invalid entry of order_by: {term!r}", INTERNAL_ERROR)
@@ -292,7 +292,7 @@ def _column(model: StoredModel, column: str) -> Any:
 
 
 def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:
-    """Return the value of a metric at its latest time and step, of the runs that logged it the first by id."""
+    """Return the value of a metric at its latest time and step; among several runs, that of the first by id."""
     found = [
         (-point.timestamp, -point.step, point.run_id, point.value)
         for point in points

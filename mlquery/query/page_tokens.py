@@ -1,4 +1,4 @@
-"""Cut a search into pages: check `max_results`, read and write page tokens. Knows no queries and no rows."""
+"""Divide a search into pages: validate `max_results`, read and write page tokens."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mlquery.errors import (
 )
 
 MAX_RESULTS_LIMIT = 50_000
-_LONG = 2**63
+_TOO_LARGE = 2**63
 
 
 def require_max_results(max_results: int | None, none_is_all: bool = True, least: float = 1) -> None:
-    """Refuse a number of results that is not between 1, or another `least` one, and 50,000.
+    """Refuse a number of results below `least` or above 50,000.
 
     Raises:
         StoreError: with code INVALID_PARAMETER_VALUE.
@@ -50,8 +50,8 @@ def _not_an_integer(max_results: object, prefix: str) -> StoreError:
 class PageToken:
     """Where a page begins, and which search it continues.
 
-    `size` and `version` are those of the store when the first page was read: later pages leave out what was added since
-    then. Tokens of MLflow have an offset alone.
+    `size` and `version` are those of the store when the first page was read: later pages leave out rows added since.
+    MLflow's tokens have only an offset.
     """
 
     offset: int
@@ -59,7 +59,7 @@ class PageToken:
     version: int | None = None
 
     def __str__(self) -> str:
-        """Return the token as a text that people pass on unread."""
+        """Return the token as an opaque string."""
         return base64.b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
 
 
@@ -67,10 +67,10 @@ FIRST_PAGE = PageToken(0)
 
 
 def read_token(page_token: str | bytes | None) -> PageToken:
-    """Return the page that a token stands for; no token is the first page.
+    """Return the parsed page token; without a token, that of the first page.
 
     Raises:
-        QueryError: the text is not a page token (code "bad-page-token").
+        QueryError: it is not a page token (code "bad-page-token").
 
     Source: MLflow 3.17 `SearchUtils.parse_start_offset_from_page_token`.
     """
@@ -78,16 +78,17 @@ def read_token(page_token: str | bytes | None) -> PageToken:
         return FIRST_PAGE
     try:
         parsed = json.loads(base64.b64decode(page_token))
-        found = PageToken(int(parsed["offset"]), _whole(parsed.get("size")), _whole(parsed.get("version")))
+        found = PageToken(int(parsed["offset"]), _integer(parsed.get("size")), _integer(parsed.get("version")))
     except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         found = FIRST_PAGE
-    if not 1 <= found.offset < _LONG:
-        text = page_token if isinstance(page_token, str) else repr(page_token)
-        message = "not a page token; pass on the token of the page before, unchanged"
+    if not 1 <= found.offset < _TOO_LARGE:
+        written = page_token if isinstance(page_token, str) else repr(page_token)
+        message = "not a valid page token; pass the token of the previous page unchanged"
         code = INVALID_PARAMETER_VALUE if found.offset < 1 else INTERNAL_ERROR
-        raise QueryError(Diagnostic("bad-page-token", message, "page_token", text, Span(0, len(text)), error_code=code))
+        span = Span(0, len(written))
+        raise QueryError(Diagnostic("bad-page-token", message, "page_token", written, span, error_code=code))
     return found
 
 
-def _whole(value: object) -> int | None:
+def _integer(value: object) -> int | None:
     return value if isinstance(value, int) else None

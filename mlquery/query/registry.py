@@ -1,7 +1,4 @@
-"""Search registered models and versions: the filter and the order are read by the language, the rows found in Python.
-
-A registry is small, so the reference engine looks at every entity.
-"""
+"""Search registered models and model versions. A registry is small, so the reference engine tests every entity."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def search_registered_models(
     """Return one page of the registered models that a filter finds, by default sorted by name.
 
     Raises:
-        QueryError: the filter, the order or the page token is not one of the dialect.
+        QueryError: the filter, the order or the page token is not valid in the dialect.
         StoreError: `max_results` is over 1000.
 
     Source: MLflow 3.17 `SqlAlchemyStore.search_registered_models`.
@@ -62,7 +59,7 @@ def search_model_versions(
     """Return one page of the versions that a filter finds, by default those that changed last first.
 
     Raises:
-        QueryError: the filter, the order or the page token is not one of the dialect.
+        QueryError: the filter, the order or the page token is not valid in the dialect.
         StoreError: `max_results` is not between 1 and 200,000.
 
     Source: MLflow 3.17 `SqlAlchemyStore.search_model_versions`.
@@ -95,9 +92,9 @@ def _read(
 
 
 def _page(items: Sequence[Item], plan: Plan, token: PageToken, max_results: int) -> PagedList[Item]:
-    """Return one page. MLflow asks its database for one row more than a page holds, and so does this.
+    """Return one page. As in MLflow, one row more than the page has is selected.
 
-    That makes sense of no `max_results` below 1, which MLflow takes for registered models all the same.
+    For `max_results` below 1, which MLflow accepts for registered models, this has the same odd results.
     """
     asked = max_results + 1
     rows: list[Any] = select(items, plan)[token.offset :]

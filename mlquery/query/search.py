@@ -1,7 +1,7 @@
-"""Where strings meet rows: parse, resolve, run and cut into pages. Every search goes through here.
+"""Search a store: parse and resolve the query, run its plan and return a page. Every search goes through here.
 
-A query that was seen before is neither parsed nor resolved again. Errors are `QueryError` for what is wrong with the
-query and `StoreError` for the other arguments; warnings are `QueryWarning`, raised for the caller outside this package.
+Resolved queries are cached. Errors are `QueryError` about the query and `StoreError` about other arguments; warnings
+are `QueryWarning`, issued for the caller outside this package.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mlquery.store.result_cache import without_newer
 
 Engine = Callable[[Store, Plan, int | None], Any]
 OnWarning = Callable[[Iterable[Diagnostic]], None]
-"""What is done with the warnings of a query that runs."""
+"""Receives the warnings about a query that is accepted."""
 
 DEFAULT_MAX_RESULTS = 1000
 _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
@@ -39,7 +39,7 @@ _CACHED_PLANS = 1024
 
 
 def warn_caller(found: Iterable[Diagnostic]) -> None:
-    """Issue warnings at the first caller outside this package, and outside MLflow, which calls its plugin."""
+    """Issue warnings for the first caller outside this package and outside MLflow, which calls the plugin."""
     for diagnostic in found:
         level, frame = 1, sys._getframe()
         while frame.f_back is not None and _package(frame) in ("mlquery", "mlflow"):
@@ -54,13 +54,13 @@ def _package(frame: FrameType) -> str:
 
 @attrs.frozen
 class Check:
-    """What a dialect says to a query: whether it runs, and every error and warning."""
+    """The result of checking a query: whether the dialect accepts it, and every error and warning."""
 
     accepted: bool
     diagnostics: tuple[Diagnostic, ...] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether the query runs."""
+        """Tell whether the dialect accepts the query."""
         return self.accepted
 
     def __str__(self) -> str:
@@ -84,8 +84,8 @@ def search_runs(
     """Return one page of the runs that a filter finds, in order.
 
     Raises:
-        QueryError: the filter, the order or the page token is not one of the dialect.
-        StoreError: `max_results` or an experiment id is impossible.
+        QueryError: the filter, the order or the page token is not valid in the dialect.
+        StoreError: `max_results` or an experiment id is not valid.
 
     Source: MLflow 3.17 `SqlAlchemyStore.search_runs`.
     """
@@ -143,8 +143,8 @@ def search_experiments(
     """Return one page of the experiments that a filter finds, in order.
 
     Raises:
-        QueryError: the filter, the order or the page token is not one of the dialect.
-        StoreError: `max_results` is impossible.
+        QueryError: the filter, the order or the page token is not valid in the dialect.
+        StoreError: `max_results` is not valid.
 
     Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
     """
@@ -166,11 +166,11 @@ def count_runs(
     dialect: str | Dialect = "oss",
     engine: Engine = columnar.rows,
 ) -> int:
-    """Return how many runs a filter finds, without building any.
+    """Return how many runs a filter finds, without building `Run` objects.
 
     Raises:
-        QueryError: the filter is not one of the dialect.
-        StoreError: an experiment id is impossible.
+        QueryError: the filter is not valid in the dialect.
+        StoreError: an experiment id is not valid.
     """
     with store.lock:
         rows, _ = search_rows(store, experiment_ids, filter_string, run_view_type, None, dialect=dialect, engine=engine)
@@ -185,7 +185,7 @@ def check(
     entity: str = "run",
     view_type: int = ViewType.ACTIVE_ONLY,
 ) -> Check:
-    """Say whether a dialect accepts a query, with every error and warning; never raises for a wrong query."""
+    """Return whether a dialect accepts a query, with every error and warning; does not raise `QueryError`."""
     try:
         resolved = read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
     except QueryError as error:
@@ -201,10 +201,10 @@ def plan_of(
     entity: str = "run",
     view_type: int = ViewType.ACTIVE_ONLY,
 ) -> Plan:
-    """Return the plan of a query: which fields are compared with what, in which total order.
+    """Return the plan of a query: its condition and its total order, fully resolved.
 
     Raises:
-        QueryError: the filter or the order is not one of the dialect.
+        QueryError: the filter or the order is not valid in the dialect.
     """
     return read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect)).plan
 
@@ -219,22 +219,22 @@ def _page(
 ) -> tuple[Sequence[int], str | None]:
     """Return the rows of one page and the token of the next.
 
-    The first page costs no more than it needs. Further pages are cut from one result, which the store keeps, so that
-    reading all pages costs one search, and runs that are added meanwhile neither move nor repeat others. Where a full
-    page is not taken for the last one, an empty page may follow it.
+    The first page stops searching when it is full. Further pages are taken from one result, which the store caches, so
+    that reading all pages takes one search, and runs that are added meanwhile neither move nor repeat others. With
+    `full_is_not_last`, an empty page may follow the last full one.
     """
     if max_results is None or max_results < 0:
         return engine(store, plan, None)[token.offset :], None
     stop = token.offset + max_results
-    found = engine(store, plan, stop + 1) if token.offset == 0 else _whole_result(store, plan, token, engine)
+    found = engine(store, plan, stop + 1) if token.offset == 0 else _full_result(store, plan, token, engine)
     if len(found) < stop or (len(found) == stop and not full_is_not_last):
         return found[token.offset : stop], None
     size, version = (_size(store, plan), store.version) if token.offset == 0 else (token.size, token.version)
     return found[token.offset : stop], str(PageToken(stop, size, version))
 
 
-def _whole_result(store: Store, plan: Plan, token: PageToken, engine: Engine) -> Sequence[int]:
-    """Return all rows of the search that a token continues, without rows added after its first page."""
+def _full_result(store: Store, plan: Plan, token: PageToken, engine: Engine) -> Sequence[int]:
+    """Return all rows of the search that a token continues, without those added after its first page."""
     search = (plan, token.version)
     cached = None if token.version is None else store.result_cache.get(search)
     if cached is not None:
@@ -254,26 +254,28 @@ def _size(store: Store, plan: Plan) -> int:
 def read_query(
     entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, view_type: int, dialect: Dialect
 ) -> Resolved:
-    """Return the plan of a query, and what it is to be warned of.
+    """Return the plan of a query and the warnings about it.
 
     Raises:
-        QueryError: the filter or the order is not one of the dialect.
+        QueryError: the filter or the order is not valid in the dialect.
     """
-    text = _require_string(filter_string)
-    return _resolve(entity, text, _require_strings(order_by), _VIEWS.get(view_type, "NOTHING"), dialect)
+    view = _VIEWS.get(view_type, "NOTHING")
+    return _resolve(entity, _require_string(filter_string), _require_strings(order_by), view, dialect)
 
 
 @lru_cache(_CACHED_PLANS)
-def _resolve(entity: Entity, text: str, order_strings: tuple[str, ...], view: str, dialect: Dialect) -> Resolved:
-    expression, problems = _parsed(parse_filter, text, "filter_string", dialect)
+def _resolve(
+    entity: Entity, filter_string: str, order_strings: tuple[str, ...], view: str, dialect: Dialect
+) -> Resolved:
+    expression, problems = _parsed(parse_filter, filter_string, "filter_string", dialect)
     terms: list[OrderTerm] = []
-    for index, order_string in enumerate(order_strings):
-        term, found = _parsed(parse_order_by, order_string, f"order_by[{index}]", dialect)
+    for index, written in enumerate(order_strings):
+        term, found = _parsed(parse_order_by, written, f"order_by[{index}]", dialect)
         problems += found
         if term is not None:
             terms.append(term)
     where: Expression = And(()) if expression is None else expression
-    query = Query(entity, where, text, tuple(terms), order_strings, view)
+    query = Query(entity, where, filter_string, tuple(terms), order_strings, view)
     if not problems:
         return resolve(query, dialect)
     raise QueryError(*problems, *_further_problems(query, dialect))
@@ -282,7 +284,7 @@ def _resolve(entity: Entity, text: str, order_strings: tuple[str, ...], view: st
 def _parsed(
     parse: Callable[[str, str], Any], text: str, argument: str, dialect: Dialect
 ) -> tuple[Any, list[Diagnostic]]:
-    """Return the syntax tree of a text, or the problems with it in the words of the dialect."""
+    """Return the syntax tree of a filter or an order_by entry, or its errors with the messages of the dialect."""
     try:
         return parse(text, argument), []
     except QueryError as error:
@@ -292,7 +294,7 @@ def _parsed(
 
 
 def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
-    """Return what else is wrong with the parts of a query that could be parsed."""
+    """Return the other errors in the parts of a query that could be parsed."""
     try:
         resolve(attrs.evolve(query, order=(), order_strings=()), dialect)
     except QueryError as error:
@@ -303,33 +305,33 @@ def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
 def _require_string(filter_string: str | None) -> str:
     if filter_string is None or isinstance(filter_string, str):
         return filter_string or ""
-    raise QueryError(Diagnostic("syntax", f"a filter is a text, not {type(filter_string).__name__}"))
+    raise QueryError(Diagnostic("syntax", f"a filter must be a string, not {type(filter_string).__name__}"))
 
 
 def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     if isinstance(order_by, str):
-        message = "order_by is a list of texts, one for each field"
+        message = "order_by must be a list of strings, one for each field"
         suggestion = f"order_by=[{order_by!r}]"
         raise QueryError(Diagnostic("syntax", message, "order_by", order_by, suggestion=suggestion))
-    texts = tuple(order_by or ())
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            message = f"an entry of order_by is a text, not {type(text).__name__}"
+    entries = tuple(order_by or ())
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            message = f"an entry of order_by must be a string, not {type(entry).__name__}"
             raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]"))
-    return texts
+    return entries
 
 
 def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) -> frozenset[str]:
     """Return experiment ids as the store writes them.
 
-    Source: MLflow 3.17 `_parse_experiment_ids`: whole numbers, however they are written.
+    Source: MLflow 3.17 `_parse_experiment_ids`: integers in any spelling.
     """
     if dialect.behaves("experiment_id.integer"):
         return frozenset(map(_integer_id, experiment_ids))
     ids = frozenset(map(str, experiment_ids))
-    # A database finds whole numbers however they are written.
+    # A database finds integers in any spelling.
     ids |= {str(int(i)) for i in ids if i.isdecimal() and len(i) < _LONGEST_ID}
-    # MLflow's client searches "0" where no experiment is set, and creates runs there: the service knows what is meant.
+    # MLflow's client searches "0" if no experiment is set, and creates runs there: the service means its default.
     return ids | {store.default_experiment_id} if "0" in ids else ids
 
 
