@@ -54,15 +54,18 @@ class Dialect:
 
     def verdict(self, use: Use) -> Verdict | None:
         """Return the strictest verdict on a use; None if no feature matches it."""
+        return self._strictest(use)
+
+    def supports(self, use: Use) -> bool:
+        """Tell whether no feature refuses a use, which is only mentioned: unlike for `verdict`, no query has it."""
+        verdict = self._strictest(use)
+        return verdict is None or verdict.state != "no"
+
+    def _strictest(self, use: Use) -> Verdict | None:
         if use not in self._verdicts:
             found = [self._verdict_of(feature, use) for feature in self.features if feature.matches(use)]
             self._verdicts[use] = min(found, key=lambda v: _STRICTEST.index(v.state), default=None)
         return self._verdicts[use]
-
-    def supports(self, use: Use) -> bool:
-        """Tell whether no feature refuses a use."""
-        verdict = self.verdict(use)
-        return verdict is None or verdict.state != "no"
 
     def _verdict_of(self, feature: Feature, use: Use) -> Verdict:
         general = feature.cells[self.name]
