@@ -38,7 +38,7 @@ from tests.support.doors import (
 )
 
 # One worker asks them all: every dialect has one server.
-pytestmark = pytest.mark.xdist_group("doors")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("doors")]
 DIALECTS = MATRIX.main_dialects
 FIRST_CASES = [*{(case.is_script, case.call): case for case in reversed((*CASES, *SCRIPTS))}.values()]
 LATENCY = 0.01
