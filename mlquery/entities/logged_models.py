@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.entities.tracking import Metric, _Fields
+from mlquery.entities.tracking import Metric, Fields
 
 
 class LoggedModelStatus(StrEnum):
@@ -39,14 +39,14 @@ class LoggedModelStatus(StrEnum):
 
 
 @attrs.frozen(repr=False)
-class LoggedModelInput(_Fields):
+class LoggedModelInput(Fields):
     """A logged model that a run read."""
 
     model_id: str
 
 
 @attrs.frozen(repr=False)
-class LoggedModelOutput(_Fields):
+class LoggedModelOutput(Fields):
     """A logged model that a run wrote, and the step at which it was logged."""
 
     model_id: str
@@ -62,7 +62,7 @@ def _status(status: LoggedModelStatus | int) -> LoggedModelStatus:
 
 
 @attrs.frozen(repr=False)
-class LoggedModel(_Fields):
+class LoggedModel(Fields):
     """A logged model as it was when it was read. Times in ms UTC; `metrics` is None if no metric was logged for it."""
 
     experiment_id: str

@@ -38,7 +38,7 @@ def _as_list(items: Iterable[Any] | None) -> list[Any]:
     return items if type(items) is list else list(items or ())
 
 
-class _Fields:
+class Fields:
     """Gives an entity MLflow's iteration over (name, value) pairs, its `repr()` and `from_dictionary()`."""
 
     __slots__ = ()
@@ -64,11 +64,11 @@ class _Fields:
 def _shown(value: Any) -> str:
     from pprint import pformat  # costs a tenth of the start, and few entities are printed
 
-    return repr(value) if isinstance(value, _Fields) else pformat(value)
+    return repr(value) if isinstance(value, Fields) else pformat(value)
 
 
 @attrs.frozen(repr=False)
-class ExperimentTag(_Fields):
+class ExperimentTag(Fields):
     """A tag of an experiment."""
 
     key: str
@@ -76,7 +76,7 @@ class ExperimentTag(_Fields):
 
 
 @attrs.frozen(repr=False)
-class RunTag(_Fields):
+class RunTag(Fields):
     """A tag of a run."""
 
     key: str
@@ -84,7 +84,7 @@ class RunTag(_Fields):
 
 
 @attrs.frozen(repr=False)
-class InputTag(_Fields):
+class InputTag(Fields):
     """A tag of a dataset input."""
 
     key: str
@@ -92,7 +92,7 @@ class InputTag(_Fields):
 
 
 @attrs.frozen(repr=False)
-class Param(_Fields):
+class Param(Fields):
     """A parameter of a run."""
 
     key: str
@@ -100,7 +100,7 @@ class Param(_Fields):
 
 
 @attrs.frozen(repr=False)
-class Metric(_Fields):
+class Metric(Fields):
     """One logged value of a metric. Raises INVALID_PARAMETER_VALUE if only one of the dataset fields is given."""
 
     key: str
@@ -130,7 +130,7 @@ class Metric(_Fields):
 
 
 @attrs.frozen(repr=False)
-class Dataset(_Fields):
+class Dataset(Fields):
     """A dataset: its name, its version (`digest`) and where it came from."""
 
     name: str
@@ -146,7 +146,7 @@ class Dataset(_Fields):
 
 
 @attrs.frozen(repr=False)
-class DatasetInput(_Fields):
+class DatasetInput(Fields):
     """A dataset that a run read, with tags such as `mlflow.data.context`."""
 
     dataset: Dataset
@@ -158,7 +158,7 @@ class DatasetInput(_Fields):
 
 
 @attrs.frozen(repr=False)
-class RunInputs(_Fields):
+class RunInputs(Fields):
     """The datasets and logged models that a run read."""
 
     dataset_inputs: list[DatasetInput] = attrs.field(converter=_as_list)
@@ -171,7 +171,7 @@ class RunInputs(_Fields):
 
 
 @attrs.frozen(repr=False)
-class RunOutputs(_Fields):
+class RunOutputs(Fields):
     """The logged models that a run wrote."""
 
     model_outputs: list[Any] = attrs.field(default=None, converter=_as_list)
@@ -182,7 +182,7 @@ class RunOutputs(_Fields):
 
 
 @attrs.frozen(repr=False)
-class RunInfo(_Fields):
+class RunInfo(Fields):
     """The attributes of a run. `start_time` and `end_time` in ms UTC."""
 
     run_id: str
@@ -197,7 +197,7 @@ class RunInfo(_Fields):
 
 
 @attrs.frozen(repr=False)
-class RunData(_Fields):
+class RunData(Fields):
     """Latest metric values, params and tags; the constructor takes dictionaries or lists of MLflow's objects."""
 
     metrics: dict[str, float] = attrs.field(default=None, converter=_as_dict)
@@ -217,7 +217,7 @@ EMPTY: Final = _Empty()
 
 
 @attrs.frozen(repr=False, eq=False)
-class Run(_Fields):
+class Run(Fields):
     """A run as it was when it was read."""
 
     info: RunInfo = attrs.field(alias="run_info")
@@ -257,7 +257,7 @@ class Run(_Fields):
 
 
 @attrs.frozen(repr=False)
-class Experiment(_Fields):
+class Experiment(Fields):
     """An experiment as it was when it was read. `creation_time` and `last_update_time` in ms UTC."""
 
     DEFAULT_EXPERIMENT_NAME = "Default"
@@ -275,7 +275,7 @@ class Experiment(_Fields):
 
 
 @attrs.frozen(repr=False)
-class FileInfo(_Fields):
+class FileInfo(Fields):
     """An artifact: a file with its size in bytes, or a directory with `file_size` None."""
 
     path: str

@@ -25,7 +25,7 @@ class Diagnostics:
     errors: list[Diagnostic] = attrs.field(factory=list)
     warnings: list[Diagnostic] = attrs.field(factory=list)
 
-    def about(self, argument: str, source: str) -> Diagnostics:
+    def for_argument(self, argument: str, source: str) -> Diagnostics:
         """Return the diagnostics of another argument, which are added to the same lists."""
         return attrs.evolve(self, argument=argument, source=source)
 
@@ -37,12 +37,12 @@ class Diagnostics:
         """Add a warning about a query that is accepted."""
         self.warnings.append(self._diagnostic(code, message, span, {**details, "severity": "warning"}))
 
-    def too_many(self, message: str) -> None:
+    def too_large(self, message: str) -> None:
         """Add the error about a query that is too large for the database."""
         span = Span(0, len(self.source))
         self.error("unsupported", message, span, error_code=TEMPORARILY_UNAVAILABLE)
 
-    def judge(self, use: Use, span: Span, label: str = "", **placeholders: str) -> None:
+    def check(self, use: Use, span: Span, label: str = "", **placeholders: str) -> None:
         """Add what the matrix says against a use; `label` is the field as users write it."""
         verdict = self.dialect.verdict(use)
         if verdict is None or verdict.state == "yes":
@@ -67,7 +67,7 @@ class Diagnostics:
         """Return the service's message about a refused use; None if the dialect does not emulate a service."""
         template = self.dialect.messages.get(template_name or "")
         kind = {"param": "Parameter"}.get(use.kind or "", (use.kind or "").title())
-        return template.format(op=use.op, kind=kind, text=self.source) if template else None
+        return template.format(op=use.op, kind=kind, source=self.source) if template else None
 
     def _diagnostic(self, code: Code, message: str, span: Span, details: dict[str, Any]) -> Diagnostic:
         return Diagnostic(code, message, self.argument, self.source, span, dialect=self.dialect.name, **details)

@@ -30,56 +30,56 @@ def _token(pattern: str, name: str, action: Any) -> pp.ParserElement:
     return element.add_parse_action(action)
 
 
-def _name(_text: str, _loc: int, tokens: pp.ParseResults) -> Name:
+def _name(_source: str, _loc: int, tokens: pp.ParseResults) -> Name:
     return name_of(tokens[0])
 
 
-def _operator(_text: str, _loc: int, tokens: pp.ParseResults) -> _Operator:
+def _operator(_source: str, _loc: int, tokens: pp.ParseResults) -> _Operator:
     written = tokens[0].group("op")
     return _Operator(" ".join(written.upper().split()), written, tokens[0].end("op"))
 
 
-def _literal(_text: str, _loc: int, tokens: pp.ParseResults) -> String | Number:
+def _literal(_source: str, _loc: int, tokens: pp.ParseResults) -> String | Number:
     return literal_of(tokens[0])
 
 
-def _items(text: str, loc: int, tokens: pp.ParseResults) -> Items:
+def _items(source: str, loc: int, tokens: pp.ParseResults) -> Items:
     stop = tokens[0].end()
-    return Items(tuple(literal_of(m) for m in _ONE_ITEM.finditer(text, loc + 1, stop - 1)), Span(loc, stop))
+    return Items(tuple(literal_of(m) for m in _ONE_ITEM.finditer(source, loc + 1, stop - 1)), Span(loc, stop))
 
 
-def _range(_text: str, _loc: int, tokens: pp.ParseResults) -> Range:
+def _range(_source: str, _loc: int, tokens: pp.ParseResults) -> Range:
     low, high = tokens[0], tokens[-1]
     return Range(low, high, Span(low.span.start, high.span.stop))
 
 
-def _comparison(_text: str, _loc: int, tokens: pp.ParseResults) -> Comparison:
+def _comparison(_source: str, _loc: int, tokens: pp.ParseResults) -> Comparison:
     name, operator, *rest = tokens
     value: Literal = rest[0] if rest else None
     stop = value.span.stop if value is not None else operator.stop
     return Comparison(name, operator.op, value, operator.written, Span(name.span.start, stop))
 
 
-def _group(_text: str, loc: int, tokens: pp.ParseResults) -> Group:
+def _group(_source: str, loc: int, tokens: pp.ParseResults) -> Group:
     return Group(tokens[1], Span(loc, tokens[-1].end()))
 
 
-def _not(_text: str, loc: int, tokens: pp.ParseResults) -> Not:
+def _not(_source: str, loc: int, tokens: pp.ParseResults) -> Not:
     operand = tokens[1]
     return Not(operand, Span(loc, operand.span.stop), Span(loc, loc + len("NOT")))
 
 
-def _and(_text: str, _loc: int, tokens: pp.ParseResults) -> Expression:
+def _and(_source: str, _loc: int, tokens: pp.ParseResults) -> Expression:
     return conjunction_of(tuple(tokens))
 
 
-def _or(_text: str, _loc: int, tokens: pp.ParseResults) -> Expression:
+def _or(_source: str, _loc: int, tokens: pp.ParseResults) -> Expression:
     operands: tuple[Expression, ...] = tuple(tokens[::2])
     words = tuple(Span(word.stop - len(word.written), word.stop) for word in tokens[1::2])
     return operands[0] if len(operands) == 1 else Or(operands, covering(operands), words)
 
 
-def _unchanged(_text: str, _loc: int, tokens: pp.ParseResults) -> pp.ParseResults:
+def _unchanged(_source: str, _loc: int, tokens: pp.ParseResults) -> pp.ParseResults:
     return tokens
 
 
@@ -122,10 +122,10 @@ def _build() -> pp.ParserElement:
 GRAMMAR = _build()
 
 
-def tree_of(text: str) -> Expression | None:
+def tree_of(source: str) -> Expression | None:
     """Return the syntax tree of a filter, None if it is not valid. Deep nesting raises RecursionError."""
     try:
-        tree: Expression = GRAMMAR.parse_string(text)[0]
+        tree: Expression = GRAMMAR.parse_string(source)[0]
     except pp.ParseBaseException:
         return None
     return tree

@@ -13,15 +13,15 @@ from typing import Final, TypeAlias
 
 import attrs
 
-MOST_STEPS: Final = 1_000
+_MOST_STEPS: Final = 1_000
 """The longest program; a longer one could take seconds on the longest strings that can be logged."""
 _MOST_DEPTH: Final = 20
 _QUICK: Final = 10_000_000
 """How often `re` may backtrack: this takes a fraction of a second."""
 
-Step: TypeAlias = tuple[re.Pattern[str] | None, tuple[int, ...]]
+_Step: TypeAlias = tuple[re.Pattern[str] | None, tuple[int, ...]]
 """A character class or an assertion, or none, and the offsets of the steps that may follow it."""
-Program: TypeAlias = list[Step]
+_Program: TypeAlias = list[_Step]
 
 _FLAGS = re.compile(r"\(\?[aimsu]+\)")
 _GROUP = re.compile(r"\((?:\?:|\?P<\w+>|(?!\?))")
@@ -43,7 +43,7 @@ def search_test(pattern: str) -> Callable[[str], bool]:
     Raises:
         PatternError: the pattern is not valid, too long, or needs backtracking.
     """
-    if len(pattern) > 10 * MOST_STEPS:
+    if len(pattern) > 10 * _MOST_STEPS:
         raise _too_long()
     try:
         compiled = re.compile(pattern)
@@ -62,7 +62,7 @@ def search_test(pattern: str) -> Callable[[str], bool]:
     return is_found
 
 
-def _is_found(program: Program, string: str) -> bool:
+def _is_found(program: _Program, string: str) -> bool:
     following: list[int] = []
     for place in range(len(string) + 1):
         waiting, seen, following = [0, *following], set(), []
@@ -92,14 +92,14 @@ class _Reader:
     depth: int = 0
     repeats_groups: bool = False
 
-    def program(self) -> Program:
+    def program(self) -> _Program:
         if self.flags & re.VERBOSE:
             raise PatternError("a regular expression in RLIKE cannot use (?x)")
         if flags := _FLAGS.match(self.pattern):
             self.place = flags.end()
         return self._alternatives()
 
-    def _alternatives(self) -> Program:
+    def _alternatives(self) -> _Program:
         choices = [self._sequence()]
         while self._rest().startswith("|"):
             self.place += 1
@@ -110,13 +110,13 @@ class _Reader:
             found = _fitting([(None, (1, len(other) + 2)), *other, (None, (len(found) + 1,)), *found])
         return found
 
-    def _sequence(self) -> Program:
-        found: Program = []
+    def _sequence(self) -> _Program:
+        found: _Program = []
         while self._rest() and self._rest()[0] not in "|)":
             found = _fitting(found + self._repeated(self._piece()))
         return found
 
-    def _piece(self) -> Program:
+    def _piece(self) -> _Program:
         if self._rest().startswith("("):
             return self._group()
         atom = _ATOM.match(self.pattern, self.place)
@@ -125,7 +125,7 @@ class _Reader:
         self.place = atom.end()
         return [(re.compile(atom[0], self.flags), (1,))]
 
-    def _group(self) -> Program:
+    def _group(self) -> _Program:
         opening = _GROUP.match(self.pattern, self.place)
         if opening is None:
             raise self._unsupported(self._rest()[:3])
@@ -136,7 +136,7 @@ class _Reader:
         self.place, self.depth = self.place + 1, self.depth - 1
         return found
 
-    def _repeated(self, piece: Program) -> Program:
+    def _repeated(self, piece: _Program) -> _Program:
         repeat = _REPEAT.match(self.pattern, self.place)
         if repeat is None:
             return piece
@@ -148,7 +148,7 @@ class _Reader:
             repeat["sign"], (repeat["least"], repeat["most"] if repeat["comma"] else repeat["least"])
         )
         sure, more = int(least or 0), int(most) - int(least or 0) if most else 1
-        if (sure + more) * (len(piece) + 2) > MOST_STEPS:
+        if (sure + more) * (len(piece) + 2) > _MOST_STEPS:
             raise _too_long()
         if most:
             return piece * sure + [(None, (1, len(piece) + 1)), *piece] * more
@@ -162,13 +162,13 @@ class _Reader:
         return PatternError(f"a regular expression in RLIKE cannot use {part}, which could take exponential time")
 
 
-def _fitting(program: Program) -> Program:
-    if len(program) > MOST_STEPS:
+def _fitting(program: _Program) -> _Program:
+    if len(program) > _MOST_STEPS:
         raise _too_long()
     return program
 
 
 def _too_long() -> PatternError:
     return PatternError(
-        f"a regular expression in RLIKE has at most {MOST_STEPS:,} characters, with repetitions expanded"
+        f"a regular expression in RLIKE has at most {_MOST_STEPS:,} characters, with repetitions expanded"
     )

@@ -49,12 +49,12 @@ def predicate_for(node: Comparison, target: Target, diagnostics: Diagnostics) ->
     if len(diagnostics.errors) == before:
         use = target.use("filter", node.op, _shape(node.value), _spelling(node, diagnostics))
         use = attrs.evolve(use, layout=_layout(node.value, diagnostics))
-        diagnostics.judge(use, node.span, target.label, **_placeholders(node.value))
+        diagnostics.check(use, node.span, target.label, **_placeholders(node.value))
     if len(diagnostics.errors) == before and target.type == "integer":
         _check_sizes(node, diagnostics)
     if len(diagnostics.errors) > before:
         return All()
-    _judge_meaning(node, target, diagnostics)
+    _warn_about_values(node, target, diagnostics)
     return _typed(node, target, diagnostics)
 
 
@@ -154,7 +154,7 @@ def _check_pattern(part: String, diagnostics: Diagnostics) -> None:
 def _check_length(part: String, diagnostics: Diagnostics) -> None:
     most = diagnostics.dialect.query_limits.get("like_pattern_bytes")
     if most is not None and len(part.value.encode(errors="replace")) > most:
-        diagnostics.too_many(f"a LIKE pattern has at most {most:,} bytes")
+        diagnostics.too_large(f"a LIKE pattern has at most {most:,} bytes")
 
 
 def _is_integer_id(target: Target, diagnostics: Diagnostics) -> bool:
@@ -219,20 +219,20 @@ def _fits_64_bits(digits: str) -> bool:
         return False
 
 
-def _judge_meaning(node: Comparison, target: Target, diagnostics: Diagnostics) -> None:
+def _warn_about_values(node: Comparison, target: Target, diagnostics: Diagnostics) -> None:
     """Warn of values that are accepted but probably mean something else."""
     dialect = diagnostics.dialect
     for part in _parts(node.value):
         if target.key == "status" and dialect.behaves("status.job-names"):
-            _judge_status(part.value, part.span, diagnostics)
+            _warn_about_job_status(part.value, part.span, diagnostics)
         if target.type == "number" and target.key in _TIMES and dialect.behaves("time.seconds"):
-            _judge_time(part.value, part.span, diagnostics)
+            _warn_about_seconds(part.value, part.span, diagnostics)
 
 
 _TIMES = ("start_time", "end_time", "creation_time", "last_update_time")
 
 
-def _judge_status(written: str, span: Span, diagnostics: Diagnostics) -> None:
+def _warn_about_job_status(written: str, span: Span, diagnostics: Diagnostics) -> None:
     job_statuses = {job.lower(): status for job, status in diagnostics.dialect.job_statuses.items()}
     status = job_statuses.get(written.lower())
     if status is not None and status.lower() != written.lower():
@@ -240,7 +240,7 @@ def _judge_status(written: str, span: Span, diagnostics: Diagnostics) -> None:
         diagnostics.warn("wrong-type", message, span, feature="status.job-names", suggestion=f"'{status}'")
 
 
-def _judge_time(written: str, span: Span, diagnostics: Diagnostics) -> None:
+def _warn_about_seconds(written: str, span: Span, diagnostics: Diagnostics) -> None:
     if 0 < float(written) < _FIRST_PLAUSIBLE_TIME:
         message = f"times are in milliseconds, and {written} looks like seconds"
         suggestion = f"{int(float(written) * 1000)}"

@@ -189,16 +189,13 @@ class Matrix:
         return attrs.evolve(self, features=changed, dialects=dialects)
 
 
-def load_matrix(toml: str | None = None) -> Matrix:
-    """Return the matrix written as TOML, by default the one that mlquery ships."""
-    if toml is None:
-        toml = (get_data(__package__, "matrix.toml") or b"").decode("utf-8")
-    data = tomllib.loads(toml)
+def _load_matrix() -> Matrix:
+    data = tomllib.loads((get_data(__package__, "matrix.toml") or b"").decode("utf-8"))
     columns: dict[str, dict[str, Any]] = data["dialect"]
     features = tuple(_feature(row, columns) for row in data["feature"])
     fields = tuple(_field(row) for row in data["field"])
     dialects = {name: _dialect(name, columns, features, fields) for name in columns}
-    footnotes = {int(number): text for number, text in data["footnotes"].items()}
+    footnotes = {int(number): footnote for number, footnote in data["footnotes"].items()}
     return Matrix(features, dialects, data["sources"], footnotes)
 
 
@@ -282,4 +279,4 @@ def _field(row: dict[str, Any]) -> Field:
     )
 
 
-MATRIX = load_matrix()
+MATRIX = _load_matrix()

@@ -15,7 +15,7 @@ import attrs
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity, FieldRef, Kind, SortKey
 
-Term = tuple[str, bool | str]
+_Term = tuple[str, bool | str]
 """An attribute, and whether it descends: always, never, or if the dialect has a behaviour."""
 
 
@@ -30,8 +30,8 @@ class Ordering:
         refuses_repeats: Whether ordering by a field twice is an error.
     """
 
-    ties: tuple[Term, ...]
-    default: tuple[Term, ...] = attrs.field(default=attrs.Factory(lambda self: self.ties, takes_self=True))
+    ties: tuple[_Term, ...]
+    default: tuple[_Term, ...] = attrs.field(default=attrs.Factory(lambda self: self.ties, takes_self=True))
     missing_is_least: bool = False
     refuses_repeats: bool = True
 

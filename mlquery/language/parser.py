@@ -14,8 +14,8 @@ from mlquery.language import tokens as lexical
 from mlquery.language.node_builders import conjunction_of, literal_of, name_of
 from mlquery.language.syntax import And, Comparison, Expression, OrderTerm
 
-MAX_TOKENS = 10_000
-MAX_DEPTH = 32
+_MAX_TOKENS = 10_000
+_MAX_DEPTH = 32
 
 # Each token is as long as possible, as in the grammar, and never shortened to make the next one match.
 _PLAIN = f"(?>{lexical.NAME})(?>{lexical.SYMBOL})(?P<literal>(?>{lexical.STRING}|{lexical.NUMBER}))"
@@ -26,7 +26,7 @@ def _compiled(expression: str) -> re.Pattern[str]:
     return re.compile(expression, re.IGNORECASE)
 
 
-def parse_filter(text: str, argument: str = "filter_string") -> Expression:
+def parse_filter(source: str, argument: str = "filter_string") -> Expression:
     """Return the syntax tree of a filter; the empty filter and one of bare ANDs are the empty conjunction.
 
     Raises:
@@ -34,15 +34,15 @@ def parse_filter(text: str, argument: str = "filter_string") -> Expression:
 
     Source: MLflow 3.17 `SearchUtils.parse_search_filter`, which also reads clauses without AND between them.
     """
-    if not text or _compiled(lexical.AND).fullmatch(text):
-        return And((), Span(0, len(text)))
-    _require_reasonable_size(text, argument)
-    expression = plain_conjunction(text) or _by_grammar(text, argument)
-    _require_encodable(text, argument)
+    if not source or _compiled(lexical.AND).fullmatch(source):
+        return And((), Span(0, len(source)))
+    _require_reasonable_size(source, argument)
+    expression = plain_conjunction(source) or _by_grammar(source, argument)
+    _require_encodable(source, argument)
     return expression
 
 
-def plain_conjunction(text: str) -> Expression | None:
+def plain_conjunction(source: str) -> Expression | None:
     """Return the tree of comparisons with strings and numbers, joined by AND, as the grammar does; else None.
 
     This takes a tenth of the time of the grammar, and saves a new process the time of importing it.
@@ -50,11 +50,11 @@ def plain_conjunction(text: str) -> Expression | None:
     comparison, joint = _compiled(_PLAIN), _compiled(lexical.AND)
     found: list[Comparison] = []
     start = 0
-    while match := comparison.match(text, start):
+    while match := comparison.match(source, start):
         found.append(_comparison_of(match))
-        if match.end() == len(text):
+        if match.end() == len(source):
             return conjunction_of(found)
-        gap = joint.match(text, match.end())
+        gap = joint.match(source, match.end())
         if gap is None:
             break
         start = gap.end()
@@ -66,21 +66,21 @@ def _comparison_of(match: re.Match[str]) -> Comparison:
     return Comparison(name, match["op"], value, match["op"], Span(name.span.start, value.span.stop))
 
 
-def _by_grammar(text: str, argument: str) -> Expression:
+def _by_grammar(source: str, argument: str) -> Expression:
     from mlquery.language.grammar import tree_of  # importing pyparsing takes longer than the rest of a search
 
     try:
-        tree = tree_of(text)
+        tree = tree_of(source)
     except RecursionError:
-        raise QueryError(_too_large(text, argument, "is nested too deeply")) from None
+        raise QueryError(_too_large(source, argument, "is nested too deeply")) from None
     if tree is None:
         from mlquery.language.syntax_errors import filter_error  # compiles its expressions, which only mistakes need
 
-        raise QueryError(filter_error(text, argument))
+        raise QueryError(filter_error(source, argument))
     return tree
 
 
-def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
+def parse_order_by(source: str, argument: str = "order_by[0]") -> OrderTerm:
     """Return the syntax tree of one entry of order_by.
 
     Raises:
@@ -88,45 +88,47 @@ def parse_order_by(text: str, argument: str = "order_by[0]") -> OrderTerm:
 
     Source: MLflow 3.17 `SearchUtils.parse_order_by_for_search_runs`.
     """
-    match = _compiled(lexical.ORDER_BY).fullmatch(text)
+    match = _compiled(lexical.ORDER_BY).fullmatch(source)
     if match is None:
         from mlquery.language.syntax_errors import order_error
 
-        raise QueryError(order_error(text, argument))
-    _require_encodable(text, argument)
+        raise QueryError(order_error(source, argument))
+    _require_encodable(source, argument)
     descending = (match["direction"] or "").upper() == "DESC"
-    return OrderTerm(name_of(match), descending, Span(0, len(text)))
+    return OrderTerm(name_of(match), descending, Span(0, len(source)))
 
 
-def _require_reasonable_size(text: str, argument: str) -> None:
+def _require_reasonable_size(source: str, argument: str) -> None:
     """Refuse filters beyond MLflow's token limit and nesting that would exhaust the stack, before parsing them."""
-    if len(text) > MAX_TOKENS:
-        for count, _ in enumerate(lexical.PIECE.finditer(text)):
-            if count >= MAX_TOKENS:
-                raise QueryError(_too_large(text, argument, f"has more than {MAX_TOKENS:,} tokens"))
-    if text.count("(") > MAX_DEPTH or len(re.findall(r"\bNOT\b", text, re.IGNORECASE)) > MAX_DEPTH:
-        _require_shallow(text, argument)
+    if len(source) > _MAX_TOKENS:
+        for count, _ in enumerate(lexical.PIECE.finditer(source)):
+            if count >= _MAX_TOKENS:
+                raise QueryError(_too_large(source, argument, f"has more than {_MAX_TOKENS:,} tokens"))
+    if source.count("(") > _MAX_DEPTH or len(re.findall(r"\bNOT\b", source, re.IGNORECASE)) > _MAX_DEPTH:
+        _require_shallow(source, argument)
 
 
-def _require_shallow(text: str, argument: str) -> None:
+def _require_shallow(source: str, argument: str) -> None:
     depth = negations = 0
-    for match in lexical.PIECE.finditer(text):
+    for match in lexical.PIECE.finditer(source):
         word = match[0].upper()
         depth += (word == "(") - (word == ")")
         negations = negations + 1 if word == "NOT" else 0 if not word.isspace() and word != "(" else negations
-        if depth > MAX_DEPTH or negations > MAX_DEPTH:
-            raise QueryError(_too_large(text, argument, f"is nested more than {MAX_DEPTH} levels deep", match.start()))
+        if depth > _MAX_DEPTH or negations > _MAX_DEPTH:
+            raise QueryError(
+                _too_large(source, argument, f"is nested more than {_MAX_DEPTH} levels deep", match.start())
+            )
 
 
-def _too_large(text: str, argument: str, problem: str, position: int = 0) -> Diagnostic:
-    span = Span(position, min(position + 1, len(text)))
+def _too_large(source: str, argument: str, problem: str, position: int = 0) -> Diagnostic:
+    span = Span(position, min(position + 1, len(source)))
     hint = "split the search into several smaller ones"
-    return Diagnostic("syntax", f"the filter {problem}", argument, text, span, suggestion=hint)
+    return Diagnostic("syntax", f"the filter {problem}", argument, source, span, suggestion=hint)
 
 
-def _require_encodable(text: str, argument: str) -> None:
-    match = _compiled("[\ud800-\udfff]").search(text)
+def _require_encodable(source: str, argument: str) -> None:
+    match = _compiled("[\ud800-\udfff]").search(source)
     if match is not None:
         message = "a lone surrogate is not a valid character"
         span = Span(match.start(), match.end())
-        raise QueryError(Diagnostic("syntax", message, argument, text, span, error_code=INTERNAL_ERROR))
+        raise QueryError(Diagnostic("syntax", message, argument, source, span, error_code=INTERNAL_ERROR))

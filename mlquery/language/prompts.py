@@ -14,25 +14,25 @@ WITH_PROMPTS = (Entity.REGISTERED_MODEL, Entity.MODEL_VERSION)
 
 ALL_MODELS = frozenset(("active", "prompt"))
 
-_MARK = FieldRef(Kind.TAG, PROMPT_TAG)
-_ASKING = {(Op.EQ, "true"), (Op.NE, "false")}
+_PROMPT = FieldRef(Kind.TAG, PROMPT_TAG)
+_SELECTS_PROMPTS = {(Op.EQ, "true"), (Op.NE, "false")}
 
 
 def apart_from_prompts(where: Where) -> tuple[Where, frozenset[str]]:
     """Return the condition that is tested, and the stages that are searched: "active", and maybe "prompt"."""
-    first = next((p for p in predicates(where) if p.field == _MARK), None)
-    if first is not None and (first.op, str(first.value).lower()) in _ASKING:
+    first = next((p for p in predicates(where) if p.field == _PROMPT), None)
+    if first is not None and (first.op, str(first.value).lower()) in _SELECTS_PROMPTS:
         return where, ALL_MODELS
-    return _without_mark(where), frozenset(("active",))
+    return _without_prompt_tag(where), frozenset(("active",))
 
 
-def _without_mark(where: Where) -> Where:
+def _without_prompt_tag(where: Where) -> Where:
     match where:
         case Predicate(field):
-            return All() if field == _MARK else where
+            return All() if field == _PROMPT else where
         case All(parts):
-            return All(tuple(map(_without_mark, parts)))
+            return All(tuple(map(_without_prompt_tag, parts)))
         case AnyOf(parts):
-            return AnyOf(tuple(map(_without_mark, parts)))
+            return AnyOf(tuple(map(_without_prompt_tag, parts)))
         case Negation(part):
-            return Negation(_without_mark(part))
+            return Negation(_without_prompt_tag(part))

@@ -53,7 +53,7 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
         QueryError: with all errors of the query, those of the filter first.
     """
     diagnostics = Diagnostics(dialect, query.entity)
-    in_filter = diagnostics.about("filter_string", query.filter_string)
+    in_filter = diagnostics.for_argument("filter_string", query.filter_string)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
     stages = frozenset(_STAGES[query.view])
@@ -61,7 +61,7 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
         is_apart = dialect.behaves("registry.prompts-apart")
         where, stages = apart_from_prompts(where) if is_apart else (where, ALL_MODELS)
     order = _order(query, diagnostics)
-    diagnostics.judge(Use(query.entity.value, "view", key=query.view), Span(0, 0))
+    diagnostics.check(Use(query.entity.value, "view", key=query.view), Span(0, 0))
     if diagnostics.errors:
         raise QueryError(*diagnostics.errors)
     plan = Plan(query.entity, where, order, stages, query.experiment_ids)
@@ -74,17 +74,17 @@ def _where(node: Expression, diagnostics: Diagnostics) -> Where:
             return _predicate(node, diagnostics)
         case And(operands):
             if len(operands) > 1:
-                diagnostics.judge(_join(diagnostics, "AND"), node.span)
+                diagnostics.check(_join(diagnostics, "AND"), node.span)
             return All(tuple(_where(o, diagnostics) for o in operands))
         case Or(operands):
             for span in node.spans or (node.span,):
-                diagnostics.judge(_join(diagnostics, "OR"), span)
+                diagnostics.check(_join(diagnostics, "OR"), span)
             return AnyOf(tuple(_where(o, diagnostics) for o in operands))
         case Not(operand):
-            diagnostics.judge(_join(diagnostics, "NOT"), node.word)
+            diagnostics.check(_join(diagnostics, "NOT"), node.word)
             return Negation(_where(operand, diagnostics))
         case Group(operand):
-            diagnostics.judge(_join(diagnostics, "()"), node.span)
+            diagnostics.check(_join(diagnostics, "()"), node.span)
             return _where(operand, diagnostics)
 
 
@@ -109,7 +109,7 @@ def _put_operator_first(node: Comparison, diagnostics: Diagnostics, before: int)
     if verdict is not None and verdict.state == "no" and verdict.cell.error_code:
         unknown = diagnostics.errors[before:]
         del diagnostics.errors[before:]
-        diagnostics.judge(use, node.span)
+        diagnostics.check(use, node.span)
         diagnostics.errors += unknown
 
 
@@ -131,7 +131,7 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
     for name, most in limits.items():
         count, things = counts[name]
         if count > most:
-            diagnostics.too_many(f"{count} {things}, and the database supports at most {most}")
+            diagnostics.too_large(f"{count} {things}, and the database supports at most {most}")
 
 
 def _comparisons(node: Expression) -> Iterable[Comparison]:
@@ -161,14 +161,14 @@ def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
     ordering = ORDERINGS[query.entity]
     for index, (term, written) in enumerate(zip(query.order, query.order_strings, strict=True)):
-        about = diagnostics.about(f"order_by[{index}]", written)
-        target = find_field(term.name, "order", about)
+        of_entry = diagnostics.for_argument(f"order_by[{index}]", written)
+        target = find_field(term.name, "order", of_entry)
         if target is None:
             continue
-        about.judge(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
+        of_entry.check(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
         key = ordering.key(target.ref, term.descending)
         if ordering.refuses_repeats and any(key.field == k.field for k in keys):
-            about.error("unsupported", f"{written!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
+            of_entry.error("unsupported", f"{written!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)
     return (*keys, *ordering.completion(keys, diagnostics.dialect))
 

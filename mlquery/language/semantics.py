@@ -36,7 +36,7 @@ def string_test(op: Op, value: Value) -> StringTest:
         case Op.IN:
             return frozenset(value).__contains__  # type: ignore[arg-type]
         case Op.LIKE | Op.ILIKE:
-            return like(str(value), folds_case=op is Op.ILIKE)
+            return _like(str(value), folds_case=op is Op.ILIKE)
         case Op.RLIKE:
             return search_test(str(value))
     raise AssertionError(f"{op} does not compare strings")
@@ -57,7 +57,7 @@ def number_test(op: Op, value: Value, nan: float | None = None) -> NumberTest:
     return lambda number: compare(number, value)  # type: ignore[arg-type]
 
 
-def like(pattern: str, folds_case: bool) -> StringTest:
+def _like(pattern: str, folds_case: bool) -> StringTest:
     """Return the test for LIKE: `%` matches any characters, `_` any one character, line breaks included; no escapes.
 
     LIKE is case-sensitive; ILIKE ignores the case of the letters A-Z only. Both end at a NUL, as SQLite does.

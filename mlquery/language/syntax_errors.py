@@ -51,162 +51,162 @@ class _Problem(NamedTuple):
     suggestion: str | None = None
 
 
-def filter_error(text: str, argument: str) -> Diagnostic:
+def filter_error(source: str, argument: str) -> Diagnostic:
     """Return the diagnostic for a filter that the parser could not read."""
-    return _diagnostic(text, argument, _unclosed_quote(text) or _first_problem(text))
+    return _diagnostic(source, argument, _unclosed_quote(source) or _first_problem(source))
 
 
-def order_error(text: str, argument: str) -> Diagnostic:
+def order_error(source: str, argument: str) -> Diagnostic:
     """Return the diagnostic for an order_by entry that the parser could not read."""
-    return _diagnostic(text, argument, _order_problem(text))
+    return _diagnostic(source, argument, _order_problem(source))
 
 
-def _diagnostic(text: str, argument: str, problem: _Problem) -> Diagnostic:
-    word = _WORD.match(text, problem.start)
-    stop = word.end() if word else len(text)
-    span = Span(min(problem.start, len(text)), stop)
-    return Diagnostic("syntax", problem.message, argument, text, span, suggestion=problem.suggestion)
+def _diagnostic(source: str, argument: str, problem: _Problem) -> Diagnostic:
+    word = _WORD.match(source, problem.start)
+    stop = word.end() if word else len(source)
+    span = Span(min(problem.start, len(source)), stop)
+    return Diagnostic("syntax", problem.message, argument, source, span, suggestion=problem.suggestion)
 
 
-def _order_problem(text: str) -> _Problem:
-    start = _skip_whitespace(text, 0)
-    name = _NAME.match(text, start)
-    if not text.strip():
+def _order_problem(source: str) -> _Problem:
+    start = _skip_whitespace(source, 0)
+    name = _NAME.match(source, start)
+    if not source.strip():
         return _Problem("an order_by entry is empty", 0, "metrics.accuracy DESC")
-    if start or text != text.rstrip():
-        return _Problem("whitespace before or after the entry", 0 if start else len(text.rstrip()), text.strip())
+    if start or source != source.rstrip():
+        return _Problem("whitespace before or after the entry", 0 if start else len(source.rstrip()), source.strip())
     if name is None:
-        return _no_field(text, start)
-    if text[name.end() : name.end() + 1] == ".":
-        return _bad_key(_DIRECTION.sub("", text), name)
+        return _no_field(source, start)
+    if source[name.end() : name.end() + 1] == ".":
+        return _bad_key(_DIRECTION.sub("", source), name)
     if name["quoted"] or name["bare_quoted"]:
-        return _order_key_problem(text, name)
-    if "," in text[name.end() :]:
+        return _order_key_problem(source, name)
+    if "," in source[name.end() :]:
         return _Problem(
-            "an entry orders by one field only", text.index(",", name.end()), "order_by=['a', 'b'], one string each"
+            "an entry orders by one field only", source.index(",", name.end()), "order_by=['a', 'b'], one string each"
         )
-    if name["prefix"] and not text[name.end()].isspace():
-        return _bad_key(_DIRECTION.sub("", text), name)
-    return _Problem("expected ASC or DESC", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
+    if name["prefix"] and not source[name.end()].isspace():
+        return _bad_key(_DIRECTION.sub("", source), name)
+    return _Problem("expected ASC or DESC", _skip_whitespace(source, name.end()), f"{name[0]} DESC")
 
 
-def _order_key_problem(text: str, name: re.Match[str]) -> _Problem:
+def _order_key_problem(source: str, name: re.Match[str]) -> _Problem:
     start = name.start("quoted" if name["quoted"] else "bare_quoted")
     otherwise = f"sort the returned DataFrame by {name[0]}"
     if not _ORDER_NAME.fullmatch(name[0]):
         return _Problem("a key in order_by cannot contain quotes, backticks or backslashes", start, otherwise)
-    if _DIRECTION.fullmatch(text, name.end()):
+    if _DIRECTION.fullmatch(source, name.end()):
         return _Problem("a key before ASC or DESC cannot end with whitespace", start, otherwise)
-    return _Problem("expected whitespace and then ASC or DESC", _skip_whitespace(text, name.end()), f"{name[0]} DESC")
+    return _Problem("expected whitespace and then ASC or DESC", _skip_whitespace(source, name.end()), f"{name[0]} DESC")
 
 
-def _unclosed_quote(text: str) -> _Problem | None:
-    for piece in lexical.PIECE.finditer(text):
+def _unclosed_quote(source: str) -> _Problem | None:
+    for piece in lexical.PIECE.finditer(source):
         if piece[0] in ("'", '"', "`"):
             return _Problem(f"the quote {piece[0]} is never closed", piece.start())
     return None
 
 
-def _first_problem(text: str) -> _Problem:
+def _first_problem(source: str) -> _Problem:
     """Read clauses and the words that join them, keeping track of open parentheses."""
-    if not text.strip():
+    if not source.strip():
         return _Problem("the filter is only whitespace; the empty string matches everything", 0)
     opened: list[int] = []
-    position = _end(_AND, text, 0)
+    position = _end(_AND, source, 0)
     while True:
-        position = _open(text, position, opened)
-        after_clause = _clause(text, position)
+        position = _open(source, position, opened)
+        after_clause = _clause(source, position)
         if isinstance(after_clause, _Problem):
             return after_clause
-        after_joint = _joint(text, _close(text, after_clause, opened), opened)
+        after_joint = _joint(source, _close(source, after_clause, opened), opened)
         if isinstance(after_joint, _Problem):
             return after_joint
         position = after_joint
 
 
-def _open(text: str, position: int, opened: list[int]) -> int:
+def _open(source: str, position: int, opened: list[int]) -> int:
     """Return where the next clause begins, after any NOT and opening parenthesis."""
     while True:
-        position = _skip_whitespace(text, position)
-        if text.startswith("(", position):
+        position = _skip_whitespace(source, position)
+        if source.startswith("(", position):
             opened.append(position)
             position += 1
-        elif (negation := _NOT.match(text, position)) and not _NAME.match(text, position):
+        elif (negation := _NOT.match(source, position)) and not _NAME.match(source, position):
             position = negation.end()
         else:
             return position
 
 
-def _close(text: str, position: int, opened: list[int]) -> int:
+def _close(source: str, position: int, opened: list[int]) -> int:
     """Return the position after the closing parentheses that match open ones."""
-    while opened and text.startswith(")", _skip_whitespace(text, position)):
+    while opened and source.startswith(")", _skip_whitespace(source, position)):
         opened.pop()
-        position = _skip_whitespace(text, position) + 1
+        position = _skip_whitespace(source, position) + 1
     return position
 
 
-def _clause(text: str, start: int) -> int | _Problem:
+def _clause(source: str, start: int) -> int | _Problem:
     """Return the end of the clause that begins here, or what is wrong with it."""
-    name = _NAME.match(text, start)
-    return _after_name(text, name) if name else _no_field(text, start)
+    name = _NAME.match(source, start)
+    return _after_name(source, name) if name else _no_field(source, start)
 
 
-def _no_field(text: str, start: int) -> _Problem:
-    if start >= len(text):
-        return _Problem("expected a clause, but the filter ends here", _last_word(text))
-    if _LITERAL.match(text, start):
+def _no_field(source: str, start: int) -> _Problem:
+    if start >= len(source):
+        return _Problem("expected a clause, but the filter ends here", _last_word(source))
+    if _LITERAL.match(source, start):
         return _Problem(f"a comparison starts with {_FIELD_EXAMPLE}", start)
     return _Problem(f"expected {_FIELD_EXAMPLE}", start)
 
 
-def _last_word(text: str) -> int:
+def _last_word(source: str) -> int:
     """Return where the last AND, OR, NOT or parenthesis begins."""
-    stripped = text.rstrip()
+    stripped = source.rstrip()
     lengths = [len(word) for word in ("AND", "OR", "NOT") if stripped[-3:].upper().endswith(word)]
     return len(stripped) - (lengths[0] if lengths else 1)
 
 
-def _after_name(text: str, name: re.Match[str]) -> int | _Problem:
-    if operator := _PLAIN.match(text, name.end()):
-        return _value(text, operator.end())
-    if listed := _IN.match(text, name.end()):
-        return _list(text, listed.end())
-    if null := _NULL.match(text, name.end()):
+def _after_name(source: str, name: re.Match[str]) -> int | _Problem:
+    if operator := _PLAIN.match(source, name.end()):
+        return _value(source, operator.end())
+    if listed := _IN.match(source, name.end()):
+        return _list(source, listed.end())
+    if null := _NULL.match(source, name.end()):
         return null.end()
-    if between := _BETWEEN.match(text, name.end()):
-        return _range(text, name, between)
-    return _no_operator(text, name)
+    if between := _BETWEEN.match(source, name.end()):
+        return _range(source, name, between)
+    return _no_operator(source, name)
 
 
-def _no_operator(text: str, name: re.Match[str]) -> _Problem:
-    start = _skip_whitespace(text, name.end())
-    word = _WORD.match(text, start)
+def _no_operator(source: str, name: re.Match[str]) -> _Problem:
+    start = _skip_whitespace(source, name.end())
+    word = _WORD.match(source, start)
     if word and word[0] in _OTHER_OPERATORS:
         return _Problem(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
     if word and word[0].upper() == "IS":
         return _Problem("expected IS NULL or IS NOT NULL, with one space between NOT and NULL", start, "IS NOT NULL")
-    stop = _end_of_key(text, name.end())
-    if stop is not None and (name["prefix"] or text.startswith(".", start)):
-        return _bad_key(text[:stop], name)
+    stop = _end_of_key(source, name.end())
+    if stop is not None and (name["prefix"] or source.startswith(".", start)):
+        return _bad_key(source[:stop], name)
     return _Problem("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
 
 
-def _end_of_key(text: str, start: int) -> int | None:
+def _end_of_key(source: str, start: int) -> int | None:
     """Return where the next operator begins, if everything before it could be meant as part of the key."""
-    for position in range(start, min(len(text), start + _LONGEST_KEY)):
-        if any(operator.match(text, position) for operator in _OPERATORS):
+    for position in range(start, min(len(source), start + _LONGEST_KEY)):
+        if any(operator.match(source, position) for operator in _OPERATORS):
             return position
-        if _JOINT.match(text, position):
+        if _JOINT.match(source, position):
             return None
     return None
 
 
-def _bad_key(text: str, name: re.Match[str]) -> _Problem:
-    """Return what is wrong with a field at the end of `text` of which only a part could be read as a name."""
+def _bad_key(source: str, name: re.Match[str]) -> _Problem:
+    """Return what is wrong with a field at the end of `source` of which only a part could be read as a name."""
     prefix = name["prefix"] or name[0]
-    key = text[name.start() + len(prefix) :].lstrip().removeprefix(".").strip()
+    key = source[name.start() + len(prefix) :].lstrip().removeprefix(".").strip()
     plain = _QUOTES.sub("", key)
-    start = _skip_whitespace(text, name.end())
+    start = _skip_whitespace(source, name.end())
     prefix = _QUOTES.sub("", prefix)
     if not plain.strip("."):
         return _Problem("expected a key after the dot, without whitespace around the dot", start, f"{prefix}.`a key`")
@@ -214,13 +214,13 @@ def _bad_key(text: str, name: re.Match[str]) -> _Problem:
     return _Problem(message, start, f"{prefix}.`{plain}`")
 
 
-def _value(text: str, start: int) -> int | _Problem:
-    if literal := _LITERAL.match(text, start):
+def _value(source: str, start: int) -> int | _Problem:
+    if literal := _LITERAL.match(source, start):
         return literal.end()
-    word = _WORD.match(text, start)
+    word = _WORD.match(source, start)
     if word is None:
         return _Problem("the comparison has no value", start)
-    if touching := _TOUCHING.match(text, start):
+    if touching := _TOUCHING.match(source, start):
         suggestion = f"{touching['number']} {touching['word']}"
         return _Problem("expected whitespace between the number and the word", start, suggestion)
     if _NAN.fullmatch(word[0]):
@@ -228,7 +228,7 @@ def _value(text: str, start: int) -> int | _Problem:
     if word[0].upper() == "NULL":
         return _Problem("NULL is not a value", start, "IS NULL")
     if word[0] == "(":
-        return _Problem("a list needs the operator IN", start, f"IN {text[start : start + 30]}")
+        return _Problem("a list needs the operator IN", start, f"IN {source[start : start + 30]}")
     if word[0][0] in "<>=~!),;`&|":
         return _Problem("expected a quoted string or a number", start)
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
@@ -237,57 +237,57 @@ def _value(text: str, start: int) -> int | _Problem:
     return _Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'")
 
 
-def _list(text: str, start: int) -> int | _Problem:
-    listed = _ITEMS.match(text, start)
-    return listed.end() if listed else _bad_list(text, start)
+def _list(source: str, start: int) -> int | _Problem:
+    listed = _ITEMS.match(source, start)
+    return listed.end() if listed else _bad_list(source, start)
 
 
-def _bad_list(text: str, start: int) -> _Problem:
+def _bad_list(source: str, start: int) -> _Problem:
     """Return the first mistake of a list."""
-    if not text.startswith("(", start):
+    if not source.startswith("(", start):
         return _Problem("IN takes a list of values in parentheses", start, "IN ('a', 'b')")
-    position = _end(_GAP, text, start + 1)
-    while item := _ITEM.match(text, position):
-        position = _end(_GAP, text, item.end())
-        if not text.startswith(",", position):
+    position = _end(_GAP, source, start + 1)
+    while item := _ITEM.match(source, position):
+        position = _end(_GAP, source, item.end())
+        if not source.startswith(",", position):
             break
-        position = _end(_GAP, text, position + 1)
-    if _LITERAL.match(text, position) and item:
+        position = _end(_GAP, source, position + 1)
+    if _LITERAL.match(source, position) and item:
         message = "expected a comma; enclose a string that contains a quote in the other kind of quotes"
         return _Problem(message, position, "IN ('a', \"it's\")")
-    if _LITERAL.match(text, position):
+    if _LITERAL.match(source, position):
         message = "a string in a list cannot contain backslashes or line breaks"
         return _Problem(message, position, "one search with = for each such string")
     return _Problem("a list contains quoted strings or numbers, separated by commas", start, "IN ('a', 'b')")
 
 
-def _range(text: str, name: re.Match[str], between: re.Match[str]) -> int | _Problem:
-    low = _LITERAL.match(text, between.end())
-    conjunction = low and _BETWEEN_AND.match(text, low.end())
-    high = conjunction and _LITERAL.match(text, conjunction.end())
+def _range(source: str, name: re.Match[str], between: re.Match[str]) -> int | _Problem:
+    low = _LITERAL.match(source, between.end())
+    conjunction = low and _BETWEEN_AND.match(source, low.end())
+    high = conjunction and _LITERAL.match(source, conjunction.end())
     if high:
         return high.end()
-    return _Problem("BETWEEN takes two numbers", _skip_whitespace(text, name.end()), f"{name[0]} BETWEEN 1 AND 2")
+    return _Problem("BETWEEN takes two numbers", _skip_whitespace(source, name.end()), f"{name[0]} BETWEEN 1 AND 2")
 
 
-def _joint(text: str, position: int, opened: list[int]) -> int | _Problem:
+def _joint(source: str, position: int, opened: list[int]) -> int | _Problem:
     """Return where the clause after a complete one begins, or what is wrong between them."""
-    start = _skip_whitespace(text, position)
-    if start == len(text) and opened:
+    start = _skip_whitespace(source, position)
+    if start == len(source) and opened:
         return _Problem("this parenthesis is never closed", opened[-1])
-    if conjunction := _AND.match(text, position):
-        is_last = conjunction.end() == len(text)
+    if conjunction := _AND.match(source, position):
+        is_last = conjunction.end() == len(source)
         return _Problem("this parenthesis is never closed", opened[-1]) if is_last and opened else conjunction.end()
-    if alternative := _OR.match(text, position):
+    if alternative := _OR.match(source, position):
         return alternative.end()
-    following = _NAME.match(text, start)
-    if following and _PLAIN.match(text, following.end()):
+    following = _NAME.match(source, start)
+    if following and _PLAIN.match(source, following.end()):
         return start
-    return _not_joined(text, start, following)
+    return _not_joined(source, start, following)
 
 
-def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Problem:
-    rest = text[start : start + 1]
+def _not_joined(source: str, start: int, following: re.Match[str] | None) -> _Problem:
+    rest = source[start : start + 1]
     if rest == ";":
         return _Problem("a filter does not end with a semicolon", start)
     if rest in ("&", ","):
@@ -296,17 +296,17 @@ def _not_joined(text: str, start: int, following: re.Match[str] | None) -> _Prob
         return _Problem("alternatives are joined with OR, in the extended dialect", start, "OR")
     if rest == ")":
         return _Problem("this parenthesis was never opened", start)
-    if following and any(operator.match(text, following.end()) for operator in _OPERATORS):
+    if following and any(operator.match(source, following.end()) for operator in _OPERATORS):
         return _Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {following[0]}")
-    if following or rest == "(" or _NOT.match(text, start):
+    if following or rest == "(" or _NOT.match(source, start):
         return _Problem("expected AND between two clauses", start, "AND")
     return _Problem("expected AND or the end of the filter", start)
 
 
-def _end(expression: re.Pattern[str], text: str, position: int) -> int:
-    match = expression.match(text, position)
+def _end(expression: re.Pattern[str], source: str, position: int) -> int:
+    match = expression.match(source, position)
     return match.end() if match else position
 
 
-def _skip_whitespace(text: str, position: int) -> int:
-    return _end(_WHITESPACE, text, position)
+def _skip_whitespace(source: str, position: int) -> int:
+    return _end(_WHITESPACE, source, position)

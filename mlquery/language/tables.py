@@ -28,7 +28,7 @@ def to_markdown(matrix: Matrix) -> str:
         lines.append(_row(f"{_titled(feature)} `{feature.id}`", *cells))
     shown = {feature.footnote for feature in matrix.features}
     legend = "✓ yes · – no · ? no source says: accepted with a warning · ᵒ observed · ⁱ inferred"
-    footnotes = " · ".join(f"({_LETTERS[n]}) {text}" for n, text in matrix.footnotes.items() if n in shown)
+    footnotes = " · ".join(f"({_LETTERS[n]}) {footnote}" for n, footnote in matrix.footnotes.items() if n in shown)
     lines += ["", legend, *(["", f"Footnotes of the page: {footnotes}"] if footnotes else []), ""]
     return "\n".join([*lines, *(f"{i}. {note}" for i, note in enumerate(notes, 1))]) + "\n"
 
@@ -51,7 +51,7 @@ def to_json(matrix: Matrix) -> str:
     data = {
         "dialects": dialects,
         "sources": dict(matrix.sources),
-        "footnotes": {str(number): text for number, text in matrix.footnotes.items()},
+        "footnotes": {str(number): footnote for number, footnote in matrix.footnotes.items()},
         "cells": list(_records(matrix)),
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
@@ -66,8 +66,8 @@ def _titled(feature: Feature) -> str:
     return _escaped(feature.page or feature.title) + letter
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", r"\|")
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")
 
 
 def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:
@@ -83,10 +83,10 @@ def _code(cell: Cell) -> str:
 
 def _note(cell: Cell, notes: list[str]) -> int:
     """Return the number of the note that lists the exceptions of a cell."""
-    text = "; ".join(_exception(pattern.wanted, other) for pattern, other in cell.exceptions)
-    if text not in notes:
-        notes.append(text)
-    return notes.index(text) + 1
+    note = "; ".join(_exception(pattern.wanted, other) for pattern, other in cell.exceptions)
+    if note not in notes:
+        notes.append(note)
+    return notes.index(note) + 1
 
 
 def _exception(wanted: Iterable[tuple[str, tuple[Any, ...]]], cell: Cell) -> str:

@@ -33,7 +33,7 @@ _FEW_KEYS = 256
 _MANY_COLUMNS = 100
 _FEW_ROWS = 500
 
-C = TypeVar("C")
+_C = TypeVar("_C")
 
 
 def search_frame(
@@ -182,8 +182,8 @@ def _codes(column: StringColumn, rows: Any) -> Any:
 
 
 def _present(
-    columns: Mapping[str, C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[C, Any], Any]
-) -> Iterator[tuple[str, C]]:
+    columns: Mapping[str, _C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[_C, Any], Any]
+) -> Iterator[tuple[str, _C]]:
     """Yield the columns that some row has, in the order in which MLflow finds their keys, run by run.
 
     MLflow takes the keys that a run adds from a difference of two sets, in hash order. The same difference here gives

@@ -23,7 +23,7 @@ from mlquery.language.semantics import number_test, string_test
 from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, String
 from mlquery.store.model_table import ModelTable, StoredModel
 
-DEFAULT_MAX_RESULTS: Final = 100
+_DEFAULT_MAX_RESULTS: Final = 100
 
 # The columns of a model in filters, and the fields with their values.
 _COLUMNS: Final = {
@@ -48,7 +48,7 @@ _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
 _STRING_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
 
-Test = Callable[[StoredModel], bool]
+_Test = Callable[[StoredModel], bool]
 Datasets = Sequence[Mapping[str, Any]] | None
 
 
@@ -143,7 +143,7 @@ def search_logged_models(
     wanted = {_integer_id(experiment_id) for experiment_id in experiment_ids}
     found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
     found = [model for model in found if all(test(model) for test in tests)]
-    size = max_results or DEFAULT_MAX_RESULTS
+    size = max_results or _DEFAULT_MAX_RESULTS
     page = _sorted(models, found, order_by or [])[offset:]
     if size >= -1:
         page = page[: size + 1]
@@ -186,14 +186,14 @@ def _integer_id(experiment_id: str) -> str:
         raise invalid_parameter(message) from None
 
 
-def _tests(models: ModelTable, wanted: Sequence[ModelTest], datasets: Datasets) -> list[Test]:
+def _tests(models: ModelTable, wanted: Sequence[ModelTest], datasets: Datasets) -> list[_Test]:
     tests = [_test(models, one, datasets) for one in wanted]
     if datasets and not any(one.kind == "metrics" for one in wanted):
         tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
     return tests
 
 
-def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> Test:
+def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> _Test:
     """Return the test of a comparison. Missing values pass no comparison."""
     kind, key, op, value = wanted.kind, wanted.key, Op(wanted.op), wanted.value
     if kind == "metrics":
@@ -213,7 +213,7 @@ def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> Test:
     return test
 
 
-def _attribute_test(column: str, op: Op, value: Any) -> Test:
+def _attribute_test(column: str, op: Op, value: Any) -> _Test:
     if column not in _COLUMNS:
         raise StoreError(f"Logged models have no attribute '{column}'", INTERNAL_ERROR)
     name = _COLUMNS[column]

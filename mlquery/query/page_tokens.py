@@ -18,7 +18,7 @@ from mlquery.errors import (
     invalid_parameter,
 )
 
-MAX_RESULTS_LIMIT = 50_000
+_MAX_RESULTS_LIMIT = 50_000
 _TOO_LARGE = 2**63
 
 
@@ -38,8 +38,8 @@ def require_max_results(max_results: int | None, none_is_all: bool = True, least
         raise _not_an_integer(max_results, prefix)
     elif max_results < least:
         raise invalid_parameter(f"{prefix} a positive integer")
-    elif max_results > MAX_RESULTS_LIMIT:
-        raise invalid_parameter(f"{prefix} at most {MAX_RESULTS_LIMIT}")
+    elif max_results > _MAX_RESULTS_LIMIT:
+        raise invalid_parameter(f"{prefix} at most {_MAX_RESULTS_LIMIT}")
 
 
 def _not_an_integer(max_results: object, prefix: str) -> StoreError:
@@ -63,7 +63,7 @@ class PageToken:
         return base64.b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
 
 
-FIRST_PAGE = PageToken(0)
+_FIRST_PAGE = PageToken(0)
 
 
 def read_token(page_token: str | bytes | None) -> PageToken:
@@ -75,12 +75,12 @@ def read_token(page_token: str | bytes | None) -> PageToken:
     Source: MLflow 3.17 `SearchUtils.parse_start_offset_from_page_token`.
     """
     if not page_token:
-        return FIRST_PAGE
+        return _FIRST_PAGE
     try:
         parsed = json.loads(base64.b64decode(page_token))
         found = PageToken(int(parsed["offset"]), _integer(parsed.get("size")), _integer(parsed.get("version")))
     except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        found = FIRST_PAGE
+        found = _FIRST_PAGE
     if not 1 <= found.offset < _TOO_LARGE:
         written = page_token if isinstance(page_token, str) else repr(page_token)
         message = "not a valid page token; pass the token of the previous page unchanged"

@@ -15,7 +15,7 @@ from mlquery.query.page_tokens import PageToken, read_token
 from mlquery.query.search import OnWarning, read_query, warn_caller
 from mlquery.registry.registry import Registry
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 MOST_MODELS = 1000
 MOST_VERSIONS = 200_000
@@ -91,7 +91,7 @@ def _read(
     return resolved.plan
 
 
-def _page(items: Sequence[Item], plan: Plan, token: PageToken, max_results: int) -> PagedList[Item]:
+def _page(items: Sequence[_Item], plan: Plan, token: PageToken, max_results: int) -> PagedList[_Item]:
     """Return one page. As in MLflow, one row more than the page has is selected.
 
     For `max_results` below 1, which MLflow accepts for registered models, this has the same odd results.

@@ -282,14 +282,14 @@ def _resolve(
 
 
 def _parsed(
-    parse: Callable[[str, str], Any], text: str, argument: str, dialect: Dialect
+    parse: Callable[[str, str], Any], source: str, argument: str, dialect: Dialect
 ) -> tuple[Any, list[Diagnostic]]:
     """Return the syntax tree of a filter or an order_by entry, or its errors with the messages of the dialect."""
     try:
-        return parse(text, argument), []
+        return parse(source, argument), []
     except QueryError as error:
         template = dialect.messages.get("syntax")
-        message = template.format(text=text) if template else None
+        message = template.format(source=source) if template else None
         return None, [attrs.evolve(d, dialect=dialect.name, service_message=message) for d in error.diagnostics]
 
 

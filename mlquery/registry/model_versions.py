@@ -27,7 +27,7 @@ from mlquery.registry.validation import (
 )
 
 
-def no_model(model_id: str) -> LoggedModel:
+def _no_model(model_id: str) -> LoggedModel:
     """Raise the error about a logged model that does not exist."""
     raise StoreError(f"Logged model with ID '{model_id}' not found.", RESOURCE_DOES_NOT_EXIST)
 
@@ -45,7 +45,7 @@ class ModelVersions(RegisteredModels):
         description: str | None = None,
         model_id: str | None = None,
         *,
-        find_model: FindModel = no_model,
+        find_model: FindModel = _no_model,
     ) -> ModelVersion:
         """Create the next version of a model, with status READY, and return it.
 
