@@ -142,7 +142,9 @@ OSS_FILTERS = random_queries.filters(OSS_CLAUSES)
 
 @settings(max_examples=150)
 @given(STORES, OSS_FILTERS, random_queries.RUN_ORDERS, st.integers(1, 9))
-def test_pages_join_to_the_whole(store: Store, filter_string: str, order_by: list[str], max_results: int) -> None:
+def test_all_pages_together_are_the_result(
+    store: Store, filter_string: str, order_by: list[str], max_results: int
+) -> None:
     """No run is lost, repeated or moved by paging."""
     if not check(filter_string, order_by):
         return
@@ -268,7 +270,7 @@ class WritesAndSearches(RuleBasedStateMachine):
 
     @rule()
     def continue_on_a_clone(self) -> None:
-        """Leave the old store behind."""
+        """Continue with the copy."""
         self.store = self.store.clone()
 
     @rule(plan=plans(), limit=LIMITS)
@@ -369,7 +371,7 @@ FAULTS = {
     "NOT IN is read as !=": _faulty(
         masks, "string_test", lambda op, v: string_test(Op.NE, v[0]) if op is Op.NOT_IN else string_test(op, v)
     ),
-    "a missing text passes": _faulty(
+    "a missing string passes": _faulty(
         masks, "_passing_codes", lambda t, p: np.append(ORIGINAL_PASSING(t, p)[:-1], True)
     ),
     "missing values come first": _faulty(

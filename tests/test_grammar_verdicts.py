@@ -1,4 +1,4 @@
-"""The normative grammar and the parser read the same texts: derived ones, damaged ones and any others."""
+"""The normative grammar and the parser accept the same strings: derived ones, damaged ones and any others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHARACTERS = st.characters(exclude_categories=["Cs"])  # lone surrogates are th
 
 
 def is_read(text: str, start: str) -> bool:
-    """Tell whether the parser reads a text."""
+    """Tell whether the parser accepts a string."""
     try:
         parse_filter(text) if start == "filter" else parse_order_by(text)
     except QueryError:
@@ -195,6 +195,6 @@ def test_the_grammar_and_the_parser_hold_the_same_expression(terminal: str, expr
 
 
 def _comparable(expression: str) -> str:
-    """Leave out what differs on purpose: blanks around operators, group names, groupings and lark's flags."""
+    """Remove intended differences: whitespace around operators, group names, groupings and lark's flags."""
     plain = expression.removeprefix(r"\s*").removesuffix(r"\s*").replace(r"[\\]", r"\\")
     return re.sub(r"\(\?(?:P<op>|i:|:)|(?<!\\)[()]", "", plain)

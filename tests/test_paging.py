@@ -79,13 +79,13 @@ def test_runs_are_counted() -> None:
 
 
 def test_a_projection_has_the_named_columns_and_no_others() -> None:
-    """In the order of the names, equal to those of the whole frame."""
+    """In the order of the names, equal to those of the full frame."""
     store = _store(5)
-    whole = search_frame(store, ["0"])
+    full = search_frame(store, ["0"])
 
     part = search_frame(store, ["0"], columns=["metrics.auc", "run_id", "start_time", "tags.nowhere"])
 
-    pd.testing.assert_frame_equal(whole[["metrics.auc", "run_id", "start_time"]], part.iloc[:, :3])
+    pd.testing.assert_frame_equal(full[["metrics.auc", "run_id", "start_time"]], part.iloc[:, :3])
     assert part["tags.nowhere"].isna().all()
 
 

@@ -1,4 +1,4 @@
-"""Whatever is given to the parser, it returns a tree or raises one QueryError whose span lies inside the text."""
+"""For any string, the parser returns a tree or raises one QueryError whose span lies inside the string."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STRINGS = st.one_of(
 
 
 def refusal(parse: Callable[..., Any], text: str, argument: str) -> QueryError | None:
-    """Return the error that a text raises, if any; any other exception fails the test."""
+    """Return the error that a string raises, if any; any other exception fails the test."""
     try:
         parse(text, argument)
     except QueryError as error:
@@ -100,7 +100,7 @@ def test_a_damaged_filter_is_read_or_refused_at_a_place_inside_it(text: str) -> 
 @SETTINGS
 @given(damaged(SPELLINGS))
 def test_the_reason_of_a_refusal_is_found(text: str) -> None:
-    """Reading the text once more finds something wrong before its end."""
+    """Reading the string again finds a mistake before its end."""
     error = refusal(parse_filter, text, "filter_string")
 
     if error is not None:
@@ -135,7 +135,7 @@ def test_half_a_surrogate_pair_in_an_order_is_refused() -> None:
     assert INTERNAL_ERROR == error.error_code
 
 
-def test_a_nul_is_a_character_of_a_text() -> None:
+def test_a_nul_is_a_character_of_a_string() -> None:
     assert "a\0b" == compared_string("tags.a = 'a\0b'")
 
 
@@ -269,7 +269,7 @@ def test_a_mistake_in_an_order_comes_with_what_to_write_instead(text: str, sugge
 
 
 BLOCKS = {
-    "blanks": " ",
+    "whitespace": " ",
     "line breaks": "\r\n",
     "nulls": "\0",
     "quotes": "'",
@@ -337,7 +337,7 @@ def assert_read_or_refused(text: str) -> None:
     "end", ["AND NOT", "OR", "AND (", "b", "AND tags.b.", "AND tags.b c", "IS", "tags.b IS NULL", ";"]
 )
 @pytest.mark.parametrize("clause", ["tags.a = '{}'", "tags.`{}` = 'x'", "tags.{} = 'x'", "tags.a.{}- = 'x'"])
-def test_a_mistake_behind_a_megabyte_is_found(clause: str, end: str) -> None:
+def test_a_mistake_after_a_megabyte_is_found(clause: str, end: str) -> None:
     text = f"{clause.format('x' * MEGABYTE)} {end}"
 
     error = refusal(parse_filter, text, "filter_string")

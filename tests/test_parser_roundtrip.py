@@ -1,4 +1,4 @@
-"""Syntax trees survive being written and read again, and every span covers the piece of text it is about."""
+"""Syntax trees are the same after being written and parsed again, and every span covers the part it is about."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_span_of_every_part_covers_a_text_that_reads_as_that_part(pair: tupl
 @pytest.mark.slow
 @SETTINGS
 @given(spelled_trees())
-def test_the_spans_of_names_literals_and_words_cover_their_texts(pair: tuple[Expression, str]) -> None:
+def test_the_spans_of_names_literals_and_words_cover_them(pair: tuple[Expression, str]) -> None:
     _, text = pair
 
     for node in parts(parse_filter(text)):
@@ -141,7 +141,7 @@ METRIC = Name("metrics", "a")
         (Not(Group(Or((Comparison(METRIC, "==", Number("1")),) * 2))), "NOT (metrics.a == 1 OR metrics.a == 1)"),
     ],
 )
-def test_the_canonical_text_of_a_tree(tree: Expression, text: str) -> None:
+def test_the_canonical_string_of_a_tree(tree: Expression, text: str) -> None:
     assert text == render(tree)
 
 

@@ -1,6 +1,6 @@
-"""Hypothesis strategies for the language itself: syntax trees, their spellings, texts from the grammar, damaged texts.
+"""Hypothesis strategies for the language: syntax trees, their spellings, strings from the grammar, damaged strings.
 
-Nothing here knows which fields exist or what a dialect accepts.
+They are independent of existing fields and of dialects.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def lark_parser() -> Lark:
 
 
 def is_in_grammar(text: str, start: str) -> bool:
-    """Tell whether the normative grammar derives a text."""
+    """Tell whether the normative grammar derives a string."""
     try:
         lark_parser().parse(text, start=start)
     except LarkError:
@@ -90,8 +90,8 @@ NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:.3f}"),
 ).map(Number)
-TEXTS = _ANY_STRING.map(String).filter(_can_be_written)
-_LITERALS = st.one_of(TEXTS, NUMBERS)
+STRINGS = _ANY_STRING.map(String).filter(_can_be_written)
+_LITERALS = st.one_of(STRINGS, NUMBERS)
 _ITEMS = st.one_of(_ANY_STRING.map(String), NUMBERS).filter(lambda item: _can_be_written(Items((item,))))
 _LISTS = st.lists(_ITEMS, min_size=1, max_size=4).map(tuple).map(Items)
 
@@ -127,9 +127,9 @@ ORDER_TERMS = st.builds(OrderTerm, NAMES, st.booleans()).filter(_can_be_written)
 
 # ---- Spellings ------------------------------------------------------------------------------------------------------
 
-_ANY_BLANKS = st.sampled_from(["", "", " ", "  ", "\n", "\t", "\r\n", "\u00a0", "\x0b"])
-_SOME_BLANKS = _ANY_BLANKS.filter(bool)
-_ASCII_BLANKS = st.sampled_from(["", "", " ", "\t\n"])
+_ANY_WHITESPACE = st.sampled_from(["", "", " ", "  ", "\n", "\t", "\r\n", "\u00a0", "\x0b"])
+_SOME_WHITESPACE = _ANY_WHITESPACE.filter(bool)
+_ASCII_WHITESPACE = st.sampled_from(["", "", " ", "\t\n"])
 
 
 def _item(item: String | Number) -> str:
@@ -137,36 +137,36 @@ def _item(item: String | Number) -> str:
 
 
 class _Speller:
-    """Writes a tree in any spelling that the grammar knows: cases, blanks, ANDs left out or written twice."""
+    """Writes a tree in any spelling of the grammar: case, whitespace, ANDs omitted or repeated."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
 
     def word(self, text: str) -> str:
-        """Write words in any case with any blanks between them."""
+        """Write words in any case with any whitespace between them."""
         cased = self.draw(st.sampled_from([str.upper, str.lower, str.title]))(text)
         if text == "IS NOT NULL":
-            return cased.replace(" ", self.draw(_SOME_BLANKS), 1)
-        return self.draw(_SOME_BLANKS).join(cased.split())
+            return cased.replace(" ", self.draw(_SOME_WHITESPACE), 1)
+        return self.draw(_SOME_WHITESPACE).join(cased.split())
 
     def around(self, word: str) -> str:
         """Write a word of letters so that it touches no other."""
-        return self.draw(_SOME_BLANKS) + word + self.draw(_SOME_BLANKS)
+        return self.draw(_SOME_WHITESPACE) + word + self.draw(_SOME_WHITESPACE)
 
     def operator(self, op: str) -> str:
         if op[0].isalpha():
             return self.around(self.word(op))
-        return self.draw(_ANY_BLANKS) + op + self.draw(_ANY_BLANKS)
+        return self.draw(_ANY_WHITESPACE) + op + self.draw(_ANY_WHITESPACE)
 
     def items(self, node: Items) -> str:
-        items = [self.draw(_ASCII_BLANKS) + _item(item) + self.draw(_ASCII_BLANKS) for item in node.items]
+        items = [self.draw(_ASCII_WHITESPACE) + _item(item) + self.draw(_ASCII_WHITESPACE) for item in node.items]
         return f"({','.join(items)}{self.draw(st.sampled_from(['', ',', ', ']))})"
 
     def comparison(self, node: Comparison) -> str:
         name = canonical.render(node.name)
         match node.value:
             case None:
-                return name + self.draw(_SOME_BLANKS) + self.word(node.op)
+                return name + self.draw(_SOME_WHITESPACE) + self.word(node.op)
             case Items():
                 return name + self.operator(node.op) + self.items(node.value)
             case Range(low, high):
@@ -183,7 +183,7 @@ class _Speller:
     def joint(self, operand: Expression) -> str:
         is_plain = isinstance(operand, Comparison) and isinstance(operand.value, String | Number)
         if is_plain and self.draw(st.integers(0, 3)) == 0:
-            return self.draw(_SOME_BLANKS)
+            return self.draw(_SOME_WHITESPACE)
         return "".join(self.around(self.word("AND")) for _ in range(self.draw(st.integers(1, 2))))
 
     def expression(self, node: Expression) -> str:
@@ -193,14 +193,14 @@ class _Speller:
             case Or(operands):
                 return self.around(self.word("OR")).join(map(self.expression, operands))
             case Not(operand):
-                return self.word("NOT") + self.draw(_SOME_BLANKS) + self.expression(operand)
+                return self.word("NOT") + self.draw(_SOME_WHITESPACE) + self.expression(operand)
             case Group(operand):
-                return f"({self.draw(_ANY_BLANKS)}{self.expression(operand)}{self.draw(_ANY_BLANKS)})"
+                return f"({self.draw(_ANY_WHITESPACE)}{self.expression(operand)}{self.draw(_ANY_WHITESPACE)})"
             case Comparison():
                 return self.comparison(node)
 
     def padding(self) -> str:
-        return self.draw(st.one_of(_ANY_BLANKS, st.just(" AND "), st.just("\tand and\n")))
+        return self.draw(st.one_of(_ANY_WHITESPACE, st.just(" AND "), st.just("\tand and\n")))
 
 
 @st.composite
@@ -222,7 +222,7 @@ def spelled_order_terms(draw: st.DrawFn) -> tuple[OrderTerm, str]:
     words = ["desc", "DESC", "Desc"] if term.descending else ["", "ASC", "asc"]
     direction = draw(st.sampled_from(words if _can_be_written(evolve(term, descending=True)) else [""]))
     name = canonical.render(OrderTerm(term.name))
-    return term, name + (draw(_SOME_BLANKS) + direction if direction else "")
+    return term, name + (draw(_SOME_WHITESPACE) + direction if direction else "")
 
 
 ORDER_SPELLINGS = spelled_order_terms().map(lambda pair: pair[1])
@@ -231,7 +231,7 @@ ORDER_SPELLINGS = spelled_order_terms().map(lambda pair: pair[1])
 # ---- Texts from the grammar -----------------------------------------------------------------------------------------
 
 _LIKES = st.sampled_from(["LIKE", "ilike", "not  like", "NOT\nRLIKE"])
-_QUOTED = TEXTS.map(canonical.render)
+_QUOTED = STRINGS.map(canonical.render)
 _TERMINALS = {
     "PREFIX": _PREFIXES,
     "ATTRIBUTE": _BARE_NAMES,
@@ -250,8 +250,8 @@ _TERMINALS = {
     "_AND": st.sampled_from(["AND", "and", "And"]),
     "_OR": st.sampled_from(["OR", "or"]),
     "_NOT": st.sampled_from(["NOT", "not"]),
-    "_WHITESPACE": _SOME_BLANKS,
-    "_GAP": _ASCII_BLANKS.filter(bool),
+    "_WHITESPACE": _SOME_WHITESPACE,
+    "_GAP": _ASCII_WHITESPACE.filter(bool),
 }
 _ORDER_KEYS = st.sampled_from(["", "a", " a", "a b", "x-y", "a\nb", "FROM", "é.ü", "5"])
 _ORDER_TERMINALS = {
@@ -262,7 +262,7 @@ _ORDER_TERMINALS = {
     "ORDER_SINGLE_QUOTED": _ORDER_KEYS.map("'{}'".format),
     "ORDER_DOUBLE_QUOTED": _ORDER_KEYS.map('"{}"'.format),
     "DIRECTION": st.sampled_from(["ASC", "DESC", "desc"]),
-    "_ORDER_WHITESPACE": _SOME_BLANKS,
+    "_ORDER_WHITESPACE": _SOME_WHITESPACE,
 }
 _WORDS = ("LIKE", "IN", "NULL", "BETWEEN", "_BETWEEN_AND", "_AND", "_OR", "_NOT")
 
@@ -291,9 +291,9 @@ _PIECES = [*_NASTY, *_NASTY, " AND ", " or ", "not ", " in ", " is null", " like
 
 
 @st.composite
-def damaged(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
-    """Draw a text with one to three characters or words inserted, deleted, replaced or swapped."""
-    text = draw(texts)
+def damaged(draw: st.DrawFn, strings: st.SearchStrategy[str]) -> str:
+    """Draw a string with one to three characters or words inserted, deleted, replaced or swapped."""
+    text = draw(strings)
     for _ in range(draw(st.integers(1, 3))):
         place = draw(st.integers(0, len(text)))
         piece = draw(st.sampled_from(_PIECES))
