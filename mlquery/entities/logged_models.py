@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.entities.tracking import Metric, Fields
+from mlquery.entities.tracking import Fields, Metric
 
 
 class LoggedModelStatus(StrEnum):
