@@ -35,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item._id = type(item._id).parse(with_group)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment_of_mlflow() -> Iterator[None]:
+    """Let no file of tests leave settings of MLflow behind, which `mlflow.set_experiment` writes too."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a process start without coverage, for tests of what a process imports, prints or may write to."""

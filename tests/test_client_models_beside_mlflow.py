@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import mlflow
+import mlflow.tracking.fluent as mlflow_fluent
 import pytest
 
 from mlquery import Client, Store, entities, fluent
@@ -23,10 +26,11 @@ MISSING = "m-" + "0" * 32
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep MLflow quiet, and its artifacts out of the checkout."""
+    """Keep MLflow quiet, its artifacts out of the checkout, and the experiment that it makes active to itself."""
     logging.disable(logging.CRITICAL)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
         patch.chdir(tmp_path_factory.mktemp("artifacts"))
+        patch.setattr(mlflow_fluent, "_active_experiment_id", None)
         yield
     logging.disable(logging.NOTSET)
 

@@ -395,7 +395,7 @@ def test_the_form_for_a_wrong_cell_offers_every_dialect() -> None:
 
 def test_every_address_of_the_project_is_the_one_that_contributors_are_told() -> None:
     urls = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"].values()
-    (address,) = re.findall(r"canonical address of the project is <(.*)>", (TOP / "CONTRIBUTING.md").read_text("utf-8"))
+    (address,) = re.findall(r"meant to be published at <(.*)>", (TOP / "CONTRIBUTING.md").read_text("utf-8"))
 
     assert [] == [url for url in urls if not url.startswith(address)]
 
