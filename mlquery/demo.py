@@ -137,7 +137,7 @@ def _refusal(dialect: str, feature_id: str | None, message: str, instead: str | 
 def _cell_in_words(cell: Cell) -> str:
     refused = [pattern for pattern, other in cell.exceptions if other.state == "no"]
     uses = [" ".join(str(values[0]) for _, values in pattern.wanted) for pattern in refused]
-    exceptions = f", but not for {' and '.join(uses)}" if uses else ""
+    exceptions = f", except {' and '.join(uses)}" if uses else ""
     return f"{cell.state}{exceptions} ({cell.confidence}, {cell.date})"
 
 
