@@ -94,8 +94,7 @@ class Runs(Service):
         """
         from mlquery.query.dataframe import search_frame
 
-        if self.store.faults.is_set:
-            self.store.faults.before("search_runs")
+        self.store.faults.before("search_runs")
         return search_frame(self.store, *query, dialect=self.dialect, on_warning=self.on_warning)
 
     @call
