@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -71,19 +71,22 @@ def empty_tags(client: MlflowClient, experiment_id: str, run_id: str, folder: Pa
 
 def asynchronous(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
     store = client._tracking_client.store
-    with mock.patch.object(store, "log_batch", side_effect=partial(_after_a_while, store.log_batch)):
+    log_batch, asking, looked = store.log_batch, threading.current_thread(), threading.Event()
+
+    def log_after_the_look(*args: Any) -> Any:
+        """Log a batch; in another thread not before the asking one has looked, however slow the machine is."""
+        assert threading.current_thread() is asking or looked.wait(60)
+        return log_batch(*args)
+
+    with mock.patch.object(store, "log_batch", side_effect=log_after_the_look):
         right = client.log_metric(run_id, "later", 1.0, synchronous=False)
         is_there_at_once = "later" in client.get_run(run_id).data.metrics
+        looked.set()
         assert right is not None
         right.wait()
     wrong = client.log_batch(run_id, params=[Param("bad@", "x")], synchronous=False)
     assert wrong is not None
     return is_there_at_once, refusal(wrong.wait)
-
-
-def _after_a_while(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    time.sleep(0.5)
-    return call(*args, **kwargs)
 
 
 def empty_folders(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
