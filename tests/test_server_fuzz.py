@@ -106,7 +106,7 @@ def fitting(field: Field) -> st.SearchStrategy[Any]:
 
 def body_of(message: Message) -> st.SearchStrategy[Any]:
     """Draw objects that are right for a message, some with one field left out or exchanged."""
-    fields = {field.name: fitting(field) for field in message.fields} or {"unknown": junk}
+    fields = {field.name: fitting(field) for field in message.fields_by_name.values()} or {"unknown": junk}
     right = st.fixed_dictionaries(fields)
     names = st.sampled_from(sorted(fields))
     spoiled = st.builds(lambda body, name, value: body | {name: value}, right, names, junk)

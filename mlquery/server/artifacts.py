@@ -118,12 +118,12 @@ ENDPOINTS: Final = (
     Endpoint(
         "GET",
         "artifacts/list",
-        Message((RUN_ID, RUN_UUID, proto.string("path"), proto.string("page_token"))),
+        Message(RUN_ID, RUN_UUID, proto.string("path"), proto.string("page_token")),
         _list,
         {"run_id": (a_string, required), "path": (a_string,), "page_token": (a_string,)},
     ),
 )
-PROXY_ENDPOINTS: Final = (Endpoint("GET", "artifacts", Message((proto.string("path"),)), _list_all),)
+PROXY_ENDPOINTS: Final = (Endpoint("GET", "artifacts", Message(proto.string("path")), _list_all),)
 
 
 # Files

@@ -122,13 +122,11 @@ def _search_datasets(service: Service, fields: Fields) -> Any:
 
 _ID: Final = proto.string("experiment_id")
 _SEARCH: Final = Message(
-    (
-        proto.int64("max_results"),
-        proto.string("page_token"),
-        proto.string("filter"),
-        proto.string("order_by", repeated=True),
-        proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY),
-    )
+    proto.int64("max_results"),
+    proto.string("page_token"),
+    proto.string("filter"),
+    proto.string("order_by", repeated=True),
+    proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY),
 )
 _SEARCH_RULES: Final = {
     "view_type": (an_integer,),
@@ -142,47 +140,47 @@ ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "experiments/create",
-        Message((proto.string("name"), proto.string("artifact_location"), TAGS)),
+        Message(proto.string("name"), proto.string("artifact_location"), TAGS),
         _create,
         {"name": (required, a_string), "artifact_location": (a_string,), "tags": (a_list,)},
     ),
-    Endpoint("GET", "experiments/get", Message((_ID,)), _get, _EXPERIMENT_ID),
+    Endpoint("GET", "experiments/get", Message(_ID), _get, _EXPERIMENT_ID),
     Endpoint(
         "GET",
         "experiments/get-by-name",
-        Message((proto.string("experiment_name"),)),
+        Message(proto.string("experiment_name")),
         _get_by_name,
         {"experiment_name": (required, a_string)},
     ),
     Endpoint("GET", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
     Endpoint("POST", "experiments/search", _SEARCH, _search, _SEARCH_RULES),
-    Endpoint("GET", "experiments/list", Message((proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY),)), _list),
+    Endpoint("GET", "experiments/list", Message(proto.enum("view_type", VIEWS, ViewType.ACTIVE_ONLY)), _list),
     Endpoint(
         "POST",
         "experiments/search-datasets",
-        Message((proto.string("experiment_ids", repeated=True),)),
+        Message(proto.string("experiment_ids", repeated=True)),
         _search_datasets,
     ),
-    Endpoint("POST", "experiments/delete", Message((_ID,)), _delete, _EXPERIMENT_ID),
-    Endpoint("POST", "experiments/restore", Message((_ID,)), _restore, _EXPERIMENT_ID),
+    Endpoint("POST", "experiments/delete", Message(_ID), _delete, _EXPERIMENT_ID),
+    Endpoint("POST", "experiments/restore", Message(_ID), _restore, _EXPERIMENT_ID),
     Endpoint(
         "POST",
         "experiments/update",
-        Message((_ID, proto.string("new_name"))),
+        Message(_ID, proto.string("new_name")),
         _update,
         {**_EXPERIMENT_ID, "new_name": (a_string, required)},
     ),
     Endpoint(
         "POST",
         "experiments/set-experiment-tag",
-        Message((_ID, proto.string("key"), proto.string("value"))),
+        Message(_ID, proto.string("key"), proto.string("value")),
         _set_tag,
         {**_EXPERIMENT_ID, "key": (required, a_string), "value": (a_string,)},
     ),
     Endpoint(
         "POST",
         "experiments/delete-experiment-tag",
-        Message((_ID, proto.string("key"))),
+        Message(_ID, proto.string("key")),
         _delete_tag,
         {**_EXPERIMENT_ID, "key": (required, a_string)},
     ),

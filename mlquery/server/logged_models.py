@@ -122,9 +122,7 @@ _ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "logged-models",
-        Message(
-            (*map(proto.string, ("experiment_id", "name", "model_type", "source_run_id")), _PARAMS, TAGS),
-        ),
+        Message(*map(proto.string, ("experiment_id", "name", "model_type", "source_run_id")), _PARAMS, TAGS),
         _create,
         {
             "experiment_id": (a_string, required),
@@ -135,27 +133,25 @@ _ENDPOINTS: Final = (
             "tags": (a_list,),
         },
     ),
-    Endpoint("GET", "logged-models/{model_id}", Message((_ID, proto.boolean("allow_deleted"))), _get),
+    Endpoint("GET", "logged-models/{model_id}", Message(_ID, proto.boolean("allow_deleted")), _get),
     Endpoint(
         "PATCH",
         "logged-models/{model_id}",
-        Message((_ID, proto.enum("status", STATUSES, 0))),
+        Message(_ID, proto.enum("status", STATUSES, 0)),
         _finalize,
         {"model_id": (a_string, required), "status": (an_integer, required)},
     ),
-    Endpoint("DELETE", "logged-models/{model_id}", Message((_ID,)), _delete),
+    Endpoint("DELETE", "logged-models/{model_id}", Message(_ID), _delete),
     Endpoint(
         "POST",
         "logged-models/search",
         Message(
-            (
-                proto.string("experiment_ids", repeated=True),
-                proto.string("filter"),
-                proto.parts("datasets", *_DATASET),
-                proto.int32("max_results", 50),
-                proto.parts("order_by", proto.string("field_name"), proto.boolean("ascending", True), *_DATASET),
-                proto.string("page_token"),
-            )
+            proto.string("experiment_ids", repeated=True),
+            proto.string("filter"),
+            proto.parts("datasets", *_DATASET),
+            proto.int32("max_results", 50),
+            proto.parts("order_by", proto.string("field_name"), proto.boolean("ascending", True), *_DATASET),
+            proto.string("page_token"),
         ),
         _search,
         {
@@ -167,19 +163,19 @@ _ENDPOINTS: Final = (
             "page_token": (a_string,),
         },
     ),
-    Endpoint("PATCH", "logged-models/{model_id}/tags", Message((_ID, TAGS)), _set_tags, {"tags": (a_list,)}),
-    Endpoint("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message((_ID, proto.string("tag_key"))), _delete_tag),
+    Endpoint("PATCH", "logged-models/{model_id}/tags", Message(_ID, TAGS), _set_tags, {"tags": (a_list,)}),
+    Endpoint("DELETE", "logged-models/{model_id}/tags/{tag_key}", Message(_ID, proto.string("tag_key")), _delete_tag),
     Endpoint(
         "POST",
         "logged-models/{model_id}/params",
-        Message((_ID, _PARAMS)),
+        Message(_ID, _PARAMS),
         _log_params,
         {"model_id": (a_string, required), "params": (a_list,)},
     ),
     Endpoint(
         "GET",
         "logged-models/{model_id}/artifacts/directories",
-        Message((_ID, proto.string("artifact_directory_path"), proto.string("page_token"))),
+        Message(_ID, proto.string("artifact_directory_path"), proto.string("page_token")),
         _artifacts,
         {"artifact_directory_path": (a_string,)},
     ),

@@ -166,12 +166,7 @@ _KEY, _VALUE = proto.string("key"), proto.string("value")
 _POINT: Final = (_KEY, proto.double("value"), proto.int64("timestamp"), proto.int64("step"))
 _ABOUT: Final = (proto.string("model_id"), proto.string("dataset_name"), proto.string("dataset_digest"))
 _BATCH: Final = Message(
-    (
-        RUN_ID,
-        proto.parts("metrics", *_POINT, *_ABOUT, RUN_ID),
-        proto.parts("params", _KEY, _VALUE),
-        TAGS,
-    )
+    RUN_ID, proto.parts("metrics", *_POINT, *_ABOUT, RUN_ID), proto.parts("params", _KEY, _VALUE), TAGS
 )
 _BATCH_RULES: Final = {
     "run_id": (a_string, required),
@@ -185,7 +180,7 @@ ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "runs/log-metric",
-        Message((RUN_ID, RUN_UUID, *_POINT, *_ABOUT)),
+        Message(RUN_ID, RUN_UUID, *_POINT, *_ABOUT),
         _log_metric,
         {
             **_KEY_RULES,
@@ -200,38 +195,30 @@ ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "runs/log-parameter",
-        Message((RUN_ID, RUN_UUID, _KEY, _VALUE)),
+        Message(RUN_ID, RUN_UUID, _KEY, _VALUE),
         _log_param,
         {**_KEY_RULES, "value": (a_string,)},
     ),
     Endpoint(
         "POST",
         "runs/set-tag",
-        Message((RUN_ID, RUN_UUID, _KEY, _VALUE)),
+        Message(RUN_ID, RUN_UUID, _KEY, _VALUE),
         _set_tag,
         {**_KEY_RULES, "value": (a_string,)},
     ),
-    Endpoint("POST", "runs/delete-tag", Message((RUN_ID, _KEY)), _delete_tag, _KEY_RULES),
+    Endpoint("POST", "runs/delete-tag", Message(RUN_ID, _KEY), _delete_tag, _KEY_RULES),
     Endpoint("POST", "runs/log-batch", _BATCH, _log_batch, _BATCH_RULES),
     Endpoint(
         "POST",
         "runs/log-model",
-        Message((RUN_ID, proto.string("model_json"))),
+        Message(RUN_ID, proto.string("model_json")),
         _log_model,
         {"run_id": (a_string, required), "model_json": (a_string, required)},
     ),
     Endpoint(
         "GET",
         "metrics/get-history",
-        Message(
-            (
-                RUN_ID,
-                RUN_UUID,
-                proto.string("metric_key"),
-                proto.string("page_token"),
-                proto.int32("max_results"),
-            )
-        ),
+        Message(RUN_ID, RUN_UUID, proto.string("metric_key"), proto.string("page_token"), proto.int32("max_results")),
         _history,
         {"run_id": (a_string, required), "metric_key": (a_string, required), "page_token": (a_string,)},
     ),
@@ -239,11 +226,7 @@ ENDPOINTS: Final = (
         "GET",
         "metrics/get-history-bulk",
         Message(
-            (
-                proto.string("run_id", repeated=True),
-                proto.string("metric_key"),
-                proto.int32("max_results", _MOST_POINTS),
-            )
+            proto.string("run_id", repeated=True), proto.string("metric_key"), proto.int32("max_results", _MOST_POINTS)
         ),
         _history_bulk,
         {"max_results": (an_integer,)},
@@ -252,13 +235,11 @@ ENDPOINTS: Final = (
         "GET",
         "metrics/get-history-bulk-interval",
         Message(
-            (
-                proto.string("run_ids", repeated=True),
-                proto.string("metric_key"),
-                proto.int32("start_step"),
-                proto.int32("end_step"),
-                proto.int32("max_results"),
-            )
+            proto.string("run_ids", repeated=True),
+            proto.string("metric_key"),
+            proto.int32("start_step"),
+            proto.int32("end_step"),
+            proto.int32("max_results"),
         ),
         _history_interval,
         {
@@ -280,7 +261,7 @@ ASYNC_ENDPOINTS: Final = (
     Endpoint(
         "GET",
         "runs/get-run-data-status",
-        Message((RUN_ID, proto.string("batch_tracking_id"))),
+        Message(RUN_ID, proto.string("batch_tracking_id")),
         _run_data_status,
         RUN_RULE,
     ),

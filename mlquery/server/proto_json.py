@@ -58,18 +58,12 @@ class Field:
     is_boolean: bool = False
 
 
-@attrs.frozen(slots=False, eq=False)
 class Message:
     """The fields that a request, or a part of one, can have."""
 
-    fields: tuple[Field, ...]
-    fields_by_name: Mapping[str, Field] = attrs.field(init=False)
-    fields_by_spelling: Mapping[str, Field] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        by_name = {field.name: field for field in self.fields}
-        object.__setattr__(self, "fields_by_name", by_name)
-        object.__setattr__(self, "fields_by_spelling", {_camel(name): f for name, f in by_name.items()} | by_name)
+    def __init__(self, *fields: Field) -> None:
+        self.fields_by_name: Final = {field.name: field for field in fields}
+        self._fields_by_spelling: Final = {_camel(field.name): field for field in fields} | self.fields_by_name
 
     def read(self, data: Mapping[str, Any]) -> tuple[Fields, bool]:
         """Return the fields of a JSON object, and whether all of it fitted."""
@@ -85,7 +79,7 @@ class Message:
         if not isinstance(data, dict):
             self._require_no_field(data)
             return
-        find = self.fields_by_spelling.get
+        find = self._fields_by_spelling.get
         for spelling, value in data.items():
             field = find(spelling)
             if field is None:
@@ -108,7 +102,7 @@ class Message:
         if not isinstance(data, list | str):
             raise MisfitError(data)
         for name in data:
-            if not isinstance(name, str) or name in self.fields_by_spelling:
+            if not isinstance(name, str) or name in self._fields_by_spelling:
                 raise MisfitError(data)
             _require_no_extension(name)
 
@@ -174,12 +168,12 @@ def enum(name: str, numbers: Mapping[str, int], default: int) -> Field:
 
 def part(name: str, *fields: Field) -> Field:
     """Return a field that holds a message."""
-    return Field(name, lambda value: value, None, message=Message(fields))
+    return Field(name, lambda value: value, None, message=Message(*fields))
 
 
 def parts(name: str, *fields: Field) -> Field:
     """Return a field that holds messages."""
-    return Field(name, lambda value: value, None, is_list=True, message=Message(fields))
+    return Field(name, lambda value: value, None, is_list=True, message=Message(*fields))
 
 
 def _string(value: Any) -> str:

@@ -95,12 +95,10 @@ def _get_version_by_alias(service: Service, fields: Fields) -> Any:
 def search_message(most: int) -> Message:
     """Return the fields of a search; `most` results are returned where the request does not say how many."""
     return Message(
-        (
-            proto.string("filter"),
-            proto.int64("max_results", most),
-            proto.string("order_by", repeated=True),
-            proto.string("page_token"),
-        )
+        proto.string("filter"),
+        proto.int64("max_results", most),
+        proto.string("order_by", repeated=True),
+        proto.string("page_token"),
     )
 
 
@@ -118,56 +116,56 @@ _NAME: Final = proto.string("name")
 _DESCRIPTION: Final = (proto.string("description"), proto.string("deployment_job_id"))
 _NAME_RULE: Final = {"name": REQUIRED_STRING}
 _DEFAULT_RESULTS: Final = 100
-_LATEST: Final = Message((_NAME, proto.string("stages", repeated=True)))
+_LATEST: Final = Message(_NAME, proto.string("stages", repeated=True))
 _LATEST_RULES: Final = {**_NAME_RULE, "stages": (a_list, strings)}
-_ALIAS: Final = Message((_NAME, proto.string("alias")))
+_ALIAS: Final = Message(_NAME, proto.string("alias"))
 _ALIAS_RULES: Final = {**_NAME_RULE, "alias": REQUIRED_STRING}
 
 ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "registered-models/create",
-        Message((_NAME, TAGS, *_DESCRIPTION)),
+        Message(_NAME, TAGS, *_DESCRIPTION),
         _create,
         {**_NAME_RULE, "tags": (a_list,), "description": STRING},
     ),
     Endpoint(
         "POST",
         "registered-models/rename",
-        Message((_NAME, proto.string("new_name"))),
+        Message(_NAME, proto.string("new_name")),
         _rename,
         {**_NAME_RULE, "new_name": REQUIRED_STRING},
     ),
     Endpoint(
         "PATCH",
         "registered-models/update",
-        Message((_NAME, *_DESCRIPTION)),
+        Message(_NAME, *_DESCRIPTION),
         _update,
         {**_NAME_RULE, "description": STRING},
     ),
-    Endpoint("DELETE", "registered-models/delete", Message((_NAME,)), _delete, _NAME_RULE),
-    Endpoint("GET", "registered-models/get", Message((_NAME,)), _get, _NAME_RULE),
+    Endpoint("DELETE", "registered-models/delete", Message(_NAME), _delete, _NAME_RULE),
+    Endpoint("GET", "registered-models/get", Message(_NAME), _get, _NAME_RULE),
     Endpoint("GET", "registered-models/search", search_message(_DEFAULT_RESULTS), _search, search_rules(MOST_MODELS)),
     Endpoint("GET", "registered-models/get-latest-versions", _LATEST, _get_latest_versions, _LATEST_RULES),
     Endpoint("POST", "registered-models/get-latest-versions", _LATEST, _get_latest_versions, _LATEST_RULES),
     Endpoint(
         "POST",
         "registered-models/set-tag",
-        Message((_NAME, proto.string("key"), proto.string("value"))),
+        Message(_NAME, proto.string("key"), proto.string("value")),
         _set_tag,
         {**_NAME_RULE, "key": REQUIRED_STRING, "value": STRING},
     ),
     Endpoint(
         "DELETE",
         "registered-models/delete-tag",
-        Message((_NAME, proto.string("key"))),
+        Message(_NAME, proto.string("key")),
         _delete_tag,
         {**_NAME_RULE, "key": REQUIRED_STRING},
     ),
     Endpoint(
         "POST",
         "registered-models/alias",
-        Message((_NAME, proto.string("alias"), proto.string("version"))),
+        Message(_NAME, proto.string("alias"), proto.string("version")),
         _set_alias,
         {**_ALIAS_RULES, "version": REQUIRED_STRING},
     ),

@@ -118,30 +118,26 @@ ENDPOINTS: Final = (
         "POST",
         "runs/create",
         Message(
-            (
-                proto.string("experiment_id"),
-                proto.string("user_id"),
-                proto.string("run_name"),
-                proto.int64("start_time"),
-                TAGS,
-            )
+            proto.string("experiment_id"),
+            proto.string("user_id"),
+            proto.string("run_name"),
+            proto.int64("start_time"),
+            TAGS,
         ),
         _create,
         {"experiment_id": (a_string,), "start_time": (an_integer,), "run_name": (a_string,)},
     ),
-    Endpoint("GET", "runs/get", Message((RUN_ID, RUN_UUID)), _get, RUN_RULE),
+    Endpoint("GET", "runs/get", Message(RUN_ID, RUN_UUID), _get, RUN_RULE),
     Endpoint(
         "POST",
         "runs/search",
         Message(
-            (
-                proto.string("experiment_ids", repeated=True),
-                proto.string("filter"),
-                proto.enum("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
-                proto.int32("max_results", 1000),
-                proto.string("order_by", repeated=True),
-                proto.string("page_token"),
-            )
+            proto.string("experiment_ids", repeated=True),
+            proto.string("filter"),
+            proto.enum("run_view_type", VIEWS, ViewType.ACTIVE_ONLY),
+            proto.int32("max_results", 1000),
+            proto.string("order_by", repeated=True),
+            proto.string("page_token"),
         ),
         _search,
         {
@@ -154,31 +150,23 @@ ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "runs/update",
-        Message(
-            (
-                RUN_ID,
-                RUN_UUID,
-                proto.enum("status", STATUSES, 1),
-                proto.int64("end_time"),
-                proto.string("run_name"),
-            )
-        ),
+        Message(RUN_ID, RUN_UUID, proto.enum("status", STATUSES, 1), proto.int64("end_time"), proto.string("run_name")),
         _update,
         {**RUN_RULE, "end_time": (an_integer,), "status": (a_string,), "run_name": (a_string,)},
     ),
-    Endpoint("POST", "runs/delete", Message((RUN_ID,)), _delete, RUN_RULE),
-    Endpoint("POST", "runs/restore", Message((RUN_ID,)), _restore, RUN_RULE),
+    Endpoint("POST", "runs/delete", Message(RUN_ID), _delete, RUN_RULE),
+    Endpoint("POST", "runs/restore", Message(RUN_ID), _restore, RUN_RULE),
     Endpoint(
         "POST",
         "runs/log-inputs",
-        Message((RUN_ID, _DATASETS, proto.parts("models", proto.string("model_id")))),
+        Message(RUN_ID, _DATASETS, proto.parts("models", proto.string("model_id"))),
         _log_inputs,
         {**RUN_RULE, "datasets": (a_list,), "models": (a_list,)},
     ),
     Endpoint(
         "POST",
         "runs/outputs",
-        Message((RUN_ID, proto.parts("models", proto.string("model_id"), proto.int64("step")))),
+        Message(RUN_ID, proto.parts("models", proto.string("model_id"), proto.int64("step"))),
         _outputs,
         {**RUN_RULE, "models": (required, a_list)},
         "logged_models",

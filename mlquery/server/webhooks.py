@@ -18,7 +18,7 @@ def _refuse(service: Service, fields: Fields) -> Any:
 
 
 ENDPOINTS: Final = tuple(
-    Endpoint(method, path, Message(()), _refuse)
+    Endpoint(method, path, Message(), _refuse)
     for method, path in (
         ("POST", "webhooks"),
         ("GET", "webhooks"),
