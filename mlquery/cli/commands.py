@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -180,20 +179,10 @@ def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:
 
 def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
     from mlquery.query.search import search_runs
+    from mlquery.store.entity_fields import without_nan
 
     runs = _all_pages(search_runs, store, limit, **query)
-    print(json.dumps([_plain(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value for JSON, which has no NaN and no infinity: they become strings, as in MLflow's REST responses."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 
 FORMATS = {"table": _print_table, "csv": _print_csv, "json": _print_json}

@@ -6,7 +6,6 @@ of what the case expects. `conformance/IMPLEMENTING.md` describes the protocol; 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +13,8 @@ import attrs
 
 from mlquery.conformance.execution import CALL_WORDS, Result, outcome_disagreements, without_span_of_ids
 from mlquery.conformance.fixtures import FIRST_TIME
-from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table, Tied
+from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table
+from mlquery.store.entity_fields import without_nan
 
 VERSION = 1
 """The version of the protocol, which a program repeats in its reply to `start`."""
@@ -113,14 +113,7 @@ def _points(metrics: Table) -> Iterator[dict[str, Any]]:
 
 
 def _point(key: str, value: float, timestamp: int = 1, step: int = 0) -> dict[str, Any]:
-    return {"key": key, "value": _plain(value), "timestamp": timestamp, "step": step}
-
-
-def _plain(value: Any) -> Any:
-    """Return a value for JSON, which has no NaN and no infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    return {"key": key, "value": without_nan(value), "timestamp": timestamp, "step": step}
 
 
 def _call_messages(call: Table) -> Iterator[dict[str, Any]]:
@@ -141,7 +134,7 @@ def _numbered(value: Any, number: int) -> Any:
             return [_numbered(part, number) for part in value]
         case dict():
             return {key: _numbered(part, number) for key, part in value.items()}
-    return _plain(value)
+    return without_nan(value)
 
 
 def _batch(
@@ -208,7 +201,7 @@ def disagreements_with(reply: Reply, case: Case, expected: Expectation) -> list[
         ProtocolError: the reply lacks ids that the case needs.
     """
     _require_ids(reply, case, expected)
-    found = list(_wrong_calls(reply, case)) or outcome_disagreements(case, expected, reply.result, reply)
+    found = list(_wrong_calls(reply, case)) or outcome_disagreements(case, expected, reply.result, reply.ids)
     if found:
         return found
     for wanted, actual in zip(expected.problems, reply.result.problems, strict=False):
@@ -236,7 +229,6 @@ def _wrong_calls(reply: Reply, case: Case) -> Iterator[str]:
 
 
 def _require_ids(reply: Reply, case: Case, expected: Expectation) -> None:
-    tied = [row for page in (expected.rows or (), *(expected.pages or ())) for row in page if isinstance(row, Tied)]
-    missing = [name for row in tied for name in row.names if f"{case.entity}.{name}" not in reply.ids]
+    missing = [name for row in expected.tied for name in row.names if f"{case.entity}.{name}" not in reply.ids]
     if missing and not reply.result.problems:
         raise ProtocolError(f"the reply lacks the ids of {', '.join(missing)}, which order these rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,6 +15,17 @@ _DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile
 _EXPERIMENT: Final = (
     *("experiment_id", "name", "artifact_location", "lifecycle_stage", "tags", "creation_time", "last_update_time"),
 )
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value for JSON, which has no NaN and no infinity: they become strings, as in MLflow's REST responses."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def experiment_fields(found: Experiment) -> dict[str, Any]:

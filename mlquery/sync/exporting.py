@@ -23,6 +23,7 @@ from mlquery.entities import Experiment, LifecycleStage, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.query.search import search_rows
 from mlquery.store import Store
+from mlquery.store.entity_fields import without_nan
 from mlquery.store.validation import LARGEST_FLOAT
 from mlquery.sync.content import Points
 from mlquery.sync.sources import chosen_experiments, experiments_of
@@ -212,7 +213,7 @@ class _Lines:
     def write(self, rows: Sequence[Row]) -> None:
         for row in rows:
             cells = {
-                name: _time(cell) if kind == "time" else _plain(cell)
+                name: _time(cell) if kind == "time" else without_nan(cell)
                 for (name, kind), cell in zip(self._columns.items(), row, strict=True)
             }
             self._file.write(json.dumps(cells, ensure_ascii=False) + "\n")
@@ -260,19 +261,8 @@ def _csv_cell(kind: str, cell: Any) -> str:
     if kind == "time":
         return _time(cell) or ""
     if kind in ("map", "metrics"):
-        return json.dumps(_plain(cell), ensure_ascii=False)
-    return str(_plain(cell))
-
-
-def _plain(cell: Any) -> Any:
-    """Return a cell for JSON, which has no NaN and no infinity: they become strings, as in MLflow's REST responses."""
-    if isinstance(cell, dict):
-        return {key: _plain(value) for key, value in cell.items()}
-    if isinstance(cell, list):
-        return [_plain(value) for value in cell]
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return "NaN" if math.isnan(cell) else "Infinity" if cell > 0 else "-Infinity"
-    return cell
+        return json.dumps(without_nan(cell), ensure_ascii=False)
+    return str(without_nan(cell))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
