@@ -104,12 +104,11 @@ class Dialect:
         """
         verdict = self.verdict(Use(entity, "call", key=call))
         if verdict is not None and verdict.state == "no":
-            raise StoreError(self._refusal(call, verdict), INVALID_PARAMETER_VALUE, verdict.feature.id)
+            feature = verdict.feature
+            instead = f"; instead: {feature.instead}" if feature.instead else ""
+            message = f"{self.name} does not support {call}  [{feature.id}]{instead}"
+            raise StoreError(message, INVALID_PARAMETER_VALUE, feature.id)
         return verdict
-
-    def _refusal(self, call: str, verdict: Verdict) -> str:
-        instead = f"; instead: {verdict.feature.instead}" if verdict.feature.instead else ""
-        return f"{self.name} does not support {call}  [{verdict.feature.id}]{instead}"
 
 
 @attrs.frozen(slots=False)
@@ -162,10 +161,7 @@ class Matrix:
         Raises:
             KeyError: there is no feature with that id.
         """
-        for feature in self.features:
-            if feature.id == feature_id:
-                return feature
-        raise KeyError(feature_id)
+        return {feature.id: feature for feature in self.features}[feature_id]
 
     def of(self, names: Iterable[str]) -> Matrix:
         """Return the matrix with some of its columns, in the order of the names.
@@ -241,23 +237,14 @@ def _cells(row: dict[str, Any], columns: dict[str, dict[str, Any]]) -> dict[str,
 
 def _cell(written: dict[str, Any], defaults: Mapping[str, str]) -> Cell:
     settings = {**defaults, **written}
-    exceptions = tuple((_pattern(e), _cell(_cell_part(e), _origin(settings))) for e in written.get("except", ()))
-    details: dict[str, Any] = {
-        key: settings[key] for key in ("note", "message", "verbatim", "error_code") if key in settings
-    }
-    details |= _origin(settings)
+    origin = {key: settings[key] for key in defaults}
+    exceptions = tuple((_pattern(e), _cell(e, origin)) for e in written.get("except", ()))
+    details = {key: value for key, value in settings.items() if key in _CELL_PROPERTIES}
     return Cell(settings["is"], **details, exceptions=exceptions)
 
 
-def _origin(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {key: settings[key] for key in ("source", "date", "confidence")}
-
-
+_CELL_PROPERTIES = frozenset(a.name for a in attrs.fields(Cell))
 _USE_PROPERTIES = frozenset(a.name for a in attrs.fields(Use))
-
-
-def _cell_part(exception: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in exception.items() if key not in _USE_PROPERTIES}
 
 
 def _pattern(written: dict[str, Any]) -> Pattern:
@@ -266,17 +253,10 @@ def _pattern(written: dict[str, Any]) -> Pattern:
 
 
 def _field(row: dict[str, Any]) -> Field:
-    filters_as = row.get("filters_as")
-    return Field(
-        row["entity"],
-        row["key"],
-        row["type"],
-        tuple(row.get("clauses", ("filter", "order"))),
-        tuple(row.get("filter_aliases", ())),
-        tuple(row.get("order_aliases", ())),
-        (filters_as["kind"], filters_as["key"]) if filters_as else None,
-        row.get("stored_as"),
-    )
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    if "filters_as" in row:
+        settings["filters_as"] = row["filters_as"]["kind"], row["filters_as"]["key"]
+    return Field(**settings)
 
 
 MATRIX = _load_matrix()
