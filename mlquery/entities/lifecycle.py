@@ -5,7 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _entry(table: Mapping[K, V], key: K, what: str, known: str) -> V:
+    if key not in table:
+        raise ValueError(f"Could not get {what} {key}. {known} {list(table)}")
+    return table[key]
 
 
 class ViewType:
@@ -16,27 +26,17 @@ class ViewType:
     ALL: Final = 3
 
     _NAMES: Final = {1: "active_only", 2: "deleted_only", 3: "all"}
+    _NUMBERS: Final = {name: number for number, name in _NAMES.items()}
 
     @classmethod
     def from_string(cls, view_str: str) -> int:
         """Return the view type of a name such as "active_only"; raise ValueError for any other string."""
-        for view_type, name in cls._NAMES.items():
-            if name == view_str:
-                return view_type
-        raise ValueError(
-            f"Could not get valid view type corresponding to string {view_str}. "
-            f"Valid view types are {list(cls._NAMES.values())}"
-        )
+        return _entry(cls._NUMBERS, view_str, "valid view type corresponding to string", "Valid view types are")
 
     @classmethod
     def to_string(cls, view_type: int) -> str:
         """Return the name of a view type; raise ValueError for any other number."""
-        if view_type not in cls._NAMES:
-            raise ValueError(
-                f"Could not get valid view type corresponding to string {view_type}. "
-                f"Valid view types are {list(cls._NAMES)}"
-            )
-        return cls._NAMES[view_type]
+        return _entry(cls._NAMES, view_type, "valid view type corresponding to string", "Valid view types are")
 
 
 class LifecycleStage:
@@ -48,12 +48,8 @@ class LifecycleStage:
     @classmethod
     def view_type_to_stages(cls, view_type: int = ViewType.ALL) -> list[str]:
         """Return the stages that a view type shows; an unknown view type shows none."""
-        stages = []
-        if view_type in (ViewType.ACTIVE_ONLY, ViewType.ALL):
-            stages.append(cls.ACTIVE)
-        if view_type in (ViewType.DELETED_ONLY, ViewType.ALL):
-            stages.append(cls.DELETED)
-        return stages
+        views = {cls.ACTIVE: ViewType.ACTIVE_ONLY, cls.DELETED: ViewType.DELETED_ONLY}
+        return [stage for stage, view in views.items() if view_type in (view, ViewType.ALL)]
 
     @classmethod
     def is_valid(cls, lifecycle_stage: str) -> bool:
@@ -81,22 +77,12 @@ class RunStatus:
     @staticmethod
     def from_string(status_str: str) -> int:
         """Return the number of a status name; raise ValueError for any other string."""
-        if status_str not in RunStatus._NUMBERS:
-            raise ValueError(
-                f"Could not get run status corresponding to string {status_str}. Valid run "
-                f"status strings: {list(RunStatus._NUMBERS)}"
-            )
-        return RunStatus._NUMBERS[status_str]
+        return _entry(RunStatus._NUMBERS, status_str, "run status corresponding to string", "Valid run status strings:")
 
     @staticmethod
     def to_string(status: int) -> str:
         """Return the name of a status number; raise ValueError for any other number."""
-        if status not in RunStatus._NAMES:
-            raise ValueError(
-                f"Could not get string corresponding to run status {status}. Valid run "
-                f"statuses: {list(RunStatus._NAMES)}"
-            )
-        return RunStatus._NAMES[status]
+        return _entry(RunStatus._NAMES, status, "string corresponding to run status", "Valid run statuses:")
 
     @staticmethod
     def is_terminated(status: int) -> bool:
