@@ -52,7 +52,7 @@ class Replay:
             answer, session = self.answer(case)
         except (MismatchError, UnsentError) as mismatch:
             return [str(mismatch)]
-        return outcome_disagreements(case, case.expect[self._dialect], answer, session)
+        return outcome_disagreements(case, case.expect[self._dialect], answer, session.ids)
 
     def answers(self, cases: list[Case]) -> dict[str, Recorded]:
         """Return what MLflow answers to each case, as data."""

@@ -180,7 +180,7 @@ def is_wrong(case: Case, expected: Expectation, way: str) -> bool:
     session.ids |= {
         f"{case.entity}.{name}": name for name in names_of(case) - {i.partition(".")[2] for i in session.ids}
     }
-    return bool(outcome_disagreements(case, expected, ABSURD[way](case), session))
+    return bool(outcome_disagreements(case, expected, ABSURD[way](case), session.ids))
 
 
 SESSIONS = Sessions(dict(SUITE.stores))
@@ -336,7 +336,7 @@ SPANS = Expectation(problems=(Problem("A", "syntax", None, "filter_string", (1, 
 def test_an_answer_is_compared_with_all_that_is_expected(expected: Expectation, given: Result, told: list[str]) -> None:
     session = SESSIONS.session(CASE, MATRIX.dialect("oss"), "columnar")
 
-    assert told == disagreements(CASE, expected, given, session)
+    assert told == disagreements(CASE, expected, given, session.ids)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_an_answer_is_compared_with_all_that_is_expected(expected: Expectation, 
 def test_every_detail_of_a_refusal_counts(other: Problem) -> None:
     session = SESSIONS.session(CASE, MATRIX.dialect("oss"), "columnar")
 
-    assert 1 == len(disagreements(CASE, SPANS, Result(problems=(other,), warns=("x",)), session))
+    assert 1 == len(disagreements(CASE, SPANS, Result(problems=(other,), warns=("x",)), session.ids))
 
 
 def test_tied_rows_come_in_the_order_of_their_ids() -> None:
@@ -359,10 +359,10 @@ def test_tied_rows_come_in_the_order_of_their_ids() -> None:
     names = sorted(["first", "failed", "last"], key=lambda name: session.ids[f"run.{name}"])
 
     assert [] == disagreements(
-        CASE, Expectation(rows=(Tied(("first", "failed", "last")),)), Result((tuple(names),)), session
+        CASE, Expectation(rows=(Tied(("first", "failed", "last")),)), Result((tuple(names),)), session.ids
     )
     assert [] != disagreements(
-        CASE, Expectation(rows=(Tied(("first", "failed", "last"), True),)), Result((tuple(names),)), session
+        CASE, Expectation(rows=(Tied(("first", "failed", "last"), True),)), Result((tuple(names),)), session.ids
     )
 
 
@@ -371,8 +371,8 @@ def test_pages_but_the_last_have_to_be_full() -> None:
     session = SESSIONS.session(case, MATRIX.dialect("oss"), "columnar")
     expected = Expectation(rows=("a", "b", "c"))
 
-    assert [] == disagreements(case, expected, Result((("a", "b"), ("c",))), session)
-    assert ["pages of 1, 2 rows, not of 2"] == disagreements(case, expected, Result((("a",), ("b", "c"))), session)
+    assert [] == disagreements(case, expected, Result((("a", "b"), ("c",))), session.ids)
+    assert ["pages of 1, 2 rows, not of 2"] == disagreements(case, expected, Result((("a",), ("b", "c"))), session.ids)
 
 
 # The loader minds its format.

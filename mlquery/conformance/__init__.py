@@ -88,7 +88,7 @@ def outcome(case: Case, dialect: Dialect, engine: str, sessions: Sessions) -> Ou
     """Run one case; an exception is part of the outcome."""
     session = sessions.session(case, dialect, engine)
     try:
-        found = disagreements(case, case.expect[dialect.name], result_of(case, session), session)
+        found = disagreements(case, case.expect[dialect.name], result_of(case, session), session.ids)
     except Exception as error:
         found = [f"{type(error).__name__}: {error}"]
     return Outcome(case, dialect.name, engine, tuple(found))

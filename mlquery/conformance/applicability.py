@@ -100,7 +100,7 @@ class Applicability:
         expected = conditions.expected(case, dialect)
         try:
             result, session = self.result(case, dialect, conditions)
-            return not outcome_disagreements(case, expected, result, session)
+            return not outcome_disagreements(case, expected, result, session.ids)
         except Exception:  # a name that is missing, a write to what belongs to others
             return False
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from mlquery.conformance.suite import Case, Expectation, Problem, Row, Table, Tied
+from mlquery.conformance.suite import Case, Expectation, Problem, Row, Table
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _MOST_PAGES = 100
@@ -24,16 +24,8 @@ class MismatchError(Exception):
     """A call did not do what the case expects of it."""
 
 
-class Named(Protocol):
-    """Has the id of everything that a case can name (`run.x`, `experiment.x` …) in `ids`."""
-
-    @property
-    def ids(self) -> Mapping[str, str]:
-        """Return the ids by name."""
-
-
 class Session(Protocol):
-    """One implementation with one store; `ids` has the id of everything that a case can name."""
+    """One implementation with one store; `ids` has the id of everything that a case can name (`run.x` …)."""
 
     ids: dict[str, str]
 
@@ -174,9 +166,9 @@ def _batch(
     }
 
 
-def disagreements(case: Case, expected: Expectation, result: Result, session: Session) -> list[str]:
+def disagreements(case: Case, expected: Expectation, result: Result, ids: Mapping[str, str]) -> list[str]:
     """Return every difference between a result, with all its details, and the expected one."""
-    found = outcome_disagreements(case, expected, result, session)
+    found = outcome_disagreements(case, expected, result, ids)
     given = tuple(without_span_of_ids(problem, case) for problem in result.problems)
     if not found and expected.problems != given:
         found = [f"expected {_listed(expected.problems)}, not {_listed(given)}"]
@@ -193,34 +185,33 @@ def without_span_of_ids(problem: Problem, case: Case) -> Problem:
     return attrs.evolve(problem, span=None)
 
 
-def outcome_disagreements(case: Case, expected: Expectation, result: Result, session: Named) -> list[str]:
-    """Return the differences of a result in rows, order, acceptance or error code; other details are ignored."""
+def outcome_disagreements(case: Case, expected: Expectation, result: Result, ids: Mapping[str, str]) -> list[str]:
+    """Return the differences of a result in rows, order, acceptance or error code; other details are ignored.
+
+    Rows that only their ids order are expected in the order of `ids`, which has them by name (`run.x` …).
+    """
     wanted, given = (problems[:1] for problems in (expected.problems, result.problems))
     if wanted or given:
         codes = [_listed(p.error_code for p in problems) for problems in (wanted, given)]
         return [] if codes[0] == codes[1] else [f"expected error {codes[0]}, not {codes[1]} {list(result.pages) or ''}"]
     if expected.pages is not None:
-        pages = tuple(_names(page, case, session) for page in expected.pages)
+        pages = tuple(_names(page, case, ids) for page in expected.pages)
         return [] if pages == result.pages else [f"expected pages {_listed(pages)}, not {_listed(result.pages)}"]
-    rows, found = _names(expected.rows or (), case, session), tuple(row for page in result.pages for row in page)
+    rows, found = _names(expected.rows or (), case, ids), tuple(row for page in result.pages for row in page)
     if rows != found:
         return [f"expected rows {_listed(rows)}, not {_listed(found)}"]
     is_even = all(len(page) == case.max_results for page in result.pages[:-1])
     return [] if is_even else [f"pages of {_listed(map(len, result.pages))} rows, not of {case.max_results}"]
 
 
-def _names(rows: Sequence[Row], case: Case, session: Named) -> tuple[str, ...]:
+def _names(rows: Sequence[Row], case: Case, ids: Mapping[str, str]) -> tuple[str, ...]:
+    def rank(name: str) -> tuple[int, str]:
+        return rank_of_id(ids[f"{case.entity}.{name}"])
+
     names: list[str] = []
     for row in rows:
-        names += [row] if isinstance(row, str) else _in_order_of_ids(row, case, session)
+        names += [row] if isinstance(row, str) else sorted(row.names, key=rank, reverse=row.descending)
     return tuple(names)
-
-
-def _in_order_of_ids(tied: Tied, case: Case, session: Named) -> list[str]:
-    def rank(name: str) -> tuple[int, str]:
-        return rank_of_id(session.ids[f"{case.entity}.{name}"])
-
-    return sorted(tied.names, key=rank, reverse=tied.descending)
 
 
 def rank_of_id(identifier: str) -> tuple[int, str]:

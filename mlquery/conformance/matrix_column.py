@@ -15,7 +15,7 @@ import attrs
 from mlquery.conformance.execution import Result
 from mlquery.conformance.report import Report
 from mlquery.conformance.runner import Runner
-from mlquery.conformance.suite import Case, Row, Tied
+from mlquery.conformance.suite import Case
 from mlquery.language.features import State
 from mlquery.language.matrix import MATRIX, Dialect, Matrix
 
@@ -102,16 +102,9 @@ def _compared(case: Case, result: Result) -> object:
     """Return what is compared of a result; rows that only their ids order may come in any order."""
     if result.problems:
         return result.problems[0].error_code
-    expected = case.expect.values()
-    if any(isinstance(row, Tied) for wanted in expected for row in _rows(wanted.rows, wanted.pages)):
+    if any(expected.tied for expected in case.expect.values()):
         return tuple(sorted(row for page in result.pages for row in page))
     return result.pages
-
-
-def _rows(rows: Iterable[Row] | None, pages: Iterable[Iterable[Row]] | None) -> Iterator[Row]:
-    yield from rows or ()
-    for page in pages or ():
-        yield from page
 
 
 def recorded(runner: Runner, report: Report) -> str:

@@ -7,13 +7,10 @@ in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
-
 from mlquery.conformance.execution import Result, Session, outcome_disagreements, rank_of_id
-from mlquery.conformance.suite import Case, Expectation, Problem, Tied
+from mlquery.conformance.suite import Case, Expectation, Problem
 
 Recorded = Any
 _ERROR = "error "
@@ -24,7 +21,7 @@ def record_of(case: Case, result: Result, session: Session) -> Recorded:
     if result.problems:
         return f"{_ERROR}{result.problems[0].error_code}"
     pages = [list(page) for page in result.pages]
-    if not any(map(_leaves_order_to_ids, case.expect.values())):
+    if not any(expected.tied for expected in case.expect.values()):
         return pages
     found = {name for page in pages for name in page}
     return {"pages": pages, "by_id": sorted(found, key=lambda name: rank_of_id(session.ids[f"{case.entity}.{name}"]))}
@@ -36,27 +33,8 @@ def record_disagreements(case: Case, expected: Expectation, recorded: Recorded) 
         if not recorded.startswith(_ERROR):
             return [recorded]
         result = Result(problems=(Problem(recorded.removeprefix(_ERROR)),))
-        return outcome_disagreements(case, expected, result, _RecordedIds())
+        return outcome_disagreements(case, expected, result, {})
     pages, by_id = (recorded["pages"], recorded["by_id"]) if isinstance(recorded, dict) else (recorded, [])
-    ids = {f"{case.entity}.{name}": str(number) for number, name in enumerate([*by_id, *_unfound(expected, by_id)])}
-    return outcome_disagreements(case, expected, Result(tuple(map(tuple, pages))), _RecordedIds(ids))
-
-
-@attrs.frozen
-class _RecordedIds:
-    """The order of the ids of a session that is over."""
-
-    ids: Mapping[str, str] = attrs.field(factory=dict)
-
-
-def _tied(expected: Expectation) -> Iterable[Tied]:
-    rows = [*(expected.rows or ()), *(row for page in expected.pages or () for row in page)]
-    return (row for row in rows if isinstance(row, Tied))
-
-
-def _leaves_order_to_ids(expected: Expectation) -> bool:
-    return any(True for _ in _tied(expected))
-
-
-def _unfound(expected: Expectation, found: list[str]) -> list[str]:
-    return [name for tied in _tied(expected) for name in tied.names if name not in found]
+    unfound = [name for tied in expected.tied for name in tied.names if name not in by_id]
+    ids = {f"{case.entity}.{name}": str(number) for number, name in enumerate([*by_id, *unfound])}
+    return outcome_disagreements(case, expected, Result(tuple(map(tuple, pages))), ids)

@@ -99,7 +99,7 @@ class Runner:
 
     def _disagreements(self, case: Case, result: Result, session: Session) -> list[str]:
         expected = self.conditions(case).expected(case, self.dialect)
-        found = outcome_disagreements(case, expected, result, session)
+        found = outcome_disagreements(case, expected, result, session.ids)
         return found or list(self._value_differences(case, session))
 
     def _value_differences(self, case: Case, session: Session) -> Iterator[str]:

@@ -48,6 +48,11 @@ class Expectation:
     problems: tuple[Problem, ...] = ()
     warns: tuple[str, ...] = ()
 
+    @property
+    def tied(self) -> list[Tied]:
+        """Return the rows that only their ids order."""
+        return [row for page in (self.rows or (), *(self.pages or ())) for row in page if isinstance(row, Tied)]
+
     def reversed(self) -> Expectation:
         """Return the rows in reverse order; tied rows keep the order of their ids."""
         return attrs.evolve(self, rows=None if self.rows is None else self.rows[::-1])
