@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.entities.tracking import Fields, Metric
+from mlquery.entities.tracking import Fields, FlatFields, Metric
 
 
 class LoggedModelStatus(StrEnum):
@@ -46,15 +46,11 @@ class LoggedModelInput(Fields):
 
 
 @attrs.frozen(repr=False)
-class LoggedModelOutput(Fields):
+class LoggedModelOutput(FlatFields):
     """A logged model that a run wrote, and the step at which it was logged."""
 
     model_id: str
     step: int
-
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return all fields as a dictionary."""
-        return attrs.asdict(self)
 
 
 def _status(status: LoggedModelStatus | int) -> LoggedModelStatus:

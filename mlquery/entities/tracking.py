@@ -61,6 +61,16 @@ class Fields:
         return cls(**{key: value for key, value in the_dict.items() if key in names})
 
 
+class FlatFields(Fields):
+    """Gives an entity `to_dictionary()` too, with the values as they are."""
+
+    __slots__ = ()
+
+    def to_dictionary(self) -> dict[str, Any]:
+        """Return all fields as a dictionary."""
+        return attrs.asdict(self, recurse=False)
+
+
 def _shown(value: Any) -> str:
     from pprint import pformat  # costs a tenth of the start, and few entities are printed
 
@@ -100,7 +110,7 @@ class Param(Fields):
 
 
 @attrs.frozen(repr=False)
-class Metric(Fields):
+class Metric(FlatFields):
     """One logged value of a metric. Raises INVALID_PARAMETER_VALUE if only one of the dataset fields is given."""
 
     key: str
@@ -116,10 +126,6 @@ class Metric(Fields):
         if (self.dataset_name is None) != (self.dataset_digest is None):
             raise invalid_parameter("Both dataset_name and dataset_digest must be provided if one is provided")
 
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return all fields as a dictionary."""
-        return attrs.asdict(self, recurse=False)
-
     @classmethod
     def from_dictionary(cls, the_dict: Mapping[str, Any]) -> Metric:
         """Build a metric; raise INVALID_PARAMETER_VALUE if key, value, timestamp or step is missing."""
@@ -130,7 +136,7 @@ class Metric(Fields):
 
 
 @attrs.frozen(repr=False)
-class Dataset(Fields):
+class Dataset(FlatFields):
     """A dataset: its name, its version (`digest`) and where it came from."""
 
     name: str
@@ -139,10 +145,6 @@ class Dataset(Fields):
     source: str
     schema: str | None = None
     profile: str | None = None
-
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return all fields as a dictionary."""
-        return attrs.asdict(self, recurse=False)
 
 
 @attrs.frozen(repr=False)
@@ -197,16 +199,12 @@ class RunInfo(Fields):
 
 
 @attrs.frozen(repr=False)
-class RunData(Fields):
+class RunData(FlatFields):
     """Latest metric values, params and tags; the constructor takes dictionaries or lists of MLflow's objects."""
 
     metrics: dict[str, float] = attrs.field(default=None, converter=_as_dict)
     params: dict[str, str] = attrs.field(default=None, converter=_as_dict)
     tags: dict[str, str] = attrs.field(default=None, converter=_as_dict)
-
-    def to_dictionary(self) -> dict[str, Any]:
-        """Return metrics, params and tags as dictionaries."""
-        return {"metrics": self.metrics, "params": self.params, "tags": self.tags}
 
 
 class _Empty:
