@@ -12,8 +12,8 @@ from typing import Any, Final
 from mlquery.backend.reading import read_model
 from mlquery.backend.service import Service, call
 from mlquery.entities import Metric, PagedList
+from mlquery.entities.tracking import KeyValue
 from mlquery.query.logged_models import ReadFilter, read_filter, search_logged_models
-from mlquery.store.logged_models import KeyValue
 from mlquery.store.model_table import StoredModel
 
 _PATH: Final = "/api/2.0/mlflow/logged-models"

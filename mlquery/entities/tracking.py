@@ -18,14 +18,19 @@ from mlquery.errors import invalid_parameter
 T = TypeVar("T")
 
 
-class _KeyValue(Protocol):
+class KeyValue(Protocol):
+    """A tag, a param or a metric, of ours or of MLflow's."""
+
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Return the name."""
+
     @property
-    def value(self) -> Any: ...
+    def value(self) -> Any:
+        """Return the string or the number."""
 
 
-def _as_dict(items: Mapping[str, Any] | Iterable[_KeyValue] | None) -> dict[str, Any]:
+def _as_dict(items: Mapping[str, Any] | Iterable[KeyValue] | None) -> dict[str, Any]:
     """Return a dictionary; MLflow's constructors take lists of key-value objects, its attributes are dictionaries."""
     if type(items) is dict:
         return items

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
 from mlquery.entities import LifecycleStage, Metric
+from mlquery.entities.tracking import KeyValue
 from mlquery.errors import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import model_fields, model_point_fields
@@ -24,20 +25,6 @@ from mlquery.store.validation import check_metric, check_run_id, clean_value
 
 _NOT_IN_NAMES: Final = ("/", ":", ".", "%", '"', "'")
 _ModelPoints = dict[str, dict[PointKey, Metric]]
-
-
-class KeyValue(Protocol):
-    """A tag or a param, of ours or of MLflow's."""
-
-    @property
-    def key(self) -> str:
-        """Return the name."""
-        ...
-
-    @property
-    def value(self) -> str:
-        """Return the string."""
-        ...
 
 
 class LoggedModels(StoreState):
@@ -119,8 +106,7 @@ class LoggedModels(StoreState):
             if key not in model.tags:
                 message = f"No tag with key {key!r} found for model with ID {model_id!r}."
                 raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
-            rest = {name: value for name, value in model.tags.items() if name != key}
-            self._change_model(model, tags=rest)
+            self._change_model(model, tags={name: value for name, value in model.tags.items() if name != key})
 
     def log_outputs(self, run_id: str, steps: Sequence[tuple[str, int]]) -> None:
         """Record that a run wrote models, given as ids and steps; raise BAD_REQUEST for one that is recorded already.
