@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from threading import Lock
+from threading import RLock
 
 from mlquery.errors import INTERNAL_ERROR, StoreError
 
@@ -18,39 +18,17 @@ class Faults:
 
     Attributes:
         is_set: Whether a call could meet a fault; the others need not ask.
+        offline: Whether every call fails as if no server answered; call `settle` after changing it.
+        latency: How long every call takes at least, in seconds; call `settle` after changing it.
     """
 
     def __init__(self) -> None:
         self.is_set = False
-        self._offline = False
-        self._latency = 0.0
+        self.offline = False
+        self.latency = 0.0
         self._waiting: dict[str, deque[BaseException]] = defaultdict(deque)
-        self._lock = Lock()
+        self._lock = RLock()
         self._raised: list[BaseException] = []
-
-    @property
-    def offline(self) -> bool:
-        """Whether every call fails as if no server answered."""
-        return self._offline
-
-    @offline.setter
-    def offline(self, is_offline: bool) -> None:
-        """Make every call fail, or none."""
-        with self._lock:
-            self._offline = is_offline
-            self._settle()
-
-    @property
-    def latency(self) -> float:
-        """How long every call takes at least, in seconds."""
-        return self._latency
-
-    @latency.setter
-    def latency(self, seconds: float) -> None:
-        """Make calls slow, or fast again with 0."""
-        with self._lock:
-            self._latency = seconds
-            self._settle()
 
     def raised(self, error: BaseException) -> bool:
         """Tell whether an error was raised because a test has asked for it with `fail_next`."""
@@ -61,7 +39,7 @@ class Faults:
         failure = error() if isinstance(error, type) else error
         with self._lock:
             self._waiting[call].extend([failure] * times)
-            self._settle()
+            self.settle()
 
     def waiting(self) -> list[str]:
         """Return the calls that are still to fail, one entry for each failure that was asked for and has not come."""
@@ -73,13 +51,13 @@ class Faults:
         with self._lock:
             self._waiting.clear()
             self._raised.clear()
-            self._offline, self._latency, self.is_set = False, 0.0, False
+            self.offline, self.latency, self.is_set = False, 0.0, False
 
     def before(self, call: str) -> None:
         """Do what was asked for before a call is served: wait, or raise."""
-        if self._latency:
-            time.sleep(self._latency)
-        if self._offline:
+        if self.latency:
+            time.sleep(self.latency)
+        if self.offline:
             raise StoreError(f"API request {call} failed with exception: the store is offline", INTERNAL_ERROR)
         failure = self._next_failure(call)
         if failure is not None:
@@ -88,16 +66,19 @@ class Faults:
     def _next_failure(self, call: str) -> BaseException | None:
         with self._lock:
             failures = self._waiting.get(call)
-            failure = failures.popleft() if failures else None
-            if failures is not None and not failures:
+            if not failures:
+                return None
+            failure = failures.popleft()
+            self._raised.append(failure)
+            if not failures:
                 del self._waiting[call]
-            if failure is not None:
-                self._raised.append(failure)
-            self._settle()
+                self.settle()
             return failure
 
-    def _settle(self) -> None:  # under the lock, so that no fault is overlooked
-        self.is_set = self._offline or bool(self._latency) or bool(self._waiting)
+    def settle(self) -> None:
+        """Decide `is_set` anew."""
+        with self._lock:
+            self.is_set = bool(self.offline or self.latency or self._waiting)
 
 
 class FaultsOnDemand:
@@ -125,6 +106,7 @@ class FaultsOnDemand:
     def offline(self, is_offline: bool) -> None:
         """Take the store off the network, or bring it back."""
         self.faults.offline = is_offline
+        self.faults.settle()
 
     @property
     def latency(self) -> float:
@@ -135,3 +117,4 @@ class FaultsOnDemand:
     def latency(self, seconds: float) -> None:
         """Make calls slow, or fast again with 0."""
         self.faults.latency = seconds
+        self.faults.settle()
