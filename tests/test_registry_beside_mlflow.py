@@ -24,9 +24,9 @@ from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
+from mlquery.backend import Backend
 from mlquery.errors import QueryError, StoreError
 from mlquery.mlflow_plugin import register, uris
-from mlquery.query.registry import search_model_versions, search_registered_models
 from mlquery.registry import Registry
 from mlquery.store import Store
 from tests.support import random_queries, random_registry
@@ -37,10 +37,6 @@ FIRST_SEED = int(os.environ.get("MLQUERY_SEED", "0"))
 EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "120"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 PAGE_SIZES = st.sampled_from([100, 100, 1, 3, 7])
-SEARCHES: dict[str, Any] = {
-    "search_registered_models": search_registered_models,
-    "search_model_versions": search_model_versions,
-}
 CLOCK = "mlflow.store.model_registry.sqlalchemy_store.get_current_time_millis"
 
 pytestmark = [
@@ -160,7 +156,7 @@ def outcome(search: Any, **arguments: Any) -> Any:
 
 def outcomes(filled: Filled, call: str, **arguments: Any) -> tuple[Any, Any]:
     expected = outcome(getattr(filled.theirs, call), **arguments)
-    return expected, outcome(lambda **given: SEARCHES[call](filled.ours, **given), **arguments)
+    return expected, outcome(getattr(Backend(registry=filled.ours), call), **arguments)
 
 
 KINDS = pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 
 from mlquery import QueryError, QueryWarning, StoreError, check, explain
 from mlquery.backend import Backend
-from mlquery.query.registry import search_model_versions, search_registered_models
 from mlquery.registry import Registry
 
 
@@ -134,7 +133,7 @@ def test_of_a_key_that_is_too_long_and_a_version_that_is_too_large_the_key_is_na
 
 def test_is_null_fails_before_the_field_is_looked_at(registry: Registry) -> None:
     with pytest.raises(QueryError) as caught:
-        search_registered_models(registry, "attributes.name IS NULL")
+        Backend(registry=registry).search_registered_models("attributes.name IS NULL")
 
     assert ["unsupported", "unknown-field"] == [problem.code for problem in caught.value.diagnostics]
     assert "INTERNAL_ERROR" == caught.value.error_code
@@ -232,17 +231,17 @@ def test_threads_make_every_version_once() -> None:
 
 def test_every_search_says_what_it_is_about(registry: Registry) -> None:
     with pytest.raises(QueryError, match="registered models have no attribute 'run_id' to filter by, only name"):
-        search_registered_models(registry, "run_id = 'r1'")
+        Backend(registry=registry).search_registered_models("run_id = 'r1'")
     with pytest.raises(QueryError, match="unknown prefix 'metrics' in a search of model versions"):
-        search_model_versions(registry, "metrics.a > 1")
+        Backend(registry=registry).search_model_versions("metrics.a > 1")
     with pytest.raises(QueryError, match="version_number is an integer, not 'x'"):
-        search_model_versions(registry, "version_number = 'x'")
+        Backend(registry=registry).search_model_versions("version_number = 'x'")
 
 
 def test_the_extended_dialect_searches_registries_too(registry: Registry) -> None:
-    found = search_model_versions(
-        registry, "NOT (tags.kind = 'tree' OR version_number BETWEEN 5 AND 9)", dialect="extended"
-    )
+    extended = Backend(None, registry, "extended")
+
+    found = extended.search_model_versions("NOT (tags.kind = 'tree' OR version_number BETWEEN 5 AND 9)")
 
     assert [2] == [version.version for version in found]
 
@@ -258,23 +257,25 @@ def test_a_search_can_be_checked_and_explained_without_a_registry() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 200_001, "2", None])
 def test_a_page_of_an_impossible_size_is_refused(registry: Registry, size: Any) -> None:
-    assert "INVALID_PARAMETER_VALUE" == refusal(search_model_versions, registry, "", size)[0]
+    assert "INVALID_PARAMETER_VALUE" == refusal(Backend(registry=registry).search_model_versions, "", size)[0]
 
 
 def test_as_many_clauses_as_sqlite_takes_are_taken(registry: Registry) -> None:
+    backend = Backend(registry=registry)
+
     def code(clause: str, times: int, search: Any) -> str:
         try:
-            search(registry, " AND ".join([clause] * times))
+            search(" AND ".join([clause] * times))
         except QueryError as error:
             return error.error_code
         return "found"
 
-    assert "found" == code("name != 'x'", 995, search_registered_models)
-    assert "TEMPORARILY_UNAVAILABLE" == code("name != 'x'", 996, search_registered_models)
-    assert "found" == code("name != 'x'", 994, search_model_versions)
-    assert "TEMPORARILY_UNAVAILABLE" == code("name != 'x'", 995, search_model_versions)
-    assert "found" == code("tag.a != 'x'", 995, search_model_versions)
-    assert "TEMPORARILY_UNAVAILABLE" == code("tag.a != 'x'", 996, search_model_versions)
+    assert "found" == code("name != 'x'", 995, backend.search_registered_models)
+    assert "TEMPORARILY_UNAVAILABLE" == code("name != 'x'", 996, backend.search_registered_models)
+    assert "found" == code("name != 'x'", 994, backend.search_model_versions)
+    assert "TEMPORARILY_UNAVAILABLE" == code("name != 'x'", 995, backend.search_model_versions)
+    assert "found" == code("tag.a != 'x'", 995, backend.search_model_versions)
+    assert "TEMPORARILY_UNAVAILABLE" == code("tag.a != 'x'", 996, backend.search_model_versions)
 
 
 # --- a client ---------------------------------------------------------------------------------------------------------

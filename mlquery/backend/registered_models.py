@@ -14,8 +14,9 @@ from mlquery.backend.service import Service, call, call_about
 from mlquery.entities import PagedList
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import NOT_IMPLEMENTED, StoreError
+from mlquery.language.plan import Entity
 from mlquery.language.prompts import PROMPT_TAG
-from mlquery.query.registry import search_model_versions, search_registered_models
+from mlquery.query.registry import search_registry
 from mlquery.registry import Registry
 from mlquery.registry.sources import FindModel
 
@@ -70,8 +71,8 @@ class RegisteredModels(Service):
         page_token: str | bytes | None = None,
     ) -> PagedList[RegisteredModel]:
         """Return one page of the models that match a filter."""
-        query = (filter_string, max_results, order_by, page_token)
-        return search_registered_models(self.registry, *query, dialect=self.dialect, on_warning=self.on_warning)
+        query = (Entity.REGISTERED_MODEL, filter_string, max_results, order_by, page_token)
+        return search_registry(self.registry.models(), *query, dialect=self.dialect, on_warning=self.on_warning)
 
     @call
     def update_registered_model(self, name: str, description: str | None = None) -> RegisteredModel:
@@ -160,8 +161,8 @@ class RegisteredModels(Service):
         page_token: str | bytes | None = None,
     ) -> PagedList[ModelVersion]:
         """Return one page of the versions that match a filter."""
-        query = (filter_string, max_results, order_by, page_token)
-        return search_model_versions(self.registry, *query, dialect=self.dialect, on_warning=self.on_warning)
+        query = (Entity.MODEL_VERSION, filter_string, max_results, order_by, page_token)
+        return search_registry(self.registry.versions(), *query, dialect=self.dialect, on_warning=self.on_warning)
 
     @call_about(_VERSION)
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
