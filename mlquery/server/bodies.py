@@ -19,12 +19,13 @@ from mlquery.store.model_table import StoredModel
 Body = dict[str, Any]
 Integer = Callable[[int], int | str]
 """Makes of an integer of 64 bits what JSON shows."""
-_MODEL_STATUSES = (
+MODEL_STATUSES = (
     "LOGGED_MODEL_STATUS_UNSPECIFIED",
     "LOGGED_MODEL_PENDING",
     "LOGGED_MODEL_READY",
     "LOGGED_MODEL_UPLOAD_FAILED",
 )
+"""What JSON calls the statuses of logged models, by number."""
 
 
 def number(value: float) -> float | str:
@@ -37,6 +38,13 @@ def number(value: float) -> float | str:
 def pairs(values: Mapping[str, str]) -> list[Body]:
     """Return tags or params."""
     return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def page_body(name: str, bodies: Iterable[Any], token: str | None = None) -> Body:
+    """Return a page of results under their name, and the token of the next page; without what is empty."""
+    listed = list(bodies)
+    body: Body = {name: listed} if listed else {}
+    return body | {"next_page_token": token} if token else body
 
 
 def experiment_body(service: Service, found: Experiment) -> Body:
@@ -75,8 +83,7 @@ def metric_body(integer: Integer, point: Metric) -> Body:
 
 def files_body(integer: Integer, files: Iterable[FileInfo]) -> Body:
     """Return a listing of artifacts."""
-    bodies = [_file_body(integer, found) for found in files]
-    return {"files": bodies} if bodies else {}
+    return page_body("files", (_file_body(integer, found) for found in files))
 
 
 def _file_body(integer: Integer, found: FileInfo) -> Body:
@@ -95,7 +102,7 @@ def logged_model_body(integer: Integer, model: StoredModel, points: Iterable[Met
         "creation_timestamp_ms": integer(model.creation_timestamp),
         "last_updated_timestamp_ms": integer(model.last_updated_timestamp),
         "artifact_uri": model.artifact_location,
-        "status": _MODEL_STATUSES[model.status],
+        "status": MODEL_STATUSES[model.status],
     }
     for name in ("model_type", "source_run_id"):
         if getattr(model, name) is not None:

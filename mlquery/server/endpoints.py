@@ -46,6 +46,24 @@ class Endpoint:
     family: str | None = None
 
 
+def forwarded(
+    call: Callable[..., Any], *names: str, body: Callable[[Service, Any], Any] = lambda service, found: {}
+) -> Callable[[Service, Fields], Any]:
+    """Return the `answer` of an endpoint that passes its fields on to a call of the backend.
+
+    Args:
+        call: A method of `Backend`, which is looked up by its name at each request.
+        names: The fields that are its arguments, in order.
+        body: Makes the JSON value of what it returns; by default an empty object.
+    """
+    name = call.__name__
+
+    def answer(service: Service, fields: Fields) -> Any:
+        return body(service, getattr(service.backend, name)(*(fields[field] for field in names)))
+
+    return answer
+
+
 def fields_in_body(
     endpoint: Endpoint, content_type: str | None, body: bytes, service: Service, path: Mapping[str, str]
 ) -> Fields:
@@ -134,7 +152,7 @@ def _boolean(string: str) -> bool:
 # Rules
 
 
-def wrong(name: str, value: Any) -> str:
+def _wrong(name: str, value: Any) -> str:
     """Return MLflow's words about a value of the wrong type or size."""
     return invalid_value(name, value, f" Hint: Value was of type '{type(value).__name__}'.").message
 
@@ -144,34 +162,26 @@ def required(name: str, value: Any) -> str | None:
     return missing_value(name).message if value is None or value == "" else None
 
 
-def a_string(name: str, value: Any) -> str | None:
-    """Demand a string."""
-    return None if isinstance(value, str) else wrong(name, value)
+def _of_type(kind: type) -> Rule:
+    """Return the rule that demands a value of a type."""
+    return lambda name, value: None if isinstance(value, kind) else _wrong(name, value)
 
 
-def a_list(name: str, value: Any) -> str | None:
-    """Demand a list."""
-    return None if isinstance(value, list) else wrong(name, value)
+def _readable_as(kind: type[int] | type[float]) -> Rule:
+    """Return the rule that demands a value that can be read as a number of some kind."""
+    return lambda name, value: _wrong(name, value) if _read(kind, value) is None else None
+
+
+a_string: Final = _of_type(str)
+a_list: Final = _of_type(list)
+a_boolean: Final = _of_type(bool)
+an_integer: Final = _readable_as(int)
+a_number: Final = _readable_as(float)
 
 
 def strings(name: str, value: Any) -> str | None:
     """Demand a list of strings."""
-    return None if isinstance(value, list) and all(isinstance(one, str) for one in value) else wrong(name, value)
-
-
-def an_integer(name: str, value: Any) -> str | None:
-    """Demand a value that can be read as an integer."""
-    return wrong(name, value) if _read(int, value) is None else None
-
-
-def a_boolean(name: str, value: Any) -> str | None:
-    """Demand true or false."""
-    return None if isinstance(value, bool) else wrong(name, value)
-
-
-def a_number(name: str, value: Any) -> str | None:
-    """Demand a number."""
-    return wrong(name, value) if _read(float, value) is None else None
+    return None if isinstance(value, list) and all(isinstance(one, str) for one in value) else _wrong(name, value)
 
 
 def between(low: int, high: int, message: str | None = None) -> Rule:
@@ -181,7 +191,7 @@ def between(low: int, high: int, message: str | None = None) -> Rule:
         number = _read(int, value)
         if number is not None and low <= number <= high:
             return None
-        return message or wrong(name, value)
+        return message or _wrong(name, value)
 
     return rule
 
@@ -192,7 +202,7 @@ def each_with(*keys: str) -> Rule:
     def rule(name: str, value: Any) -> str | None:
         for place, item in enumerate(value if isinstance(value, list) else ()):
             if not isinstance(item, dict):
-                return wrong(name, value)
+                return _wrong(name, value)
             for key in keys:
                 if item.get(key) in (None, ""):
                     return missing_value(f"{name}[{place}].{key}").message

@@ -8,17 +8,22 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from mlquery.entities import ExperimentTag, ViewType
+from mlquery.backend import Backend
+from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import experiment_body
-from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, required
+from mlquery.server.bodies import experiment_body, page_body
+from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, forwarded, required
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 from mlquery.server.storage_hosts import require_no_host
 
 VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
-TAGS: Final = proto.parts("tags", proto.string("key"), proto.string("value"))
+KEY: Final = proto.string("key")
+VALUE: Final = proto.string("value")
+TAGS: Final = proto.parts("tags", KEY, VALUE)
+KEY_RULE: Final = {"key": (required, a_string)}
+KEY_AND_VALUE_RULES: Final = {**KEY_RULE, "value": (a_string,)}
 _MOST_EXPERIMENTS: Final = 20
 _EXPERIMENT_ID: Final = {"experiment_id": (required, a_string)}
 
@@ -42,8 +47,8 @@ def _check_location(location: str) -> None:
         raise invalid_parameter(f"Artifact location cannot be a runs:/ URI. Given: '{location}'")
 
 
-def _get(service: Service, fields: Fields) -> Any:
-    return {"experiment": experiment_body(service, service.backend.get_experiment(fields["experiment_id"]))}
+def _body(service: Service, found: Experiment) -> Any:
+    return {"experiment": experiment_body(service, found)}
 
 
 def _get_by_name(service: Service, fields: Fields) -> Any:
@@ -51,19 +56,11 @@ def _get_by_name(service: Service, fields: Fields) -> Any:
     if found is None:
         message = f"Could not find experiment with name '{fields['experiment_name']}'"
         raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
-    return {"experiment": experiment_body(service, found)}
+    return _body(service, found)
 
 
-def _search(service: Service, fields: Fields) -> Any:
-    found = service.backend.search_experiments(
-        fields["view_type"],
-        fields["max_results"],
-        fields["filter"],
-        fields["order_by"],
-        fields["page_token"] or None,
-    )
-    body: dict[str, Any] = {"experiments": [experiment_body(service, one) for one in found]} if found else {}
-    return body | {"next_page_token": found.token} if found.token else body
+def _page(service: Service, found: PagedList[Experiment]) -> Any:
+    return page_body("experiments", (experiment_body(service, one) for one in found), found.token)
 
 
 def _list(service: Service, fields: Fields) -> Any:
@@ -74,17 +71,7 @@ def _list(service: Service, fields: Fields) -> Any:
         body += [experiment_body(service, one) for one in found]
         token = found.token
         if token is None:
-            return {"experiments": body} if body else {}
-
-
-def _delete(service: Service, fields: Fields) -> Any:
-    service.backend.delete_experiment(fields["experiment_id"])
-    return {}
-
-
-def _restore(service: Service, fields: Fields) -> Any:
-    service.backend.restore_experiment(fields["experiment_id"])
-    return {}
+            return page_body("experiments", body)
 
 
 def _update(service: Service, fields: Fields) -> Any:
@@ -95,11 +82,6 @@ def _update(service: Service, fields: Fields) -> Any:
 
 def _set_tag(service: Service, fields: Fields) -> Any:
     service.backend.set_experiment_tag(fields["experiment_id"], ExperimentTag(fields["key"], fields["value"]))
-    return {}
-
-
-def _delete_tag(service: Service, fields: Fields) -> Any:
-    service.backend.delete_experiment_tag(fields["experiment_id"], fields["key"])
     return {}
 
 
@@ -117,8 +99,16 @@ def _search_datasets(service: Service, fields: Fields) -> Any:
         | ({} if context is None else {"context": context})
         for experiment_id, name, digest, context in service.backend.search_datasets(experiment_ids)
     ]
-    return {"dataset_summaries": found} if found else {}
+    return page_body("dataset_summaries", found)
 
+
+_get = forwarded(Backend.get_experiment, "experiment_id", body=_body)
+_search = forwarded(
+    Backend.search_experiments, "view_type", "max_results", "filter", "order_by", "page_token", body=_page
+)
+_delete = forwarded(Backend.delete_experiment, "experiment_id")
+_restore = forwarded(Backend.restore_experiment, "experiment_id")
+_delete_tag = forwarded(Backend.delete_experiment_tag, "experiment_id", "key")
 
 _ID: Final = proto.string("experiment_id")
 _SEARCH: Final = Message(
@@ -173,15 +163,15 @@ ENDPOINTS: Final = (
     Endpoint(
         "POST",
         "experiments/set-experiment-tag",
-        Message(_ID, proto.string("key"), proto.string("value")),
+        Message(_ID, KEY, VALUE),
         _set_tag,
-        {**_EXPERIMENT_ID, "key": (required, a_string), "value": (a_string,)},
+        _EXPERIMENT_ID | KEY_AND_VALUE_RULES,
     ),
     Endpoint(
         "POST",
         "experiments/delete-experiment-tag",
-        Message(_ID, proto.string("key")),
+        Message(_ID, KEY),
         _delete_tag,
-        {**_EXPERIMENT_ID, "key": (required, a_string)},
+        _EXPERIMENT_ID | KEY_RULE,
     ),
 )

@@ -10,22 +10,18 @@ from typing import Any, Final
 
 import attrs
 
+from mlquery.backend import Backend
 from mlquery.backend.logged_models import ReadModel
 from mlquery.entities import Param, RunTag
 from mlquery.server import proto_json as proto
 from mlquery.server.artifacts import files_below, safe_path
-from mlquery.server.bodies import files_body, logged_model_body
-from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, required, strings
-from mlquery.server.experiments import TAGS
+from mlquery.server.bodies import MODEL_STATUSES, files_body, logged_model_body, page_body
+from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, forwarded, required, strings
+from mlquery.server.experiments import KEY, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 
-STATUSES: Final = {
-    "LOGGED_MODEL_STATUS_UNSPECIFIED": 0,
-    "LOGGED_MODEL_PENDING": 1,
-    "LOGGED_MODEL_READY": 2,
-    "LOGGED_MODEL_UPLOAD_FAILED": 3,
-}
+_STATUSES: Final = {name: number for number, name in enumerate(MODEL_STATUSES)}
 
 
 def _create(service: Service, fields: Fields) -> Any:
@@ -55,19 +51,9 @@ def _finalize(service: Service, fields: Fields) -> Any:
     return {"model": model}
 
 
-def _delete(service: Service, fields: Fields) -> Any:
-    service.backend.delete_logged_model(fields["model_id"])
-    return {}
-
-
 def _set_tags(service: Service, fields: Fields) -> Any:
     tags = [RunTag(tag["key"], tag["value"]) for tag in fields["tags"]]
     service.backend.set_logged_model_tags(fields["model_id"], tags)
-    return {}
-
-
-def _delete_tag(service: Service, fields: Fields) -> Any:
-    service.backend.delete_logged_model_tag(fields["model_id"], fields["tag_key"])
     return {}
 
 
@@ -100,8 +86,7 @@ def _search(service: Service, fields: Fields) -> Any:
         fields["page_token"] or None,
         read=_read(service),
     )
-    body: dict[str, Any] = {"models": list(found)} if found else {}
-    return body | {"next_page_token": found.token} if found.token else body
+    return page_body("models", found, found.token)
 
 
 def _artifacts(service: Service, fields: Fields) -> Any:
@@ -114,9 +99,12 @@ def _artifacts(service: Service, fields: Fields) -> Any:
     return files_body(service.integer, files) | {"root_uri": backend.store.get_logged_model(model_id).artifact_location}
 
 
+_delete = forwarded(Backend.delete_logged_model, "model_id")
+_delete_tag = forwarded(Backend.delete_logged_model_tag, "model_id", "tag_key")
+
 _ID: Final = proto.string("model_id")
 _DATASET: Final = (proto.string("dataset_name"), proto.string("dataset_digest"))
-_PARAMS: Final = proto.parts("params", proto.string("key"), proto.string("value"))
+_PARAMS: Final = proto.parts("params", KEY, VALUE)
 
 _ENDPOINTS: Final = (
     Endpoint(
@@ -137,7 +125,7 @@ _ENDPOINTS: Final = (
     Endpoint(
         "PATCH",
         "logged-models/{model_id}",
-        Message(_ID, proto.enum("status", STATUSES, 0)),
+        Message(_ID, proto.enum("status", _STATUSES, 0)),
         _finalize,
         {"model_id": (a_string, required), "status": (an_integer, required)},
     ),

@@ -10,10 +10,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from mlquery.backend import Backend
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import invalid_parameter
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import metric_body
+from mlquery.server.bodies import metric_body, page_body
 from mlquery.server.endpoints import (
     Endpoint,
     a_list,
@@ -22,10 +23,11 @@ from mlquery.server.endpoints import (
     an_integer,
     between,
     each_with,
+    forwarded,
     required,
     strings,
 )
-from mlquery.server.experiments import TAGS
+from mlquery.server.experiments import KEY, KEY_AND_VALUE_RULES, KEY_RULE, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.runs import RUN_ID, RUN_RULE, RUN_UUID, run_id_of
 from mlquery.server.service import Service
@@ -64,11 +66,6 @@ def _set_tag(service: Service, fields: Fields) -> Any:
     return {}
 
 
-def _delete_tag(service: Service, fields: Fields) -> Any:
-    service.backend.delete_tag(fields["run_id"], fields["key"])
-    return {}
-
-
 def _log_batch(service: Service, fields: Fields) -> Any:
     service.backend.log_batch(
         fields["run_id"],
@@ -83,11 +80,6 @@ def _log_batch_async(service: Service, fields: Fields) -> Any:
     """Log at once; without metrics there is nothing that a client would have to wait for."""
     _log_batch(service, fields)
     return {"batch_tracking_id": f"{fields['run_id']}-{service.store.version}"} if fields["metrics"] else {}
-
-
-def _run_data_status(service: Service, fields: Fields) -> Any:
-    service.backend.get_run(fields["run_id"])
-    return {"is_complete": True}
 
 
 def _log_model(service: Service, fields: Fields) -> Any:
@@ -119,8 +111,7 @@ def _history(service: Service, fields: Fields) -> Any:
         raise invalid_parameter(message)
     page_token = fields["page_token"] or None
     found = service.backend.get_metric_history(run_id_of(fields), fields["metric_key"], most, page_token)
-    body: dict[str, Any] = {"metrics": [metric_body(service.integer, point) for point in found]} if found else {}
-    return body | {"next_page_token": found.token} if found.token else body
+    return page_body("metrics", (metric_body(service.integer, point) for point in found), found.token)
 
 
 def _history_bulk(service: Service, fields: Fields) -> Any:
@@ -148,7 +139,7 @@ def _history_interval(service: Service, fields: Fields) -> Any:
         )
     most = fields.get("max_results") or _MOST_PER_RUN
     found = service.backend.get_metric_history_bulk_interval(fields["run_ids"], fields["metric_key"], most, first, last)
-    return {"metrics": _points(service, found)} if found else {}
+    return page_body("metrics", _points(service, found))
 
 
 def _points(service: Service, found: Iterable[tuple[str, Metric]]) -> list[Any]:
@@ -162,11 +153,13 @@ def _few_runs(_: str, value: Any) -> str | None:
     return f"{asked} Received {len(value)} run_ids." if len(value) > _MOST_RUNS else None
 
 
-_KEY, _VALUE = proto.string("key"), proto.string("value")
-_POINT: Final = (_KEY, proto.double("value"), proto.int64("timestamp"), proto.int64("step"))
+_delete_tag = forwarded(Backend.delete_tag, "run_id", "key")
+_run_data_status = forwarded(Backend.get_run, "run_id", body=lambda service, run: {"is_complete": True})
+
+_POINT: Final = (KEY, proto.double("value"), proto.int64("timestamp"), proto.int64("step"))
 _ABOUT: Final = (proto.string("model_id"), proto.string("dataset_name"), proto.string("dataset_digest"))
 _BATCH: Final = Message(
-    RUN_ID, proto.parts("metrics", *_POINT, *_ABOUT, RUN_ID), proto.parts("params", _KEY, _VALUE), TAGS
+    RUN_ID, proto.parts("metrics", *_POINT, *_ABOUT, RUN_ID), proto.parts("params", KEY, VALUE), TAGS
 )
 _BATCH_RULES: Final = {
     "run_id": (a_string, required),
@@ -174,7 +167,8 @@ _BATCH_RULES: Final = {
     "params": (a_list, each_with("key")),
     "tags": (a_list, each_with("key")),
 }
-_KEY_RULES: Final = {**RUN_RULE, "key": (required, a_string)}
+_KEY_AND_VALUE: Final = Message(RUN_ID, RUN_UUID, KEY, VALUE)
+_KEY_AND_VALUE_RULES: Final = RUN_RULE | KEY_AND_VALUE_RULES
 
 ENDPOINTS: Final = (
     Endpoint(
@@ -183,7 +177,8 @@ ENDPOINTS: Final = (
         Message(RUN_ID, RUN_UUID, *_POINT, *_ABOUT),
         _log_metric,
         {
-            **_KEY_RULES,
+            **RUN_RULE,
+            **KEY_RULE,
             "value": (required, a_number),
             "timestamp": (an_integer, required),
             "step": (an_integer,),
@@ -192,21 +187,9 @@ ENDPOINTS: Final = (
             "dataset_digest": (a_string,),
         },
     ),
-    Endpoint(
-        "POST",
-        "runs/log-parameter",
-        Message(RUN_ID, RUN_UUID, _KEY, _VALUE),
-        _log_param,
-        {**_KEY_RULES, "value": (a_string,)},
-    ),
-    Endpoint(
-        "POST",
-        "runs/set-tag",
-        Message(RUN_ID, RUN_UUID, _KEY, _VALUE),
-        _set_tag,
-        {**_KEY_RULES, "value": (a_string,)},
-    ),
-    Endpoint("POST", "runs/delete-tag", Message(RUN_ID, _KEY), _delete_tag, _KEY_RULES),
+    Endpoint("POST", "runs/log-parameter", _KEY_AND_VALUE, _log_param, _KEY_AND_VALUE_RULES),
+    Endpoint("POST", "runs/set-tag", _KEY_AND_VALUE, _set_tag, _KEY_AND_VALUE_RULES),
+    Endpoint("POST", "runs/delete-tag", Message(RUN_ID, KEY), _delete_tag, RUN_RULE | KEY_RULE),
     Endpoint("POST", "runs/log-batch", _BATCH, _log_batch, _BATCH_RULES),
     Endpoint(
         "POST",

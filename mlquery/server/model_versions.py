@@ -14,11 +14,21 @@ from mlquery.entities.registry import ModelVersion
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.query.registry import MOST_VERSIONS
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import model_version_body
-from mlquery.server.endpoints import Endpoint, a_boolean, a_list
-from mlquery.server.experiments import TAGS
+from mlquery.server.endpoints import Endpoint, a_boolean, a_list, forwarded
+from mlquery.server.experiments import KEY, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
-from mlquery.server.registered_models import REQUIRED_STRING, STRING, search_message, search_rules, tags_of
+from mlquery.server.registered_models import (
+    REQUIRED_STRING,
+    SEARCH_FIELDS,
+    STRING,
+    TAG_KEY_RULE,
+    TAG_RULES,
+    search_message,
+    search_rules,
+    tags_of,
+    version_answer,
+    versions_answer,
+)
 from mlquery.server.service import Service
 from mlquery.server.version_sources import Source, checked_source
 
@@ -41,7 +51,7 @@ def _create(service: Service, fields: Fields) -> Any:
     )
     if source.model_id and "logged_models" not in backend.missing:
         _tell_model(backend, source.model_id, version)
-    return _body(service, version)
+    return version_answer(service, version)
 
 
 def _tell_model(backend: Backend, model_id: str, version: ModelVersion) -> None:
@@ -53,29 +63,9 @@ def _tell_model(backend: Backend, model_id: str, version: ModelVersion) -> None:
         store.set_logged_model_tags(model_id, [RunTag(_VERSIONS_TAG, json.dumps(versions))])
 
 
-def _body(service: Service, version: ModelVersion) -> Any:
-    return {"model_version": model_version_body(service.integer, version)}
-
-
-def _get(service: Service, fields: Fields) -> Any:
-    return _body(service, service.backend.get_model_version(fields["name"], fields["version"]))
-
-
 def _update(service: Service, fields: Fields) -> Any:
     description = fields.get("description")
-    return _body(service, service.backend.update_model_version(fields["name"], fields["version"], description))
-
-
-def _transition_stage(service: Service, fields: Fields) -> Any:
-    version = service.backend.transition_model_version_stage(
-        fields["name"], fields["version"], fields["stage"], fields["archive_existing_versions"]
-    )
-    return _body(service, version)
-
-
-def _delete(service: Service, fields: Fields) -> Any:
-    service.backend.delete_model_version(fields["name"], fields["version"])
-    return {}
+    return version_answer(service, service.backend.update_model_version(fields["name"], fields["version"], description))
 
 
 def _get_download_uri(service: Service, fields: Fields) -> Any:
@@ -83,24 +73,18 @@ def _get_download_uri(service: Service, fields: Fields) -> Any:
     return {} if uri is None else {"artifact_uri": uri}
 
 
-def _search(service: Service, fields: Fields) -> Any:
-    found = service.backend.search_model_versions(
-        fields["filter"], fields["max_results"], fields["order_by"], fields["page_token"] or None
-    )
-    bodies = [model_version_body(service.integer, version) for version in found]
-    body: dict[str, Any] = {"model_versions": bodies} if bodies else {}
-    return body | {"next_page_token": found.token} if found.token else body
-
-
-def _set_tag(service: Service, fields: Fields) -> Any:
-    service.backend.set_model_version_tag(fields["name"], fields["version"], fields["key"], fields["value"])
-    return {}
-
-
-def _delete_tag(service: Service, fields: Fields) -> Any:
-    service.backend.delete_model_version_tag(fields["name"], fields["version"], fields["key"])
-    return {}
-
+_get = forwarded(Backend.get_model_version, "name", "version", body=version_answer)
+_search = forwarded(
+    Backend.search_model_versions,
+    *SEARCH_FIELDS,
+    body=lambda service, found: versions_answer(service, found, found.token),
+)
+_transition_stage = forwarded(
+    Backend.transition_model_version_stage, "name", "version", "stage", "archive_existing_versions", body=version_answer
+)
+_delete = forwarded(Backend.delete_model_version, "name", "version")
+_set_tag = forwarded(Backend.set_model_version_tag, "name", "version", "key", "value")
+_delete_tag = forwarded(Backend.delete_model_version_tag, "name", "version", "key")
 
 _VERSION: Final = (proto.string("name"), proto.string("version"))
 _VERSION_RULES: Final = {"name": REQUIRED_STRING, "version": REQUIRED_STRING}
@@ -139,18 +123,8 @@ ENDPOINTS: Final = (
     Endpoint("DELETE", "model-versions/delete", Message(*_VERSION), _delete, _VERSION_RULES),
     Endpoint("GET", "model-versions/get-download-uri", Message(*_VERSION), _get_download_uri),
     Endpoint("GET", "model-versions/search", search_message(MOST_VERSIONS), _search, search_rules(MOST_VERSIONS)),
+    Endpoint("POST", "model-versions/set-tag", Message(*_VERSION, KEY, VALUE), _set_tag, _VERSION_RULES | TAG_RULES),
     Endpoint(
-        "POST",
-        "model-versions/set-tag",
-        Message(*_VERSION, proto.string("key"), proto.string("value")),
-        _set_tag,
-        {**_VERSION_RULES, "key": REQUIRED_STRING, "value": STRING},
-    ),
-    Endpoint(
-        "DELETE",
-        "model-versions/delete-tag",
-        Message(*_VERSION, proto.string("key")),
-        _delete_tag,
-        {**_VERSION_RULES, "key": REQUIRED_STRING},
+        "DELETE", "model-versions/delete-tag", Message(*_VERSION, KEY), _delete_tag, _VERSION_RULES | TAG_KEY_RULE
     ),
 )

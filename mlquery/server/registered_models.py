@@ -5,20 +5,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from mlquery.entities.registry import RegisteredModel
+from mlquery.backend import Backend
+from mlquery.entities import PagedList
+from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.query.registry import MOST_MODELS
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import model_version_body, registered_model_body
-from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, required, strings
-from mlquery.server.experiments import TAGS
+from mlquery.server.bodies import model_version_body, page_body, registered_model_body
+from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, forwarded, required, strings
+from mlquery.server.experiments import KEY, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 
 INT64: Final = 1 << 63
 STRING: Final[tuple[Rule, ...]] = (a_string,)
 REQUIRED_STRING: Final[tuple[Rule, ...]] = (a_string, required)
+TAG_KEY_RULE: Final = {"key": REQUIRED_STRING}
+TAG_RULES: Final = {**TAG_KEY_RULE, "value": STRING}
+SEARCH_FIELDS: Final = ("filter", "max_results", "order_by", "page_token")
 
 
 def tags_of(fields: Fields) -> dict[str, str]:
@@ -35,61 +41,23 @@ def _body(service: Service, model: RegisteredModel) -> Any:
     return {"registered_model": registered_model_body(service.integer, model)}
 
 
-def _get(service: Service, fields: Fields) -> Any:
-    return _body(service, service.backend.get_registered_model(fields["name"]))
-
-
 def _update(service: Service, fields: Fields) -> Any:
     return _body(service, service.backend.update_registered_model(fields["name"], fields.get("description")))
 
 
-def _rename(service: Service, fields: Fields) -> Any:
-    return _body(service, service.backend.rename_registered_model(fields["name"], fields["new_name"]))
+def _page(service: Service, found: PagedList[RegisteredModel]) -> Any:
+    bodies = (registered_model_body(service.integer, model) for model in found)
+    return page_body("registered_models", bodies, found.token)
 
 
-def _delete(service: Service, fields: Fields) -> Any:
-    service.backend.delete_registered_model(fields["name"])
-    return {}
-
-
-def _search(service: Service, fields: Fields) -> Any:
-    found = service.backend.search_registered_models(
-        fields["filter"], fields["max_results"], fields["order_by"], fields["page_token"] or None
-    )
-    bodies = [registered_model_body(service.integer, model) for model in found]
-    body: dict[str, Any] = {"registered_models": bodies} if bodies else {}
-    return body | {"next_page_token": found.token} if found.token else body
-
-
-def _get_latest_versions(service: Service, fields: Fields) -> Any:
-    found = service.backend.get_latest_versions(fields["name"], fields["stages"])
-    bodies = [model_version_body(service.integer, version) for version in found]
-    return {"model_versions": bodies} if bodies else {}
-
-
-def _set_tag(service: Service, fields: Fields) -> Any:
-    service.backend.set_registered_model_tag(fields["name"], fields["key"], fields["value"])
-    return {}
-
-
-def _delete_tag(service: Service, fields: Fields) -> Any:
-    service.backend.delete_registered_model_tag(fields["name"], fields["key"])
-    return {}
-
-
-def _set_alias(service: Service, fields: Fields) -> Any:
-    service.backend.set_registered_model_alias(fields["name"], fields["alias"], fields["version"])
-    return {}
-
-
-def _delete_alias(service: Service, fields: Fields) -> Any:
-    service.backend.delete_registered_model_alias(fields["name"], fields["alias"])
-    return {}
-
-
-def _get_version_by_alias(service: Service, fields: Fields) -> Any:
-    version = service.backend.get_model_version_by_alias(fields["name"], fields["alias"])
+def version_answer(service: Service, version: ModelVersion) -> Any:
+    """Return the answer that holds a version of a model."""
     return {"model_version": model_version_body(service.integer, version)}
+
+
+def versions_answer(service: Service, found: Iterable[ModelVersion], token: str | None = None) -> Any:
+    """Return the answer that holds versions of models, and the token of the next page of them."""
+    return page_body("model_versions", (model_version_body(service.integer, version) for version in found), token)
 
 
 def search_message(most: int) -> Message:
@@ -111,6 +79,17 @@ def search_rules(most: int) -> dict[str, tuple[Rule, ...]]:
         "page_token": STRING,
     }
 
+
+_get = forwarded(Backend.get_registered_model, "name", body=_body)
+_search = forwarded(Backend.search_registered_models, *SEARCH_FIELDS, body=_page)
+_rename = forwarded(Backend.rename_registered_model, "name", "new_name", body=_body)
+_delete = forwarded(Backend.delete_registered_model, "name")
+_set_tag = forwarded(Backend.set_registered_model_tag, "name", "key", "value")
+_delete_tag = forwarded(Backend.delete_registered_model_tag, "name", "key")
+_set_alias = forwarded(Backend.set_registered_model_alias, "name", "alias", "version")
+_delete_alias = forwarded(Backend.delete_registered_model_alias, "name", "alias")
+_get_latest_versions = forwarded(Backend.get_latest_versions, "name", "stages", body=versions_answer)
+_get_version_by_alias = forwarded(Backend.get_model_version_by_alias, "name", "alias", body=version_answer)
 
 _NAME: Final = proto.string("name")
 _DESCRIPTION: Final = (proto.string("description"), proto.string("deployment_job_id"))
@@ -148,20 +127,8 @@ ENDPOINTS: Final = (
     Endpoint("GET", "registered-models/search", search_message(_DEFAULT_RESULTS), _search, search_rules(MOST_MODELS)),
     Endpoint("GET", "registered-models/get-latest-versions", _LATEST, _get_latest_versions, _LATEST_RULES),
     Endpoint("POST", "registered-models/get-latest-versions", _LATEST, _get_latest_versions, _LATEST_RULES),
-    Endpoint(
-        "POST",
-        "registered-models/set-tag",
-        Message(_NAME, proto.string("key"), proto.string("value")),
-        _set_tag,
-        {**_NAME_RULE, "key": REQUIRED_STRING, "value": STRING},
-    ),
-    Endpoint(
-        "DELETE",
-        "registered-models/delete-tag",
-        Message(_NAME, proto.string("key")),
-        _delete_tag,
-        {**_NAME_RULE, "key": REQUIRED_STRING},
-    ),
+    Endpoint("POST", "registered-models/set-tag", Message(_NAME, KEY, VALUE), _set_tag, _NAME_RULE | TAG_RULES),
+    Endpoint("DELETE", "registered-models/delete-tag", Message(_NAME, KEY), _delete_tag, _NAME_RULE | TAG_KEY_RULE),
     Endpoint(
         "POST",
         "registered-models/alias",

@@ -9,6 +9,7 @@ import json
 from functools import partial
 from typing import Any, Final
 
+from mlquery.backend import Backend
 from mlquery.entities import (
     Dataset,
     DatasetInput,
@@ -19,7 +20,7 @@ from mlquery.entities import (
     ViewType,
 )
 from mlquery.server import proto_json as proto
-from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, required, strings
+from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, forwarded, required, strings
 from mlquery.server.experiments import TAGS, VIEWS
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.run_json import Json, full_runs_of_rows, info_of_id, new_run, runs_of_rows
@@ -71,16 +72,6 @@ def _update(service: Service, fields: Fields) -> Any:
         return Json(f'{{"run_info":{info_of_id(backend.store, run_id, service.integer)}}}')
 
 
-def _delete(service: Service, fields: Fields) -> Any:
-    service.backend.delete_run(fields["run_id"])
-    return {}
-
-
-def _restore(service: Service, fields: Fields) -> Any:
-    service.backend.restore_run(fields["run_id"])
-    return {}
-
-
 def _log_inputs(service: Service, fields: Fields) -> Any:
     inputs = [_dataset_input(one) for one in fields["datasets"]]
     models = [LoggedModelInput(model["model_id"]) for model in fields["models"]]
@@ -106,6 +97,9 @@ def _outputs(service: Service, fields: Fields) -> Any:
     service.backend.log_outputs(fields["run_id"], models)
     return {}
 
+
+_delete = forwarded(Backend.delete_run, "run_id")
+_restore = forwarded(Backend.restore_run, "run_id")
 
 _DATASETS: Final = proto.parts(
     "datasets",
