@@ -49,7 +49,7 @@ class LoggedModels(StoreState):
         with self.writing:
             experiment_id = self.experiments.ids[self._active_experiment_row(experiment_id)]
             new_params, new_tags = _added("param", {}, params or ()), _added("tag", {}, tags or ())
-            model_id = f"m-{self._names.new_id().replace('-', '')}"
+            model_id = f"m-{self._names.new_id()}"
             time = self.clock()
             model = StoredModel(
                 model_id,

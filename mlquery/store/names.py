@@ -34,30 +34,24 @@ class Names:
 
     Args:
         seed: Makes ids and names repeat; without it they are as unique as `uuid.uuid4` makes them.
-        dashed: Whether ids have dashes (8-4-4-4-12), as those of Azure Machine Learning have.
     """
 
-    def __init__(self, seed: int | str | None, dashed: bool) -> None:
+    def __init__(self, seed: int | str | None) -> None:
         self._random = random.Random(seed)
         self._repeats = seed is not None
-        self._dashed = dashed
 
     def copy(self) -> Names:
         """Return a source that goes on like this one, independently."""
-        new = Names(0, self._dashed)
+        new = Names(0)
         new._random.setstate(self._random.getstate())
         new._repeats = self._repeats
         return new
 
-    def use_dashes(self, dashed: bool) -> None:
-        """Decide whether the ids to come have dashes."""
-        self._dashed = dashed
-
-    def new_id(self) -> str:
-        """Return a fresh id of 32 hexadecimal digits."""
+    def new_id(self, dashed: bool = False) -> str:
+        """Return a fresh id of 32 hexadecimal digits; with dashes (8-4-4-4-12) it is one of Azure Machine Learning."""
         bits = self._random.getrandbits(128) if self._repeats else int.from_bytes(os.urandom(16))
         digits = f"{bits & _FREE_BITS | _VERSION_4:032x}"
-        if not self._dashed:
+        if not dashed:
             return digits
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

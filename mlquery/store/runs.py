@@ -54,7 +54,7 @@ class Runs(StoreState):
             _require("user_id", user_id)
             _require("start_time", start_time)
             check_service_tags(named_tags, (), limits)
-            run_id, experiment_id = self._names.new_id(), self.experiments.ids[experiment_row]
+            run_id, experiment_id = self._names.new_id(self._guid_ids), self.experiments.ids[experiment_row]
             fields = {
                 "run_id": run_id,
                 "experiment_id": experiment_id,

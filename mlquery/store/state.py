@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from typing import Any, Protocol
 
-from mlquery.errors import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
 from mlquery.store.faults import Faults, FaultsOnDemand
@@ -74,16 +74,15 @@ class StoreState(FaultsOnDemand):
 
     def reseed(self, seed: int) -> None:
         """Make the ids and run names to come repeat; they differ from those of a store made with that seed."""
-        self._names = Names(f"{seed} after {self.version}", self._guid_ids)
+        self._names = Names(f"{seed} after {self.version}")
 
     def use_guid_ids(self, guid_ids: bool) -> None:
         """Decide on the form of the ids to come."""
         self._guid_ids = guid_ids
-        self._names.use_dashes(guid_ids)
 
     def next_experiment_id(self) -> str:
         """Return an id that no experiment has."""
-        return self._names.new_id() if self._guid_ids else str(self._next_experiment_number)
+        return self._names.new_id(dashed=True) if self._guid_ids else str(self._next_experiment_number)
 
     def count_experiment(self, experiment_id: str) -> None:
         """Make sure that the id of an experiment that was added is not given to another."""
@@ -152,4 +151,4 @@ def _number(experiment_id: Any) -> int:
         return int(experiment_id)
     except (ValueError, TypeError):
         message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
-        raise StoreError(message, INVALID_PARAMETER_VALUE) from None
+        raise invalid_parameter(message) from None

@@ -38,7 +38,7 @@ class Store(Logging, Loading):
         artifact_root: str = "mlquery-artifacts:",
         guid_ids: bool = False,
     ) -> None:
-        super().__init__(clock, Names(seed, guid_ids), artifact_root, guid_ids)
+        super().__init__(clock, Names(seed), artifact_root, guid_ids)
         self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
         self._is_untouched = True
 
