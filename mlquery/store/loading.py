@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from mlquery.entities import DatasetInput, LifecycleStage
+from mlquery.entities import DatasetInput, Experiment, LifecycleStage
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, StoreError
 from mlquery.store.changes import AddRun, LogPoints, PutExperiment
-from mlquery.store.entity_fields import dataset_input_fields
+from mlquery.store.entity_fields import dataset_input_fields, experiment_fields
 from mlquery.store.experiment_table import ExperimentTable
 from mlquery.store.experiments import Experiments
 from mlquery.store.runs import Runs
@@ -40,16 +40,9 @@ class Loading(Experiments, Runs):
         """
         with self.writing:
             self._make_way(experiment_id, name)
-            fields = {
-                "experiment_id": experiment_id,
-                "name": name,
-                "artifact_location": artifact_location,
-                "lifecycle_stage": lifecycle_stage,
-                "tags": dict(tags or {}),
-                "creation_time": creation_time,
-                "last_update_time": last_update_time,
-            }
-            self._write(PutExperiment(fields))
+            times = creation_time, last_update_time
+            new = Experiment(experiment_id, name, artifact_location, lifecycle_stage, dict(tags or {}), *times)
+            self._write(PutExperiment(experiment_fields(new)))
 
     def load_run(
         self,
@@ -91,7 +84,7 @@ class Loading(Experiments, Runs):
             }
             if inputs:
                 fields["inputs"] = list(map(dataset_input_fields, inputs))
-            if artifact_uri != self.default_artifact_uri(experiment_id, run_id):
+            if artifact_uri != self.runs.default_artifact_uri(experiment_id, run_id):
                 fields["artifact_uri"] = artifact_uri
             self.runs.forget_order()  # many runs follow
             self._write(AddRun(fields))

@@ -170,7 +170,12 @@ class RunTable(Table):
         """Return where a run keeps its artifacts."""
         if row in self.own_artifact_uris:
             return self.own_artifact_uris[row]
-        return self._default_uri(row)
+        return self.default_artifact_uri(self.string("experiment_id", row) or "", self.ids[row])
+
+    def default_artifact_uri(self, experiment_id: str, run_id: str) -> str | None:
+        """Return where a run keeps its artifacts by default."""
+        root = self.roots.get(experiment_id)
+        return None if root is None else run_location(root, run_id)
 
     def artifact_uris(self, rows: Rows) -> list[str | None]:
         """Return where runs keep their artifacts, without making a column of it."""
@@ -237,10 +242,6 @@ class RunTable(Table):
             return EMPTY
         # Copies, because MLflow's entities hold lists, which a caller may change.
         return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found], [])
-
-    def _default_uri(self, row: int) -> str | None:
-        root = self.roots.get(self.string("experiment_id", row) or "")
-        return None if root is None else run_location(root, self.ids[row])
 
     def _bind_ids(self) -> None:
         """Make the column of run ids use the list and the dictionary that the table has anyway."""

@@ -12,7 +12,7 @@ from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_paramete
 from mlquery.store.artifacts import Artifacts
 from mlquery.store.experiment_table import ExperimentTable
 from mlquery.store.faults import Faults, FaultsOnDemand
-from mlquery.store.locations import experiment_location, run_location
+from mlquery.store.locations import experiment_location
 from mlquery.store.model_table import ModelTable
 from mlquery.store.names import Names
 from mlquery.store.result_cache import ResultCache
@@ -96,8 +96,7 @@ class StoreState(FaultsOnDemand):
 
     def default_artifact_uri(self, experiment_id: str, run_id: str) -> str | None:
         """Return where a run keeps its artifacts by default."""
-        root = self.runs.roots.get(experiment_id)
-        return None if root is None else run_location(root, run_id)
+        return self.runs.default_artifact_uri(experiment_id, run_id)
 
     def _write(self, change: Change) -> None:
         """Make a change, inside `writing`. It was validated before and fails only for what is not there."""

@@ -120,14 +120,8 @@ class Table:
         """Take over the rows of another table, at the cost of its keys and ids; cells are shared until a write."""
         other.owner = object()
         self.ids, self.row_of = other.ids[:], other.row_of.copy()
-        for columns, others in (
-            (self.strings, other.strings),
-            (self.times, other.times),
-            (self.params, other.params),
-            (self.metrics, other.metrics),
-            (self.tags, other.tags),
-        ):
-            columns.share(others.cells)  # type: ignore[arg-type]
+        for name in ("strings", "times", "params", "metrics", "tags"):
+            getattr(self, name).share(getattr(other, name).cells)
         self.tag_keys = other.tag_keys[:]
         self._order, self._order_is_known = other._order.copy(), other._order_is_known
 
@@ -174,16 +168,15 @@ class Table:
         if new:
             self.tag_keys[row] = self.shape((*self.tag_keys[row], *new))
 
-    def drop_tag(self, row: int, key: str) -> bool:
-        """Delete a tag of a row and return whether it had it."""
+    def drop_tag(self, row: int, key: str) -> None:
+        """Delete a tag of a row, if the row has it."""
         if key not in self.tag_keys[row]:
-            return False
+            return
         cells = self.tags.to_write(key)
         cells.discard(cells.slot(row))
         self.tag_keys[row] = self.shape(tuple(k for k in self.tag_keys[row] if k != key))
         if not cells.count:
             self.tags.discard(key)
-        return True
 
     def shape(self, keys: tuple[str, ...]) -> tuple[str, ...]:
         """Return the one tuple that rows with these keys share, as long as there are not too many kinds of rows."""
