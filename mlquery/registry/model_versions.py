@@ -64,7 +64,7 @@ class ModelVersions(RegisteredModels):
         """
         check_name(name)
         checked = check_tags(tags)
-        origin = origin_of(source, run_id, model_id, find_model, self.get_model_version_download_uri)
+        location, run_id = origin_of(source, run_id, model_id, find_model, self.get_model_version_download_uri)
         with self.lock:
             entry, time = self._entry(name), self.clock()
             number = max(entry.versions, default=0) + 1
@@ -76,10 +76,10 @@ class ModelVersions(RegisteredModels):
                 time,
                 description,
                 source=source,
-                run_id=origin.run_id,
+                run_id=run_id,
                 tags=checked,
                 run_link=run_link,
-                storage_location=origin.location,
+                storage_location=location,
             )
             return new
 

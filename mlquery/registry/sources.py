@@ -32,18 +32,12 @@ FindLocation = Callable[[str, str | None], str | None]
 """Finds the location of a version's files by name and number, or raises an error."""
 
 
-@attrs.frozen
-class Origin:
-    """The location of the files of a version, and the run that they come from."""
-
-    location: str | None
-    run_id: str | None
-
-
 def origin_of(
     source: str | None, run_id: str | None, model_id: str | None, find_model: FindModel, find_location: FindLocation
-) -> Origin:
-    """Return what a source refers to; anything but `models:/…` is a location itself.
+) -> tuple[str | None, str | None]:
+    """Return the location of the files of a source and the run that they come from.
+
+    Anything but `models:/…` is a location itself.
 
     Raises:
         StoreError: INTERNAL_ERROR for a source below `models:` that does not exist.
@@ -63,7 +57,7 @@ def origin_of(
             raise StoreError(message) from error
     if not run_id and model_id:
         run_id = find_model(model_id).source_run_id
-    return Origin(location, run_id)
+    return location, run_id
 
 
 @attrs.frozen

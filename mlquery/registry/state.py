@@ -6,6 +6,7 @@ Values are frozen and replaced as a whole, so returned values never change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from threading import RLock
 
 import attrs
@@ -37,20 +38,17 @@ class Entry:
         """Return the newest version of each stage, starting with the stage of the oldest version."""
         return tuple({version.current_stage: version for version in self.active}.values())
 
-    @property
-    def is_prompt(self) -> bool:
-        """Tell whether the model is a prompt."""
-        return self.model.tags.get(PROMPT_TAG) == "true"
-
     def snapshot(self) -> RegisteredModel:
         """Return the model as it is now."""
-        stage = "prompt" if self.is_prompt else "active"
+        stage = "prompt" if self.model.tags.get(PROMPT_TAG) == "true" else "active"
         return attrs.evolve(self.model, latest_versions=self.latest(), lifecycle_stage=stage)
 
     def found(self) -> RegisteredModel:
         """Return the model as a search finds it: its latest versions sorted by stage."""
         model = self.snapshot()
-        return attrs.evolve(model, latest_versions=tuple(sorted(model.latest_versions, key=_stage)))
+        return attrs.evolve(
+            model, latest_versions=tuple(sorted(model.latest_versions, key=attrgetter("current_stage")))
+        )
 
     def found_versions(self) -> Iterator[ModelVersion]:
         """Yield the versions as a search finds them: without aliases, all marked as prompts if one is tagged so."""
@@ -61,10 +59,6 @@ class Entry:
     def copy(self) -> Entry:
         """Return an independent copy."""
         return Entry(self.model, self.versions.copy())
-
-
-def _stage(version: ModelVersion) -> str:
-    return version.current_stage
 
 
 class RegistryState:
