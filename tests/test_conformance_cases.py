@@ -64,11 +64,11 @@ def few_cases() -> Suite:
 
 def test_a_case_that_calls_something_works_on_a_store_of_its_own() -> None:
     case = next(case for case in SUITE.cases if case.id == "lifecycle.delete-run")
-    sessions = Sessions(dict(SUITE.stores))
+    sessions = Sessions(SUITE.stores)
     first = sessions.session(case, MATRIX.dialect("oss"), "columnar")
     second = sessions.session(case, MATRIX.dialect("oss"), "columnar")
 
     result_of(case, first)
 
-    assert "deleted" == first.store.get_run(first.ids["run.active"]).info.lifecycle_stage
-    assert "active" == second.store.get_run(second.ids["run.active"]).info.lifecycle_stage
+    assert "deleted" == first.client.get_run(first.ids["run.active"]).info.lifecycle_stage
+    assert "active" == second.client.get_run(second.ids["run.active"]).info.lifecycle_stage

@@ -18,7 +18,7 @@ from mlquery.language.plan import Entity
 from tests.support.suite import SUITE
 from tests.support.suite_uses import Place, all_places, places_of, places_touched
 
-SESSIONS = Sessions(dict(SUITE.stores))
+SESSIONS = Sessions(SUITE.stores)
 REGULAR = [feature for feature in MATRIX.features if not feature.is_behaviour]
 BEHAVIOURS = [feature for feature in MATRIX.features if feature.is_behaviour]
 pytestmark = pytest.mark.xdist_group("conformance matrix")

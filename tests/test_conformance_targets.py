@@ -13,7 +13,8 @@ import attrs
 import mlflow
 import pytest
 
-from mlquery.conformance.applicability import LOCAL, REMOTE, Applicability
+from mlquery.conformance.applicability import Applicability
+from mlquery.conformance.inprocess import LOCAL, REMOTE, Sessions
 from mlquery.conformance.namespacing import NamespacedClient, UnownedEntityError, prefixed_names
 from mlquery.conformance.remote_target import RemoteTarget
 from mlquery.conformance.report import Report
@@ -199,7 +200,7 @@ def test_values_that_differ_are_noticed_although_the_rows_are_right(
 
 
 def test_every_skipped_case_has_a_reason_and_few_are_skipped() -> None:
-    applicability = Applicability(SUITE)
+    applicability = Applicability(Sessions(SUITE.stores))
     reasons = {case.id: applicability.reason_to_skip(case, OSS, REMOTE) for case in SUITE.cases}
 
     skipped = {case_id: reason for case_id, reason in reasons.items() if reason is not None}
@@ -216,7 +217,7 @@ def test_every_skipped_case_has_a_reason_and_few_are_skipped() -> None:
 
 def test_an_experiment_that_a_server_refuses_is_told_and_missed_by_no_other_case() -> None:
     conditions = attrs.evolve(LOCAL, missing=("quoted",))
-    applicability = Applicability(SUITE)
+    applicability = Applicability(Sessions(SUITE.stores))
 
     reasons = {case.id: applicability.reason_to_skip(case, OSS, conditions) for case in SUITE.cases}
 

@@ -60,7 +60,7 @@ def run(
     names = list(ENGINES if engines is None else engines)
     if unknown := set(names) - set(ENGINES):
         raise ValueError(f"unknown engine {', '.join(map(repr, unknown))}; use {' or '.join(ENGINES)}")
-    sessions = Sessions(dict(suite.stores))
+    sessions = Sessions(suite.stores)
     return [outcome(case, dialect, engine, sessions) for case in suite.cases for dialect in chosen for engine in names]
 
 

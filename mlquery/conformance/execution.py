@@ -63,11 +63,14 @@ def run_case(case: Case, session: Session) -> Result:
         raise
     except Exception as error:
         return Result(problems=session.problems(error))
-    of_entity = f"{case.entity}."
-    names = {
-        identifier: key.removeprefix(of_entity) for key, identifier in session.ids.items() if key.startswith(of_entity)
-    }
+    names = {identifier: name for name, identifier in ids_of(case.entity, session.ids).items()}
     return Result(tuple(tuple(names.get(i, f"unknown {i}") for i in page) for page in pages))
+
+
+def ids_of(kind: str, ids: Mapping[str, str]) -> dict[str, str]:
+    """Return the ids of the entities of one kind ("run", "experiment" …), by the names that cases give them."""
+    prefix = f"{kind}."
+    return {key.removeprefix(prefix): identifier for key, identifier in ids.items() if key.startswith(prefix)}
 
 
 def filled(string: str, ids: Mapping[str, str], number: int = 0) -> str:
@@ -77,7 +80,7 @@ def filled(string: str, ids: Mapping[str, str], number: int = 0) -> str:
 
 def _pages(case: Case, session: Session) -> Iterator[list[str]]:
     string = filled(case.filter, session.ids)
-    known = [identifier for key, identifier in session.ids.items() if key.startswith("experiment.")]
+    known = list(ids_of("experiment", session.ids).values())
     ids = known if case.experiment_ids is None else [filled(i, session.ids) for i in case.experiment_ids]
     token = case.page_token
     for _ in range(_MOST_PAGES):
@@ -101,7 +104,7 @@ def _perform(call: Table, session: Session) -> None:
         if "returns" in call and _plain(result) != _ready(call["returns"], session, number):
             raise MismatchError(f"{call['call']} returned {_plain(result)}")
         if "as" in call:
-            session.ids[call["as"]] = _id_of(result)
+            session.ids[call["as"]] = id_of(result)
 
 
 def _fail(call: Table, arguments: Mapping[str, Any], session: Session) -> None:
@@ -115,7 +118,8 @@ def _fail(call: Table, arguments: Mapping[str, Any], session: Session) -> None:
     raise MismatchError(f"{call['call']} did not fail with {call['fails']}")
 
 
-def _id_of(result: Any) -> str:
+def id_of(result: Any) -> str:
+    """Return the id of an entity that a call created or a search found; an id is returned as it is."""
     if hasattr(result, "latest_versions"):
         return str(result.name)
     if hasattr(result, "version"):

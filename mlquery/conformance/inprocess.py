@@ -1,20 +1,21 @@
-"""mlquery as a session of the suite: a store per dialect and contents, searched with one engine."""
+"""mlquery as a session of the suite: a store per dialect, contents and conditions, searched with one engine."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import attrs
 
 from mlquery import entities
-from mlquery.backend.runs import USER
 from mlquery.client import Client
-from mlquery.conformance.execution import Result, run_case
+from mlquery.conformance.execution import Result, Session, id_of, run_case
 from mlquery.conformance.fixtures import FIRST_TIME, put
-from mlquery.conformance.suite import Case, Problem, StoreContents
+from mlquery.conformance.namespacing import NamespacedClient, without
+from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents
 from mlquery.engine import columnar, reference
 from mlquery.entities import ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
@@ -23,62 +24,74 @@ from mlquery.registry import Registry
 from mlquery.store import Store
 
 ENGINES: dict[str, Callable[..., Any]] = {"reference": reference.rows, "columnar": columnar.rows}
-_VIEWS = {"ACTIVE_ONLY": ViewType.ACTIVE_ONLY, "DELETED_ONLY": ViewType.DELETED_ONLY, "ALL": ViewType.ALL}
+PREFIX = "mlquery-"
+"""The prefix of names in a store under conditions that demand one."""
+
+_BEFORE, _AFTER = "a-", "z-"  # prefixes of others, which come before and after ours in the order of names
+_USER = "the caller"
 _FEATURE = re.compile(r"\[([\w.-]+)\]$")
 
-
-def client_of(store: Store, registry: Registry, dialect: Dialect) -> Any:
-    """Return a client that follows a dialect."""
-    return Client(store, dialect, registry=registry)
+Clock = Literal["settable", "advancing", "standing"]
 
 
-class FixtureClient(Client):
-    """The client that creates fixtures: each run belongs to the user in its tags, even if the service sets another."""
+@attrs.frozen
+class Conditions:
+    """How a target differs from a new store of the suite.
 
-    def create_run(
-        self,
-        experiment_id: str,
-        start_time: int | None = None,
-        tags: dict[str, Any] | None = None,
-        run_name: str | None = None,
-    ) -> entities.Run:
-        """Create a run as the user that its tags name."""
-        if self.backend.user is not None:
-            self.backend.user = (tags or {}).get(USER, "unknown")
-        return super().create_run(experiment_id, start_time, tags, run_name)
+    Attributes:
+        clock: "settable", "advancing", or "standing" if successive calls may get the same time.
+        is_prefixed: Whether names have a prefix, and the default experiment belongs to others.
+        is_shared: Whether others have experiments and models on the target.
+        has_one_user: Whether all runs belong to the caller.
+        missing: The experiments that the target refuses to create.
+    """
+
+    clock: Clock = "settable"
+    is_prefixed: bool = False
+    is_shared: bool = False
+    has_one_user: bool = False
+    missing: tuple[str, ...] = ()
+
+    def includes(self, other: Conditions) -> bool:
+        """Tell whether these conditions restrict a case at least as much as others."""
+        flags = ("is_prefixed", "is_shared", "has_one_user")
+        has_clock = self.clock != "settable" or other.clock == "settable"
+        return has_clock and all(getattr(self, flag) or not getattr(other, flag) for flag in flags)
+
+    def expected(self, case: Case, dialect: Dialect) -> Expectation:
+        """Return the result that a dialect declares for a case, under these conditions."""
+        missing = {*self.missing, "Default"} if self.is_prefixed else self.missing
+        return without(case, case.expect[dialect.name], missing)
+
+
+LOCAL = Conditions()
+REMOTE = Conditions("advancing", True, True)
 
 
 @attrs.define
 class InProcess:
-    """A store and a registry of mlquery, the client of a dialect on them, and the engine that searches the store."""
+    """The client of a dialect on a store and a registry of mlquery, and the engine that searches the store."""
 
-    store: Store
-    registry: Registry
-    dialect: Dialect
+    client: Client
     engine: Callable[..., Any]
     ids: dict[str, str]
-    client: Any = attrs.field(init=False)
     entities: Any = entities
-
-    def __attrs_post_init__(self) -> None:
-        """Give the calls a client that follows the dialect."""
-        self.client = client_of(self.store, self.registry, self.dialect)
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page, and the token of the next one."""
-        query: Any = (_VIEWS[case.view], case.max_results)
-        backend = self.client.backend
-        if case.entity == "run":
-            runs = backend.search_runs(ids, filter_string, *query, case.order_by, token, engine=self.engine)
-            return [run.info.run_id for run in runs], runs.token
-        if case.entity == "registered_model":
-            models = self.client.search_registered_models(filter_string, case.max_results, case.order_by, token)
-            return [model.name for model in models], models.token
-        if case.entity == "model_version":
-            versions = self.client.search_model_versions(filter_string, case.max_results, case.order_by, token)
-            return [f"{version.name}/{version.version}" for version in versions], versions.token
-        found = backend.search_experiments(*query, filter_string, case.order_by, token, engine=self.engine)
-        return [experiment.experiment_id for experiment in found], found.token
+        query: Any = (getattr(ViewType, case.view), case.max_results)
+        found: Any
+        match case.entity:
+            case "run":
+                search_runs = self.client.backend.search_runs
+                found = search_runs(ids, filter_string, *query, case.order_by, token, engine=self.engine)
+            case "experiment":
+                search_experiments = self.client.backend.search_experiments
+                found = search_experiments(*query, filter_string, case.order_by, token, engine=self.engine)
+            case _:
+                search = getattr(self.client, f"search_{case.entity}s")
+                found = search(filter_string, case.max_results, case.order_by, token)
+        return [id_of(each) for each in found], found.token
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
         """Return the diagnostics of a refused query, or the error code of a refused call."""
@@ -93,7 +106,7 @@ class InProcess:
         raise error
 
 
-def result_of(case: Case, session: InProcess) -> Result:
+def result_of(case: Case, session: Session) -> Result:
     """Return what a session answers, warnings included."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -111,30 +124,44 @@ def _warned_of(warning: Warning | str) -> str:
 class Sessions:
     """Makes sessions. The contents of a store are put in once for all dialects that write alike."""
 
-    stores: dict[str, StoreContents]
+    stores: Mapping[str, StoreContents]
     _built: dict[Any, tuple[Store, Registry, dict[str, str]]] = attrs.field(factory=dict)
 
-    def session(self, case: Case, dialect: Dialect, engine: str) -> InProcess:
+    def session(self, case: Case, dialect: Dialect, engine: str, conditions: Conditions = LOCAL) -> InProcess:
         """Return a session with the store of a case; a case that calls anything gets a copy of its own."""
-        key = (case.store, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
+        key = (case.store, conditions, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
         if key not in self._built:
-            self._built[key] = _build(self.stores[case.store], dialect)
+            self._built[key] = _build(self.stores[case.store], dialect, conditions)
         store, registry, ids = self._built[key]
         if case.calls:
             store, registry = store.clone(), registry.clone()
-        return InProcess(store, registry, dialect, ENGINES[engine], dict(ids))
+        return InProcess(Client(store, dialect, registry=registry), ENGINES[engine], dict(ids))
 
 
-def _build(contents: StoreContents, dialect: Dialect) -> tuple[Store, Registry, dict[str, str]]:
-    time = [FIRST_TIME]
-
-    def set_clock(milliseconds: int) -> None:
-        time[0] = milliseconds
-
-    store = Store(clock=lambda: time[0], seed=1, guid_ids=dialect.behaves("id.guid"))
-    registry = Registry(lambda: time[0])
+def _build(contents: StoreContents, dialect: Dialect, conditions: Conditions) -> tuple[Store, Registry, dict[str, str]]:
+    now, set_clock = _clock(conditions.clock)
+    store, registry = Store(clock=now, seed=1, guid_ids=dialect.behaves("id.guid")), Registry(now)
+    client = Client(store, dialect, registry=registry)
+    client.backend.user = None  # each run belongs to the user in its tags, even if the service sets another
+    held = tuple(table for table in contents.experiments if table["id"] not in conditions.missing)
+    contents = attrs.evolve(contents, experiments=held)
     with warnings.catch_warnings():
         # A restored experiment is part of some contents; that no source speaks of it is no matter here.
         warnings.simplefilter("ignore", QueryWarning)
-        ids = put(contents, FixtureClient(store, dialect, registry=registry), entities, set_clock)
-    return store, registry, ids
+        if not conditions.is_prefixed:
+            return store, registry, put(contents, client, entities, set_clock)
+        user = _USER if conditions.has_one_user else None
+        created = {
+            prefix: put(contents, NamespacedClient(client, prefix, user), entities, set_clock)
+            for prefix in ((_BEFORE, PREFIX, _AFTER) if conditions.is_shared else (PREFIX,))
+        }
+    return store, registry, created[PREFIX]
+
+
+def _clock(kind: Clock) -> tuple[Callable[[], int], Callable[[int], None]]:
+    """Return a clock, and the function that sets it, which has no effect unless the clock is settable."""
+    time = [FIRST_TIME]
+    if kind == "settable":
+        return lambda: time[0], lambda milliseconds: time.__setitem__(0, milliseconds)
+    steps = itertools.count(FIRST_TIME, 1 if kind == "advancing" else 0)
+    return lambda: next(steps), lambda _: None

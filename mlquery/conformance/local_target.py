@@ -14,8 +14,8 @@ from unittest import mock
 
 import mlflow
 
-from mlquery.conformance.applicability import LOCAL
 from mlquery.conformance.fixtures import FIRST_TIME, put
+from mlquery.conformance.inprocess import LOCAL
 from mlquery.conformance.mlflow_session import MlflowSession
 from mlquery.conformance.readback import Described, read_back
 from mlquery.conformance.suite import Case, Suite

@@ -15,10 +15,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import rest_utils
 from requests.exceptions import RequestException
 
+from mlquery.conformance.execution import id_of
 from mlquery.conformance.readback import described, described_experiment
 from mlquery.conformance.suite import Case, Problem
 
-_VIEWS = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 _SETTINGS = {
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -48,25 +48,19 @@ class MlflowSession:
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page, and the token of the next one."""
-        query = (_VIEWS[case.view], case.max_results)
+        query = (getattr(mlflow.entities.ViewType, case.view), case.max_results)
         order_by = list(case.order_by) or None
-        if case.entity == "run":
-            runs = self.client.search_runs(ids, filter_string, *query, order_by, token)
-            self.seen |= {run.info.run_id: described(run) for run in runs}
-            return [run.info.run_id for run in runs], runs.token
-        # MLflow's client adds a clause of its own to every search of registered models.
-        if case.entity == "registered_model":
-            models = self._registry().search_registered_models(filter_string, case.max_results, order_by, token)
-            return [model.name for model in models], models.token
-        if case.entity == "model_version":
-            versions = self._registry().search_model_versions(filter_string, case.max_results, order_by, token)
-            return [f"{version.name}/{version.version}" for version in versions], versions.token
-        found = self.client.search_experiments(*query, filter_string or None, order_by, token)
-        self.seen |= {experiment.experiment_id: described_experiment(experiment) for experiment in found}
-        return [experiment.experiment_id for experiment in found], found.token
-
-    def _registry(self) -> Any:
-        return self.client._get_registry_client().store
+        match case.entity:
+            case "run":
+                found = self.client.search_runs(ids, filter_string, *query, order_by, token)
+                self.seen |= {run.info.run_id: described(run) for run in found}
+            case "experiment":
+                found = self.client.search_experiments(*query, filter_string or None, order_by, token)
+                self.seen |= {experiment.experiment_id: described_experiment(experiment) for experiment in found}
+            case _:  # MLflow's client adds a clause of its own to every search of registered models
+                search = getattr(self.client._get_registry_client().store, f"search_{case.entity}s")
+                found = search(filter_string, case.max_results, order_by, token)
+        return [id_of(each) for each in found], found.token
 
     def problems(self, error: Exception) -> tuple[Problem, ...]:
         """Return the error code; an error other than MlflowException is an internal error of a server.

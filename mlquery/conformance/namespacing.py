@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.execution import Session
+from mlquery.conformance.execution import Session, ids_of
 from mlquery.conformance.suite import Case, Expectation, Problem, Row, Tied
 
 _NAMES = ("name", "new_name")
@@ -138,7 +138,7 @@ class NamespacedSession:
             for experiment_id in ids:
                 self.client.require_own_experiment(experiment_id)
             return self.inner.page(case, filter_string, ids, token)
-        own = {identifier for key, identifier in self.ids.items() if key.startswith(f"{case.entity}.")}
+        own = set(ids_of(case.entity, self.ids).values())
         filter_string = prefixed_names(filter_string, self.client.prefix)
         found: list[str] = []
         while True:

@@ -12,9 +12,9 @@ import attrs
 import mlflow
 import requests
 
-from mlquery.conformance.applicability import REMOTE
 from mlquery.conformance.execution import Session
 from mlquery.conformance.fixtures import put
+from mlquery.conformance.inprocess import REMOTE
 from mlquery.conformance.mlflow_session import MlflowSession, first_line, serves_registry
 from mlquery.conformance.namespacing import NamespacedClient, NamespacedSession
 from mlquery.conformance.readback import Described, read_back

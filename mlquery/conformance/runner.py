@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
-from mlquery.conformance.applicability import Applicability, Conditions
+from mlquery.conformance.applicability import Applicability
 from mlquery.conformance.execution import MismatchError, Result, Session, outcome_disagreements, run_case
+from mlquery.conformance.inprocess import Conditions, Sessions
 from mlquery.conformance.known_deviations import NONE, KnownDeviations
 from mlquery.conformance.mlflow_session import MlflowSession, UnansweredError, UnsentError
 from mlquery.conformance.namespacing import NamespacedSession, UnownedEntityError
@@ -44,7 +45,7 @@ class Runner:
 
     def __attrs_post_init__(self) -> None:
         """Share the stores that decide on applicability between all cases."""
-        self.applicability = Applicability(self.suite)
+        self.applicability = Applicability(Sessions(self.suite.stores))
         self._stable = attrs.evolve(self.target.conditions, has_one_user="user" in self.dialect.service)
 
     def conditions(self, case: Case) -> Conditions:

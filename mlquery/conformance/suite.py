@@ -92,29 +92,15 @@ class StoreContents:
     models: tuple[Table, ...] = ()
     versions: tuple[Table, ...] = ()
 
-    def names(self, entity: str) -> list[str]:
-        """Return the names that cases give the entities of a kind."""
-        tables = {
-            "run": self.runs,
-            "experiment": (*self.experiments, {"id": "Default"}),
-            "registered_model": self.models,
-            "model_version": self.versions,
-        }
-        return [table["id"] for table in tables[entity]]
-
 
 @attrs.frozen
 class Suite:
-    """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects.
-
-    `inherits` maps a dialect to the one whose expectations it has wherever a case does not name it.
-    """
+    """All cases in the order of the files, the stores by name, the titles of the files by topic, and the dialects."""
 
     cases: tuple[Case, ...]
     stores: Mapping[str, StoreContents]
     topics: Mapping[str, str]
     dialects: tuple[str, ...] = ()
-    inherits: Mapping[str, str] = attrs.field(factory=dict)
 
 
 _STORE_KEYS = {"about", "experiment", "run", "model", "version"}
@@ -142,7 +128,7 @@ def load_suite(folder: Path | None = None) -> Suite:
     settings = tomllib.loads((folder / "suite.toml").read_text("utf-8"))
     dialects, inherits = tuple(settings["dialects"]), settings.get("inherits", {})
     cases = tuple(case for topic, data in topics.items() for case in _cases(topic, data, dialects, inherits))
-    return Suite(cases, stores, {topic: data["title"] for topic, data in topics.items()}, dialects, inherits)
+    return Suite(cases, stores, {topic: data["title"] for topic, data in topics.items()}, dialects)
 
 
 def _store(path: Path) -> StoreContents:

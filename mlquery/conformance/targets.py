@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from mlquery.conformance.applicability import Conditions
 from mlquery.conformance.execution import Session
+from mlquery.conformance.inprocess import Conditions
 from mlquery.conformance.local_target import local_stores
 from mlquery.conformance.mlflow_session import settings
 from mlquery.conformance.readback import Described

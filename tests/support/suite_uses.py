@@ -36,7 +36,7 @@ def recording(dialect: Dialect) -> Recording:
 
 def places_touched(suite: Suite, matrix: Matrix) -> dict[str, set[Place]]:
     """Return what each case touches, by the id of the case."""
-    sessions = Sessions(dict(suite.stores))
+    sessions = Sessions(suite.stores)
     dialects = {name: recording(dialect) for name, dialect in matrix.dialects.items()}
     touched: dict[str, set[Place]] = {case.id: set() for case in suite.cases}
     for case in suite.cases:
