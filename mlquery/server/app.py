@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlquery.server import artifacts
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
-from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to, failure_asked_for
+from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
 from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
@@ -114,7 +114,8 @@ class Server:
         service = self.service
         try:
             if endpoint.method == "GET":
-                return fields_in_query(endpoint, _query(scope), service, path)
+                query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+                return fields_in_query(endpoint, query, service, path)
             headers: dict[bytes, bytes] = dict(scope["headers"])
             body = await self.security.body(receive, headers, self.security.body_limit)
             kind = headers.get(b"content-type")
@@ -135,7 +136,7 @@ class Server:
         if isinstance(error, FAILURES):
             return self.refused(error, warnings)
         if self.service.store.faults.raised(error):
-            return self.refused(failure_asked_for(error))
+            return self.refused(RequestError(f"{type(error).__name__}: {error}", "INTERNAL_ERROR"))
         if not isinstance(error, Exception):
             raise error
         _logger.error("An unexpected error occurred while answering a request", exc_info=error)
@@ -159,14 +160,13 @@ class Server:
         if "/traces" in path and "traces" in self.service.backend.missing:
             return Response(status_code=self.service.backend.missing["traces"])
         if error.status_code == 405:
-            return self._not_allowed(request.method, (error.headers or {}).get("Allow", ""))
+            response = self.refused(
+                RequestError(f"The method {request.method} is not allowed here", "BAD_REQUEST", 405)
+            )
+            response.headers["Allow"] = (error.headers or {}).get("Allow", "")
+            return response
         code = "ENDPOINT_NOT_FOUND" if error.status_code == 404 else "BAD_REQUEST"
         return self.refused(RequestError(f"There is no endpoint {path}", code, error.status_code))
-
-    def _not_allowed(self, method: str, allowed: str) -> Response:
-        response = self.refused(RequestError(f"The method {method} is not allowed here", "BAD_REQUEST", 405))
-        response.headers["Allow"] = allowed
-        return response
 
     async def reset(self, request: Request) -> Response:
         """Go back to the contents that the server was started with."""
@@ -251,10 +251,6 @@ class _Admission:
         await self.app(scope, receive, send)
 
 
-def _query(scope: Scope) -> dict[str, list[str]]:
-    return parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
 def _json(status: int, body: Any, warnings: Iterable[str] = ()) -> Response:
     written = body if isinstance(body, Json) else json.dumps(body, separators=(",", ":"), allow_nan=False)
     response = Response(f"{written}\n".encode(), status, media_type="application/json")
@@ -285,6 +281,4 @@ async def _version(_: Request) -> Response:
 
 async def _server_info(_: Request) -> Response:
     """Tell MLflow's client what it may try: nothing beyond experiments, runs, models and artifacts."""
-    return _json(
-        200, {"store_type": None, **dict.fromkeys(_LACKING, False), "features_enabled": {"gateway": False}}, ()
-    )
+    return _json(200, {"store_type": None, **dict.fromkeys(_LACKING, False), "features_enabled": {"gateway": False}})

@@ -1,6 +1,7 @@
 """Turns a request into checked fields: the JSON or the query string is read, and then the rules of the endpoint hold.
 
-Rules come in MLflow's order, with its wording. What an endpoint does with its fields is not known here.
+Rules come in MLflow's order, with its wording. What an endpoint does with its fields is not known here, except that
+`forwarded` passes them on to the backend.
 
 **Source**: `mlflow.server.handlers._get_request_message` of MLflow 3.17 and the checks of its handlers.
 """
@@ -85,7 +86,9 @@ def fields_in_query(
     for name, field in endpoint.message.fields_by_name.items():
         if name in query:
             values = query[name]
-            raw[name] = values if field.is_list else _boolean(values[0]) if field.is_boolean else values[0]
+            raw[name] = (
+                values if field.is_list else _boolean(values[0]) if isinstance(field.default, bool) else values[0]
+            )
     fields = _checked_fields(endpoint, raw, service)
     fields.update(path)
     return fields

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mlquery.backend.error_bodies import error_body, http_status, wording
-from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, MissingEndpointError, QueryError, StoreError
+from mlquery.errors import INVALID_PARAMETER_VALUE, MissingEndpointError, QueryError, StoreError
 
 Answer = tuple[int, Any]
 """An HTTP status and a JSON value; None is an empty body."""
@@ -50,11 +50,6 @@ class MalformedRequestError(RequestError):
 Failure = QueryError | StoreError | RequestError
 FAILURES: Final = (QueryError, StoreError, RequestError)
 """What a request can end with; anything else is unexpected."""
-
-
-def failure_asked_for(error: BaseException) -> RequestError:
-    """Return the answer to an exception other than MLflow's that a test has asked for."""
-    return RequestError(f"{type(error).__name__}: {error}", INTERNAL_ERROR)
 
 
 def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -55,7 +56,6 @@ class Field:
     default: Any = None
     is_list: bool = False
     message: Message | None = None
-    is_boolean: bool = False
 
 
 class Message:
@@ -95,7 +95,10 @@ class Message:
                 part = fields[field.name] = Fields(field.message)
                 field.message.read_into(part, value)
             else:
-                _read_value(fields, field, value)
+                try:
+                    fields[field.name] = field.read(value)
+                except UnknownNameError:
+                    continue
 
     def _require_no_field(self, data: Any) -> None:
         """Pass over strings that name no field, as protobuf does where it takes a list or a string for an object."""
@@ -129,13 +132,6 @@ def _read_list(fields: Fields, field: Field, value: Any) -> None:
             items.append(read(item))
 
 
-def _read_value(fields: Fields, field: Field, value: Any) -> None:
-    try:
-        fields[field.name] = field.read(value)
-    except UnknownNameError:
-        return
-
-
 def string(name: str, *, repeated: bool = False) -> Field:
     """Return a field that holds a string, or strings."""
     return Field(name, _string, "", repeated)
@@ -158,7 +154,7 @@ def double(name: str) -> Field:
 
 def boolean(name: str, default: bool = False) -> Field:
     """Return a field that holds true or false."""
-    return Field(name, _boolean, default, is_boolean=True)
+    return Field(name, _boolean, default)
 
 
 def enum(name: str, numbers: Mapping[str, int], default: int) -> Field:
@@ -197,27 +193,20 @@ def _integer(value: Any, limit: int) -> int:
 def _as_integer(value: Any) -> int:
     if isinstance(value, bool) or (isinstance(value, str) and " " in value):
         raise MisfitError(value)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return int(value)
     try:
-        return int(value) if not isinstance(value, float) else _integer_of_float(value)
+        number = float(value)
     except (ValueError, TypeError):
-        if not isinstance(value, str):
-            raise MisfitError(value) from None
-    try:
-        return _integer_of_float(float(value))
-    except (ValueError, OverflowError):
         raise MisfitError(value) from None
-
-
-def _integer_of_float(value: float) -> int:
-    if not math.isfinite(value) or not value.is_integer():
+    if not number.is_integer():  # infinity and NaN are none either
         raise MisfitError(value)
-    return int(value)
+    return int(number)
 
 
 def _double(value: Any) -> float:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise MisfitError(value)
-    if value == "nan":
+    if value == "nan" or (isinstance(value, float) and not math.isfinite(value)):
         raise MisfitError(value)
     try:
         return float(value)

@@ -53,9 +53,10 @@ class Security:
         """
         if path in _OPEN:
             return
-        if self.is_loopback and not is_loopback_name(_host_of(headers.get(b"host", b""))):
+        if self.is_loopback and not is_loopback_name(_host_in(b"//" + headers.get(b"host", b""))):
             raise RequestError("Invalid Host header - possible DNS rebinding attack detected", "PERMISSION_DENIED", 403)
-        if method in _CHANGING and not _is_own_page(headers.get(b"origin")):
+        origin = headers.get(b"origin")
+        if method in _CHANGING and origin is not None and not is_loopback_name(_host_in(origin)):
             raise RequestError("Cross-origin request blocked", "PERMISSION_DENIED", 403)
         if self.token is not None and not _bears(headers.get(b"authorization", b""), self.token):
             raise RequestError("The Authorization header must bear the token of this server", "UNAUTHENTICATED", 401)
@@ -73,25 +74,16 @@ class Security:
         if is_too_large:
             await _drop(receive)
             raise _too_large(limit)
-        message = await self._soon(receive)
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            _require_fits(len(body), limit)
-            return body
-        return await self._rest(receive, body, limit)
-
-    async def _rest(self, receive: Receive, first: bytes, limit: int) -> bytes:
-        chunks, size, is_more = [first], len(first), True
+        body, is_more = bytearray(), True
         while is_more:
-            if size > limit:
-                await _drop(receive)
-                raise _too_large(limit)
             message = await self._soon(receive)
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
+            body += message.get("body", b"")
             is_more = message.get("more_body", False)
-        _require_fits(size, limit)
-        return b"".join(chunks)
+            if len(body) > limit:
+                if is_more:
+                    await _drop(receive)
+                raise _too_large(limit)
+        return bytes(body)
 
     async def _soon(self, receive: Receive) -> Any:
         try:
@@ -114,21 +106,12 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def _host_of(header: bytes) -> str:
-    """Return the host in a Host header, without its port."""
+def _host_in(url: bytes) -> str:
+    """Return the host in a URL, without its port; "" if there is none."""
     try:
-        return urlsplit(f"//{header.decode('ascii')}").hostname or ""
+        return urlsplit(url.decode("ascii")).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_own_page(origin: bytes | None) -> bool:
-    if origin is None:
-        return True
-    try:
-        return is_loopback_name(urlsplit(origin.decode("ascii")).hostname or "")
-    except ValueError:
-        return False
 
 
 def _bears(header: bytes, token: str) -> bool:
@@ -142,11 +125,6 @@ async def _drop(receive: Receive) -> None:
         async with asyncio.timeout(_MOMENT):
             while (await receive()).get("more_body", False):
                 pass
-
-
-def _require_fits(size: int, limit: int) -> None:
-    if size > limit:
-        raise _too_large(limit)
 
 
 def _too_large(limit: int) -> RequestError:
