@@ -20,7 +20,6 @@ from mlquery.query.search import OnWarning, search_rows, warn_caller
 from mlquery.store import Store
 
 if TYPE_CHECKING:
-    from mlquery.store.columns import MetricColumn, StringColumn
     from mlquery.store.run_table import RunTable
 
 __all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "search_frame"]
@@ -100,10 +99,10 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
         runs = store.runs
         dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
         frame = {name: _named_array(runs, name, rows, dtype) for name in _STRINGS + _TIMES}
-        for key, metric in _present(runs.metrics, runs.metric_keys, rows, _states):
+        for key, metric in _present(runs.metrics, runs.metric_keys, rows, lambda column: column.states[rows] != 0):
             frame[f"metrics.{key}"] = metric.values[rows]
         for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
-            for key, column in _present(columns, keys, rows, _codes):
+            for key, column in _present(columns, keys, rows, lambda column: column.codes[rows] >= 0):
                 frame[f"{prefix}.{key}"] = _string_array(column.table, column.codes[rows], dtype)
         return _framed(frame)
 
@@ -173,16 +172,8 @@ def _categories(codes: Any, names: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype="str"), validate=False)
 
 
-def _states(column: MetricColumn, rows: Any) -> Any:
-    return column.states[rows] != 0
-
-
-def _codes(column: StringColumn, rows: Any) -> Any:
-    return column.codes[rows] >= 0
-
-
 def _present(
-    columns: Mapping[str, _C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[_C, Any], Any]
+    columns: Mapping[str, _C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[_C], Any]
 ) -> Iterator[tuple[str, _C]]:
     """Yield the columns that some row has, in the order in which MLflow finds their keys, run by run.
 
@@ -191,7 +182,7 @@ def _present(
     """
     first: dict[int, None] = {}
     for key in _candidates(columns, keys_of, rows):
-        has_key = presence(columns[key], rows)
+        has_key = presence(columns[key])
         index = int(has_key.argmax())
         if has_key[index]:
             first[index] = None

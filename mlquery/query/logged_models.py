@@ -16,11 +16,12 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import Metric
-from mlquery.errors import INTERNAL_ERROR, QueryError, StoreError, invalid_parameter
+from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, string_test
 from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, String
+from mlquery.query.search import integer_id
 from mlquery.store.model_table import ModelTable, StoredModel
 
 _DEFAULT_MAX_RESULTS: Final = 100
@@ -75,15 +76,11 @@ def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
         return []
     try:
         return list(map(_read, _clauses(parse_filter(filter_string, "filter_string"))))
-    except (QueryError, _NotAListError):
+    except ValueError:  # a QueryError too
         raise invalid_parameter(
             f"Invalid filter string: {filter_string!r}. Expected a list of comparisons "
             "separated by 'AND' (e.g. 'metrics.loss > 0.1 AND params.lr = 0.01')."
         ) from None
-
-
-class _NotAListError(Exception):
-    """A filter that is not a list of comparisons."""
 
 
 def _clauses(expression: Expression) -> list[Comparison]:
@@ -91,7 +88,7 @@ def _clauses(expression: Expression) -> list[Comparison]:
         return [expression]
     if isinstance(expression, And):
         return [clause for operand in expression.operands for clause in _clauses(operand)]
-    raise _NotAListError
+    raise ValueError("not a list of comparisons")
 
 
 def _read(clause: Comparison) -> ModelTest:
@@ -117,7 +114,7 @@ def _string_of(value: String | Number | Items | Range | None) -> Any:
             return value.value
         case Items():
             return tuple(map(_string_of, value.items))
-    raise _NotAListError
+    raise ValueError("not a value of a comparison")
 
 
 def search_logged_models(
@@ -140,7 +137,7 @@ def search_logged_models(
     search = {"experiment_ids": experiment_ids, "filter_string": filter_string, "order_by": order_by}
     offset = _offset(search, page_token)
     tests = _tests(models, read(filter_string), datasets)
-    wanted = {_integer_id(experiment_id) for experiment_id in experiment_ids}
+    wanted = {str(integer_id(experiment_id)) for experiment_id in experiment_ids}
     found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
     found = [model for model in found if all(test(model) for test in tests)]
     size = max_results or _DEFAULT_MAX_RESULTS
@@ -149,11 +146,8 @@ def search_logged_models(
         page = page[: size + 1]
     if len(page) <= size:
         return page, None
-    return page[:size], _encoded({**search, "offset": offset + size})
-
-
-def _encoded(token: dict[str, Any]) -> str:
-    return base64.b64encode(json.dumps(token).encode()).decode()
+    token = json.dumps({**search, "offset": offset + size})
+    return page[:size], base64.b64encode(token.encode()).decode()
 
 
 def _offset(search: dict[str, Any], page_token: str | None) -> int:
@@ -178,14 +172,6 @@ def _offset(search: dict[str, Any], page_token: str | None) -> int:
     return max(0, offset)
 
 
-def _integer_id(experiment_id: str) -> str:
-    try:
-        return str(int(experiment_id))
-    except (TypeError, ValueError):
-        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
-        raise invalid_parameter(message) from None
-
-
 def _tests(models: ModelTable, wanted: Sequence[ModelTest], datasets: Datasets) -> list[_Test]:
     tests = [_test(models, one, datasets) for one in wanted]
     if datasets and not any(one.kind == "metrics" for one in wanted):
@@ -204,13 +190,7 @@ def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> _Test:
         )
     if kind == "attributes":
         return _attribute_test(key, op, value)
-    is_match = string_test(op, _string_value(value))
-
-    def test(model: StoredModel) -> bool:
-        found = (model.params if kind == "params" else model.tags).get(key)
-        return found is not None and is_match(found)
-
-    return test
+    return _string_test(lambda model: (model.params if kind == "params" else model.tags).get(key), op, value)
 
 
 def _attribute_test(column: str, op: Op, value: Any) -> _Test:
@@ -222,10 +202,14 @@ def _attribute_test(column: str, op: Op, value: Any) -> _Test:
         return lambda model: is_right(getattr(model, name))
     if name in _INTEGERS:
         value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
-    is_match = string_test(op, _string_value(value))
+    return _string_test(lambda model: getattr(model, name, None), op, value)
+
+
+def _string_test(value_of: Callable[[StoredModel], Any], op: Op, value: Any) -> _Test:
+    is_match = string_test(op, tuple(map(str, value)) if isinstance(value, tuple) else str(value))
 
     def test(model: StoredModel) -> bool:
-        found = getattr(model, name, None)
+        found = value_of(model)
         return found is not None and is_match(str(found))
 
     return test
@@ -240,10 +224,6 @@ def _as_number(value: Any) -> str:
     return str(int(number)) if number.is_integer() else str(number)
 
 
-def _string_value(value: Any) -> Any:
-    return tuple(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def _is_about(point: Metric, datasets: Datasets) -> bool:
     """Tell whether a point was measured on one of the datasets, if there are any."""
     return not datasets or any(
@@ -256,20 +236,16 @@ def _is_about(point: Metric, datasets: Datasets) -> bool:
 def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any]) -> list[StoredModel]:
     """Return the models in order, those without a value last; ties are ordered by newest first, then by id."""
     keys = [_sort_key(models, term) for term in order_by]
-    named = {column for column, _, _ in keys}
-    if "model_id" not in named:
-        found = sorted(found, key=lambda model: model.model_id)
-    if "creation_timestamp_ms" not in named:
-        found = sorted(found, key=lambda model: -model.creation_timestamp)
-    for _, value_of, is_ascending in reversed(keys):
+    found = sorted(found, key=lambda model: (-model.creation_timestamp, model.model_id))
+    for value_of, is_ascending in reversed(keys):
         present = [model for model in found if value_of(model) is not None]
         missing = [model for model in found if value_of(model) is None]
         found = sorted(present, key=value_of, reverse=not is_ascending) + missing
     return found
 
 
-def _sort_key(models: ModelTable, term: Any) -> tuple[str, Callable[[StoredModel], Any], bool]:
-    """Return the column of an entry of `order_by`, a function that returns its value, and whether it ascends."""
+def _sort_key(models: ModelTable, term: Any) -> tuple[Callable[[StoredModel], Any], bool]:
+    """Return a function that returns the value by which an entry of `order_by` sorts, and whether it ascends."""
     field = term.get("field_name") if isinstance(term, dict) else None
     if not isinstance(field, str):
         raise StoreError(f"Invalid entry of order_by: {term!r}", INTERNAL_ERROR)
@@ -279,11 +255,11 @@ def _sort_key(models: ModelTable, term: Any) -> tuple[str, Callable[[StoredModel
         column = _ORDER_ALIASES.get(field, field)
         if column not in _COLUMNS:
             raise invalid_parameter(f"Invalid order by field name: {field}")
-        return column, lambda model: _column(model, column), is_ascending
+        return lambda model: _column(model, column), is_ascending
     if kind != "metrics":
         raise invalid_parameter(f"Invalid order by field name: {field}. Only metrics are supported.")
     wanted = {name: term[name] for name in ("dataset_name", "dataset_digest") if term.get(name)}
-    return field, lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
+    return lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
 
 
 def _column(model: StoredModel, column: str) -> Any:

@@ -8,15 +8,7 @@ import json
 
 import attrs
 
-from mlquery.errors import (
-    INTERNAL_ERROR,
-    INVALID_PARAMETER_VALUE,
-    Diagnostic,
-    QueryError,
-    Span,
-    StoreError,
-    invalid_parameter,
-)
+from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Diagnostic, QueryError, Span, invalid_parameter
 
 _MAX_RESULTS_LIMIT = 50_000
 _TOO_LARGE = 2**63
@@ -30,20 +22,17 @@ def require_max_results(max_results: int | None, none_is_all: bool = True, least
 
     Source: MLflow 3.17 `SqlAlchemyStore._validate_max_results_param`.
     """
+    if max_results is None and none_is_all:
+        return
     prefix = f"Invalid value {max_results} for parameter 'max_results' supplied. It must be"
     if max_results is None:
-        if not none_is_all:
-            raise invalid_parameter(f"{prefix} a positive integer")
-    elif isinstance(max_results, bool) or not isinstance(max_results, int):
-        raise _not_an_integer(max_results, prefix)
-    elif max_results < least:
         raise invalid_parameter(f"{prefix} a positive integer")
-    elif max_results > _MAX_RESULTS_LIMIT:
+    if isinstance(max_results, bool) or not isinstance(max_results, int):
+        raise invalid_parameter(f"{prefix} a positive integer, not {type(max_results).__name__}")
+    if max_results < least:
+        raise invalid_parameter(f"{prefix} a positive integer")
+    if max_results > _MAX_RESULTS_LIMIT:
         raise invalid_parameter(f"{prefix} at most {_MAX_RESULTS_LIMIT}")
-
-
-def _not_an_integer(max_results: object, prefix: str) -> StoreError:
-    return invalid_parameter(f"{prefix} a positive integer, not {type(max_results).__name__}")
 
 
 @attrs.frozen

@@ -68,43 +68,6 @@ class Check:
         return "\n".join(map(str, self.diagnostics)) or "accepted"
 
 
-def search_runs(
-    store: Store,
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None = "",
-    run_view_type: int = ViewType.ACTIVE_ONLY,
-    max_results: int | None = DEFAULT_MAX_RESULTS,
-    order_by: Sequence[str] | None = None,
-    page_token: str | bytes | None = None,
-    *,
-    dialect: str | Dialect = "oss",
-    engine: Engine = columnar.rows,
-    on_warning: OnWarning = warn_caller,
-) -> PagedList[Run]:
-    """Return one page of the runs that a filter finds, in order.
-
-    Raises:
-        QueryError: the filter, the order or the page token is not valid in the dialect.
-        StoreError: `max_results` or an experiment id is not valid.
-
-    Source: MLflow 3.17 `SqlAlchemyStore.search_runs`.
-    """
-    with store.lock:
-        rows, token = search_rows(
-            store,
-            experiment_ids,
-            filter_string,
-            run_view_type,
-            max_results,
-            order_by,
-            page_token,
-            dialect=dialect,
-            engine=engine,
-            on_warning=on_warning,
-        )
-        return PagedList(store.runs.runs_at(rows), token)
-
-
 def search_rows(
     store: Store,
     experiment_ids: Iterable[str | int],
@@ -118,7 +81,14 @@ def search_rows(
     engine: Engine = columnar.rows,
     on_warning: OnWarning = warn_caller,
 ) -> tuple[Sequence[int], str | None]:
-    """Return the rows of one page of runs, as row numbers of the store, and the token of the next page."""
+    """Return the rows of one page of runs, as row numbers of the store, and the token of the next page.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not valid in the dialect.
+        StoreError: `max_results` or an experiment id is not valid.
+
+    Source: MLflow 3.17 `SqlAlchemyStore.search_runs`.
+    """
     chosen = MATRIX.dialect(dialect)
     require_max_results(max_results, least=1 if chosen.behaves("max_results.positive") else -math.inf)
     resolved = read_query(Entity.RUN, filter_string, order_by, run_view_type, chosen)
@@ -126,6 +96,13 @@ def search_rows(
     plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
     on_warning(resolved.warnings)
     return _page(store, plan, token, max_results, engine, chosen.behaves("page.full-is-not-last"))
+
+
+def search_runs(store: Store, experiment_ids: Iterable[str | int], *query: Any, **options: Any) -> PagedList[Run]:
+    """Return one page of the runs that a filter finds, in order; arguments and errors as of `search_rows`."""
+    with store.lock:
+        rows, token = search_rows(store, experiment_ids, *query, **options)
+        return PagedList(store.runs.runs_at(rows), token)
 
 
 def search_experiments(
@@ -336,11 +313,16 @@ def _ids(store: Store, experiment_ids: Iterable[str | int], dialect: Dialect) ->
 
 
 def _integer_id(experiment_id: str | int) -> str:
-    try:
-        number = int(experiment_id)
-    except (TypeError, ValueError):
-        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
-        raise invalid_parameter(message) from None
+    number = integer_id(experiment_id)
     if not -(2**63) <= number < 2**63:
         raise StoreError(f"Experiment ID '{experiment_id}' does not fit into 64 bits.", INTERNAL_ERROR)
     return str(number)
+
+
+def integer_id(experiment_id: str | int) -> int:
+    """Return the id of an experiment where ids are integers in any spelling; raise StoreError for another string."""
+    try:
+        return int(experiment_id)
+    except (TypeError, ValueError):
+        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
+        raise invalid_parameter(message) from None
