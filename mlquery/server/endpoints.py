@@ -16,7 +16,7 @@ import attrs
 
 from mlquery.errors import invalid_parameter
 from mlquery.server.errors import MalformedRequestError, RequestError
-from mlquery.server.proto_json import Fields, Message
+from mlquery.server.proto_json import Field, Fields, Message
 from mlquery.server.service import Service
 from mlquery.store.validation import invalid_value, missing_value
 
@@ -73,28 +73,25 @@ def fields_in_body(
         _require_json(content_type)
     fields_by_name = endpoint.message.fields_by_name
     is_in_path = endpoint.method == "DELETE" and path.keys() >= fields_by_name.keys()
-    fields = _checked_fields(endpoint, {} if is_in_path else _object(body), service)
-    fields.update(path)
-    return fields
+    return _checked_fields(endpoint, {} if is_in_path else _object(body), service, path)
 
 
 def fields_in_query(
     endpoint: Endpoint, query: Mapping[str, list[str]], service: Service, path: Mapping[str, str]
 ) -> Fields:
     """Return the fields of a request whose arguments are in the URL; names that are no field are passed over."""
-    raw: dict[str, Any] = {}
-    for name, field in endpoint.message.fields_by_name.items():
-        if name in query:
-            values = query[name]
-            raw[name] = (
-                values if field.is_list else _boolean(values[0]) if isinstance(field.default, bool) else values[0]
-            )
-    fields = _checked_fields(endpoint, raw, service)
-    fields.update(path)
-    return fields
+    known = endpoint.message.fields_by_name
+    raw = {name: _argument(field, query[name]) for name, field in known.items() if name in query}
+    return _checked_fields(endpoint, raw, service, path)
 
 
-def _checked_fields(endpoint: Endpoint, raw: dict[str, Any], service: Service) -> Fields:
+def _argument(field: Field, values: list[str]) -> Any:
+    if field.is_list:
+        return values
+    return _boolean(values[0]) if isinstance(field.default, bool) else values[0]
+
+
+def _checked_fields(endpoint: Endpoint, raw: dict[str, Any], service: Service, path: Mapping[str, str]) -> Fields:
     fields, fits = endpoint.message.read(raw)
     if not fits and service.answers:
         raise MalformedRequestError("The request is invalid.")
@@ -104,6 +101,7 @@ def _checked_fields(endpoint: Endpoint, raw: dict[str, Any], service: Service) -
             if value is None and name == "run_id":
                 value = raw.get("run_uuid")
             _obey(rules, name, value, fits)
+    fields.update(path)
     return fields
 
 
