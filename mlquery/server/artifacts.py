@@ -11,6 +11,8 @@ from __future__ import annotations
 import mimetypes
 import posixpath
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import PureWindowsPath
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
@@ -30,7 +32,7 @@ from mlquery.store import Store
 Sent = tuple[bytes, dict[str, str]]
 """The content of a file and the headers to send it with."""
 
-SCHEMES: Final = ("mlflow-artifacts", "mlquery-artifacts", "http", "https")
+_SCHEMES: Final = ("mlflow-artifacts", "mlquery-artifacts", "http", "https")
 _MOST_DECODED: Final = 10
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -55,21 +57,22 @@ def safe_path(path: str) -> str:
     return path
 
 
-def files_below(backend: Backend, owner_id: str, location: str, path: str | None) -> list[FileInfo]:
+def files_below(backend: Backend, owner_id: str, location: str, path: str) -> list[FileInfo]:
     """Return what lies directly in a folder below the location of a run or model, nothing if that is elsewhere."""
     parsed = urlsplit(location)
-    if parsed.scheme not in SCHEMES:
+    if parsed.scheme not in _SCHEMES:
         backend.list_artifacts(owner_id)  # it may raise
         return []
-    found = files_in(backend, f"{unquote(parsed.path)}/{path or ''}")
-    return [FileInfo(posixpath.join(path or "", one.path), one.is_dir, one.file_size) for one in found]
+    found = files_in(backend, f"{unquote(parsed.path)}/{path}")
+    return [FileInfo(posixpath.join(path, one.path), one.is_dir, one.file_size) for one in found]
 
 
 def files_in(backend: Backend, path: str) -> list[FileInfo]:
     """Return what lies directly in a folder, by name: those of the store, and the ways to runs and models."""
     store = backend.store
     owner, inside = store.owner_of_artifact(path)
-    found = [_named(one) for one in backend.list_artifacts(owner, inside)]
+    listed = backend.list_artifacts(owner, inside)
+    found = [FileInfo(posixpath.basename(one.path), one.is_dir, one.file_size) for one in listed]
     if owner:
         return found
     names = {one.path for one in found}
@@ -78,28 +81,31 @@ def files_in(backend: Backend, path: str) -> list[FileInfo]:
     return sorted([*found, *(FileInfo(folder, True, None) for folder in folders)], key=lambda one: one.path)
 
 
-def _named(found: FileInfo) -> FileInfo:
-    return FileInfo(posixpath.basename(found.path), found.is_dir, found.file_size)
-
-
 def _folders_below(store: Store, top: str) -> set[str]:
     """Return the folders of a folder above runs and models: the first parts of the ways to those that have files."""
     prefix = f"{top}/" if top else ""
-    rows, runs = store.runs.row_of, store.runs
-    locations = [runs.artifact_uri(row) for run_id, row in rows.items() if store.artifacts.list(run_id)]
-    locations += [
-        model.artifact_location for model in store.models.by_id.values() if store.artifacts.list(model.model_id)
-    ]
-    ways = [unquote(urlsplit(location).path).strip("/") for location in locations if location]
+    ways = [_way(location) for owner, location in _owners(store) if store.artifacts.list(owner)]
     return {way[len(prefix) :].partition("/")[0] for way in ways if way.startswith(prefix)}
+
+
+def _owners(store: Store) -> Iterator[tuple[str, str]]:
+    """Yield the runs and the logged models, and the locations of their artifacts."""
+    runs = ((run_id, store.runs.artifact_uri(row)) for run_id, row in store.runs.row_of.items())
+    models = ((model.model_id, model.artifact_location) for model in store.models.by_id.values())
+    return ((owner, location) for owner, location in chain(runs, models) if location)
+
+
+def _way(location: str) -> str:
+    """Return the path of a location below the root of all artifacts."""
+    return unquote(urlsplit(location).path).strip("/")
 
 
 # Endpoints that have fields
 
 
 def _list(service: Service, fields: Fields) -> Any:
-    backend, run_id, path = service.backend, run_id_of(fields), fields.get("path")
-    files = files_below(backend, run_id, _location(backend.store, run_id), None if path is None else safe_path(path))
+    backend, run_id = service.backend, run_id_of(fields)
+    files = files_below(backend, run_id, _location(backend.store, run_id), safe_path(fields["path"]))
     return files_body(service.integer, files) | {"root_uri": backend.store.get_run(run_id).info.artifact_uri or ""}
 
 
@@ -110,8 +116,7 @@ def _location(store: Store, run_id: str) -> str:
 
 
 def _list_all(service: Service, fields: Fields) -> Any:
-    path = fields.get("path")
-    return files_body(service.integer, files_in(service.backend, "" if path is None else safe_path(path)))
+    return files_body(service.integer, files_in(service.backend, safe_path(fields["path"])))
 
 
 ENDPOINTS: Final = (
@@ -184,10 +189,9 @@ def _location_of_run(service: Service, run_id: str) -> str:
 
 def _inside(location: str, path: str) -> str:
     """Return where a file below a location is below the root of all artifacts; files on disks are not there."""
-    parsed = urlsplit(location)
-    if parsed.scheme not in SCHEMES:
+    if urlsplit(location).scheme not in _SCHEMES:
         raise StoreError(f"No such artifact: '{path}'", RESOURCE_DOES_NOT_EXIST)
-    return f"{unquote(parsed.path).strip('/')}/{path}"
+    return f"{_way(location)}/{path}"
 
 
 def delete(service: Service, path: str) -> None:
@@ -201,16 +205,9 @@ def delete(service: Service, path: str) -> None:
     backend.delete_artifacts(owner, inside)
     if not owner:
         with store.lock:
-            for below in _owners_below(store, inside):
-                store.artifacts.delete(below)
-
-
-def _owners_below(store: Store, folder: str) -> list[str]:
-    """Return the runs and models whose artifacts are in a folder."""
-    runs = [(run_id, store.runs.artifact_uri(row)) for run_id, row in store.runs.row_of.items()]
-    models = [(model.model_id, model.artifact_location) for model in store.models.by_id.values()]
-    ways = [(owner, f"{unquote(urlsplit(uri).path).strip('/')}/") for owner, uri in [*runs, *models] if uri]
-    return [owner for owner, way in ways if way.startswith(f"{folder}/")]
+            for below, location in _owners(store):
+                if f"{_way(location)}/".startswith(f"{inside}/"):
+                    store.artifacts.delete(below)
 
 
 def _headers(name: str) -> dict[str, str]:

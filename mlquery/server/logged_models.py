@@ -92,10 +92,9 @@ def _search(service: Service, fields: Fields) -> Any:
 def _artifacts(service: Service, fields: Fields) -> Any:
     backend, model_id = service.backend, fields["model_id"]
     backend.require_endpoint("logged_models", f"/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories")
-    path = fields.get("artifact_directory_path")
     model = backend.store.models.by_id.get(model_id)
     location = "" if model is None else model.artifact_location
-    files = files_below(backend, model_id, location, None if path is None else safe_path(path))
+    files = files_below(backend, model_id, location, safe_path(fields["artifact_directory_path"]))
     return files_body(service.integer, files) | {"root_uri": backend.store.get_logged_model(model_id).artifact_location}
 
 
