@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from mlquery.entities import Experiment, LifecycleStage, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.fluent.session import client, session
 from mlquery.fluent.session import experiment_id as current_experiment_id
+from mlquery.query.page_tokens import all_pages
 
 _logger = logging.getLogger("mlquery.fluent")
 _PAGE = 1000
@@ -85,16 +87,8 @@ def search_experiments(
     order_by: list[str] | None = None,
 ) -> list[Experiment]:
     """Return the experiments that match a filter, all of them unless `max_results` is given."""
-    found: list[Experiment] = []
-    token = None
-    while max_results is None or len(found) < max_results:
-        size = _PAGE if max_results is None else min(_PAGE, max_results - len(found))
-        page = client().search_experiments(view_type, size, filter_string, order_by, token)
-        found += page
-        token = page.token
-        if not token:
-            break
-    return found
+    search = partial(client().search_experiments, view_type, filter_string=filter_string, order_by=order_by)
+    return list(all_pages(search, _PAGE, max_results))
 
 
 def list_experiments(view_type: int = ViewType.ACTIVE_ONLY, max_results: int | None = None) -> list[Experiment]:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mlquery.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, PagedList
+from mlquery.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, StoreError, invalid_parameter
 from mlquery.fluent.runs import active_run, context_tags, run_to_log_to
 from mlquery.fluent.session import client, session
 from mlquery.fluent.session import experiment_id as current_experiment_id
+from mlquery.query.page_tokens import all_pages
 from mlquery.registry.sources import parse_model_uri
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger("mlquery.fluent")
 _MODEL_FILE: Final = "MLmodel"
 _VERSIONS_TAG: Final = "mlflow.modelVersions"
+_LOGGED_MODELS_OF_A_PAGE: Final = 100
 _MODELS_OF_A_PAGE: Final = 100
 _VERSIONS_OF_A_PAGE: Final = 10_000
 
@@ -100,11 +102,8 @@ def search_logged_models(
         StoreError: the filter or another argument is not valid.
     """
     ids = experiment_ids or [current_experiment_id()]
-    found = _all_pages(
-        lambda size, token: client().search_logged_models(ids, filter_string, datasets, size, order_by, token),
-        None,
-        max_results,
-    )
+    search = partial(client().search_logged_models, ids, filter_string, datasets, order_by=order_by)
+    found = list(all_pages(search, max_results or _LOGGED_MODELS_OF_A_PAGE, max_results))
     if output_format == "list":
         return found
     if output_format != "pandas":
@@ -158,44 +157,21 @@ def search_registered_models(
     max_results: int | None = None, filter_string: str | None = None, order_by: list[str] | None = None
 ) -> list[RegisteredModel]:
     """Return the registered models that match a filter, all of them unless `max_results` is given."""
-    return _all_pages(
-        lambda size, token: client().search_registered_models(filter_string, size or 0, order_by, token),
-        _MODELS_OF_A_PAGE,
-        max_results,
-    )
+    search = partial(client().search_registered_models, filter_string, order_by=order_by)
+    return list(all_pages(search, _MODELS_OF_A_PAGE, max_results))
 
 
 def search_model_versions(
     max_results: int | None = None, filter_string: str | None = None, order_by: list[str] | None = None
 ) -> list[ModelVersion]:
     """Return the versions that match a filter, all of them unless `max_results` is given."""
-    return _all_pages(
-        lambda size, token: client().search_model_versions(filter_string, size or 0, order_by, token),
-        _VERSIONS_OF_A_PAGE,
-        max_results,
-    )
+    search = partial(client().search_model_versions, filter_string, order_by=order_by)
+    return list(all_pages(search, _VERSIONS_OF_A_PAGE, max_results))
 
 
 def set_model_version_tag(name: str, version: str | None = None, key: str | None = None, value: Any = None) -> None:
     """Set a tag of a version; the value is stored as a string."""
     client().set_model_version_tag(name, version, key, value)
-
-
-def _all_pages(
-    search: Callable[[int | None, str | None], PagedList[Any]], most_of_a_page: int | None, max_results: int | None
-) -> list[Any]:
-    """Return the results of all pages, up to `max_results`; a page is of the size that the search has by itself."""
-    found: list[Any] = []
-    token: str | None = None
-    while max_results is None or len(found) < max_results:
-        rest = None if max_results is None else max_results - len(found)
-        sizes = [size for size in (rest, most_of_a_page) if size is not None]
-        page = search(min(sizes, default=None), token)
-        found += page
-        token = page.token
-        if not token:
-            break
-    return found
 
 
 def _origin(model_uri: str) -> tuple[str, str | None, str | None]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mlquery.entities import Run, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.fluent.experiments import search_experiments
 from mlquery.fluent.session import client, experiment_id
+from mlquery.query.page_tokens import all_pages
 
 if TYPE_CHECKING:
     from mlquery.query.dataframe import DataFrame
@@ -113,14 +115,6 @@ def _id_of(name: str) -> list[str]:
 
 def _runs(ids: list[str], filter_string: str, run_view_type: int, max_results: int | None, order_by: Any) -> list[Run]:
     """Return the runs of all pages, up to `max_results`; nothing written meanwhile gets in between."""
-    found: list[Run] = []
-    token = None
+    search = partial(client().search_runs, ids, filter_string, run_view_type, order_by=order_by)
     with client().store.lock:
-        while ids and (max_results is None or len(found) < max_results):
-            size = _PAGE if max_results is None else min(_PAGE, max_results - len(found))
-            page = client().search_runs(ids, filter_string, run_view_type, size, order_by, token)
-            found += page
-            token = page.token
-            if not token:
-                break
-    return found
+        return list(all_pages(search, _PAGE, max_results)) if ids else []

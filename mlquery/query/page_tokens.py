@@ -1,17 +1,21 @@
-"""Divide a search into pages: validate `max_results`, read and write page tokens."""
+"""Divide a search into pages: validate `max_results`, read and write page tokens, go through all pages."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import attrs
 
+from mlquery.entities import PagedList
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Diagnostic, QueryError, Span, invalid_parameter
 
 _MAX_RESULTS_LIMIT = 50_000
 _TOO_LARGE = 2**63
+T = TypeVar("T")
 
 
 def require_max_results(max_results: int | None, none_is_all: bool = True, least: float = 1) -> None:
@@ -81,3 +85,17 @@ def read_token(page_token: str | bytes | None) -> PageToken:
 
 def _integer(value: object) -> int | None:
     return value if isinstance(value, int) else None
+
+
+def all_pages(search: Callable[..., PagedList[T]], size: int, most: int | None = None) -> Iterator[T]:
+    """Yield what a search finds on all of its pages of at most `size` results, up to `most` results.
+
+    Each page is searched when it is reached; `search` takes the arguments `max_results` and `page_token`.
+    """
+    found, token = 0, None
+    while most is None or found < most:
+        page = search(max_results=size if most is None else min(size, most - found), page_token=token)
+        yield from page
+        found, token = found + len(page), page.token
+        if not token:
+            return
