@@ -15,6 +15,13 @@ from mlquery.entities import FileInfo
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 
 
+def not_downloaded(path: str) -> StoreError:
+    """Return the error about artifacts that could not be downloaded."""
+    name = posixpath.basename(path)
+    message = f"Failed to download artifacts from path '{name}', please ensure that the path is correct."
+    return StoreError(message, RESOURCE_DOES_NOT_EXIST)
+
+
 class Artifacts(Service):
     """Calls about artifacts. Paths are relative to the owner's artifacts, with forward slashes."""
 
@@ -52,9 +59,7 @@ class Artifacts(Service):
                     return {path: self.store.artifacts.read(owner_id, path)}
             found = {file: self.store.artifacts.read(owner_id, file) for file in self._files_below(owner_id, path)}
         if not found and path:
-            name = posixpath.basename(path)
-            message = f"Failed to download artifacts from path '{name}', please ensure that the path is correct."
-            raise StoreError(message, RESOURCE_DOES_NOT_EXIST)
+            raise not_downloaded(path)
         return found
 
     @call

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mlquery.backend.coercion import string_in_column
-from mlquery.backend.nesting import ROOT, root_of
 from mlquery.backend.reading import read_found_runs, read_run
 from mlquery.backend.service import Service, call, call_about
 from mlquery.engine import columnar
 from mlquery.entities import PagedList, Run, RunInfo, RunTag, ViewType
+from mlquery.errors import StoreError
 from mlquery.query.search import Engine, search_rows
 from mlquery.store import Store
 
@@ -24,7 +24,9 @@ T = TypeVar("T")
 ReadRuns = Callable[[Store, Sequence[int]], list[T]]
 """Makes results of rows of the store's runs, while nobody writes."""
 
+PARENT: Final = "mlflow.parentRunId"
 USER: Final = "mlflow.user"
+_ROOT: Final = "mlflow.rootRunId"
 
 
 class Runs(Service):
@@ -53,8 +55,8 @@ class Runs(Service):
             run = self.store.create_run(*given, limits=self.limits)
             if not self.dialect.behaves("tag.rootRunId"):
                 return run
-            self.store.set_tag(run.info.run_id, RunTag(ROOT, root_of(self.store, run)))
-            run.data.tags[ROOT] = self.store.get_run(run.info.run_id).data.tags[ROOT]
+            self.store.set_tag(run.info.run_id, RunTag(_ROOT, self._root_of(run)))
+            run.data.tags[_ROOT] = self.store.get_run(run.info.run_id).data.tags[_ROOT]
             return run
 
     @call
@@ -113,3 +115,13 @@ class Runs(Service):
     def restore_run(self, run_id: str) -> None:
         """Bring a deleted run back."""
         self.store.restore_run(run_id)
+
+    def _root_of(self, run: Run) -> str:
+        """Return the id of the run at the top of the tree that a run is in, as far as it is known."""
+        parent_id = run.data.tags.get(PARENT)
+        if parent_id is None:
+            return run.info.run_id
+        try:
+            return self.store.get_run(parent_id).data.tags.get(_ROOT, parent_id)
+        except StoreError:
+            return parent_id

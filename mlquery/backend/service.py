@@ -6,16 +6,16 @@ A service is a store and a registry that answer in one dialect. Its calls are me
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from mlquery.backend.limits import limits_of
 from mlquery.errors import Diagnostic, MissingEndpointError
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query.search import OnWarning, warn_caller
 from mlquery.registry import Registry
 from mlquery.store import Store
+from mlquery.store.limits import Limits
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +38,12 @@ def registry_beside(store: Store) -> Registry:
 def put_beside(store: Store, registry: Registry) -> None:
     """Let a registry belong to a store, in place of the one beside it."""
     _registries[store] = registry
+
+
+@cache
+def limits_of(dialect: Dialect) -> Limits:
+    """Return how long and how many the values of a write may be in a dialect."""
+    return Limits(**dialect.enforced_limits)
 
 
 class Service:

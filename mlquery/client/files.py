@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.errors import StoreError, invalid_parameter
 
 
 def files_of(local_path: str | os.PathLike[str], artifact_path: str | None) -> Iterator[tuple[str, bytes]]:
@@ -84,13 +84,6 @@ def write_download(found: Mapping[str, bytes], path: str | None, dst_path: str |
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     return str(local / name) if name else str(local)
-
-
-def not_downloaded(path: str | None) -> StoreError:
-    """Return the error about artifacts that could not be downloaded."""
-    name = posixpath.basename(path or "")
-    message = f"Failed to download artifacts from path '{name}', please ensure that the path is correct."
-    return StoreError(message, RESOURCE_DOES_NOT_EXIST)
 
 
 def temporary_folder() -> str:

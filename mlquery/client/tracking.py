@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from mlquery.backend import Backend
-from mlquery.backend.nesting import PARENT
-from mlquery.backend.runs import USER
+from mlquery.backend.artifacts import not_downloaded
+from mlquery.backend.runs import PARENT, USER
 from mlquery.client import files
 from mlquery.client.values import (
     ASYNC_LOGGING,
@@ -39,9 +40,11 @@ from mlquery.entities import (
     ViewType,
 )
 from mlquery.errors import invalid_parameter
+from mlquery.query.page_tokens import all_pages
 from mlquery.store.fast_entities import make_point
 
 _RUN_ID: Final = re.compile(r"^[a-zA-Z0-9][\w\-]{0,255}$")
+_PAGE: Final = 100
 
 
 class TrackingCalls:
@@ -315,7 +318,7 @@ class TrackingCalls:
         for copy in copies:
             if copy is not None:
                 return copy
-        raise files.not_downloaded(path)
+        raise not_downloaded(path or "")
 
     def _download_from_model(self, run: Run, path: str | None, local: str) -> str | None:
         """Write what a logged model of a run has at a path that starts with its name; None if there is none."""
@@ -335,17 +338,9 @@ class TrackingCalls:
         """
         if "logged_models" in self.backend.missing:
             return None
-        token, is_first = None, True
-        while is_first or token:
-            found = self.backend.search_logged_models(
-                [run.info.experiment_id], f"name = '{name}'", None, None, None, token
-            )
-            for model in found:
-                if model.source_run_id == run.info.run_id:
-                    model_id: str = model.model_id
-                    return model_id
-            token, is_first = found.token, False
-        return None
+        search = partial(self.backend.search_logged_models, [run.info.experiment_id], f"name = '{name}'")
+        of_run = (model.model_id for model in all_pages(search, _PAGE) if model.source_run_id == run.info.run_id)
+        return next(of_run, None)
 
 
 def _attempted(download: Callable[[], str | None]) -> str | None:

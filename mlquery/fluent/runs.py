@@ -10,12 +10,13 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
+from mlquery.backend.runs import PARENT
 from mlquery.entities import LifecycleStage, Run, RunStatus, RunTag
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.fluent.session import client, session
 from mlquery.fluent.session import experiment_id as current_experiment_id
 
-_NOTE, _PARENT, _RUN_NAME = "mlflow.note.content", "mlflow.parentRunId", "mlflow.runName"
+_NOTE, _RUN_NAME = "mlflow.note.content", "mlflow.runName"
 _RUN_ID, _CONTEXT = "MLFLOW_RUN_ID", "MLFLOW_RUN_CONTEXT"
 
 
@@ -132,7 +133,7 @@ def _parent_id(wanted: str | None) -> str | None:
 
 def _create(where: str, run_name: str | None, parent_id: str | None, tags: dict[str, Any]) -> Run:
     if parent_id is not None:
-        tags[_PARENT] = parent_id
+        tags[PARENT] = parent_id
     if run_name:
         tags[_RUN_NAME] = run_name
     return client().create_run(where, tags={**context_tags(), **tags}, run_name=run_name)

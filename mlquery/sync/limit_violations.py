@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import attrs
 
-from mlquery.backend.limits import limits_of
+from mlquery.backend.service import limits_of
 from mlquery.entities import DatasetInput, Experiment
-from mlquery.language.matrix import Dialect
+from mlquery.language.matrix import MATRIX
 from mlquery.store.limits import Limits
 from mlquery.sync.content import Summary
 
@@ -42,8 +42,9 @@ class LimitViolation:
         return f"{self.owner}: {self.part}: {self.size}, at most {self.limit}"
 
 
-def target_limits(dialect: Dialect) -> TargetLimits:
-    """Return what a target of a dialect accepts."""
+def target_limits(uri: str, dialect_name: str | None = None) -> TargetLimits:
+    """Return what a target accepts in a dialect, by default that of the kind of its URI."""
+    dialect = MATRIX.dialect(dialect_name) if dialect_name else MATRIX.dialect_of_uri(uri)
     supports_logged_models = "logged_models" not in dialect.service.get("missing", {})
     return TargetLimits(limits_of(dialect), supports_logged_models)
 
