@@ -145,8 +145,7 @@ class RegistryCalls:
         deployment_job_id: str | None = None,
     ) -> RegisteredModel:
         """Create a model without versions and return it; there are no deployment jobs."""
-        _require_no_prompt(tags)
-        return self.backend.create_registered_model(name, _strings(tags), description)
+        return self.backend.create_registered_model(name, _own_tags(tags), description)
 
     def get_registered_model(self, name: str) -> RegisteredModel:
         """Return a model."""
@@ -224,8 +223,7 @@ class RegistryCalls:
         model_id: str | None = None,
     ) -> ModelVersion:
         """Create the next version of a model and return it; it is ready at once."""
-        _require_no_prompt(tags)
-        return self.backend.create_model_version(name, source, run_id, _strings(tags), run_link, description, model_id)
+        return self.backend.create_model_version(name, source, run_id, _own_tags(tags), run_link, description, model_id)
 
     def copy_model_version(self, src_model_uri: str, dst_name: str) -> ModelVersion:
         """Make a version of another model, created if it is missing, of a version given as "models:/name/1".
@@ -353,10 +351,8 @@ class RegistryCalls:
         return max(latest, key=lambda found: found.version)
 
 
-def _require_no_prompt(tags: Mapping[str, Any] | None) -> None:
+def _own_tags(tags: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return tags with their values as strings; refuse those of a prompt."""
     if PROMPT_TAG in (tags or ()):
         raise invalid_parameter("Prompts cannot be registered as models.")
-
-
-def _strings(tags: Mapping[str, Any] | None) -> dict[str, str] | None:
     return None if tags is None else {key: str(value) for key, value in tags.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlquery.backend.coercion import own_dataset
 from mlquery.client import RunOperations
-from mlquery.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlquery.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.fluent.runs import active_or_new_run, run_to_log_to
 from mlquery.fluent.session import client
@@ -40,8 +40,7 @@ def log_metric(
     dataset: Any = None,
 ) -> RunOperations | None:
     """Log one point of a metric, by default now and at step 0; a dataset becomes an input of the run."""
-    target = _target(run_id, dataset)
-    name, digest = (dataset.name, dataset.digest) if dataset is not None else (None, None)
+    target, name, digest = _target(run_id, dataset)
     return client().log_metric(target, key, value, timestamp or None, step or 0, synchronous, name, digest, model_id)
 
 
@@ -55,24 +54,23 @@ def log_metrics(
     dataset: Any = None,
 ) -> RunOperations | None:
     """Log one point of several metrics, all at the same time and step."""
-    target = _target(run_id, dataset)
-    name, digest = (dataset.name, dataset.digest) if dataset is not None else (None, None)
+    target, name, digest = _target(run_id, dataset)
     now = timestamp or client().store.clock()
     points = [Metric(key, value, now, step or 0, model_id, name, digest, target) for key, value in metrics.items()]
     return client().log_batch(target, metrics=points, synchronous=synchronous)
 
 
-def _target(run_id: str | None, dataset: Any) -> str:
-    """Return the run to log to, having made the dataset an input of it unless it is one already."""
+def _target(run_id: str | None, dataset: Any) -> tuple[str, str | None, str | None]:
+    """Return the run to log to, and name and digest of the dataset, which is made an input of the run."""
     run = active_or_new_run() if run_id is None else client().get_run(run_id)
-    if dataset is not None and (dataset.name, dataset.digest) not in _datasets_of(client().get_run(run.info.run_id)):
-        client().log_inputs(run.info.run_id, [DatasetInput(own_dataset(dataset), [])])
-    return run.info.run_id
-
-
-def _datasets_of(run: Run) -> list[tuple[str, str]]:
-    inputs = run.inputs.dataset_inputs if run.inputs else ()
-    return [(dataset_input.dataset.name, dataset_input.dataset.digest) for dataset_input in inputs]
+    target = run.info.run_id
+    if dataset is None:
+        return target, None, None
+    inputs = client().get_run(target).inputs
+    known = [one.dataset for one in inputs.dataset_inputs] if inputs else []
+    if not any((one.name, one.digest) == (dataset.name, dataset.digest) for one in known):
+        client().log_inputs(target, [DatasetInput(own_dataset(dataset), [])])
+    return target, dataset.name, dataset.digest
 
 
 def set_tag(key: str, value: Any, synchronous: bool | None = None) -> RunOperations | None:
