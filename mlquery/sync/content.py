@@ -5,7 +5,8 @@ Neither the source nor the target is known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.durable.entries import encode
-from mlquery.entities import DatasetInput, Metric, RunInfo
+from mlquery.entities import DatasetInput, Experiment, Metric, RunInfo
 from mlquery.store import Store
 from mlquery.store.entity_fields import dataset_input_fields, model_fields
 from mlquery.store.model_table import StoredModel
+from mlquery.store.validation import LARGEST_FLOAT, clean_value
 
 Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Values, timestamps (ms UTC) and steps of one metric, each (points,), by timestamp, step and value."""
@@ -78,10 +80,10 @@ class ModelContent:
         return _digest(encode([fields, points, sorted(files)]))
 
 
-def summary_of(store: Store, row: int) -> Summary:
-    """Return the run of a row of a store, whose lock the caller holds."""
-    run, runs, models = store.runs.run_at(row), store.runs, store.models
-    run_id = run.info.run_id
+def summary_of(store: Store, run_id: str) -> Summary:
+    """Return a run of a store, whose lock the caller holds."""
+    runs, models, row = store.runs, store.models, store.runs.row_of[run_id]
+    run = runs.run_at(row)
     latest, sizes = {}, {}
     for key in runs.metric_keys[row]:
         cells = runs.metrics.cells[key]
@@ -105,6 +107,24 @@ def summary_of(store: Store, row: int) -> Summary:
 def model_of(store: Store, model_id: str) -> ModelContent:
     """Return a logged model of a store, whose lock the caller holds."""
     return ModelContent(store.models.by_id[model_id], tuple(store.models.metrics(model_id)))
+
+
+def rows_of(points: Points) -> Iterator[tuple[float | None, int, int]]:
+    """Yield value (None for NaN), timestamp and step of each point, to be compared."""
+    for value, timestamp, step in zip(*(column.tolist() for column in points), strict=True):
+        yield None if value != value else clean_value(value), timestamp, step
+
+
+def logged_value(value: float | None) -> float:
+    """Return a value as it was logged: None stands for NaN, and the largest floats for infinities."""
+    if value is None:
+        return math.nan
+    return math.copysign(math.inf, value) if abs(value) == LARGEST_FLOAT else value
+
+
+def digest_of_experiment(found: Experiment) -> str:
+    """Return a digest of what can change in an experiment and is pushed."""
+    return _digest(encode(sorted(found.tags.items())))
 
 
 def digest_of(summary: Summary, histories: Mapping[str, Points], files: Iterable[tuple[str, int]]) -> str:

@@ -11,26 +11,26 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
-from mlquery.entities import Experiment, LifecycleStage, ViewType
+from mlquery.entities import Experiment, LifecycleStage
 from mlquery.errors import invalid_parameter
-from mlquery.query.search import search_rows
 from mlquery.store import Store
 from mlquery.store.entity_fields import without_nan
-from mlquery.store.validation import LARGEST_FLOAT
-from mlquery.sync.content import Points
-from mlquery.sync.sources import chosen_experiments, experiments_of
+from mlquery.sync.content import Points, logged_value
+from mlquery.sync.sources import chosen_experiments, experiments_of, run_ids_of
 
 Row = tuple[Any, ...]
 Columns = dict[str, str]
 """The type of each column: string, time (ms UTC), number, integer, map (of strings) or metrics (a list)."""
+_Write = Callable[[Sequence[Row]], object]
 
 TABLES: Final[dict[str, Columns]] = {
     "experiments_latest": {
@@ -72,7 +72,6 @@ TABLES: Final[dict[str, Columns]] = {
     },
 }
 AGGREGATED: Final = ("metric_name", "latest_value", "min_value", "max_value")
-FORMATS: Final = ("parquet", "csv", "jsonl")
 _NONE: Final = ""  # account and workspace: a store has none, and the columns are not nullable
 _ROWS: Final = 100_000
 
@@ -102,13 +101,12 @@ def export(
         QueryError: the filter is not valid.
         OSError: a file cannot be written.
     """
-    if format not in FORMATS:
-        raise invalid_parameter(f"unknown format {format!r}; use one of {', '.join(FORMATS)}")
+    if format not in _WRITERS:
+        raise invalid_parameter(f"unknown format {format!r}; use one of {', '.join(_WRITERS)}")
     with store.lock:
         chosen = chosen_experiments(experiments_of(store), experiments, "the store")
         ids = [experiment.experiment_id for experiment in chosen]
-        rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
-        run_ids = [store.runs.ids[row] for row in rows]
+        run_ids = run_ids_of(store, ids, filter_string)
     contents: dict[str, Iterable[Row]] = {
         "experiments_latest": map(_experiment, chosen),
         "runs_latest": (_run(store, run_id) for run_id in run_ids),
@@ -144,7 +142,7 @@ def _run(store: Store, run_id: str) -> Row:
 def _aggregated(key: str, latest: float, points: Points) -> dict[str, Any]:
     numbers = points[0][~np.isnan(points[0])]
     least, most = (float(numbers.min()), float(numbers.max())) if len(numbers) else (math.nan, math.nan)
-    return dict(zip(AGGREGATED, (key, _logged(latest), _logged(least), _logged(most)), strict=True))
+    return dict(zip(AGGREGATED, (key, *map(logged_value, (latest, least, most))), strict=True))
 
 
 def _points(store: Store, run_id: str) -> Iterator[Row]:
@@ -156,103 +154,78 @@ def _points(store: Store, run_id: str) -> Iterator[Row]:
         for value, timestamp, step in zip(*(column.tolist() for column in columns), strict=True):
             about = f"{run_id} {key} {value!r} {timestamp} {step}"
             record_id = blake2b(about.encode(), digest_size=16).hexdigest()
-            yield _NONE, timestamp, record_id, _NONE, experiment_id, run_id, key, timestamp, step, _logged(value)
-
-
-def _logged(value: float) -> float:
-    return math.copysign(math.inf, value) if abs(value) == LARGEST_FLOAT else value
+            yield _NONE, timestamp, record_id, _NONE, experiment_id, run_id, key, timestamp, step, logged_value(value)
 
 
 # Files
 
 
-class _Writer(Protocol):
-    def write(self, rows: Sequence[Row]) -> None: ...
-    def close(self) -> None: ...
-
-
 def _write(path: Path, format: str, columns: Columns, rows: Iterable[Row]) -> int:
     """Write rows to a file that appears once it is complete; return how many there were."""
-    new, written = path.with_name(f".{path.name}"), 0
-    writers: dict[str, Callable[[Path, Columns], _Writer]] = {"parquet": _Parquet, "csv": _Csv, "jsonl": _Lines}
-    writer, left = writers[format](new, columns), iter(rows)
+    new, written, left = path.with_name(f".{path.name}"), 0, iter(rows)
     try:
-        while some := list(islice(left, _ROWS)):
-            writer.write(some)
-            written += len(some)
+        with _WRITERS[format](new, columns) as write:
+            while some := list(islice(left, _ROWS)):
+                write(some)
+                written += len(some)
     except BaseException:
-        writer.close()
         new.unlink(missing_ok=True)
         raise
-    writer.close()
     new.replace(path)
     return written
 
 
-class _Csv:
-    def __init__(self, path: Path, columns: Columns) -> None:
-        self._kinds = tuple(columns.values())
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(columns)
-
-    def write(self, rows: Sequence[Row]) -> None:
-        self._csv.writerows(
-            [_csv_cell(kind, cell) for kind, cell in zip(self._kinds, row, strict=True)] for row in rows
-        )
-
-    def close(self) -> None:
-        self._file.close()
+@contextmanager
+def _csv(path: Path, columns: Columns) -> Iterator[_Write]:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        yield lambda rows: writer.writerows(starmap(_csv_cell, zip(columns.values(), row, strict=True)) for row in rows)
 
 
-class _Lines:
-    def __init__(self, path: Path, columns: Columns) -> None:
-        self._columns = columns
-        self._file = path.open("w", encoding="utf-8")
+@contextmanager
+def _lines(path: Path, columns: Columns) -> Iterator[_Write]:
+    def line(row: Row) -> str:
+        cells = zip(columns.items(), row, strict=True)
+        fields = {name: _time(cell) if kind == "time" else without_nan(cell) for (name, kind), cell in cells}
+        return json.dumps(fields, ensure_ascii=False) + "\n"
 
-    def write(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            cells = {
-                name: _time(cell) if kind == "time" else without_nan(cell)
-                for (name, kind), cell in zip(self._columns.items(), row, strict=True)
-            }
-            self._file.write(json.dumps(cells, ensure_ascii=False) + "\n")
-
-    def close(self) -> None:
-        self._file.close()
+    with path.open("w", encoding="utf-8") as file:
+        yield lambda rows: file.writelines(map(line, rows))
 
 
-class _Parquet:
-    def __init__(self, path: Path, columns: Columns) -> None:
-        try:
-            import pyarrow as arrow
-            from pyarrow import parquet
-        except ImportError:
-            raise invalid_parameter("Parquet needs pyarrow: pip install 'mlquery[tracker]'") from None
-        number, string = arrow.float64(), arrow.string()
-        metric = arrow.struct([(AGGREGATED[0], string), *((name, number) for name in AGGREGATED[1:])])
-        types = {
-            "string": string,
-            "time": arrow.timestamp("ms", "UTC"),
-            "number": number,
-            "integer": arrow.int64(),
-            "map": arrow.map_(string, string),
-            "metrics": arrow.list_(metric),
-        }
-        self._arrow = arrow
-        self._schema = arrow.schema([(name, types[kind]) for name, kind in columns.items()])
-        self._parquet = parquet.ParquetWriter(path, self._schema, compression="zstd")
+@contextmanager
+def _parquet(path: Path, columns: Columns) -> Iterator[_Write]:
+    try:
+        import pyarrow as arrow
+        from pyarrow import parquet
+    except ImportError:
+        raise invalid_parameter("Parquet needs pyarrow: pip install 'mlquery[tracker]'") from None
+    number, string = arrow.float64(), arrow.string()
+    metric = arrow.struct([(AGGREGATED[0], string), *((name, number) for name in AGGREGATED[1:])])
+    types = {
+        "string": string,
+        "time": arrow.timestamp("ms", "UTC"),
+        "number": number,
+        "integer": arrow.int64(),
+        "map": arrow.map_(string, string),
+        "metrics": arrow.list_(metric),
+    }
+    schema = arrow.schema([(name, types[kind]) for name, kind in columns.items()])
 
-    def write(self, rows: Sequence[Row]) -> None:
-        columns = [
-            [list(cell.items()) for cell in cells] if isinstance(cells[0], dict) else list(cells)
-            for cells in zip(*rows, strict=True)
+    def write(rows: Sequence[Row]) -> None:
+        cells = [
+            [list(cell.items()) for cell in column] if isinstance(column[0], dict) else list(column)
+            for column in zip(*rows, strict=True)
         ]
-        arrays = [self._arrow.array(cells, field.type) for cells, field in zip(columns, self._schema, strict=True)]
-        self._parquet.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        arrays = [arrow.array(column, field.type) for column, field in zip(cells, schema, strict=True)]
+        writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
 
-    def close(self) -> None:
-        self._parquet.close()
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        yield write
+
+
+_WRITERS: Final = {"parquet": _parquet, "csv": _csv, "jsonl": _lines}
 
 
 def _csv_cell(kind: str, cell: Any) -> str:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -121,18 +122,11 @@ class MlflowSource:
                     raise
                 return
 
-    def run_files(self, run: Summary) -> Iterator[SourceFile]:
-        """Yield the artifacts of a run."""
-        return self._files(run.info.artifact_uri)
-
-    def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
-        """Yield the files of a logged model."""
-        return self._files(model.model.artifact_location)
-
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
 
-    def _files(self, location: str | None) -> Iterator[SourceFile]:
+    def files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
+        """Yield the artifacts at an artifact location."""
         # Not through the client: it caches the location of an id, even one seen on another server.
         repository = self._call(self._repository, location or "")
         folders: list[str | None] = [None]
@@ -141,7 +135,8 @@ class MlflowSource:
                 if info.is_dir:
                     folders.append(info.path)
                 else:
-                    yield SourceFile(info.path, int(info.file_size or 0), self._fetcher(repository, info.path))
+                    fetch = partial(self._fetch, repository, info.path)
+                    yield SourceFile(info.path, int(info.file_size or 0), fetch)
 
     def _repository(self, location: str) -> Any:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -151,12 +146,9 @@ class MlflowSource:
         location = add_databricks_profile_info_to_artifact_uri(location, uri)
         return get_artifact_repository(location, tracking_uri=uri)
 
-    def _fetcher(self, repository: Any, path: str) -> Callable[[Path], object]:
-        def fetch(local: Path) -> None:
-            with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:
-                shutil.copyfile(self._call(repository.download_artifacts, path, folder), local)
-
-        return fetch
+    def _fetch(self, repository: Any, path: str, local: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:
+            shutil.copyfile(self._call(repository.download_artifacts, path, folder), local)
 
     def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[Any]:
         token = None
@@ -185,17 +177,7 @@ def summary_of_run(run: Any) -> Summary:
     info, data, inputs, outputs = run.info, run.data, run.inputs, run.outputs
     points = {point.key: point for point in data._metric_objs}
     return Summary(
-        RunInfo(
-            info.run_id,
-            info.experiment_id,
-            info.user_id or "",
-            info.status,
-            info.start_time,
-            info.end_time or None,
-            info.lifecycle_stage,
-            info.artifact_uri,
-            info.run_name,
-        ),
+        RunInfo.from_dictionary(dict(info) | {"user_id": info.user_id or "", "end_time": info.end_time or None}),
         dict(data.params),
         dict(data.tags),
         {key: (clean_value(float(point.value)), point.timestamp, point.step or 0) for key, point in points.items()},
@@ -206,9 +188,8 @@ def summary_of_run(run: Any) -> Summary:
 
 
 def _dataset_input(found: Any) -> DatasetInput:
-    dataset = found.dataset
-    fields = (dataset.name, dataset.digest, dataset.source_type, dataset.source, dataset.schema, dataset.profile)
-    return DatasetInput(Dataset(*fields), [InputTag(tag.key, tag.value) for tag in found.tags])
+    dataset = Dataset.from_dictionary(dict(found.dataset))
+    return DatasetInput(dataset, [InputTag(tag.key, tag.value) for tag in found.tags])
 
 
 def content_of_model(found: Any) -> ModelContent:

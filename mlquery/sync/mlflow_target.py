@@ -8,16 +8,17 @@ client accepts what the public calls fill in themselves: the user of a run, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+import attrs
 
 from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, RunStatus
 from mlquery.errors import StoreError
 from mlquery.sync.batches import Point
 from mlquery.sync.content import ModelContent, Points, Summary
 from mlquery.sync.mlflow_source import MlflowSource, content_of_model, experiment_of, summary_of_run
-from mlquery.sync.source import SourceFile
 
 INCOMPLETE_TAG: Final = "mlquery.pushing"
 """The tag of an incomplete run or model on the target; its value is the local id."""
@@ -95,7 +96,7 @@ class MlflowTarget(MlflowSource):
 
         datasets = [
             mlflow_entities.DatasetInput(
-                mlflow_entities.Dataset(*(getattr(found.dataset, name) for name in _DATASET)),
+                mlflow_entities.Dataset(*attrs.astuple(found.dataset)),
                 [mlflow_entities.InputTag(tag.key, tag.value) for tag in found.tags],
             )
             for found in inputs
@@ -169,17 +170,7 @@ class MlflowTarget(MlflowSource):
 
     # Files
 
-    def upload_run_file(self, run_id: str, local: Path, folder: str) -> None:
-        """Upload a local file as an artifact of a run, into a folder."""
-        self._call(self._client.log_artifact, run_id, str(local), folder or None)
-
-    def upload_model_file(self, model_id: str, local: Path, folder: str) -> None:
-        """Upload a local file as an artifact of a logged model, into a folder."""
-        self._call(self._client.log_model_artifact, model_id, str(local), folder or None)
-
-    def files_of(self, list_files: Callable[[], Iterator[SourceFile]]) -> dict[str, int]:
-        """Return the sizes in bytes of files on the target by their paths."""
-        return {file.path: file.size for file in list_files()}
-
-
-_DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
+    def upload_file(self, kind: str, owner_id: str, local: Path, folder: str) -> None:
+        """Upload a local file as an artifact of a "run" or of a logged "model", into a folder."""
+        upload = self._client.log_artifact if kind == "run" else self._client.log_model_artifact
+        self._call(upload, owner_id, str(local), folder or None)

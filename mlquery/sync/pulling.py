@@ -5,13 +5,13 @@ A run is written in one transaction, and only if it is new or changed, so that a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import Final
 
 import attrs
-import numpy as np
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment
@@ -31,8 +31,8 @@ from mlquery.store.changes import (
 )
 from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields, model_point_fields
 from mlquery.store.state import Change
-from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
-from mlquery.sync.source import Progress, Source, SourceFile
+from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, rows_of, summary_of
+from mlquery.sync.source import Progress, Source
 from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
 _RUNS_OF_A_TRANSACTION: Final = 100
@@ -96,11 +96,8 @@ def pull(
     **Source** of the rest: `mlflow.MlflowClient` of MLflow 3.17, which reads servers.
     """
     require_on_disk(store)
-    found = open_source(source)
-    try:
+    with closing(open_source(source)) as found:
         return _Pull(store, found, artifacts, progress).all(experiments, filter_string)
-    finally:
-        found.close()
 
 
 class _Pull:
@@ -110,18 +107,16 @@ class _Pull:
         self.local_ids: dict[str, str] = {}  # of experiments, by the source's
         sent = store.pushed.get(source.name, {})
         # What was pushed to the source has other ids there, and is not pulled again under these.
-        self.pushed_runs = {
-            remote: local_id for local_id, (remote, _) in sent.get("run", {}).items() if remote != local_id
-        }
-        self.pushed_models = {
-            remote: local_id for local_id, (remote, _) in sent.get("model", {}).items() if remote != local_id
-        }
+        self.pushed_runs, self.pushed_models = (
+            {remote for local, (remote, _) in sent.get(kind, {}).items() if remote != local}
+            for kind in ("run", "model")
+        )
 
     def all(self, names: Sequence[str], filter_string: str) -> PullResult:
         chosen = chosen_experiments(self.source.experiments(), names, self.source.name)
         # First, so that a filter that is not valid changes nothing.
         found = self.source.runs([experiment.experiment_id for experiment in chosen], filter_string)
-        runs = [run for run in found if self.is_remote_run(run)]
+        runs = [run for run in found if run.info.run_id not in self.pushed_runs]
         for experiment in chosen:
             self.local_ids[experiment.experiment_id] = self.local_experiment(experiment)
         self.done.experiments = len(self.local_ids)
@@ -131,9 +126,6 @@ class _Pull:
             self.pull_files(runs)
         return self.done
 
-    def is_remote_run(self, run: Summary) -> bool:
-        return run.info.run_id not in self.pushed_runs
-
     def local_experiment(self, remote: Experiment) -> str:
         """Return the id of the local experiment of the same name; create a missing one, with the same id if free."""
         store, name = self.store, remote.name
@@ -142,11 +134,9 @@ class _Pull:
             if local is None:
                 is_free = remote.experiment_id not in store.experiments.row_of and not store._guid_ids
                 experiment_id = remote.experiment_id if is_free else store.next_experiment_id()
-                fields = attrs.asdict(remote, recurse=False)
-                kept = ("lifecycle_stage", "tags", "creation_time", "last_update_time")
                 location = store.default_location(experiment_id)
-                kept_fields = {key: fields[key] for key in kept}
-                store.load_experiment(experiment_id, name, artifact_location=location, **kept_fields)
+                fields = {"experiment_id": experiment_id, "artifact_location": location}
+                store.load_experiment(**experiment_fields(remote) | fields)
                 return experiment_id
             new = {key: value for key, value in remote.tags.items() if local.tags.get(key) != value}
             if new:
@@ -169,44 +159,29 @@ class _Pull:
 
     def is_new_or_changed(self, run: Summary) -> bool:
         with self.store.lock:
-            row = self.store.runs.row_of.get(run.info.run_id)
-            if row is None:
-                return True
-            return not run.agrees_with(summary_of(self.store, row))
+            run_id = run.info.run_id
+            return run_id not in self.store.runs.row_of or not run.agrees_with(summary_of(self.store, run_id))
 
     def pull_run(self, run: Summary, histories: dict[str, Points]) -> None:
         """Add or update a run, and record that the source has it."""
-        row = self.store.runs.row_of.get(run.info.run_id)
-        if row is None:
+        run_id = run.info.run_id
+        if run_id not in self.store.runs.row_of:
             self.add_run(run, histories)
             self.done.new_runs += 1
         else:
-            for change in _changes(summary_of(self.store, row), run):
+            for change in _changes(summary_of(self.store, run_id), run):
                 self.store.write(change)
             for key, points in histories.items():
-                self.add_points(run.info.run_id, key, points)
+                self.add_points(run_id, key, points)
             self.done.changed_runs += 1
-        self.remember(run.info.run_id)
+        self.remember(run_id)
 
     def add_run(self, run: Summary, histories: dict[str, Points]) -> None:
-        info, store = run.info, self.store
-        experiment_id = self.local_ids[info.experiment_id]
-        local_uri = store.default_artifact_uri(experiment_id, info.run_id)
-        store.load_run(
-            info.run_id,
-            experiment_id,
-            user_id=info.user_id,
-            status=info.status,
-            start_time=info.start_time,
-            end_time=info.end_time,
-            lifecycle_stage=info.lifecycle_stage,
-            artifact_uri=local_uri if self.artifacts or not info.artifact_uri else info.artifact_uri,
-            run_name=info.run_name,
-            metrics=run.latest,
-            params=run.params,
-            tags=run.tags,
-            inputs=run.inputs,
-        )
+        info, store = attrs.evolve(run.info, experiment_id=self.local_ids[run.info.experiment_id]), self.store
+        if self.artifacts or not info.artifact_uri:
+            info = attrs.evolve(info, artifact_uri=store.default_artifact_uri(info.experiment_id, info.run_id))
+        fields = attrs.asdict(info, recurse=False)
+        store.load_run(**fields, metrics=run.latest, params=run.params, tags=run.tags, inputs=run.inputs)
         for key, points in histories.items():
             self.done.points += len(points[0])
             if len(points[0]) > 1:
@@ -217,14 +192,14 @@ class _Pull:
             store.write(LogModelInputs(info.run_id, list(run.model_inputs)))
 
     def add_points(self, run_id: str, key: str, points: Points) -> None:
-        old = set(_rows(self.store.history(run_id, key)))
-        new = [number for number, row in enumerate(_rows(points)) if row not in old]
+        old = set(rows_of(self.store.history(run_id, key)))
+        new = [number for number, row in enumerate(rows_of(points)) if row not in old]
         if new:
             self.store.load_history(run_id, key, *(column[new] for column in points))
             self.done.points += len(new)
 
     def remember(self, run_id: str) -> None:
-        summary = summary_of(self.store, self.store.runs.row_of[run_id])
+        summary = summary_of(self.store, run_id)
         histories = {key: self.store.history(run_id, key) for key in summary.latest}
         digest = digest_of(summary, histories, self.store.artifacts_of(run_id))
         if self.store.pushed.get(self.source.name, {}).get("run", {}).get(run_id) != (run_id, digest):
@@ -238,14 +213,13 @@ class _Pull:
             if not is_chosen or model.model_id in self.pushed_models:
                 continue
             if self.artifacts:
-                location = f"models/{model.model_id}"
-                local = store.default_artifact_uri(model.experiment_id, location)
+                local = store.default_artifact_uri(model.experiment_id, f"models/{model.model_id}")
                 model = attrs.evolve(model, artifact_location=local or model.artifact_location)
             new = ModelContent(model, found.points)
             if model.model_id not in store.models.by_id or model_of(store, model.model_id).digest(()) != new.digest(()):
                 self.pull_model(new)
             if self.artifacts:
-                self.pull_files_of(model.model_id, lambda found=found: self.source.model_files(found))  # type: ignore[misc]
+                self.pull_files_of(model.model_id, found.model.artifact_location)
 
     def pull_model(self, new: ModelContent) -> None:
         store, model_id = self.store, new.model.model_id
@@ -262,7 +236,7 @@ class _Pull:
             self.progress("artifacts", number, len(runs))
             run_id = run.info.run_id
             before = self.done.files
-            is_reachable = self.pull_files_of(run_id, lambda run=run: self.source.run_files(run))  # type: ignore[misc]
+            is_reachable = self.pull_files_of(run_id, run.info.artifact_uri)
             with self.store.transaction():
                 row = self.store.runs.row_of[run_id]
                 local_uri = self.store.default_artifact_uri(self.store.runs.string("experiment_id", row) or "", run_id)
@@ -272,11 +246,11 @@ class _Pull:
                     self.remember(run_id)
         self.progress("artifacts", len(runs), len(runs))
 
-    def pull_files_of(self, owner_id: str, list_files: Callable[[], Iterator[SourceFile]]) -> bool:
+    def pull_files_of(self, owner_id: str, location: str | None) -> bool:
         """Copy the files that are missing here or differ in size; return whether they can be reached."""
         local = dict(self.store.artifacts_of(owner_id))
         try:
-            for file in list_files():
+            for file in self.source.files(owner_id, location):
                 if local.get(file.path) != file.size:
                     self.store.artifacts.adopt(owner_id, file.path, file.fetch)
                     self.done.files += 1
@@ -284,11 +258,6 @@ class _Pull:
             self.done.unreachable += 1
             return False
         return True
-
-
-def _rows(points: Points) -> Iterable[tuple[str, int, int]]:
-    values, timestamps, steps = points
-    return zip(map(repr, (np.asarray(values) + 0.0).tolist()), timestamps.tolist(), steps.tolist(), strict=True)
 
 
 def _changes(old: Summary, new: Summary) -> Iterator[Change]:

@@ -7,15 +7,15 @@ reported before anything is sent. `sending` transfers each run so that it can be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import attrs
 
 from mlquery.durable.locks import FolderLock
 from mlquery.durable.store import DurableStore
-from mlquery.entities import Experiment, LifecycleStage, ViewType
+from mlquery.entities import Experiment, LifecycleStage
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
-from mlquery.language.matrix import MATRIX
-from mlquery.query.search import search_rows
 from mlquery.sync.content import summary_of
 from mlquery.sync.limit_violations import (
     LimitViolation,
@@ -28,7 +28,7 @@ from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.references import PARENT
 from mlquery.sync.sending import PushResult, Sender
 from mlquery.sync.source import Progress, target_name
-from mlquery.sync.sources import chosen_experiments, experiments_of, require_on_disk
+from mlquery.sync.sources import chosen_experiments, experiments_of, require_on_disk, run_ids_of
 
 
 class LimitViolationError(StoreError):
@@ -104,11 +104,13 @@ def push(
     **Source** of the requests: `mlflow.MlflowClient` of MLflow 3.17.
     """
     require_on_disk(store)
-    allowed = _limits_of_target(target, dialect)
+    allowed = target_limits(target, dialect)
     lock = FolderLock(store.path, alone=True, name="push.lock", problem="is being pushed by another process")
     try:
         sender = Sender(store, MlflowTarget(target), allowed, artifacts)
-        plan = _plan_of(store, target, experiments, filter_string, artifacts, allowed)
+        plan = plan_push(
+            store, target, experiments=experiments, filter_string=filter_string, artifacts=artifacts, dialect=dialect
+        )
         if plan.violations and not leave_out:
             raise LimitViolationError(sender.target.name, plan.violations)
         _send(sender, plan, progress)
@@ -128,36 +130,14 @@ def plan_push(
 ) -> PushPlan:
     """Return what a push would send, without any request to the target; the arguments are those of `push`."""
     require_on_disk(store)
-    allowed = _limits_of_target(target, dialect)
-    return _plan_of(store, target, experiments, filter_string, artifacts, allowed)
-
-
-def _limits_of_target(target: str, dialect: str | None) -> TargetLimits:
-    return target_limits(MATRIX.dialect(dialect) if dialect else MATRIX.dialect_of_uri(target))
-
-
-class _NamedTarget:
-    """Stands in for a target to which no request is made."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-def _plan_of(
-    store: DurableStore,
-    target: str,
-    names: Sequence[str],
-    filter_string: str,
-    artifacts: bool,
-    allowed: TargetLimits,
-) -> PushPlan:
-    """Return what a push would send."""
-    unreached: MlflowTarget = _NamedTarget(target_name(target))  # type: ignore[assignment]
+    allowed = target_limits(target, dialect)
+    unreached: Any = SimpleNamespace(name=target_name(target))
     sender = Sender(store, unreached, allowed, artifacts)
     with store.lock:
         found = experiments_of(store)
-        chosen = chosen_experiments(found, names, str(store.path))
-        all_runs = list(_parents_first(store, _chosen_runs(store, chosen, filter_string)))
+        chosen = chosen_experiments(found, experiments, str(store.path))
+        found_runs = run_ids_of(store, [experiment.experiment_id for experiment in chosen], filter_string)
+        all_runs = list(_parents_first(store, found_runs))
     runs = [run_id for run_id in all_runs if not sender.is_sent(run_id)]
     models = [
         model_id for model_id in _models(store, chosen, all_runs, filter_string) if not sender.is_model_sent(model_id)
@@ -196,18 +176,11 @@ def _violations(
         yield from violations_of_experiment(experiment, allowed)
     for run_id in runs:
         with store.lock:
-            summary = summary_of(store, store.runs.row_of[run_id])
+            summary = summary_of(store, run_id)
         yield from violations_of_run(summary, allowed)
     if not allowed.supports_logged_models:
         for model_id in models:
             yield LimitViolation(f"model {model_id}", "logged models, which this target does not support", 1, 0)
-
-
-def _chosen_runs(store: DurableStore, experiments: Sequence[Experiment], filter_string: str) -> list[str]:
-    """Return the ids of the runs that match a filter, the oldest first."""
-    ids = [experiment.experiment_id for experiment in experiments]
-    rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
-    return [store.runs.ids[row] for row in rows]
 
 
 def _parents_first(store: DurableStore, run_ids: Sequence[str]) -> Iterator[str]:

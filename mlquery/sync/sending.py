@@ -6,24 +6,30 @@ they lack is sent, and the tag is deleted.
 
 from __future__ import annotations
 
-import math
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from hashlib import blake2b
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
-from mlquery.durable.entries import encode
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, Metric
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.store.changes import SetPushed
 from mlquery.store.model_table import PENDING
-from mlquery.store.validation import LARGEST_FLOAT, clean_value
 from mlquery.sync.batches import Point, batches
-from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, summary_of
+from mlquery.sync.content import (
+    ModelContent,
+    Points,
+    Summary,
+    digest_of,
+    digest_of_experiment,
+    logged_value,
+    model_of,
+    rows_of,
+    summary_of,
+)
 from mlquery.sync.limit_violations import TargetLimits, within_limits
 from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
 from mlquery.sync.references import with_remote_ids
@@ -99,9 +105,13 @@ class Sender:
     def content(self, run_id: str) -> tuple[Summary, dict[str, Points], list[tuple[str, int]]]:
         """Return a run with its histories and artifacts."""
         with self.store.lock:
-            summary = summary_of(self.store, self.store.runs.row_of[run_id])
+            summary = summary_of(self.store, run_id)
             histories = {key: self.store.history(run_id, key) for key in summary.latest}
-        return summary, histories, self.store.artifacts_of(run_id) if self.artifacts else []
+        return summary, histories, self.files_of(run_id)
+
+    def files_of(self, owner_id: str) -> list[tuple[str, int]]:
+        """Return paths and sizes of the artifacts of a run or logged model; none if they are not to be sent."""
+        return self.store.artifacts_of(owner_id) if self.artifacts else []
 
     def is_sent(self, run_id: str) -> bool:
         """Return whether a run is up to date on the target."""
@@ -112,7 +122,7 @@ class Sender:
         """Return a logged model, and its digest."""
         with self.store.lock:
             content = model_of(self.store, model_id)
-        return content, content.digest(self.store.artifacts_of(model_id) if self.artifacts else ())
+        return content, content.digest(self.files_of(model_id))
 
     def is_model_sent(self, model_id: str) -> bool:
         """Return whether a logged model is up to date on the target."""
@@ -124,7 +134,7 @@ class Sender:
     def is_experiment_sent(self, found: Experiment) -> bool:
         """Return whether an experiment is up to date on the target."""
         known = self.known("experiment", found.experiment_id)
-        return known is not None and known[1] == _digest_of_experiment(found)
+        return known is not None and known[1] == digest_of_experiment(found)
 
     def create_experiment(self, found: Experiment) -> None:
         """Create an experiment unless the target has one of its name, and set its tags."""
@@ -143,7 +153,7 @@ class Sender:
                 # The tags of an experiment that this store did not create stay.
                 if key not in remote.tags or (known is not None and remote.tags[key] != value):
                     self.target.set_experiment_tag(remote_id, key, value)
-        self.remember("experiment", found.experiment_id, remote_id, _digest_of_experiment(found))
+        self.remember("experiment", found.experiment_id, remote_id, digest_of_experiment(found))
 
     def finish_experiment(self, found: Experiment) -> None:
         """Delete an experiment that this push created if it is deleted in the store."""
@@ -192,11 +202,8 @@ class Sender:
     def send_run(self, run_id: str) -> None:
         """Send what a run lacks on the target."""
         local, histories, files = self.content(run_id)
-        digest, fitting, remote_id = (
-            digest_of(local, histories, files),
-            within_limits(local, self.allowed),
-            self.remote_id("run", run_id),
-        )
+        digest, fitting = digest_of(local, histories, files), within_limits(local, self.allowed)
+        remote_id = self.remote_id("run", run_id)
         try:
             remote, remote_histories = self.remote(run_id, remote_id, fitting)
         except StoreError as error:
@@ -209,8 +216,7 @@ class Sender:
             self.target.set_run_stage(remote_id, LifecycleStage.ACTIVE)
         self._send_data(remote_id, fitting, remote, self.points_to_send(run_id, histories, remote_histories, fitting))
         self.send_uses(remote_id, fitting, remote)
-        if self.artifacts:
-            self._send_files(run_id, files, remote)
+        self._send_files("run", run_id, files, remote_id, remote.info.artifact_uri)
         if (local.info.status, local.info.end_time) != (remote.info.status, remote.info.end_time):
             self.target.end_run(remote_id, local.info)
         if INCOMPLETE_TAG in remote.tags:
@@ -243,10 +249,10 @@ class Sender:
         """Return the points that a run, or one of its models, lacks on the target."""
         points, covered = self.points_of_models(run_id, local)
         for key in fitting.latest:
-            present = set(_rows(remote[key])) if key in remote else set()
-            for row in _rows(local[key]):
+            present = set(rows_of(remote[key])) if key in remote else set()
+            for row in rows_of(local[key]):
                 if row not in present and (key, row) not in covered:
-                    points.append((key, _sent(row[0]), row[1], row[2], None, None, None))
+                    points.append((key, logged_value(row[0]), row[1], row[2], None, None, None))
         return points
 
     def points_of_models(self, run_id: str, local: Mapping[str, Points]) -> tuple[list[Point], set[tuple[str, _Row]]]:
@@ -263,7 +269,7 @@ class Sender:
                     continue
                 row = (_value_of_run(point, local), point.timestamp, point.step)
                 about = (remote_id, point.dataset_name, point.dataset_digest)
-                points.append((point.key, _sent(row[0]), point.timestamp, point.step, *about))
+                points.append((point.key, logged_value(row[0]), point.timestamp, point.step, *about))
                 covered.add((point.key, row))
         return points, covered
 
@@ -288,30 +294,28 @@ class Sender:
         """Send the datasets and models that a run read, and the models that it wrote."""
         known = {(found.dataset.name, found.dataset.digest) for found in remote.inputs}
         inputs = [found for found in local.inputs if (found.dataset.name, found.dataset.digest) not in known]
-        ids, read, written = self.ids("model"), list[str](), dict[str, int]()
+        read, written = list[str](), dict[str, int]()
         if self.allowed.supports_logged_models:
-            read = [
-                ids.get(one, one)
-                for one in local.model_inputs or ()
-                if ids.get(one, one) not in (remote.model_inputs or ())
-            ]
-            written = {
-                ids.get(one, one): step
-                for one, step in local.outputs.items()
-                if ids.get(one, one) not in remote.outputs
-            }
+            ids = self.ids("model")
+            read = [ids.get(model_id, model_id) for model_id in local.model_inputs or ()]
+            read = [model_id for model_id in read if model_id not in (remote.model_inputs or ())]
+            written = {ids.get(model_id, model_id): step for model_id, step in local.outputs.items()}
+            written = {model_id: step for model_id, step in written.items() if model_id not in remote.outputs}
         if inputs or read:
             self.target.log_inputs(remote_id, inputs, read)
         if written:
             self.target.log_outputs(remote_id, written)
 
-    def _send_files(self, run_id: str, files: Iterable[tuple[str, int]], remote: Summary) -> None:
-        present = (
-            {} if run_id in self._fresh or not files else self.target.files_of(lambda: self.target.run_files(remote))
-        )
+    def _send_files(
+        self, kind: str, local_id: str, files: Sequence[tuple[str, int]], remote_id: str, location: str | None
+    ) -> None:
+        """Upload the artifacts that a run or model lacks at its location on the target, or has in another size."""
+        is_listed = files and local_id not in self._fresh
+        present = {file.path: file.size for file in self.target.files(remote_id, location)} if is_listed else {}
         for path, size in files:
             if present.get(path) != size:
-                self.target.upload_run_file(remote.info.run_id, *self.local(run_id, path))
+                local = self.store.artifacts.folder_of(local_id) / path
+                self.target.upload_file(kind, remote_id, local, os.path.dirname(path))
                 self.done.files += 1
 
     def send_model(self, model_id: str) -> None:
@@ -325,13 +329,7 @@ class Sender:
         params = {key: value for key, value in model.params.items() if key not in remote.model.params}
         if params:
             self.target.log_model_params(remote_id, params)
-        if self.artifacts:
-            files = self.store.artifacts_of(model_id)
-            present = self.target.files_of(lambda: self.target.model_files(remote)) if files else {}
-            for path, size in files:
-                if present.get(path) != size:
-                    self.target.upload_model_file(remote_id, *self.local(model_id, path))
-                    self.done.files += 1
+        self._send_files("model", model_id, self.files_of(model_id), remote_id, remote.model.artifact_location)
         if model.status not in (PENDING, remote.model.status):
             self.target.end_model(remote_id, model.status)
         if INCOMPLETE_TAG in remote.model.tags:
@@ -341,35 +339,9 @@ class Sender:
         self.remember("model", model_id, remote_id, digest)
         self.done.models += 1
 
-    def local(self, owner_id: str, path: str) -> tuple[Path, str]:
-        """Return the local path of an artifact, and the folder in which it belongs."""
-        folder = str(PurePosixPath(path).parent)
-        return self.store.artifacts.folder_of(owner_id) / path, "" if folder == "." else folder
-
-
-def _digest_of_experiment(found: Experiment) -> str:
-    return blake2b(encode(sorted(found.tags.items())).encode(), digest_size=12).hexdigest()
-
-
-def _rows(points: Points) -> Iterable[_Row]:
-    values, timestamps, steps = points
-    for value, timestamp, step in zip(values.tolist(), timestamps.tolist(), steps.tolist(), strict=True):
-        yield None if value != value else clean_value(value), timestamp, step
-
 
 def _value_of_run(point: Metric, local: Mapping[str, Points]) -> float | None:
     """Return the value that the run has for a point of its model: None (NaN) where the model stores 0 for it."""
-    if (
-        point.value == 0.0
-        and point.key in local
-        and (None, point.timestamp, point.step) in set(_rows(local[point.key]))
-    ):
-        return None
-    return point.value
-
-
-def _sent(value: float | None) -> float:
-    """Return a value as it was logged: the largest floats stand for infinities."""
-    if value is None:
-        return math.nan
-    return math.copysign(math.inf, value) if abs(value) == LARGEST_FLOAT else value
+    nan = (None, point.timestamp, point.step)
+    is_nan = point.value == 0.0 and point.key in local and nan in rows_of(local[point.key])
+    return None if is_nan else point.value

@@ -49,11 +49,8 @@ class Source(Protocol):
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
         """Yield the logged models of experiments; none if the source has no logged models."""
 
-    def run_files(self, run: Summary) -> Iterator[SourceFile]:
-        """Yield the artifacts of a run; raise LookupError if they cannot be reached."""
-
-    def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
-        """Yield the artifacts of a logged model; raise LookupError if they cannot be reached."""
+    def files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
+        """Yield the artifacts of a run or model at an artifact location; raise LookupError if it cannot be reached."""
 
     def close(self) -> None:
         """Close the source."""

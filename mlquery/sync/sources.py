@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -40,12 +41,9 @@ class StoreSource:
 
     def runs(self, experiment_ids: Sequence[str], filter_string: str) -> Iterator[Summary]:
         """Yield the runs that a filter finds, deleted ones too, the oldest first."""
-        with self.store.lock:
-            order = ["start_time ASC"]
-            rows, _ = search_rows(self.store, experiment_ids, filter_string, ViewType.ALL, None, order)
-        for row in rows:
+        for run_id in run_ids_of(self.store, experiment_ids, filter_string):
             with self.store.lock:
-                yield summary_of(self.store, int(row))
+                yield summary_of(self.store, run_id)
 
     def details(self, run: Summary) -> tuple[Summary, dict[str, Points]]:
         """Return a complete run, and the points of all its metrics."""
@@ -59,25 +57,17 @@ class StoreSource:
                 with self.store.lock:
                     yield model_of(self.store, model_id)
 
-    def run_files(self, run: Summary) -> Iterator[SourceFile]:
-        """Yield the artifacts of a run; raise LookupError if they cannot be reached."""
-        return self._files(run.info.run_id, run.info.artifact_uri)
-
-    def model_files(self, model: ModelContent) -> Iterator[SourceFile]:
-        """Yield the artifacts of a logged model; raise LookupError if they cannot be reached."""
-        return self._files(model.model.model_id, model.model.artifact_location)
+    def files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
+        """Yield the artifacts of a run or model at an artifact location; raise LookupError if it cannot be reached."""
+        artifacts = self.store.artifacts
+        if isinstance(artifacts, FileArtifacts) and (folder := artifacts.folder_of(owner_id)).is_dir():
+            return _files_below(folder)
+        return _files_below(local_folder(location or "", self._base))
 
     def close(self) -> None:
         """Close the source."""
         if isinstance(self.store, DurableStore):
             self.store.close()
-
-    def _files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
-        artifacts = self.store.artifacts
-        if isinstance(artifacts, FileArtifacts) and (folder := artifacts.folder_of(owner_id)).is_dir():
-            return _files_below(folder)
-        folder_there = local_folder(location or "", self._base)
-        return _files_below(folder_there) if folder_there.is_dir() else iter(())
 
 
 def local_folder(location: str, base: Path | None = None) -> Path:
@@ -98,11 +88,7 @@ def local_folder(location: str, base: Path | None = None) -> Path:
 def _files_below(folder: Path) -> Iterator[SourceFile]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, _copier(path))
-
-
-def _copier(path: Path) -> Callable[[Path], object]:
-    return lambda local: shutil.copyfile(path, local)
+            yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, partial(shutil.copyfile, path))
 
 
 def open_source(source: str) -> Source:
@@ -136,6 +122,13 @@ def experiments_of(store: Store) -> list[Experiment]:
     """Return all experiments of a store, deleted ones too."""
     with store.lock:
         return [store.experiments.experiment_at(row) for row in range(store.experiments.size)]
+
+
+def run_ids_of(store: Store, experiment_ids: Sequence[str], filter_string: str) -> list[str]:
+    """Return the ids of the runs that a filter finds, those of deleted ones too, the oldest first."""
+    with store.lock:
+        rows, _ = search_rows(store, experiment_ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
+        return [store.runs.ids[row] for row in rows]
 
 
 def require_on_disk(store: Store) -> None:
