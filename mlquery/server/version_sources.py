@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
@@ -32,6 +33,11 @@ class Source:
     run_id: str | None
     model_id: str | None
 
+    @property
+    def owner_field(self) -> str:
+        """Return the name of the field that says whose artifacts the files are."""
+        return "model_id" if self.model_id else "run_id"
+
 
 def checked_source(backend: Backend, source: Source) -> Source:
     """Return a source with what is known of it if it is another version.
@@ -42,10 +48,7 @@ def checked_source(backend: Backend, source: Source) -> Source:
     """
     require_no_host(source.uri, "source")
     source = _resolved(backend, source)
-    if source.model_id:
-        _require_in_model(backend, source.uri, source.model_id)
-    else:
-        _require_in_run(backend, source.uri, source.run_id or "")
+    _require_below_owner(backend, source)
     return source
 
 
@@ -85,35 +88,21 @@ def _version_number(backend: Backend, uri: ModelUri) -> str | int:
     return max(version.version for version in found)
 
 
-def _require_in_run(backend: Backend, uri: str, run_id: str) -> None:
-    """Refuse a location that is not below the artifacts of a run, where that can be known."""
+def _require_below_owner(backend: Backend, source: Source) -> None:
+    """Refuse a location that is not below the artifacts of the model or else the run, where that can be known."""
+    uri, field, owner = source.uri, source.owner_field, source.model_id or source.run_id
     if _is_local(uri):
-        _require_in_folder(uri, _location_of_run(backend, run_id, uri) if run_id else None, "run_id")
-        return
-    parsed = _parsed_without_relative_parts(uri)
-    if parsed.scheme == "runs":
-        if parsed.netloc or not run_id or _run_of(uri, parsed) != run_id:
-            raise _outside(uri, "run_id")
-    elif parsed.scheme == "models":
-        if parsed.netloc or _model_uri(uri).model_id is not None:
-            raise _outside(uri, "model_id")
-    elif _is_proxied(uri) and not (run_id and _is_below(uri, _location_of_run(backend, run_id, uri))):
-        raise _outside(uri, "run_id")
-
-
-def _require_in_model(backend: Backend, uri: str, model_id: str) -> None:
-    """Refuse a location that is not below the artifacts of a logged model, where that can be known."""
-    if _is_local(uri):
-        _require_in_folder(uri, _location_of_model(backend, model_id, uri), "model_id")
+        _require_in_folder(uri, _root_of(backend, source) if owner else None, field)
         return
     parsed = _parsed_without_relative_parts(uri)
     if parsed.scheme == "models":
-        if parsed.netloc or _model_uri(uri).model_id not in (None, model_id):
+        if parsed.netloc or _model_uri(uri).model_id not in (None, source.model_id):
             raise _outside(uri, "model_id")
-    elif parsed.scheme == "runs" or (
-        _is_proxied(uri) and not _is_below(uri, _location_of_model(backend, model_id, uri))
-    ):
-        raise _outside(uri, "model_id")
+    elif parsed.scheme == "runs":
+        if source.model_id or parsed.netloc or not owner or _run_of(uri, parsed) != owner:
+            raise _outside(uri, field)
+    elif _is_proxied(uri) and not (owner and _is_below(uri, _root_of(backend, source))):
+        raise _outside(uri, field)
 
 
 def _require_in_folder(uri: str, root: str | None, field: str) -> None:
@@ -130,18 +119,16 @@ def _require_in_folder(uri: str, root: str | None, field: str) -> None:
     )
 
 
-def _location_of_run(backend: Backend, run_id: str, uri: str) -> str:
+def _root_of(backend: Backend, source: Source) -> str:
+    """Return the location of the artifacts of the model, or else of the run."""
     try:
-        return backend.store.get_run(run_id).info.artifact_uri or ""
+        if source.model_id:
+            return backend.find_model(source.model_id).artifact_location or ""
+        return backend.store.get_run(source.run_id or "").info.artifact_uri or ""
     except StoreError as error:
-        raise _outside(uri, "run_id") if error.error_code == RESOURCE_DOES_NOT_EXIST else error from None
-
-
-def _location_of_model(backend: Backend, model_id: str, uri: str) -> str:
-    try:
-        return backend.find_model(model_id).artifact_location or ""
-    except StoreError as error:
-        raise _outside(uri, "model_id") if error.error_code == RESOURCE_DOES_NOT_EXIST else error from None
+        if error.error_code == RESOURCE_DOES_NOT_EXIST:
+            raise _outside(source.uri, source.owner_field) from None
+        raise
 
 
 def _model_uri(uri: str) -> ModelUri:
@@ -183,9 +170,7 @@ def _local_path(uri: str) -> Path:
 
 def _parsed_without_relative_parts(uri: str) -> SplitResult:
     """Return the parts of a URI whose path leads nowhere but down."""
-    source = uri
-    while (unquoted := unquote_plus(source)) != source:
-        source = unquoted
+    source = _unquoted(uri, unquote_plus)
     path = re.sub(r"/+", "/", urlsplit(source).path.rstrip("/"))
     if "\0" in path or ".." in source.split("/") or not path.startswith("/") or posixpath.normpath(path) != path:
         raise _invalid(
@@ -218,8 +203,8 @@ def _normal_parts(uri: str) -> tuple[str, str, tuple[str, ...]]:
     return parsed.scheme.lower(), parsed.netloc.lower(), tuple(map(_unquoted, filter(None, parsed.path.split("/"))))
 
 
-def _unquoted(string: str) -> str:
-    while (unquoted := unquote(string)) != string:
+def _unquoted(string: str, decode: Callable[[str], str] = unquote) -> str:
+    while (unquoted := decode(string)) != string:
         string = unquoted
     return string
 
