@@ -56,7 +56,7 @@ class History:
         place = bisect_left(steps, step, place, stop)
         stop = bisect_right(steps, step, place, stop)
         if place < stop:  # points of the same time and step are told apart by their values
-            place = self._place_of(value, place, stop)
+            place = bisect_left(values, _rank(value), place, stop, key=_rank)
             if place < stop and _rank(values[place]) == _rank(value):
                 return
         values.insert(place, value)
@@ -73,17 +73,6 @@ class History:
                 read_only(self.steps, np.int64),
             )
         return self.shown
-
-    def _place_of(self, value: float, low: int, high: int) -> int:
-        """Return the first place from `low` to `high` whose value is not below a value, `high` if there is none."""
-        rank = _rank(value)
-        while low < high:
-            middle = (low + high) // 2
-            if _rank(self.values[middle]) < rank:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
 
 def _rank(value: float) -> tuple[float, bool]:

@@ -5,6 +5,7 @@ Rows and their (time, id) pairs are all that is known here.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
@@ -51,7 +52,7 @@ class NewestFirst:
         if self._newest < 0 or not is_older(row, self._newest):
             rows[size] = self._newest = row
         else:
-            place = self._place_of(row, is_older)
+            place = bisect_left(range(size - 1), True, key=lambda place: is_older(row, int(rows[place])))
             if self._handed_out:
                 rows = rows.copy()
                 self._handed_out = False
@@ -65,13 +66,3 @@ class NewestFirst:
         self._oldest_first = oldest_first if len(oldest_first) else np.empty(8, np.int64)
         self._newest = int(oldest_first[-1]) if len(oldest_first) else -1
         self._handed_out = False
-
-    def _place_of(self, row: int, is_older: Callable[[int, int], bool]) -> int:
-        low, high = 0, self._size - 1
-        while low < high:
-            middle = (low + high) // 2
-            if is_older(row, int(self._oldest_first[middle])):
-                high = middle
-            else:
-                low = middle + 1
-        return low

@@ -144,10 +144,6 @@ class Table:
         """Set a string attribute of a row."""
         self.strings.to_write(name).put(row, string, len(self.ids))
 
-    def time(self, name: str, row: int) -> int | None:
-        """Return a time of a row in ms UTC, None if it is not known."""
-        return self.times.cells[name].time(row)
-
     def put_time(self, name: str, row: int, time: int) -> None:
         """Set a time of a row, in ms UTC."""
         self.times.to_write(name).put(row, time, len(self.ids))
