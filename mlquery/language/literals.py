@@ -14,16 +14,16 @@ from mlquery.language.linear_regex import PatternError, search_test
 from mlquery.language.plan import All, Entity, Kind, Op, Predicate, Value, Where
 from mlquery.language.syntax import Comparison, Items, Literal, Number, Range, String
 
-_NULL_OPS = ("IS NULL", "IS NOT NULL")
+NULL_OPS = ("IS NULL", "IS NOT NULL")
 _ORDER_OPS = (">", ">=", "<", "<=")
 _EQUAL_OPS = ("=", "!=", "==", "<>")
 _LIST_OPS = ("IN", "NOT IN")
 _PATTERN_OPS = ("LIKE", "ILIKE", "RLIKE", "NOT LIKE", "NOT ILIKE", "NOT RLIKE")
-_NUMBER_OPS = (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *_NULL_OPS)
+_NUMBER_OPS = (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *NULL_OPS)
 OPERATORS = {
     "number": _NUMBER_OPS,
     "integer": _NUMBER_OPS,
-    "string": (*_EQUAL_OPS, *_PATTERN_OPS, *_LIST_OPS, *_NULL_OPS),
+    "string": (*_EQUAL_OPS, *_PATTERN_OPS, *_LIST_OPS, *NULL_OPS),
 }
 _TYPE_NAMES = {"number": "a number", "integer": "an integer", "string": "a string"}
 _SPELLINGS = {"==": "=", "<>": "!="}

@@ -14,14 +14,13 @@ from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language.diagnostics import Diagnostics
 from mlquery.language.features import Use
 from mlquery.language.fields import Target, find_field
-from mlquery.language.literals import predicate_for
+from mlquery.language.literals import NULL_OPS, predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
 from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
 
-_NULL_OPS = ("IS NULL", "IS NOT NULL")
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
 
 
@@ -120,7 +119,7 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
         return
     ignored = Diagnostics(diagnostics.dialect, query.entity)
     clauses = list(_comparisons(query.where))
-    joined = [_tables(find_field(c.name, "filter", ignored)) for c in clauses if c.op not in _NULL_OPS]
+    joined = [_tables(find_field(c.name, "filter", ignored)) for c in clauses if c.op not in NULL_OPS]
     ordered = [_tables(find_field(term.name, "order", ignored)) for term in query.order]
     elsewhere = sum(map(bool, joined))
     counts = {

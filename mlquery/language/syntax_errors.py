@@ -148,7 +148,17 @@ def _close(source: str, position: int, opened: list[int]) -> int:
 def _clause(source: str, start: int) -> int | _Problem:
     """Return the end of the clause that begins here, or what is wrong with it."""
     name = _NAME.match(source, start)
-    return _after_name(source, name) if name else _no_field(source, start)
+    if name is None:
+        return _no_field(source, start)
+    if operator := _PLAIN.match(source, name.end()):
+        return _value(source, operator.end())
+    if listed := _IN.match(source, name.end()):
+        return _list(source, listed.end())
+    if null := _NULL.match(source, name.end()):
+        return null.end()
+    if between := _BETWEEN.match(source, name.end()):
+        return _range(source, name, between)
+    return _no_operator(source, name)
 
 
 def _no_field(source: str, start: int) -> _Problem:
@@ -164,18 +174,6 @@ def _last_word(source: str) -> int:
     stripped = source.rstrip()
     lengths = [len(word) for word in ("AND", "OR", "NOT") if stripped[-3:].upper().endswith(word)]
     return len(stripped) - (lengths[0] if lengths else 1)
-
-
-def _after_name(source: str, name: re.Match[str]) -> int | _Problem:
-    if operator := _PLAIN.match(source, name.end()):
-        return _value(source, operator.end())
-    if listed := _IN.match(source, name.end()):
-        return _list(source, listed.end())
-    if null := _NULL.match(source, name.end()):
-        return null.end()
-    if between := _BETWEEN.match(source, name.end()):
-        return _range(source, name, between)
-    return _no_operator(source, name)
 
 
 def _no_operator(source: str, name: re.Match[str]) -> _Problem:
@@ -238,12 +236,9 @@ def _value(source: str, start: int) -> int | _Problem:
 
 
 def _list(source: str, start: int) -> int | _Problem:
-    listed = _ITEMS.match(source, start)
-    return listed.end() if listed else _bad_list(source, start)
-
-
-def _bad_list(source: str, start: int) -> _Problem:
-    """Return the first mistake of a list."""
+    """Return the end of the list that begins here, or its first mistake."""
+    if listed := _ITEMS.match(source, start):
+        return listed.end()
     if not source.startswith("(", start):
         return _Problem("IN takes a list of values in parentheses", start, "IN ('a', 'b')")
     position = _end(_GAP, source, start + 1)
