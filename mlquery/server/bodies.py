@@ -40,9 +40,9 @@ def pairs(values: Mapping[str, str]) -> list[Body]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
-def page_body(name: str, bodies: Iterable[Any], token: str | None = None) -> Body:
-    """Return a page of results under their name, and the token of the next page; without what is empty."""
-    listed = list(bodies)
+def list_body(name: str, items: Iterable[Any], token: str | None = None) -> Body:
+    """Return a list under its name and the token of the next page, each only if it is not empty."""
+    listed = list(items)
     body: Body = {name: listed} if listed else {}
     return body | {"next_page_token": token} if token else body
 
@@ -60,8 +60,7 @@ def experiment_body(service: Service, found: Experiment) -> Body:
         body["last_update_time"] = service.integer(found.last_update_time)
     if found.creation_time:
         body["creation_time"] = service.integer(found.creation_time)
-    if found.tags:
-        body["tags"] = pairs(found.tags)
+    body |= list_body("tags", pairs(found.tags))
     for name in service.answers.get("experiment_without", ()):
         body.pop(name, None)
     return body
@@ -83,7 +82,7 @@ def metric_body(integer: Integer, point: Metric) -> Body:
 
 def files_body(integer: Integer, files: Iterable[FileInfo]) -> Body:
     """Return a listing of artifacts."""
-    return page_body("files", (_file_body(integer, found) for found in files))
+    return list_body("files", (_file_body(integer, found) for found in files))
 
 
 def _file_body(integer: Integer, found: FileInfo) -> Body:
@@ -107,13 +106,11 @@ def logged_model_body(integer: Integer, model: StoredModel, points: Iterable[Met
     for name in ("model_type", "source_run_id"):
         if getattr(model, name) is not None:
             info[name] = getattr(model, name)
-    if model.tags:
-        info["tags"] = pairs(model.tags)
-    data: Body = {"params": pairs(model.params)} if model.params else {}
-    metrics = [metric_body(integer, point) for point in points]
-    if metrics:
-        data["metrics"] = metrics
-    return {"info": info, "data": data}
+    metrics = (metric_body(integer, point) for point in points)
+    return {
+        "info": info | list_body("tags", pairs(model.tags)),
+        "data": list_body("params", pairs(model.params)) | list_body("metrics", metrics),
+    }
 
 
 def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
@@ -125,15 +122,10 @@ def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
     }
     if model.description:
         body["description"] = model.description
-    if model.latest_versions:
-        body["latest_versions"] = [model_version_body(integer, version) for version in model.latest_versions]
-    if model.tags:
-        body["tags"] = pairs(model.tags)
-    if model.aliases:
-        body["aliases"] = [
-            {"alias": alias, "version": str(version)} for alias, version in sorted(model.aliases.items())
-        ]
-    return body
+    latest = [model_version_body(integer, version) for version in model.latest_versions]
+    aliases = [{"alias": alias, "version": str(version)} for alias, version in sorted(model.aliases.items())]
+    body |= list_body("latest_versions", latest) | list_body("aliases", aliases)
+    return body | list_body("tags", pairs(model.tags))
 
 
 def model_version_body(integer: Integer, version: ModelVersion) -> Body:
@@ -151,8 +143,4 @@ def model_version_body(integer: Integer, version: ModelVersion) -> Body:
             body[name] = getattr(version, name)
     if version.status_message:
         body["status_message"] = version.status_message
-    if version.tags:
-        body["tags"] = pairs(version.tags)
-    if version.aliases:
-        body["aliases"] = list(version.aliases)
-    return body
+    return body | list_body("tags", pairs(version.tags)) | list_body("aliases", version.aliases)

@@ -12,7 +12,7 @@ from mlquery.backend import Backend
 from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import experiment_body, page_body
+from mlquery.server.bodies import experiment_body, list_body
 from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, forwarded, required
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
@@ -60,7 +60,7 @@ def _get_by_name(service: Service, fields: Fields) -> Any:
 
 
 def _page(service: Service, found: PagedList[Experiment]) -> Any:
-    return page_body("experiments", (experiment_body(service, one) for one in found), found.token)
+    return list_body("experiments", (experiment_body(service, one) for one in found), found.token)
 
 
 def _list(service: Service, fields: Fields) -> Any:
@@ -71,7 +71,7 @@ def _list(service: Service, fields: Fields) -> Any:
         body += [experiment_body(service, one) for one in found]
         token = found.token
         if token is None:
-            return page_body("experiments", body)
+            return list_body("experiments", body)
 
 
 def _update(service: Service, fields: Fields) -> Any:
@@ -99,7 +99,7 @@ def _search_datasets(service: Service, fields: Fields) -> Any:
         | ({} if context is None else {"context": context})
         for experiment_id, name, digest, context in service.backend.search_datasets(experiment_ids)
     ]
-    return page_body("dataset_summaries", found)
+    return list_body("dataset_summaries", found)
 
 
 _get = forwarded(Backend.get_experiment, "experiment_id", body=_body)

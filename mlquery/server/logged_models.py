@@ -15,7 +15,7 @@ from mlquery.backend.logged_models import ReadModel
 from mlquery.entities import Param, RunTag
 from mlquery.server import proto_json as proto
 from mlquery.server.artifacts import files_below, safe_path
-from mlquery.server.bodies import MODEL_STATUSES, files_body, logged_model_body, page_body
+from mlquery.server.bodies import MODEL_STATUSES, files_body, list_body, logged_model_body
 from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, forwarded, required, strings
 from mlquery.server.experiments import KEY, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
@@ -86,7 +86,7 @@ def _search(service: Service, fields: Fields) -> Any:
         fields["page_token"] or None,
         read=_read(service),
     )
-    return page_body("models", found, found.token)
+    return list_body("models", found, found.token)
 
 
 def _artifacts(service: Service, fields: Fields) -> Any:

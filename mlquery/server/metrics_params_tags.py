@@ -14,7 +14,7 @@ from mlquery.backend import Backend
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import invalid_parameter
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import metric_body, page_body
+from mlquery.server.bodies import list_body, metric_body
 from mlquery.server.endpoints import (
     Endpoint,
     a_list,
@@ -111,7 +111,7 @@ def _history(service: Service, fields: Fields) -> Any:
         raise invalid_parameter(message)
     page_token = fields["page_token"] or None
     found = service.backend.get_metric_history(run_id_of(fields), fields["metric_key"], most, page_token)
-    return page_body("metrics", (metric_body(service.integer, point) for point in found), found.token)
+    return list_body("metrics", (metric_body(service.integer, point) for point in found), found.token)
 
 
 def _history_bulk(service: Service, fields: Fields) -> Any:
@@ -139,7 +139,7 @@ def _history_interval(service: Service, fields: Fields) -> Any:
         )
     most = fields.get("max_results") or _MOST_PER_RUN
     found = service.backend.get_metric_history_bulk_interval(fields["run_ids"], fields["metric_key"], most, first, last)
-    return page_body("metrics", _points(service, found))
+    return list_body("metrics", _points(service, found))
 
 
 def _points(service: Service, found: Iterable[tuple[str, Metric]]) -> list[Any]:

@@ -13,7 +13,7 @@ from mlquery.entities import PagedList
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.query.registry import MOST_MODELS
 from mlquery.server import proto_json as proto
-from mlquery.server.bodies import model_version_body, page_body, registered_model_body
+from mlquery.server.bodies import list_body, model_version_body, registered_model_body
 from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, between, forwarded, required, strings
 from mlquery.server.experiments import KEY, TAGS, VALUE
 from mlquery.server.proto_json import Fields, Message
@@ -47,7 +47,7 @@ def _update(service: Service, fields: Fields) -> Any:
 
 def _page(service: Service, found: PagedList[RegisteredModel]) -> Any:
     bodies = (registered_model_body(service.integer, model) for model in found)
-    return page_body("registered_models", bodies, found.token)
+    return list_body("registered_models", bodies, found.token)
 
 
 def version_answer(service: Service, version: ModelVersion) -> Any:
@@ -57,7 +57,7 @@ def version_answer(service: Service, version: ModelVersion) -> Any:
 
 def versions_answer(service: Service, found: Iterable[ModelVersion], token: str | None = None) -> Any:
     """Return the answer that holds versions of models, and the token of the next page of them."""
-    return page_body("model_versions", (model_version_body(service.integer, version) for version in found), token)
+    return list_body("model_versions", (model_version_body(service.integer, version) for version in found), token)
 
 
 def search_message(most: int) -> Message:
