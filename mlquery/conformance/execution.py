@@ -94,9 +94,9 @@ def _pages(case: Case, session: Session) -> Iterator[list[str]]:
 def _perform(call: Table, session: Session) -> None:
     arguments = {key: value for key, value in call.items() if key not in CALL_WORDS}
     for number in range(1, call.get("times", 1) + 1):
-        ready = {key: _ready(value, session, number) for key, value in arguments.items()}
+        ready = _ready(arguments, session, number)
         if call["call"] == "log_batch":
-            ready = _batch(session.entities, **ready)
+            ready = batch(session.entities, **ready)
         if "fails" in call:
             _fail(call, ready, session)
             continue
@@ -151,7 +151,7 @@ def _ready(value: Any, session: Session, number: int) -> Any:
     return value
 
 
-def _batch(
+def batch(
     entities: Any,
     run_id: str,
     metrics: Iterable[tuple[str, float]] = (),

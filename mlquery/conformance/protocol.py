@@ -7,11 +7,12 @@ of what the case expects. `conformance/IMPLEMENTING.md` describes the protocol; 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 
-from mlquery.conformance.execution import CALL_WORDS, Result, outcome_disagreements, without_span_of_ids
+from mlquery.conformance.execution import CALL_WORDS, Result, batch, outcome_disagreements, without_span_of_ids
 from mlquery.conformance.fixtures import FIRST_TIME
 from mlquery.conformance.suite import Case, Expectation, Problem, StoreContents, Table
 from mlquery.store.entity_fields import without_nan
@@ -104,15 +105,12 @@ def _version(table: Table) -> dict[str, Any]:
 
 def _points(metrics: Table) -> Iterator[dict[str, Any]]:
     """Yield the points in the order in which they are logged: single values first."""
-    for key, value in metrics.items():
-        if not isinstance(value, list):
-            yield _point(key, value)
-    for key, points in metrics.items():
-        for point in points if isinstance(points, list) else ():
+    for key, points in sorted(metrics.items(), key=lambda metric: isinstance(metric[1], list)):
+        for point in points if isinstance(points, list) else [{"value": points}]:
             yield _point(key, point["value"], point.get("time", 1), point.get("step", 0))
 
 
-def _point(key: str, value: float, timestamp: int = 1, step: int = 0) -> dict[str, Any]:
+def _point(key: str, value: float, timestamp: int, step: int) -> dict[str, Any]:
     return {"key": key, "value": without_nan(value), "timestamp": timestamp, "step": step}
 
 
@@ -121,7 +119,7 @@ def _call_messages(call: Table) -> Iterator[dict[str, Any]]:
     for number in range(1, call.get("times", 1) + 1):
         arguments = {key: _numbered(value, number) for key, value in call.items() if key not in CALL_WORDS}
         if call["call"] == "log_batch":
-            arguments = _batch(**arguments)
+            arguments = batch(_MESSAGES, **arguments)
         message_of_case = {"call": call["call"], "arguments": arguments, "as": call.get("as")}
         yield {**message_of_case, "returns": "returns" in call, "may_fail": "fails" in call}
 
@@ -137,14 +135,12 @@ def _numbered(value: Any, number: int) -> Any:
     return without_nan(value)
 
 
-def _batch(
-    run_id: str, metrics: Any = (), points: Mapping[str, int] | None = None, params: Any = (), tags: Any = ()
-) -> dict[str, Any]:
-    logged = [_point(key, value) for key, value in metrics]
-    logged += [_point(key, float(step), 1, step) for key, count in (points or {}).items() for step in range(count)]
-    strings = {"params": params, "tags": tags}
-    pairs = {name: [{"key": key, "value": value} for key, value in written] for name, written in strings.items()}
-    return {"run_id": run_id, "metrics": logged, **pairs}
+def _pair(key: str, value: str) -> dict[str, Any]:
+    return {"key": key, "value": value}
+
+
+_MESSAGES = SimpleNamespace(Metric=_point, Param=_pair, RunTag=_pair)
+"""What `log_batch` takes, as messages in place of entities."""
 
 
 def read_reply(message: Mapping[str, Any], case: Case) -> Reply:
