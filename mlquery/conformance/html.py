@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -131,18 +131,16 @@ def _totals(report: Report) -> Iterator[str]:
             yield f'<li class="{outcome}">{_icon(outcome)}<b>{count:,}</b> {word}</li>'
 
 
-def _bar(totals: Any) -> str:
-    parts = (f'<rect class="{o}" {_extent(totals, o)} height="1"/>' for o in WORDS if totals[o])
+def _bar(totals: Mapping[Outcome, int]) -> str:
+    parts, start = "", 0
+    for outcome in WORDS:
+        if width := totals[outcome]:
+            parts += f'<rect class="{outcome}" x="{start}" width="{width}" height="1"/>'
+            start += width
     return (
         f'<svg class="bar" viewBox="0 0 {sum(totals.values()) or 1} 1" preserveAspectRatio="none" aria-hidden="true">'
-        f"{''.join(parts)}</svg>"
+        f"{parts}</svg>"
     )
-
-
-def _extent(totals: Any, outcome: Outcome) -> str:
-    before = list(WORDS)[: list(WORDS).index(outcome)]
-    start = sum(totals[each] for each in before)
-    return f'x="{start}" width="{totals[outcome]}"'
 
 
 def _known_deviations(known_deviations: Iterable[KnownDeviation]) -> str:

@@ -120,9 +120,6 @@ class LocalTarget:
         shutil.copy(self._folder / original, f"{path}.db")
         return mlflow.MlflowClient(f"sqlite:///{path}.db")
 
-    def close(self) -> None:
-        """Do nothing: the caller deletes the folder."""
-
 
 def _ids_from(seed: str) -> Iterator[uuid.UUID]:
     """Yield unordered ids, the same ones each time, so that results of MLflow versions can be compared."""

@@ -8,7 +8,7 @@ keeps the state that the dialect declares.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -142,12 +142,9 @@ def _answers(column: Column) -> Iterator[str]:
                 yield f"error = {{ error_code = {_quoted(result.problems[0].error_code)} }}"
             else:
                 pages = result.pages if case.walk else result.pages[:1]
-                yield f"pages = [{', '.join(f'[{_listed(page)}]' for page in pages)}]"
+                yield f"pages = {_quoted(pages)}"
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(_quoted, names))
-
-
-def _quoted(string: str) -> str:
-    return json.dumps(string, ensure_ascii=False)
+def _quoted(value: str | tuple[tuple[str, ...], ...]) -> str:
+    """Return a string, or arrays of strings, as TOML; JSON writes them alike."""
+    return json.dumps(value, ensure_ascii=False)

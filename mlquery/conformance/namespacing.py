@@ -171,10 +171,8 @@ def without(case: Case, expected: Expectation, experiments: Collection[str]) -> 
 
 
 def _without(rows: Iterable[Row], names: Collection[str]) -> tuple[Row, ...]:
-    kept: list[Row] = []
-    for row in rows:
-        if isinstance(row, Tied):
-            kept.append(attrs.evolve(row, names=tuple(name for name in row.names if name not in names)))
-        elif row not in names:
-            kept.append(row)
-    return tuple(kept)
+    return tuple(
+        attrs.evolve(row, names=tuple(n for n in row.names if n not in names)) if isinstance(row, Tied) else row
+        for row in rows
+        if row not in names
+    )

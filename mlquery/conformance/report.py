@@ -100,13 +100,11 @@ class Report:
     @property
     def features(self) -> tuple[FeatureVerdict, ...]:
         """Return the verdict on each line of the matrix that has rows, in the order of the matrix."""
-        by_feature: dict[str, list[Row]] = {}
+        by_feature: dict[str, list[Row]] = {feature.id: [] for feature in MATRIX.features}
         for row in self.rows:
             for feature in row.features:
                 by_feature.setdefault(feature, []).append(row)
-        known = [feature.id for feature in MATRIX.features]
-        ordered = [f for f in known if f in by_feature] + [f for f in by_feature if f not in known]
-        return tuple(_verdict(feature, by_feature[feature], self.dialect) for feature in ordered)
+        return tuple(_verdict(feature, rows, self.dialect) for feature, rows in by_feature.items() if rows)
 
 
 def counted(rows: Iterable[Row]) -> dict[Outcome, int]:

@@ -53,10 +53,6 @@ class Expectation:
         """Return the rows that only their ids order."""
         return [row for page in (self.rows or (), *(self.pages or ())) for row in page if isinstance(row, Tied)]
 
-    def reversed(self) -> Expectation:
-        """Return the rows in reverse order; tied rows keep the order of their ids."""
-        return attrs.evolve(self, rows=None if self.rows is None else self.rows[::-1])
-
 
 @attrs.frozen
 class Case:
@@ -186,22 +182,19 @@ def _expectation(name: str, tables: Table, label: str, seen: tuple[str, ...]) ->
         return _written(table)
     other, _, direction = table["as"].removeprefix("as ").partition(" ")
     found = _expectation(other, tables, label, (*seen, name))
-    found = found.reversed() if direction == "reversed" else found
+    if direction == "reversed" and found.rows is not None:  # tied rows keep the order of their ids
+        found = attrs.evolve(found, rows=found.rows[::-1])
     return attrs.evolve(found, warns=tuple(table["warns"])) if "warns" in table else found
 
 
 def _written(table: Table) -> Expectation:
     problems = [table["error"], *table.get("also", [])] if "error" in table else []
     return Expectation(
-        _rows(table["rows"]) if "rows" in table else None,
-        tuple(_rows(page) for page in table["pages"]) if "pages" in table else None,
-        tuple(_problem(problem) for problem in problems),
+        tuple(map(_row, table["rows"])) if "rows" in table else None,
+        tuple(tuple(map(_row, page)) for page in table["pages"]) if "pages" in table else None,
+        tuple(map(_problem, problems)),
         tuple(table.get("warns", ())),
     )
-
-
-def _rows(written: list[Any]) -> tuple[Row, ...]:
-    return tuple(_row(row) for row in written)
 
 
 def _row(written: Any) -> Row:

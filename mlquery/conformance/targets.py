@@ -48,9 +48,6 @@ class SuiteTarget(Protocol):
     def values_read_back(self, store: str) -> dict[str, Described]:
         """Return the values that every run of a store has when it is read back."""
 
-    def close(self) -> None:
-        """Delete what was created."""
-
 
 @contextmanager
 def opened(uri: str, suite: Suite) -> Iterator[SuiteTarget]:
@@ -69,7 +66,7 @@ def opened(uri: str, suite: Suite) -> Iterator[SuiteTarget]:
             target: SuiteTarget = stack.enter_context(local_stores(suite, folder, uri.removesuffix(":")))
         else:
             target = RemoteTarget(uri, suite)
-        stack.callback(target.close)
+            stack.callback(target.close)
         yield target
 
 
