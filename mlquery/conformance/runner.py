@@ -30,7 +30,7 @@ _NOT_SEARCHED = ("history of ", "datasets")
 class Runner:
     """Runs a suite on a target in a dialect.
 
-    `answers` has the result of each case that was run. `includes_silent` says whether to run cases for which no source
+    `results` has the result of each case that was run. `includes_silent` says whether to run cases for which no source
     says what the dialect does.
     """
 
