@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from mlquery import __version__
 from mlquery.cli import commands, store_arguments
-from mlquery.cli.argument_types import count, port
+from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_value, count, port
 from mlquery.language.plan import Entity
 
 _DESCRIPTION = "Query MLflow experiments and runs, without MLflow and without a server."
 _FILTER_HELP = "filter, such as \"metrics.accuracy > 0.9 AND params.model = 'forest'\"; - reads it from standard input"
-_DIALECT_HELP = f"dialect to follow; default: {commands.DEFAULT_DIALECT}"
-_REPEATED = "may be repeated"
-_ORDER_HELP = f"field to order by; {_REPEATED}"
 _EXIT_CODES = "Exit codes: 0 accepted, 1 refused by the dialect, 2 misuse or a source that cannot be read."
 
 
@@ -28,18 +26,12 @@ def parser() -> argparse.ArgumentParser:
     demo = names.add_parser("demo", help="run the queries of the Azure documentation on the example database")
     demo.set_defaults(command=commands.demo)
     _add_search(names.add_parser("search", help="search the runs of an MLflow database or mlruns folder"))
-    check = names.add_parser("check", help="check whether a dialect accepts a query")
-    _add_query(check)
-    check.set_defaults(command=commands.check)
-    explain = names.add_parser("explain", help="show what a query means under a dialect")
-    _add_query(explain)
-    explain.set_defaults(command=commands.explain)
+    _add_query(names.add_parser("check", help="check whether a dialect accepts a query"), commands.check)
+    _add_query(names.add_parser("explain", help="show what a query means under a dialect"), commands.explain)
     matrix = names.add_parser("matrix", help="print the support matrix")
-    matrix.add_argument(
-        "--dialect", metavar="NAME", action="append", help="dialect to show; may be repeated; default: all"
-    )
+    add_list(matrix, "--dialect", "NAME", "dialect to show; may be repeated; default: all")
     matrix.add_argument("--differing", action="store_true", help="show only features on which the dialects differ")
-    matrix.add_argument("--format", choices=["md", "csv", "json"], default="md", help="output format; default: md")
+    add_choice(matrix, "--format", ("md", "csv", "json"), "output format")
     matrix.set_defaults(command=commands.matrix)
     _add_conformance(
         names.add_parser("conformance", help="run the conformance suite on mlquery, a server or a program")
@@ -49,12 +41,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_query(command: argparse.ArgumentParser) -> None:
+def _add_query(command: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     command.add_argument("filter", metavar="FILTER", nargs="?", default="", help=_FILTER_HELP)
-    command.add_argument("--order-by", metavar="FIELD [ASC|DESC]", action="append", default=[], help=_ORDER_HELP)
-    command.add_argument("--dialect", metavar="NAME", action="append", help=f"{_DIALECT_HELP}; {_REPEATED}")
-    entities = [entity.value for entity in Entity]
-    command.add_argument("--entity", choices=entities, default="run", help="entity to search; default: run")
+    add_list(command, *ORDER_BY)
+    add_list(command, "--dialect", "NAME", f"dialect to follow; default: {commands.DEFAULT_DIALECT}; may be repeated")
+    add_choice(command, "--entity", (entity.value for entity in Entity), "entity to search")
+    command.set_defaults(command=run)
 
 
 def _add_search(command: argparse.ArgumentParser) -> None:
@@ -62,28 +54,13 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from", dest="source", metavar="SOURCE", required=True, help="MLflow SQLite database or mlruns folder to load"
     )
-    command.add_argument(
-        "--experiment",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="experiment to search; may be repeated; default: all",
-    )
-    command.add_argument(
-        "--experiment-id", metavar="ID", action="append", default=[], help="id of an experiment; may be repeated"
-    )
-    command.add_argument("--order-by", metavar="FIELD [ASC|DESC]", action="append", default=[], help=_ORDER_HELP)
-    command.add_argument(
-        "--view",
-        choices=list(commands.VIEWS),
-        default="active",
-        help="runs to show by lifecycle stage; default: active",
-    )
+    add_list(command, "--experiment", "NAME", "experiment to search; may be repeated; default: all")
+    add_list(command, "--experiment-id", "ID", "id of an experiment; may be repeated")
+    add_list(command, *ORDER_BY)
+    add_choice(command, "--view", commands.VIEWS, "runs to show by lifecycle stage")
     command.add_argument("--max-results", metavar="N", type=count, help="maximum number of runs; default: all")
-    command.add_argument("--dialect", metavar="NAME", default=commands.DEFAULT_DIALECT, help=_DIALECT_HELP)
-    command.add_argument(
-        "--format", choices=list(commands.FORMATS), default="table", help="output format; default: table"
-    )
+    add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
+    add_choice(command, "--format", commands.FORMATS, "output format")
     command.set_defaults(command=commands.search)
 
 
@@ -95,15 +72,11 @@ def _add_conformance(command: argparse.ArgumentParser) -> None:
         "--target", metavar="URI", default="in-process", help=f"target to run on: {uris}; default: mlquery"
     )
     command.add_argument("--stdio", metavar="COMMAND", help="run on a program that implements the JSON lines protocol")
-    command.add_argument(
-        "--dialect", metavar="NAME", action="append", help="expected dialect; may be repeated; default: by target"
-    )
+    add_list(command, "--dialect", "NAME", "expected dialect; may be repeated; default: by target")
     command.add_argument(
         "--case", metavar="ID|TOPIC", nargs="+", default=[], help="cases or topics to run; default: all"
     )
-    command.add_argument(
-        "--format", choices=commands.REPORT_FORMATS, default="table", help="output format; default: table"
-    )
+    add_choice(command, "--format", commands.REPORT_FORMATS, "output format")
     command.add_argument("--known-deviations", metavar="FILE", help="read known deviations of the target from TOML")
     command.add_argument(
         "--tweaks",
@@ -122,20 +95,12 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from", dest="source", metavar="SOURCE", help="MLflow SQLite database or mlruns folder to load, read-only"
     )
-    command.add_argument("--dialect", metavar="NAME", default=commands.DEFAULT_DIALECT, help=_DIALECT_HELP)
-    command.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="address to listen on; default: 127.0.0.1"
-    )
-    command.add_argument(
-        "--port", metavar="N", type=port, default=5000, help="port to listen on, 0 for any free one; default: 5000"
-    )
+    add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
+    add_value(command, "--host", "ADDRESS", "127.0.0.1", "address to listen on")
+    add_value(command, "--port", "N", 5000, "port to listen on, 0 for any free one", port)
     command.add_argument("--token", metavar="TOKEN", help="require this token in the Authorization header")
-    command.add_argument(
-        "--max-body", metavar="MB", type=count, default=32, help="maximum size of a request; default: 32"
-    )
-    command.add_argument(
-        "--max-artifact", metavar="MB", type=count, default=1000, help="maximum size of an artifact; default: 1000"
-    )
+    add_value(command, "--max-body", "MB", 32, "maximum size of a request", count)
+    add_value(command, "--max-artifact", "MB", 1000, "maximum size of an artifact", count)
     command.set_defaults(command=commands.serve)
 
 

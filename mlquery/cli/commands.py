@@ -92,7 +92,7 @@ def conformance(options: argparse.Namespace) -> int:
     """Run the conformance suite on mlquery itself or on a target, and print a report."""
     from mlquery.cli.conformance import run_suite
 
-    dialects = None if options.dialect is None else [_dialect(name) for name in options.dialect]
+    dialects = [_dialect(name) for name in options.dialect] or None
     return ACCEPTED if run_suite(options, dialects) else REFUSED
 
 
@@ -166,8 +166,7 @@ def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None
 
     runs = _all_pages(search_runs, store, limit, **query)
     plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
-    for line in runs_table(runs, columns_named(plan)):
-        print(line)
+    print(*runs_table(runs, columns_named(plan)), sep="\n")
 
 
 def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -60,8 +59,7 @@ def runs_command(options: argparse.Namespace) -> int:
 def show_command(options: argparse.Namespace) -> int:
     """Print all details of a run."""
     with _to_read(options) as store:
-        for line in shown_run(store, run_named(store, options.run)):
-            print(line)
+        print(*shown_run(store, run_named(store, options.run)), sep="\n")
     return ACCEPTED
 
 
@@ -73,8 +71,7 @@ def history_command(options: argparse.Namespace) -> int:
         if not len(values):
             keys = ", ".join(sorted(store.get_run(run_id).data.metrics)) or "none"
             raise UsageError(f"the run has no metric {options.metric!r}; it has: {keys}")
-        for line in HISTORIES[options.format](options, values, timestamps, steps):
-            print(line)
+        print(*HISTORIES[options.format](options, values, timestamps, steps), sep="\n")
     return ACCEPTED
 
 
@@ -194,19 +191,15 @@ def ui_command(options: argparse.Namespace) -> int:
     os.execve(sys.executable, command, environment)
 
 
-@contextmanager
-def _to_read(options: argparse.Namespace) -> Iterator[DurableStore]:
-    with open_store(options.store, read_only=True) as store:
-        yield store
+def _to_read(options: argparse.Namespace) -> DurableStore:
+    return open_store(options.store, read_only=True)
 
 
-@contextmanager
-def _to_write(options: argparse.Namespace) -> Iterator[DurableStore]:
-    """Yield an existing store; a wrong path must not create a new one."""
+def _to_write(options: argparse.Namespace) -> DurableStore:
+    """Return an existing store; a wrong path must not create a new one."""
     if store_folder(options.store) is None:
         raise missing(os.path.abspath(options.store))
-    with open_store(options.store) as store:
-        yield store
+    return open_store(options.store)
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -8,16 +8,17 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from mlquery.cli.outcomes import UsageError
 from mlquery.cli.plot import curve
-from mlquery.cli.tables import aligned
+from mlquery.cli.tables import aligned, one_line, shown_time
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Run, RunStatus
+from mlquery.store.entity_fields import without_nan
 
 _SHORTEST: Final = 4  # characters of an abbreviated id
+_LONGEST: Final = 100  # characters of a value
 _HEIGHT: Final = 15
 
 
@@ -62,18 +63,17 @@ def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:
     yield f"{_status(run)}, experiment {experiment.name!r}, by {info.user_id or 'nobody'}, {_span(run)}"
     if histories:
         yield ""
-        columns = [["metric"], ["latest"], ["min"], ["max"], ["points"], ["last step"]]
-        for key, (values, _, steps) in histories.items():
-            numbers = [value for value in values.tolist() if not math.isnan(value)] or [math.nan]
-            cells = (run.data.metrics[key], min(numbers), max(numbers))
-            strings = [key, *(f"{cell:.6g}" for cell in cells), str(len(values)), str(max(steps.tolist()))]
-            for column, string in zip(columns, strings, strict=True):
-                column.append(string)
-        yield from aligned(columns)
+        rows: list[tuple[str, ...]] = [("metric", "latest", "min", "max", "points", "last step")]
+        for key, (points, _, steps) in histories.items():
+            numbers = [value for value in points.tolist() if not math.isnan(value)] or [math.nan]
+            cells = (f"{cell:.6g}" for cell in (run.data.metrics[key], min(numbers), max(numbers)))
+            rows.append((key, *cells, str(len(points)), str(max(steps.tolist()))))
+        yield from aligned(list(zip(*rows, strict=True)))
     for name, items in (("params", run.data.params), ("tags", run.data.tags)):
         if items:
             yield from ("", name)
-            yield from (f"  {line}" for line in aligned([["", *items], ["", *map(_one_line, items.values())]]) if line)
+            values = [one_line(value, _LONGEST) for value in items.values()]
+            yield from (f"  {line}" for line in aligned([["", *items], ["", *values]]) if line)
     yield from _relations(store, run, models, sent)
 
 
@@ -103,20 +103,8 @@ def _span(run: Run) -> str:
     if start is None:
         return "start unknown"
     if end is None:
-        return f"since {_time(start)}"
-    return f"{_time(start)} to {_time(end)} ({(end - start) / 1000:g} s)"
-
-
-def _time(milliseconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(milliseconds)
-
-
-def _one_line(string: str) -> str:
-    shown = "".join(character if character.isprintable() else "·" for character in string)
-    return shown if len(shown) <= 100 else shown[:99] + "…"
+        return f"since {shown_time(start)}"
+    return f"{shown_time(start)} to {shown_time(end)} ({(end - start) / 1000:g} s)"
 
 
 def history_plot(options: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
@@ -127,7 +115,7 @@ def history_plot(options: argparse.Namespace, values: Any, timestamps: Any, step
     finite = [value for value in values.tolist() if math.isfinite(value)]
     left_out = len(values) - len(finite)
     more = f"; {left_out} not finite" if left_out else ""
-    unit = "step" if options.by == "step" else f"seconds since {_time(start)}"
+    unit = "step" if options.by == "step" else f"seconds since {shown_time(start)}"
     yield f"{options.metric} by {unit} ({len(values)} points{more})"
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
     yield from curve([float(across[i]) for i in order], [float(values[i]) for i in order], width, _HEIGHT)
@@ -143,8 +131,8 @@ def history_csv(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any)
 def history_json(_: argparse.Namespace, values: Any, timestamps: Any, steps: Any) -> Iterator[str]:
     """Yield the points as a JSON list; NaN is a string, as in MLflow's REST responses."""
     rows = zip(values.tolist(), timestamps.tolist(), steps.tolist(), strict=True)
-    points = [{"step": s, "timestamp": t, "value": "NaN" if math.isnan(v) else v} for v, t, s in rows]
-    yield json.dumps(points, indent=2)
+    points = [{"step": s, "timestamp": t, "value": v} for v, t, s in rows]
+    yield json.dumps(without_nan(points), indent=2)
 
 
 def tailed(store: DurableStore, run_id: str, lines: int, interval: float) -> Iterator[str]:
@@ -165,7 +153,7 @@ def tailed(store: DurableStore, run_id: str, lines: int, interval: float) -> Ite
         for kind, now in (("param", run.data.params), ("tag", run.data.tags)):
             for key, value in now.items():
                 if strings[kind].get(key) != value:
-                    yield f"{kind} {key} = {_one_line(value)}"
+                    yield f"{kind} {key} = {one_line(value, _LONGEST)}"
             strings[kind] = dict(now)
         if RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
             yield f"{_status(run)}, {_span(run)}"
@@ -184,4 +172,4 @@ def _points(store: DurableStore, run_id: str) -> list[tuple[int, str, int, float
 
 def _point_line(point: tuple[int, str, int, float]) -> str:
     timestamp, key, step, value = point
-    return f"{_time(timestamp)}  {key} = {value:.6g}  (step {step})"
+    return f"{shown_time(timestamp)}  {key} = {value:.6g}  (step {step})"

@@ -12,8 +12,6 @@ from mlquery.language.plan import Kind, Plan, predicates
 if TYPE_CHECKING:
     from mlquery.entities import Run
 
-_WIDEST_CELL = 40
-
 
 def columns_named(plan: Plan) -> set[str]:
     """Return the columns of the fields that a query compares or orders by."""
@@ -59,17 +57,17 @@ def _cells(run: Run) -> dict[str, str]:
     """Return the cells of a run by column: its id and name, its data, then the rest of its attributes."""
     info, data = run.info, run.data
     names = {"run_id": info.run_id, "run_name": info.run_name or "", "status": info.status}
-    cells = names | {"start_time": _time(info.start_time)}
+    cells = names | {"start_time": shown_time(info.start_time)}
     cells |= {f"metrics.{key}": f"{value:.6g}" for key, value in sorted(data.metrics.items())}
     cells |= {f"params.{key}": value for key, value in sorted(data.params.items())}
     cells |= {f"tags.{key}": value for key, value in sorted(data.tags.items())}
-    cells |= {"end_time": _time(info.end_time), "user_id": info.user_id or "", "experiment_id": info.experiment_id}
+    cells |= {"end_time": shown_time(info.end_time), "user_id": info.user_id or "", "experiment_id": info.experiment_id}
     if info.start_time is not None and info.end_time is not None:
         cells["duration"] = str(info.end_time - info.start_time)
-    return {name: _one_line(cell) for name, cell in cells.items()}
+    return {name: one_line(cell) for name, cell in cells.items()}
 
 
-def _time(milliseconds: int | None) -> str:
+def shown_time(milliseconds: int | None) -> str:
     """Return a time in ms UTC to the second, or its number beyond the range of `datetime`."""
     if milliseconds is None:
         return ""
@@ -79,9 +77,10 @@ def _time(milliseconds: int | None) -> str:
         return str(milliseconds)
 
 
-def _one_line(cell: str) -> str:
-    shown = "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in cell)
-    return shown if len(shown) <= _WIDEST_CELL else shown[: _WIDEST_CELL - 1] + "…"
+def one_line(string: str, longest: int = 40) -> str:
+    """Return the beginning of a string, with a dot for each character that cannot be printed."""
+    shown = "".join(character if character.isprintable() else "\N{MIDDLE DOT}" for character in string)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _named_first(columns: Iterable[str], named: Collection[str]) -> list[str]:

@@ -1,0 +1,46 @@
+"""Adds options to commands with helps that are alike, and turns their strings into numbers or argparse's errors."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import Final
+
+ORDER_BY: Final = ("--order-by", "FIELD [ASC|DESC]", "field to order by; may be repeated")
+
+
+def add_choice(command: argparse.ArgumentParser, name: str, values: Iterable[str], about: str) -> None:
+    """Add an option that takes one of a few values, by default the first."""
+    choices = list(values)
+    command.add_argument(name, choices=choices, default=choices[0], help=f"{about}; default: {choices[0]}")
+
+
+def add_list(command: argparse.ArgumentParser, name: str, metavar: str, about: str) -> None:
+    """Add an option that may be repeated; without it, its list is empty."""
+    command.add_argument(name, metavar=metavar, action="append", default=[], help=about)
+
+
+def add_value(
+    command: argparse.ArgumentParser,
+    name: str,
+    metavar: str,
+    default: str | float,
+    about: str,
+    type: Callable[[str], str | float] = str,
+) -> None:
+    """Add an option whose help names its default."""
+    command.add_argument(name, metavar=metavar, default=default, type=type, help=f"{about}; default: {default}")
+
+
+def port(argument: str) -> int:
+    """Return a TCP port."""
+    if not argument.isascii() or not argument.isdigit() or int(argument) > 65535:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not a port")
+    return int(argument)
+
+
+def count(argument: str) -> int:
+    """Return a positive integer."""
+    if not argument.isascii() or not argument.isdigit() or int(argument) == 0:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not a positive integer")
+    return int(argument)
