@@ -82,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         experiment_id = make_database(path, runs, metrics, params, tags)
-        own = best_time(uris.new_private(store=load(path)), experiment_id, runs)
+        own = best_time(uris.new_private(uris.new_backend(store=load(path))), experiment_id, runs)
         theirs = best_time(f"sqlite:///{path}", experiment_id, runs)
     print(f"{runs} runs of {metrics} metrics, {params} params, {tags} tags, as a DataFrame")
     print(f"SQLite  {theirs:7.2f} s")

@@ -59,7 +59,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     # MLflow logs the SQL of every statement that fails.
     logging.disable(logging.CRITICAL)
     clock: dict[str, Pair] = {}
-    uri = uris.new_private(store=Store(clock=lambda: clock["pair"].time if clock else 0))
+    uri = uris.new_private(uris.new_backend(store=Store(clock=lambda: clock["pair"].time if clock else 0)))
     with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=0):
         mlflow = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     clock["pair"] = Pair(Player(mlflow), Player(MlflowClient(uri)))

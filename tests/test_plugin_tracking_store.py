@@ -109,7 +109,7 @@ def test_the_private_store_can_be_replaced_under_a_client_and_put_back(client: M
 
 
 def test_a_store_under_a_private_uri_is_gone_when_it_is_forgotten() -> None:
-    uri = uris.new_private("azure", Store(guid_ids=True))
+    uri = uris.new_private(uris.new_backend("azure", Store(guid_ids=True)))
     other = MlflowClient(uri)
     other.create_experiment("e")
 

@@ -86,7 +86,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
 def pair(databases: Callable[[], str]) -> Iterator[Pair]:
     register()
     clock: list[Pair] = []
-    uri = uris.new_private(store=Store(clock=lambda: clock[0].time if clock else 0))
+    uri = uris.new_private(uris.new_backend(store=Store(clock=lambda: clock[0].time if clock else 0)))
     both = Pair(Player(MlflowClient(databases())), Player(MlflowClient(uri)))
     clock.append(both)
     yield both

@@ -69,3 +69,8 @@ def forwarded(
         return answer if convert is None or answer is None else convert(answer)
 
     return served(method)
+
+
+def other_methods(store: type, *classes: type) -> list[str]:
+    """Return the public methods of MLflow's classes that a store here does not define, sorted."""
+    return sorted({name for one in classes for name in dir(one) if not name.startswith("_")} - vars(store).keys())

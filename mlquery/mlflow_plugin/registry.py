@@ -6,7 +6,7 @@ name: those methods are found in MLflow's classes, so that none is missing silen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 
@@ -20,7 +20,7 @@ from mlquery import entities
 from mlquery.backend import Backend
 from mlquery.backend.registered_models import not_kept
 from mlquery.entities.registry import ModelVersion, RegisteredModel
-from mlquery.mlflow_plugin.calls import backend_of, served
+from mlquery.mlflow_plugin.calls import backend_of, other_methods, served
 from mlquery.mlflow_plugin.exceptions import as_mlflow
 
 P = ParamSpec("P")
@@ -200,13 +200,6 @@ def _version(found: ModelVersion, version_type: Callable[[int], Any]) -> mlflow_
 _INHERITED: Final = frozenset(("copy_model_version", "supports_workspaces"))
 
 
-def _others() -> Iterator[str]:
-    """Yield every method of MLflow's registries that this one does not have."""
-    for name in sorted({*dir(AbstractStore), *dir(RestStore)}):
-        if not name.startswith("_") and name not in _INHERITED and name not in vars(RegistryStore):
-            yield name
-
-
 def _refusal(name: str) -> Callable[..., Any]:
     subject = next((f"{word}s" for word in ("prompt", "webhook") if word in name), "other entities")
 
@@ -218,6 +211,8 @@ def _refusal(name: str) -> Callable[..., Any]:
     return refuse
 
 
-REFUSED: Final = tuple(_others())
+REFUSED: Final = tuple(
+    name for name in other_methods(RegistryStore, AbstractStore, RestStore) if name not in _INHERITED
+)
 for _name in REFUSED:
     setattr(RegistryStore, _name, _refusal(_name))

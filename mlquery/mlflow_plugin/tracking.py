@@ -23,7 +23,7 @@ MLflow 3 therefore cannot log a model there with `log_model`, and autologging le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from mlflow.utils.async_logging.run_operations import RunOperations
 from mlquery.backend import Backend
 from mlquery.backend.registered_models import not_kept
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.calls import backend_of, forwarded, served
+from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served
 from mlquery.mlflow_plugin.model_search import read_filter
 
 
@@ -192,13 +192,6 @@ _SUBJECTS: Final = (
 _SERVED: Final = "experiments, runs, metrics, params, tags, dataset inputs, logged models and artifacts"
 
 
-def _others() -> Iterator[tuple[str, str]]:
-    """Yield every public method of MLflow's stores that this one does not have, with what the method is about."""
-    for name in sorted({*dir(AbstractStore), *dir(RestStore)} - vars(TrackingStore).keys() - _INHERITED):
-        if not name.startswith("_"):
-            yield name, next(subject for part, subject in _SUBJECTS if part in name)
-
-
 def _refusal(name: str, subject: str) -> Callable[..., Any]:
     def refuse(self: TrackingStore, backend: Backend, *args: Any, **kwargs: Any) -> Any:
         if "traces" in subject:
@@ -210,7 +203,11 @@ def _refusal(name: str, subject: str) -> Callable[..., Any]:
     return served(refuse)
 
 
-REFUSED: Final = dict(_others())
+REFUSED: Final = {
+    name: next(subject for part, subject in _SUBJECTS if part in name)
+    for name in other_methods(TrackingStore, AbstractStore, RestStore)
+    if name not in _INHERITED
+}
 """The methods of MLflow's stores that this one refuses, and what each of them is about."""
 
 for _name, _subject in REFUSED.items():

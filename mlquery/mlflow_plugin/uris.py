@@ -31,7 +31,6 @@ from mlquery.store import Store
 
 _PRIVATE = "private-"
 
-
 _lock = RLock()
 _backends: dict[str, Backend] = {}  # by name; the private ones by "?" and their dialect
 _by_uri: dict[str, Backend] = {}  # what a URI was resolved to, to be quick
@@ -53,15 +52,9 @@ def store_for(uri: str) -> Backend:
     return backend
 
 
-def new_private(dialect: str = DEFAULT_DIALECT, store: Store | None = None, backend: Backend | None = None) -> str:
-    """Register a store under a new name and return its URI; `forget` it when it is done.
-
-    Args:
-        dialect: The dialect in which it answers.
-        store: Its contents; a new, empty store by default.
-        backend: A backend, in place of both.
-    """
-    new = backend or new_backend(dialect, store)
+def new_private(backend: Backend | None = None) -> str:
+    """Register a backend, by default a new one, under a new name and return its URI; `forget` it when it is done."""
+    new = backend or new_backend()
     with _lock:
         name = f"{_PRIVATE}{next(_numbers)}"
         _backends[name] = new
@@ -162,7 +155,6 @@ def _on_disk(parts: _Parts) -> Backend:
 
 
 def _parts(uri: str) -> _Parts:
-    """Return what a URI says."""
     scheme, _, rest = uri.partition(":")
     if scheme != SCHEME:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': it must start with '{SCHEME}://'")
@@ -174,16 +166,12 @@ def _parts(uri: str) -> _Parts:
     if options:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
     if dialect is not None:
-        dialect = _column(dialect, uri)
+        try:
+            dialect = MATRIX.dialect(dialect).name
+        except ValueError as error:
+            raise invalid_parameter(f"Invalid tracking URI '{uri}': {error}") from None
     name = unquote(path.strip("/"))
     return _Parts(os.path.normpath(f"/{name}") if is_folder else name, dialect, durability)
-
-
-def _column(dialect: str, uri: str) -> str:
-    try:
-        return MATRIX.dialect(dialect).name
-    except ValueError as error:
-        raise invalid_parameter(f"Invalid tracking URI '{uri}': {error}") from None
 
 
 def _forget_repositories() -> None:

@@ -221,7 +221,7 @@ def _fluent(backend: Backend, _: Servers) -> Iterator[_Parts]:
 
 @contextmanager
 def _plugin(backend: Backend, _: Servers) -> Iterator[_Parts]:
-    uri = uris.new_private(backend=backend)
+    uri = uris.new_private(backend)
     try:
         with _mlflow_on(uri):
             client = mlflow.MlflowClient()
