@@ -35,17 +35,14 @@ class Ordering:
     missing_is_least: bool = False
     refuses_repeats: bool = True
 
-    def key(self, field: FieldRef, descending: bool) -> SortKey:
-        """Return the sort key of a field."""
-        return SortKey(field, descending, self.missing_is_least)
-
     def completion(self, keys: Sequence[SortKey], dialect: Dialect) -> Iterator[SortKey]:
         """Yield the keys that make an order total, after those of the query."""
         ordered = {key.field for key in keys}
         for attribute, direction in self.ties if keys else self.default:
             field = FieldRef(Kind.ATTRIBUTE, attribute)
             if field not in ordered:
-                yield self.key(field, dialect.behaves(direction) if isinstance(direction, str) else direction)
+                descending = dialect.behaves(direction) if isinstance(direction, str) else direction
+                yield SortKey(field, descending, self.missing_is_least)
 
 
 ORDERINGS = {

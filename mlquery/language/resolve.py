@@ -165,7 +165,7 @@ def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
         if target is None:
             continue
         of_entry.check(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
-        key = ordering.key(target.ref, term.descending)
+        key = SortKey(target.ref, term.descending, ordering.missing_is_least)
         if ordering.refuses_repeats and any(key.field == k.field for k in keys):
             of_entry.error("unsupported", f"{written!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)

@@ -34,12 +34,8 @@ class ExperimentTable(Table):
 
     def add(self, experiment: Experiment) -> int:
         """Add an experiment and return its row."""
-        strings = {
-            "name": experiment.name,
-            "lifecycle_stage": experiment.lifecycle_stage,
-            "artifact_location": experiment.artifact_location,
-        }
-        times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
+        strings = {name: getattr(experiment, name) for name in ("name", "lifecycle_stage", "artifact_location")}
+        times = {name: getattr(experiment, name) for name in ("creation_time", "last_update_time")}
         row = self._add_row(experiment.experiment_id, strings, times)
         self.row_of_name[experiment.name] = row
         self.put_tags(row, experiment.tags.items())

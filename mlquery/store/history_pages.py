@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 
 from mlquery.errors import invalid_parameter
@@ -23,7 +22,7 @@ def offset_of(token: str | bytes | None) -> int:
         return 0
     try:
         decoded = base64.b64decode(token)
-    except (TypeError, ValueError, binascii.Error):
+    except (TypeError, ValueError):
         raise invalid_parameter("Invalid page token, could not base64-decode") from None
     try:
         parsed = json.loads(decoded)

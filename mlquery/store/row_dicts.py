@@ -36,23 +36,15 @@ def times_of(column: IntColumn, rows: Rows) -> list[int | None]:
     return [None if time == MISSING else time for time in times] if MISSING in times else times
 
 
-def string_records(columns: Columns[Any, StringColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
-    """Return the params or tags of rows, a dictionary each."""
-    return _records(columns, keys_of, rows, _strings_present)
-
-
-def metric_records(columns: Columns[Any, MetricColumn], keys_of: Sequence[tuple[str, ...]], rows: Rows) -> list[Record]:
-    """Return the latest metrics of rows, a dictionary each."""
-    return _records(columns, keys_of, rows, _values_present)
-
-
-def _strings_present(column: StringColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[str]]:
+def strings_present(column: StringColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[str]]:
+    """Return which rows have a param or a tag, None for all, and the strings of those."""
     codes = column.codes[rows]
     has_key = None if all_have_it else codes >= 0
     return has_key, _strings_behind(column.table, codes if has_key is None else codes[has_key])
 
 
-def _values_present(column: MetricColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[float]]:
+def values_present(column: MetricColumn, rows: Rows, all_have_it: bool) -> tuple[Mask | None, list[float]]:
+    """Return which rows have a metric, None for all, and the latest values of those."""
     values = column.values[rows]
     has_key = None if all_have_it else column.states[rows] != ABSENT
     return has_key, (values if has_key is None else values[has_key]).tolist()
@@ -65,13 +57,16 @@ def _strings_behind(table: list[str], codes: Codes) -> list[str]:
     return [table[code] for code in codes.tolist()]
 
 
-def _records(
+def records_of(
     columns: Columns[Any, V],
     keys_of: Sequence[tuple[str, ...]],
     rows: Rows,
     read: Callable[[V, Rows, bool], tuple[Mask | None, list[Any]]],
 ) -> list[Record]:
-    """Return dictionaries with the keys of each row in their order, filled in column by column."""
+    """Return the data of rows, a dictionary each with the keys of the row in their order, filled in column by column.
+
+    `read` is `strings_present` for params and tags, and `values_present` for metrics.
+    """
     shapes = [keys_of[row] for row in rows.tolist()]
     kinds = {id(shape): shape for shape in shapes}
     keys = dict.fromkeys(key for shape in kinds.values() for key in shape)

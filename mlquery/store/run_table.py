@@ -20,7 +20,7 @@ from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
-from mlquery.store.row_dicts import metric_records, string_records, strings_of, times_of
+from mlquery.store.row_dicts import records_of, strings_of, strings_present, times_of, values_present
 from mlquery.store.table import STAGES, Columns, Table, strings_at
 
 RUN_NAME = "mlflow.runName"
@@ -222,9 +222,9 @@ class RunTable(Table):
         wanted = np.asarray(rows, np.int64)
         if len(wanted) < _FEW_RUNS:
             return [self.run_at(row) for row in wanted.tolist()]
-        metrics = metric_records(self.metrics, self.metric_keys, wanted)
-        params = string_records(self.params, self.param_keys, wanted)
-        tags = string_records(self.tags, self.tag_keys, wanted)
+        metrics = records_of(self.metrics, self.metric_keys, wanted, values_present)
+        params = records_of(self.params, self.param_keys, wanted, strings_present)
+        tags = records_of(self.tags, self.tag_keys, wanted, strings_present)
         data = map(make_data, metrics, params, tags)
         inputs = map(self._inputs_at, wanted.tolist()) if self.inputs else repeat(EMPTY)
         return list(map(make_run, self._infos_at(wanted), data, inputs, repeat(EMPTY)))

@@ -30,7 +30,6 @@ class Change(Protocol):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        ...
 
 
 class StoreState(FaultsOnDemand):
