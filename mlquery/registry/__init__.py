@@ -1,8 +1,32 @@
 """The model registry in memory: registered models, their versions, aliases, tags and stages.
 
-It depends on no query and no dialect: `mlquery.query.registry` searches it, `mlquery.backend` serves it.
+Its calls have the names, validation and errors of MLflow's registry store; arguments are those of MLflow's client. It
+depends on no query and no dialect, and what differs between dialects is an argument: `mlquery.query.registry` searches
+it, `mlquery.backend` serves it.
 """
 
-from mlquery.registry.registry import Registry
+from __future__ import annotations
 
-__all__ = ["Registry"]
+from mlquery.registry.model_versions import ModelVersions
+
+
+class Registry(ModelVersions):
+    """A model registry, empty at first and safe to use from several threads.
+
+    Args:
+        clock: Returns the time in ms UTC; by default the system's.
+
+    Errors are `StoreError` with MLflow's error codes and wording.
+
+    **Source**: `mlflow.store.model_registry.sqlalchemy_store.SqlAlchemyStore` of MLflow 3.17 on SQLite.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Registry: {len(self._entries)} models>"
+
+    def clone(self) -> Registry:
+        """Return an independent copy."""
+        with self.lock:
+            new = Registry(self.clock)
+            new._entries = {name: entry.copy() for name, entry in self._entries.items()}
+            return new
