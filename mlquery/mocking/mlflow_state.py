@@ -56,16 +56,6 @@ class Globals:
     autologging: Autologging
     tracer: tuple[Any, bool, Any]
 
-    def active_runs(self) -> Iterator[Any]:
-        """Yield the runs that were active in any thread, the innermost first."""
-        for stack in _values(self.per_thread[0]):
-            yield from reversed(stack)
-
-    def active_experiment_id(self) -> str | None:
-        """Return the experiment that was active, None if none was set."""
-        (found,) = (value for module, name, value in self.names if (module, name) == _EXPERIMENT)
-        return cast(str | None, found)
-
     def restore(self) -> None:
         """Make everything as it was, whatever has happened since."""
         for module, name, value in self.names:
@@ -116,14 +106,19 @@ def running_monitor_of(run_id: str) -> Any:
     return fluent.run_id_to_system_metrics_monitor.pop(run_id, None)
 
 
-def active_experiment_id() -> str | None:
-    """Return the experiment that is active, None if none was set."""
-    return cast(str | None, fluent._active_experiment_id)
+def active_experiment_id(state: Globals | None) -> str | None:
+    """Return the experiment that is active in a state, by default the present one; None if none was set."""
+    if state is None:
+        return cast(str | None, fluent._active_experiment_id)
+    (found,) = (value for module, name, value in state.names if (module, name) == _EXPERIMENT)
+    return cast(str | None, found)
 
 
-def active_runs() -> Iterator[Any]:
-    """Yield the runs that are active in any thread, the innermost first."""
-    for stack in fluent._active_run_stack.get_all_thread_values().values():
+def active_runs(state: Globals | None) -> Iterator[Any]:
+    """Yield the runs that are active in any thread in a state, by default the present one; the innermost first."""
+    held = vars(fluent._active_run_stack) if state is None else state.per_thread[0]
+    (stacks,) = (value for name, value in held.items() if name.endswith("__global_thread_values"))
+    for stack in list(stacks.values()):
         yield from reversed(stack)
 
 
@@ -145,12 +140,6 @@ def _present() -> Globals:
         autologging=Autologging(),
         tracer=(_raw_tracer(), tracing.provider.once._done, destination),
     )
-
-
-def _values(held: dict[str, Any]) -> Iterator[Any]:
-    """Yield what a variable holds in each thread, given its attributes."""
-    (values,) = (value for name, value in held.items() if name.endswith("__global_thread_values"))
-    yield from values.values()
 
 
 # Clients resolve their URI when they are made and ask for its store at each call; that question is answered here, so
