@@ -141,9 +141,7 @@ def _listed(values: npt.NDArray[Any], known: Test, predicate: Predicate) -> Test
     value: Any = predicate.value
     wanted = [v for v in value if abs(v) < 2**63 or values.dtype.kind == "f"]
     listed = np.array(wanted, dtype=values.dtype if values.dtype.kind == "f" else None)
-    if predicate.op is Op.IN:
-        return lambda rows: np.isin(values[rows], listed) & known(rows)
-    return lambda rows: ~np.isin(values[rows], listed) & known(rows)
+    return lambda rows: np.isin(values[rows], listed, invert=predicate.op is Op.NOT_IN) & known(rows)
 
 
 def _string(column: Any, predicate: Predicate, table: Any) -> Test:

@@ -47,11 +47,13 @@ class Diagnostics:
         verdict = self.dialect.verdict(use)
         if verdict is None or verdict.state == "yes":
             return
-        name, title = self.dialect.name, _lowered(verdict.feature.title)
-        what = f"{use.op} on {use.key or f'{use.kind}s'}" if verdict.is_exception and use.op else f"this: {title}"
+        name, feature = self.dialect.name, verdict.feature
+        what = f"this: {feature.title[0].lower()}{feature.title[1:]}"
+        if verdict.is_exception and use.op:
+            what = f"{use.op} on {use.key or f'{use.kind}s'}"
         details: dict[str, Any] = {
-            "feature": verdict.feature.id,
-            "suggestion": _filled(verdict.feature.instead, label, placeholders),
+            "feature": feature.id,
+            "suggestion": _filled(feature.instead, label, placeholders),
         }
         if verdict.state == "no":
             details |= {
@@ -71,10 +73,6 @@ class Diagnostics:
 
     def _diagnostic(self, code: Code, message: str, span: Span, details: dict[str, Any]) -> Diagnostic:
         return Diagnostic(code, message, self.argument, self.source, span, dialect=self.dialect.name, **details)
-
-
-def _lowered(title: str) -> str:
-    return title[0].lower() + title[1:]
 
 
 def _filled(instead: str | None, label: str, placeholders: dict[str, str]) -> str | None:

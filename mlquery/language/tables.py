@@ -63,11 +63,7 @@ def _row(*cells: str) -> str:
 
 def _titled(feature: Feature) -> str:
     letter = f" <sup>{_LETTERS[feature.footnote]}</sup>" if feature.footnote else ""
-    return _escaped(feature.page or feature.title) + letter
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", r"\|")
+    return (feature.page or feature.title).replace("|", r"\|") + letter
 
 
 def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:

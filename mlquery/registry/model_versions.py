@@ -86,7 +86,8 @@ class ModelVersions(RegisteredModels):
     def get_model_version(self, name: str, version: str | int) -> ModelVersion:
         """Return a version."""
         with self.lock:
-            return _with_aliases(*self._version(name, version))
+            entry, found = self._version(name, version)
+            return entry.with_aliases(found)
 
     def get_model_version_download_uri(self, name: str, version: str | int | None) -> str | None:
         """Return where the files of a version are."""
@@ -101,7 +102,7 @@ class ModelVersions(RegisteredModels):
         with self.lock:
             entry = self._entry(name)
             wanted = check_stages(stages, any_case)
-            return [_with_aliases(entry, found) for found in entry.latest() if found.current_stage in wanted]
+            return [entry.with_aliases(found) for found in entry.latest() if found.current_stage in wanted]
 
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
         """Set the description of a version, or remove it with None, and return the version."""
@@ -175,8 +176,4 @@ class ModelVersions(RegisteredModels):
 
     def _change(self, entry: Entry, version: ModelVersion, **changes: Any) -> ModelVersion:
         new = entry.versions[version.version] = attrs.evolve(version, **changes)
-        return _with_aliases(entry, new)
-
-
-def _with_aliases(entry: Entry, version: ModelVersion) -> ModelVersion:
-    return attrs.evolve(version, aliases=entry.aliases_of(version.version))
+        return entry.with_aliases(new)

@@ -130,7 +130,7 @@ class RegisteredModels(RegistryState):
                     raise invalid_parameter(f"Registered model alias {alias} not found.")
             elif number is None:
                 raise StoreError(f"Latest version not found for model {name}.", RESOURCE_DOES_NOT_EXIST)
-            return attrs.evolve(entry.versions[number], aliases=entry.aliases_of(number))
+            return entry.with_aliases(entry.versions[number])
 
 
 def _without(items: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -30,9 +30,10 @@ class Entry:
         """Yield the versions that are not deleted, the oldest first."""
         return (version for version in self.versions.values() if not version.is_deleted)
 
-    def aliases_of(self, number: int) -> tuple[str, ...]:
-        """Return the aliases of a version, sorted."""
-        return tuple(sorted(alias for alias, version in self.model.aliases.items() if version == number))
+    def with_aliases(self, version: ModelVersion) -> ModelVersion:
+        """Return a version with its aliases, sorted."""
+        aliases = sorted(alias for alias, number in self.model.aliases.items() if number == version.version)
+        return attrs.evolve(version, aliases=tuple(aliases))
 
     def latest(self) -> tuple[ModelVersion, ...]:
         """Return the newest version of each stage, starting with the stage of the oldest version."""

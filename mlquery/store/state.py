@@ -130,7 +130,7 @@ class StoreState(FaultsOnDemand):
         name = str(experiment_id)
         row = self.experiments.row_of.get(self.default_experiment_id if name == "0" else name)
         if row is None and not self._guid_ids:
-            name = str(_number(experiment_id))
+            name = str(integer_id(experiment_id))
             row = self.experiments.row_of.get(name)
         if row is None or (is_active is not None and self.experiments.is_active(row) is not is_active):
             raise StoreError(f"No Experiment with id={name} exists", RESOURCE_DOES_NOT_EXIST)
@@ -144,7 +144,8 @@ class StoreState(FaultsOnDemand):
         return row
 
 
-def _number(experiment_id: Any) -> int:
+def integer_id(experiment_id: Any) -> int:
+    """Return the id of an experiment where ids are integers in any spelling; raise StoreError for another string."""
     try:
         return int(experiment_id)
     except (ValueError, TypeError):
