@@ -13,7 +13,7 @@ from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.server import proto_json as proto
 from mlquery.server.bodies import experiment_body, list_body
-from mlquery.server.endpoints import Endpoint, a_list, a_string, an_integer, forwarded, required
+from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, forwarded, required
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.service import Service
 from mlquery.server.storage_hosts import require_no_host
@@ -22,8 +22,8 @@ VIEWS: Final = {"ACTIVE_ONLY": 1, "DELETED_ONLY": 2, "ALL": 3}
 KEY: Final = proto.string("key")
 VALUE: Final = proto.string("value")
 TAGS: Final = proto.parts("tags", KEY, VALUE)
-KEY_RULE: Final = {"key": (required, a_string)}
-KEY_AND_VALUE_RULES: Final = {**KEY_RULE, "value": (a_string,)}
+KEY_RULE: Final[dict[str, tuple[Rule, ...]]] = {"key": (required, a_string)}
+KEY_AND_VALUE_RULES: Final[dict[str, tuple[Rule, ...]]] = {**KEY_RULE, "value": (a_string,)}
 _MOST_EXPERIMENTS: Final = 20
 _EXPERIMENT_ID: Final = {"experiment_id": (required, a_string)}
 
