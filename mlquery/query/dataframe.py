@@ -6,9 +6,9 @@ of a column of data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from mlquery.language.matrix import Dialect
 from mlquery.query.histories import histories
 from mlquery.query.search import OnWarning, search_rows, warn_caller
 from mlquery.store import Store
+from mlquery.store.columns import ABSENT, MetricColumn, StringColumn
 
 if TYPE_CHECKING:
     from mlquery.store.run_table import RunTable
@@ -32,7 +33,7 @@ _FEW_KEYS = 256
 _MANY_COLUMNS = 100
 _FEW_ROWS = 500
 
-_C = TypeVar("_C")
+_Column = MetricColumn | StringColumn
 
 
 def search_frame(
@@ -97,14 +98,14 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
         return DataFrame({name: [] for name in _STRINGS + _TIMES})
     with store.lock:
         runs = store.runs
-        dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
-        frame = {name: _named_array(runs, name, rows, dtype) for name in _STRINGS + _TIMES}
-        for key, metric in _present(runs.metrics, runs.metric_keys, rows, lambda column: column.states[rows] != 0):
-            frame[f"metrics.{key}"] = metric.values[rows]
-        for prefix, columns, keys in (("params", runs.params, runs.param_keys), ("tags", runs.tags, runs.tag_keys)):
-            for key, column in _present(columns, keys, rows, lambda column: column.codes[rows] >= 0):
-                frame[f"{prefix}.{key}"] = _string_array(column.table, column.codes[rows], dtype)
-        return _framed(frame)
+        names = [*_STRINGS, *_TIMES]
+        for prefix, columns, keys_of in (
+            ("metrics", runs.metrics, runs.metric_keys),
+            ("params", runs.params, runs.param_keys),
+            ("tags", runs.tags, runs.tag_keys),
+        ):
+            names += [f"{prefix}.{key}" for key in _present(columns, keys_of, rows)]
+        return projected_frame(store, rows, names)
 
 
 def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFrame:
@@ -116,16 +117,10 @@ def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFram
         ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
     """
     with store.lock:
-        dtype = pd.Series(["a"]).dtype
-        return _framed({name: _named_array(store.runs, name, rows, dtype) for name in columns})
-
-
-def _framed(arrays: Mapping[str, Any]) -> DataFrame:
-    """Return the frame of arrays that are not shared, so that they need not be copied.
-
-    Many columns are copied all the same: pandas warns of a fragmented frame with more than a hundred.
-    """
-    return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
+        dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
+        arrays = {name: _named_array(store.runs, name, rows, dtype) for name in columns}
+        # The arrays are not shared, but pandas warns of a fragmented frame with more than a hundred columns.
+        return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
 
 
 def _named_array(runs: RunTable, name: str, rows: Any, dtype: Any) -> Any:
@@ -172,25 +167,23 @@ def _categories(codes: Any, names: Sequence[str]) -> Any:
     return pd.Categorical.from_codes(codes, categories=pd.Index(list(names), dtype="str"), validate=False)
 
 
-def _present(
-    columns: Mapping[str, _C], keys_of: Sequence[tuple[str, ...]], rows: Any, presence: Callable[[_C], Any]
-) -> Iterator[tuple[str, _C]]:
-    """Yield the columns that some row has, in the order in which MLflow finds their keys, run by run.
+def _present(columns: Mapping[str, _Column], keys_of: Sequence[tuple[str, ...]], rows: Any) -> Iterable[str]:
+    """Return the keys that some row has, in the order in which MLflow finds them, run by run.
 
     MLflow takes the keys that a run adds from a difference of two sets, in hash order. The same difference here gives
     the same order of columns within one process; MLflow's own order is not more stable than that.
     """
     first: dict[int, None] = {}
     for key in _candidates(columns, keys_of, rows):
-        has_key = presence(columns[key])
+        column = columns[key]
+        has_key = column.states[rows] != ABSENT if isinstance(column, MetricColumn) else column.codes[rows] >= 0
         index = int(has_key.argmax())
         if has_key[index]:
             first[index] = None
     seen: dict[str, None] = {}
     for index in sorted(first):
         seen |= dict.fromkeys(set(keys_of[rows[index]]) - set(seen))
-    for key in seen:
-        yield key, columns[key]
+    return seen
 
 
 def _candidates(columns: Mapping[str, Any], keys_of: Sequence[tuple[str, ...]], rows: Any) -> Iterable[str]:
