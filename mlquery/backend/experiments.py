@@ -38,7 +38,7 @@ class Experiments(Service):
     def search_experiments(
         self,
         view_type: int = ViewType.ACTIVE_ONLY,
-        max_results: int = 1000,
+        max_results: int | None = 1000,
         filter_string: str | None = None,
         order_by: Sequence[str] | None = None,
         page_token: str | bytes | None = None,
@@ -46,13 +46,8 @@ class Experiments(Service):
         engine: Engine = columnar.rows,
     ) -> PagedList[Experiment]:
         """Return one page of the experiments that match a filter."""
-        return search_experiments(
-            self.store,
-            *(view_type, max_results, filter_string, order_by, page_token),
-            dialect=self.dialect,
-            engine=engine,
-            on_warning=self.on_warning,
-        )
+        query = (view_type, max_results, filter_string, order_by, page_token)
+        return search_experiments(self.store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning)
 
     @call_about("experiment")
     def delete_experiment(self, experiment_id: str) -> None:

@@ -84,10 +84,3 @@ def write_download(found: Mapping[str, bytes], path: str | None, dst_path: str |
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(content)
     return str(local / name) if name else str(local)
-
-
-def temporary_folder() -> str:
-    """Return the path of a new folder on the local disk."""
-    from tempfile import mkdtemp  # takes longer to load than the rest of this module
-
-    return mkdtemp()

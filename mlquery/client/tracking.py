@@ -80,8 +80,7 @@ class TrackingCalls:
         page_token: str | None = None,
     ) -> PagedList[Experiment]:
         """Return one page of the experiments that match a filter."""
-        size: Any = max_results  # None is refused, as by MLflow
-        return self.backend.search_experiments(view_type, size, filter_string, order_by, page_token)
+        return self.backend.search_experiments(view_type, max_results, filter_string, order_by, page_token)
 
     def delete_experiment(self, experiment_id: str) -> None:
         """Archive an experiment and its runs."""
@@ -309,8 +308,10 @@ class TrackingCalls:
         Raises:
             StoreError: RESOURCE_DOES_NOT_EXIST, nothing was downloaded.
         """
+        from tempfile import mkdtemp  # takes longer to load than the rest of this module
+
         run, folder = self.get_run(run_id), files.folder_of(path)
-        local = files.temporary_folder() if dst_path is None else dst_path
+        local = mkdtemp() if dst_path is None else dst_path
         copies = [
             _attempted(lambda: files.write_download(self.backend.download_artifacts(run_id, folder), path, local)),
             _attempted(lambda: self._download_from_model(run, folder, local)),

@@ -26,25 +26,19 @@ from mlquery.store.model_table import ModelTable, StoredModel
 
 _DEFAULT_MAX_RESULTS: Final = 100
 
-# The columns of a model in filters, and the fields with their values.
-_COLUMNS: Final = {
-    "creation_timestamp_ms": "creation_timestamp",
-    "last_updated_timestamp_ms": "last_updated_timestamp",
-} | {
-    name: name
-    for name in (
-        *("model_id", "experiment_id", "name", "artifact_location", "status", "lifecycle_stage"),
-        *("model_type", "source_run_id", "status_message"),
-    )
-}
+# The columns of a model in filters; its fields are called the same, without a unit.
+_NUMBERS: Final = ("creation_timestamp_ms", "last_updated_timestamp_ms")
+_COLUMNS: Final = (
+    *("model_id", "experiment_id", "name", "artifact_location", "status", "lifecycle_stage"),
+    *("model_type", "source_run_id", "status_message", *_NUMBERS),
+)
 _ORDER_ALIASES: Final = {
     "creation_time": "creation_timestamp_ms",
     "creation_timestamp": "creation_timestamp_ms",
     "last_updated_timestamp": "last_updated_timestamp_ms",
 }
-_INTEGERS: Final = frozenset(("experiment_id", "status"))
+_INTEGERS: Final = ("experiment_id", "status")
 
-_NUMBERS: Final = frozenset(("creation_timestamp_ms", "last_updated_timestamp_ms"))
 _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
 _STRING_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
@@ -196,13 +190,12 @@ def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> _Test:
 def _attribute_test(column: str, op: Op, value: Any) -> _Test:
     if column not in _COLUMNS:
         raise StoreError(f"Logged models have no attribute '{column}'", INTERNAL_ERROR)
-    name = _COLUMNS[column]
     if isinstance(value, float):
         is_right = number_test(op, value)
-        return lambda model: is_right(getattr(model, name))
-    if name in _INTEGERS:
+        return lambda model: is_right(_field(model, column))
+    if column in _INTEGERS:
         value = tuple(map(_as_number, value)) if isinstance(value, tuple) else _as_number(value)
-    return _string_test(lambda model: getattr(model, name, None), op, value)
+    return _string_test(lambda model: _field(model, column), op, value)
 
 
 def _string_test(value_of: Callable[[StoredModel], Any], op: Op, value: Any) -> _Test:
@@ -255,16 +248,17 @@ def _sort_key(models: ModelTable, term: Any) -> tuple[Callable[[StoredModel], An
         column = _ORDER_ALIASES.get(field, field)
         if column not in _COLUMNS:
             raise invalid_parameter(f"Invalid order by field name: {field}")
-        return lambda model: _column(model, column), is_ascending
+        if column in _INTEGERS:
+            return lambda model: int(_field(model, column)), is_ascending
+        return lambda model: _field(model, column), is_ascending
     if kind != "metrics":
         raise invalid_parameter(f"Invalid order by field name: {field}. Only metrics are supported.")
     wanted = {name: term[name] for name in ("dataset_name", "dataset_digest") if term.get(name)}
     return lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
 
 
-def _column(model: StoredModel, column: str) -> Any:
-    value: Any = getattr(model, _COLUMNS[column], None)
-    return int(value) if column in _INTEGERS else value
+def _field(model: StoredModel, column: str) -> Any:
+    return getattr(model, column.removesuffix("_ms"), None)
 
 
 def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:

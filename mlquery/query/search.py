@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from types import FrameType
 from typing import Any
 
 import attrs
@@ -34,6 +33,7 @@ OnWarning = Callable[[Iterable[Diagnostic]], None]
 
 DEFAULT_MAX_RESULTS = 1000
 _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
+_SKIPPED = ("mlquery", "mlflow")
 _LONGEST_ID = 20
 _CACHED_PLANS = 1024
 
@@ -42,14 +42,9 @@ def warn_caller(found: Iterable[Diagnostic]) -> None:
     """Issue warnings for the first caller outside this package and outside MLflow, which calls the plugin."""
     for diagnostic in found:
         level, frame = 1, sys._getframe()
-        while frame.f_back is not None and _package(frame) in ("mlquery", "mlflow"):
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _SKIPPED:
             level, frame = level + 1, frame.f_back
         warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
-
-
-def _package(frame: FrameType) -> str:
-    name: str = frame.f_globals.get("__name__", "")
-    return name.partition(".")[0]
 
 
 @attrs.frozen
@@ -108,7 +103,7 @@ def search_runs(store: Store, experiment_ids: Iterable[str | int], *query: Any, 
 def search_experiments(
     store: Store,
     view_type: int = ViewType.ACTIVE_ONLY,
-    max_results: int = DEFAULT_MAX_RESULTS,
+    max_results: int | None = DEFAULT_MAX_RESULTS,
     filter_string: str | None = None,
     order_by: Sequence[str] | None = None,
     page_token: str | bytes | None = None,
@@ -121,7 +116,7 @@ def search_experiments(
 
     Raises:
         QueryError: the filter, the order or the page token is not valid in the dialect.
-        StoreError: `max_results` is not valid.
+        StoreError: `max_results` is not valid; None is not.
 
     Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
     """
