@@ -11,14 +11,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
+import attrs
 import numpy as np
 
-from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo
+from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, LifecycleStage, Metric, RunInfo
 from mlquery.readers.contents import Array, Contents, Latest, LoadedRun, Points
 from mlquery.readers.errors import SourceError
 from mlquery.readers.readonly import READ_ERRORS, explained, opened
-from mlquery.readers.sqlite_models import read_models
 from mlquery.readers.sqlite_tables import INTEGER, NULL, NUMBER, STRING, Column, Tables
+from mlquery.store.model_table import ModelTable, StoredModel
 
 _REQUIRED: Final = ("experiments", "runs", "metrics", "params", "tags")
 
@@ -70,6 +71,31 @@ _INPUTS: Final[list[Column]] = [
     ("destination_id", STRING, None),
 ]
 _INPUT_TAGS: Final[list[Column]] = [("input_uuid", STRING, None), ("name", STRING, None), ("value", STRING, None)]
+_MODELS: Final[list[Column]] = [
+    ("model_id", STRING, None),
+    ("experiment_id", INTEGER, None),
+    ("name", STRING, None),
+    ("artifact_location", STRING, None),
+    ("creation_timestamp_ms", INTEGER, None),
+    ("last_updated_timestamp_ms", INTEGER, None),
+    ("status", INTEGER, None),
+    ("lifecycle_stage", STRING | NULL, None),
+    ("model_type", STRING | NULL, None),
+    ("source_run_id", STRING | NULL, None),
+]
+_MODEL_METRICS: Final[list[Column]] = [
+    ("metric_name", STRING, None),
+    ("metric_value", NUMBER | NULL, None),
+    ("metric_timestamp_ms", INTEGER, None),
+    ("metric_step", INTEGER, None),
+    ("model_id", STRING, None),
+    ("dataset_name", STRING | NULL, None),
+    ("dataset_digest", STRING | NULL, None),
+    ("run_id", STRING, None),
+]
+_USES: Final[list[Column]] = [("source_id", STRING, None), ("destination_id", STRING, None), ("step", INTEGER, "0")]
+_WRITTEN: Final = "source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT'"
+_READ: Final = "source_type = 'RUN_INPUT' AND destination_type = 'MODEL_INPUT'"
 
 
 def read_database(path: Path, name: str) -> Contents:
@@ -95,14 +121,11 @@ class _Database:
     def contents(self) -> Contents:
         runs = self.runs()
         row_of = {run.info.run_id: row for row, run in enumerate(runs)}
-        points, models = self.points(row_of), read_models(self.tables)
+        points, models = self.points(row_of), self.models()
         return Contents(self.tables.name, self.experiments(), runs, points, models)
 
     def experiments(self) -> list[Experiment]:
-        tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
-        for number, key, value in self.rows("experiment_tags", _EXPERIMENT_TAGS):
-            if value is not None:
-                tags[number][key] = value
+        tags = self.strings("experiment_tags", _EXPERIMENT_TAGS)
         return [
             Experiment(str(number), name, location or "", stage or "active", tags[number], created, updated)
             for number, name, location, stage, created, updated in self.rows("experiments", _EXPERIMENTS)
@@ -118,16 +141,16 @@ class _Database:
             runs.append(LoadedRun(info, params[run_id], tags[run_id], metrics[run_id], datasets))
         return runs
 
-    def strings(self, table: str, columns: list[Column]) -> defaultdict[str, dict[str, str]]:
-        """Return params or tags by run; equal keys are shared.
+    def strings(self, table: str, columns: list[Column]) -> defaultdict[str | int, dict[str, str]]:
+        """Return params or tags by the id of what has them; equal keys are shared.
 
         A tag without a value is left out: no filter of MLflow finds it.
         """
-        found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        found: defaultdict[str | int, dict[str, str]] = defaultdict(dict)
         keys: dict[str, str] = {}
-        for run_id, key, value in self.rows(table, columns):
+        for owner_id, key, value in self.rows(table, columns):
             if value is not None:
-                found[run_id][keys.setdefault(key, key)] = value
+                found[owner_id][keys.setdefault(key, key)] = value
         return found
 
     def inputs(self) -> defaultdict[str, dict[str, DatasetInput]]:
@@ -164,3 +187,26 @@ class _Database:
             for piece, array in zip(pieces, arrays, strict=True):
                 piece.append(array[known])
         return Points(list(codes), *map(np.concatenate, pieces))
+
+    def models(self) -> ModelTable:
+        """Return the logged models, their points, and which runs wrote and read them; MLflow 2 has none."""
+        models = ModelTable()
+        if "logged_models" not in self.tables.names:
+            return models
+        params, tags = self.strings_of_models("param"), self.strings_of_models("tag")
+        for model_id, number, *fields in self.rows("logged_models", _MODELS):
+            model = StoredModel(model_id, str(number), *fields, tags=tags[model_id], params=params[model_id])
+            stage = model.lifecycle_stage or LifecycleStage.ACTIVE
+            models.by_id[model_id] = attrs.evolve(model, lifecycle_stage=stage)
+        for key, value, timestamp, step, model_id, *about in self.rows("logged_model_metrics", _MODEL_METRICS):
+            point = Metric(key, _NAN if value is None else value, timestamp, step, model_id, *about)
+            models.points.setdefault(model_id, {})[key, timestamp, step, str(point.run_id)] = point
+        for run_id, model_id, step in self.rows("inputs", _USES, _WRITTEN):
+            models.outputs.setdefault(run_id, {})[model_id] = step
+        for run_id, model_id, _ in self.rows("inputs", _USES, _READ):
+            models.inputs.setdefault(run_id, {})[model_id] = None
+        return models
+
+    def strings_of_models(self, kind: str) -> defaultdict[str | int, dict[str, str]]:
+        names = ("model_id", f"{kind}_key", f"{kind}_value")
+        return self.strings(f"logged_model_{kind}s", [(name, STRING, None) for name in names])
