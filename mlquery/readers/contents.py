@@ -17,7 +17,7 @@ from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, 
 from mlquery.readers.errors import SourceError
 from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
-from mlquery.store.entity_fields import model_fields, model_point_fields
+from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields
 from mlquery.store.model_table import STATUSES, ModelTable
 
 Array = npt.NDArray[Any]
@@ -85,8 +85,7 @@ class Contents:
         self._check_models()
         histories = list(self._histories())
         for experiment in self.experiments:
-            fields = attrs.asdict(experiment, recurse=False, filter=attrs.filters.include(*_EXPERIMENT_FIELDS))
-            store.load_experiment(**fields)
+            store.load_experiment(**experiment_fields(experiment))
         for run in self.runs:
             _put_run(store, run)
         points = self.points
@@ -110,15 +109,11 @@ class Contents:
             yield run.info.run_id, key, at
 
     def _check_experiments(self) -> None:
-        ids = [experiment.experiment_id for experiment in self.experiments]
-        for what, values in (("id", ids), ("name", [experiment.name for experiment in self.experiments])):
-            if len(set(values)) < len(values):
+        for what, field in (("id", "experiment_id"), ("name", "name")):
+            if len({getattr(experiment, field) for experiment in self.experiments}) < len(self.experiments):
                 raise SourceError(self.name, f"is damaged: two experiments have the same {what}")
         for experiment in self.experiments:
-            if not LifecycleStage.is_valid(experiment.lifecycle_stage):
-                raise self._dangling(
-                    "experiment", experiment.experiment_id, "lifecycle stage", experiment.lifecycle_stage
-                )
+            self._require_stage("experiment", experiment.experiment_id, experiment.lifecycle_stage)
 
     def _check_runs(self) -> None:
         experiments = {experiment.experiment_id for experiment in self.experiments}
@@ -128,39 +123,26 @@ class Contents:
             info = run.info
             if info.run_id in seen:
                 raise SourceError(self.name, f"is damaged: two runs have the id {info.run_id!r}")
-            if info.experiment_id not in experiments:
-                raise self._dangling("run", info.run_id, "experiment", info.experiment_id)
-            if info.status not in statuses:
-                raise self._dangling("run", info.run_id, "status", info.status)
-            if not LifecycleStage.is_valid(info.lifecycle_stage):
-                raise self._dangling("run", info.run_id, "lifecycle stage", info.lifecycle_stage)
             seen.add(info.run_id)
+            self._require(info.experiment_id in experiments, "run", info.run_id, "experiment", info.experiment_id)
+            self._require(info.status in statuses, "run", info.run_id, "status", info.status)
+            self._require_stage("run", info.run_id, info.lifecycle_stage)
 
     def _check_models(self) -> None:
         experiments = {experiment.experiment_id for experiment in self.experiments}
         for model in self.models.by_id.values():
-            if model.experiment_id not in experiments:
-                raise self._dangling("logged model", model.model_id, "experiment", model.experiment_id)
-            if model.status not in STATUSES:
-                raise self._dangling("logged model", model.model_id, "status", str(model.status))
-            if not LifecycleStage.is_valid(model.lifecycle_stage):
-                raise self._dangling("logged model", model.model_id, "lifecycle stage", model.lifecycle_stage)
+            about = ("logged model", model.model_id)
+            self._require(model.experiment_id in experiments, *about, "experiment", model.experiment_id)
+            self._require(model.status in STATUSES, *about, "status", str(model.status))
+            self._require_stage(*about, model.lifecycle_stage)
 
-    def _dangling(self, kind: str, entity_id: str, field: str, value: str) -> SourceError:
-        return SourceError(
-            self.name, f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
-        )
+    def _require_stage(self, kind: str, entity_id: str, stage: str) -> None:
+        self._require(LifecycleStage.is_valid(stage), kind, entity_id, "lifecycle stage", stage)
 
-
-_EXPERIMENT_FIELDS = (
-    "experiment_id",
-    "name",
-    "artifact_location",
-    "lifecycle_stage",
-    "tags",
-    "creation_time",
-    "last_update_time",
-)
+    def _require(self, is_known: bool, kind: str, entity_id: str, field: str, value: str) -> None:
+        if not is_known:
+            problem = f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
+            raise SourceError(self.name, problem)
 
 
 def _put_run(store: Store, run: LoadedRun) -> None:

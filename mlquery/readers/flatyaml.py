@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 Scalar = str | int | bool | None
 Value = Scalar | dict[str, Scalar]
-_Read = Callable[[int], Value]
+V = TypeVar("V")
 
 _BREAKS = "\n\r\x85\u2028\u2029"
 _BREAK = re.compile(f"\r\n|[{_BREAKS}]")
@@ -44,9 +45,7 @@ def read_mapping(source: str) -> dict[str, Value]:
         ValueError: the content is not in the subset; the message names the line.
     """
     reader = _Reader(source.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").removeprefix("---\n"))
-    found: dict[str, Value] = {}
-    while reader.next_indent() == 0:
-        reader.entry(0, found, reader.value)
+    found = reader.mapping(0, reader.value)
     if reader.next_indent() is not None:
         raise reader.problem("unexpected indentation")
     return found
@@ -91,17 +90,20 @@ class _Reader:
         found = _BREAK.search(self.source, self.at)
         self.at = found.end() if found else len(self.source)
 
-    def entry(self, indent: int, found: dict[str, Value], value: _Read) -> None:
-        """Read one `key: value` into `found`."""
-        self.at += indent
-        key = self.key(indent)
-        if not self.is_at(":"):
-            raise self.problem("expected 'key: value'")
-        if key in found:
-            raise self.problem(f"duplicate key {key!r}")
-        self.at += 1
-        self.skip_spaces()
-        found[key] = value(indent)
+    def mapping(self, indent: int, value: Callable[[int], V]) -> dict[str, V]:
+        """Read the lines `key: value` that have an indentation."""
+        found: dict[str, V] = {}
+        while self.next_indent() == indent:
+            self.at += indent
+            key = self.key(indent)
+            if not self.is_at(":"):
+                raise self.problem("expected 'key: value'")
+            if key in found:
+                raise self.problem(f"duplicate key {key!r}")
+            self.at += 1
+            self.skip_spaces()
+            found[key] = value(indent)
+        return found
 
     def key(self, indent: int) -> str:
         """Read a key; a long one is written as `? key`, with its colon on the next line."""
@@ -132,10 +134,7 @@ class _Reader:
         below = self.next_indent()
         if below is None or below <= indent:
             return None
-        inner: dict[str, Value] = {}
-        while self.next_indent() == below:
-            self.entry(below, inner, self.scalar)
-        return inner  # type: ignore[return-value]  # `scalar` put scalars in
+        return self.mapping(below, self.scalar)
 
     def scalar(self, indent: int) -> Scalar:
         if not self.is_at("'", '"'):

@@ -222,20 +222,15 @@ class _Reader:
         """Return the datasets of an experiment by the name of their folder."""
         return {
             inner: Dataset(
-                meta.string("name"),
-                meta.string("digest"),
-                meta.string("source_type"),
-                meta.string("source"),
-                meta.optional_string("schema"),
-                meta.optional_string("profile"),
+                *map(meta.string, ("name", "digest", "source_type", "source")),
+                *map(meta.optional_string, ("schema", "profile")),
             )
-            for inner in _folders(folder)
-            if (meta := self.meta(os.path.join(folder, inner))) is not None
+            for inner, meta in self.metas(folder)
         }
 
     def inputs(self, run_id: str, folder: str, datasets: dict[str, Dataset]) -> Iterator[DatasetInput]:
         """Yield the datasets that a run read; add the models that it read to `models`."""
-        for meta in self.metas(folder):
+        for _, meta in self.metas(folder):
             source_type = meta.optional_string("source_type")
             if source_type == "MODEL":
                 self.models.inputs.setdefault(run_id, {})[meta.string("source_id")] = None
@@ -245,16 +240,16 @@ class _Reader:
 
     def outputs(self, run_id: str, folder: str) -> None:
         """Add the models that a run wrote to `models`."""
-        for meta in self.metas(folder):
+        for _, meta in self.metas(folder):
             if meta.optional_string("destination_type") == "MODEL_OUTPUT":
                 self.models.outputs.setdefault(run_id, {})[meta.string("destination_id")] = meta.number("step") or 0
 
-    def metas(self, folder: str) -> Iterator[_Meta]:
-        """Yield the `meta.yaml` of each folder in a folder that has one."""
+    def metas(self, folder: str) -> Iterator[tuple[str, _Meta]]:
+        """Yield the folders in a folder that have a `meta.yaml`, with that."""
         for inner in _folders(folder):
             meta = self.meta(os.path.join(folder, inner))
             if meta is not None:
-                yield meta
+                yield inner, meta
 
     def meta(self, folder: str) -> _Meta | None:
         """Read the `meta.yaml` of a folder; return None if it is missing or empty."""
