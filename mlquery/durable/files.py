@@ -11,6 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,22 +65,13 @@ class FileArtifacts(Artifacts):
 
     def adopt(self, run_id: str, path: str, fetch: Callable[[Path], object]) -> None:
         """Store a file that `fetch` writes to the place it is given, without holding it in memory."""
-        self._write(run_id, path, fetch)
-
-    def put(self, run_id: str, path: str, content: bytes) -> None:
-        """Store a file of a run, replacing an older one; errors as those of `Artifacts`."""
-        self._write(run_id, path, lambda temporary: temporary.write_bytes(content))
-
-    def _write(self, run_id: str, path: str, fill: Callable[[Path], object]) -> None:
-        self._require_writable()
-        self._require_run(run_id)
+        self._require_writable(run_id)
         place, temporary = self._place(run_id, path), self._top / f".{uuid.uuid4().hex}"
         try:
             self._make_folder(place.parent)
-            fill(temporary)
+            fetch(temporary)
             if self._is_synced:
-                with temporary.open("rb") as file:
-                    os.fsync(file.fileno())
+                sync_file(temporary)
             temporary.replace(place)
             if self._is_synced:
                 sync_folder(place.parent)
@@ -90,19 +82,22 @@ class FileArtifacts(Artifacts):
         finally:
             temporary.unlink(missing_ok=True)
 
+    def put(self, run_id: str, path: str, content: bytes) -> None:
+        """Store a file of a run, replacing an older one; errors as those of `Artifacts`."""
+        self.adopt(run_id, path, lambda temporary: temporary.write_bytes(content))
+
     def list(self, run_id: str, path: str | None = None) -> list[FileInfo]:
         """Return what lies directly in a folder, sorted by path; nothing for a file or a missing folder."""
         top = _plain(path or "")
         prefix = f"{top}/" if top not in ("", ".") else ""
         self._require_run(run_id)
         folder = self.folder_of(run_id) / prefix
-        found = []
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
-                    is_folder = entry.is_dir()
-                    size = None if is_folder else entry.stat().st_size
-                    found.append(FileInfo(prefix + entry.name, is_folder, size))
+                found = [
+                    FileInfo(prefix + entry.name, entry.is_dir(), None if entry.is_dir() else entry.stat().st_size)
+                    for entry in entries
+                ]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(found, key=lambda info: info.path)
@@ -117,8 +112,7 @@ class FileArtifacts(Artifacts):
 
     def delete(self, run_id: str, path: str | None = None) -> None:
         """Delete a file, what is below a folder, or all without a path; nothing happens if there is none."""
-        self._require_writable()
-        self._require_run(run_id)
+        self._require_writable(run_id)
         top = _plain(path or "")
         place = self.folder_of(run_id) if top in ("", ".") else self._place(run_id, top)
         try:
@@ -131,9 +125,10 @@ class FileArtifacts(Artifacts):
         except OSError as error:
             raise of_write(str(self._folder), error) from None
 
-    def _require_writable(self) -> None:
+    def _require_writable(self, run_id: str) -> None:
         if self._read_only:
             raise JournalError(str(self._folder), "is open for reading only")
+        self._require_run(run_id)
 
     def _place(self, run_id: str, path: str) -> Path:
         plain = _plain(path)
@@ -156,13 +151,16 @@ def _below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
 
 
-def sync_folder(folder: Path) -> None:
-    """Make sure that the names in a folder are on the disk; where folders cannot be opened there is nothing to do."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except (PermissionError, IsADirectoryError):
-        return
+def sync_file(path: Path) -> None:
+    """Make sure that the content of a file is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that the names in a folder are on the disk; where folders cannot be opened there is nothing to do."""
+    with suppress(PermissionError, IsADirectoryError):
+        sync_file(folder)

@@ -2,25 +2,23 @@
 
 What entries mean is not known here. Every error leaves here as a `JournalError`.
 
-**Source**: https://sqlite.org/wal.html (who may read and write when, what is durable when), https://sqlite.org/uri.html
-(mode, immutable).
+**Source**: https://sqlite.org/wal.html (who may read and write when, what is durable when).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import quote
 
 from mlquery.durable.entries import STORE, Entry, Identity, checksum, identity_of
 from mlquery.durable.errors import JournalError, damaged, of_sqlite
+from mlquery.durable.files import sync_file
 from mlquery.durable.high_water_mark import HighWaterMark
+from mlquery.readers.readonly import connected, connected_to_read
 
 NAME: Final = "journal.db"
 Durability = Literal["commit", "fast"]
@@ -52,19 +50,17 @@ class Journal:
     """
 
     def __init__(self, folder: Path, durability: Durability, read_only: bool) -> None:
-        self.folder, self.durability, self.read_only = folder, durability, read_only
+        self.durability, self.read_only = durability, read_only
         self.path = folder / NAME
         self.shown = os.fspath(folder)
         self.seq = -1
         self.identity: Identity | None = None
-        self.mark = HighWaterMark(folder, read_only)
-        self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._new = 0
-        try:
-            self._connection = self._guarded(self._connected)
-        except BaseException:
-            self.mark.close()
-            raise
+        with ExitStack() as opened:  # closes everything if something cannot be opened
+            self.mark = HighWaterMark(folder, read_only)
+            opened.callback(self.mark.close)
+            self._connection = self._guarded(lambda: self._connected(opened))
+            self._close = opened.pop_all().close
 
     # Reading
 
@@ -101,16 +97,12 @@ class Journal:
             self.seq = entry.seq
             yield entry
 
-    def last(self) -> int:
-        """Return the number of the last entry, -1 if there is none."""
+    def require_end(self, seq: int) -> None:
+        """Raise if the journal ends before an entry, or before those that are known to have been in it."""
         ((last,),) = self._rows("SELECT max(seq) FROM entries")
-        return -1 if last is None else int(last)
-
-    def require_end(self) -> None:
-        """Raise if the journal ends before the entries that are known to have been in it."""
-        last, least = self.last(), self.mark.least()
-        if last < least:
-            raise damaged(self.shown, f"the last {least - last} entries of its journal are missing")
+        for least in (seq, self.mark.least()):
+            if last < least:
+                raise damaged(self.shown, f"the last {least - last} entries of its journal are missing")
 
     def require_sound(self) -> None:
         """Raise if SQLite finds anything wrong with the file; takes as long as reading it."""
@@ -161,26 +153,13 @@ class Journal:
         It is enough to sync the log: SQLite itself syncs what it moves from there to the file. May be called beside
         other calls.
         """
-        try:
-            file = os.open(f"{self.path}-wal", os.O_RDONLY)
-        except FileNotFoundError:
-            file = -1
-        try:
-            if file >= 0:
-                os.fsync(file)
-        finally:
-            if file >= 0:
-                os.close(file)
+        with suppress(FileNotFoundError):
+            sync_file(Path(f"{self.path}-wal"))
         self.mark.sync(seq)
 
     def close(self) -> None:
         """Close the files; the last process to do so moves the log into the file."""
-        try:
-            self._guarded(self._connection.close)
-        finally:
-            self.mark.close()
-            if self._copy is not None:
-                self._copy.cleanup()
+        self._guarded(self._close)
 
     # How
 
@@ -203,50 +182,13 @@ class Journal:
             raise damaged(self.shown, f"entry {seq} of its journal is not what was written")
         return Entry(seq, call, body)
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self, opened: ExitStack) -> sqlite3.Connection:
         if self.read_only:
-            return self._connected_to_read()
-        connection = _connect(self.path, "mode=rwc")
-        with _closing_on_error(connection):
-            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise JournalError(self.shown, "cannot be kept on this file system: it lacks what SQLite's log needs")
-            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
+            return connected_to_read(self.path, opened, _BUSY_SECONDS, checks_cells=True)
+        connection = connected(self.path, "mode=rwc", opened, _BUSY_SECONDS, checks_cells=True)
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise JournalError(self.shown, "cannot be kept on this file system: it lacks what SQLite's log needs")
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
         return connection
-
-    def _connected_to_read(self) -> sqlite3.Connection:
-        """Return a connection that follows a store that is written to, or reads one where nothing can be written."""
-        connection = _connect(self.path, "mode=ro")
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            return connection
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-                raise
-        wal = Path(f"{self.path}-wal")
-        if not wal.exists() or not wal.stat().st_size:
-            return _connect(self.path, "mode=ro&immutable=1")
-        self._copy = tempfile.TemporaryDirectory(prefix="mlquery-")
-        for name in (NAME, f"{NAME}-wal"):
-            shutil.copyfile(self.folder / name, Path(self._copy.name) / name)
-        return _connect(Path(self._copy.name) / NAME, "mode=rw")
-
-
-def _connect(path: Path, options: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?{options}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    with _closing_on_error(connection):
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-    return connection
-
-
-@contextmanager
-def _closing_on_error(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise

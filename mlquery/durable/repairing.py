@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -102,14 +102,11 @@ def problem_of(folder: Path) -> str:
     """
     try:
         DurableStore(folder, read_only=True).close()
-        reader = Journal(folder, "commit", read_only=True)
-        try:
+        with closing(Journal(folder, "commit", read_only=True)) as reader:
             reader.require_identity()
             reader.require_sound()
             for _ in reader.entries():
                 pass
-        finally:
-            reader.close()
     except DamagedJournalError as error:
         return error.problem
     return ""
@@ -127,13 +124,14 @@ class _Saved:
         self.lost = self.unusable = 0
         self.identity = self._found_identity(shown)
         last = max([acknowledged, *self.entries])
-        self.is_whole = last >= 0 and all(seq in self.entries for seq in range(last + 1))
+        is_whole = last >= 0 and all(seq in self.entries for seq in range(last + 1))
         start = -1
-        if not self.is_whole:  # else the journal says it all, and the snapshot might be the part that is damaged
-            start = self._snapshot_seq(source)
+        if not is_whole:  # else the journal says it all, and the snapshot might be the part that is damaged
+            start = snapshot.read(self.store, source, self.identity.store_id if 0 in self.entries else None)
         self.lost = sum(seq not in self.entries for seq in range(start + 1, last + 1))
         for seq in sorted(seq for seq in self.entries if seq > start):
             self._apply(self.entries[seq])
+        self.is_whole = is_whole and not self.unusable
 
     def _found_identity(self, shown: str) -> Identity:
         first = self.entries.get(0)
@@ -143,10 +141,6 @@ class _Saved:
         if content["format_version"] > 1:
             raise JournalError(shown, f"has format {content['format_version']}: repair it with a newer mlquery")
         return identity_of(content)
-
-    def _snapshot_seq(self, source: Path) -> int:
-        found = snapshot.read(self.store, source, self.identity.store_id if 0 in self.entries else None)
-        return -1 if found is None else found
 
     def _apply(self, entry: Entry) -> None:
         if entry.call == STORE:
@@ -176,7 +170,7 @@ class _Saved:
 
     def changes(self) -> Iterable[tuple[str, str]]:
         """Yield the changes of a journal that gives this store, entry 0 left out."""
-        if self.is_whole and not self.unusable:
+        if self.is_whole:
             return ((entry.call, entry.body) for seq, entry in sorted(self.entries.items()) if seq)
         return ((NAMES[type(change)], encode(change)) for change in changes_of(self.store))
 
@@ -204,26 +198,20 @@ def _set_aside(folder: Path) -> Path:
     return aside
 
 
-def _another(old: Identity) -> Identity:
-    """Return the identity of a store that goes on for one of which something is lost; its snapshots are its own."""
-    return attrs.evolve(old, store_id=uuid.uuid4().hex)
-
-
 def _replace(folder: Path, saved: _Saved) -> None:
     """Put a new journal in the place of the old one; until it is there, the store does not open."""
     new = folder / _NEW
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
-    identity = saved.identity if saved.is_whole and not saved.unusable else _another(saved.identity)
-    writer = Journal(new, "commit", read_only=False)
-    try:
+    identity = saved.identity
+    if not saved.is_whole:  # what goes on is another store, with snapshots of its own
+        identity = attrs.evolve(identity, store_id=uuid.uuid4().hex)
+    with closing(Journal(new, "commit", read_only=False)) as writer:
         writer.begin()
         writer.create(identity)
         for call, body in saved.changes():
             writer.append(call, body)
         writer.commit()
-    finally:
-        writer.close()
     for name in (f"{journal.NAME}-wal", f"{journal.NAME}-shm", snapshot.NAME):
         (folder / name).unlink(missing_ok=True)
     for name in (journal.NAME, high_water_mark.NAME):

@@ -24,15 +24,15 @@ from mlquery.store import Store
 from mlquery.store.cells import Cells, room_for
 from mlquery.store.changes import PutExperiment
 from mlquery.store.columns import MetricCells, StringCells
-from mlquery.store.entity_fields import experiment_fields, model_fields
+from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields
 from mlquery.store.history import History
 from mlquery.store.model_table import StoredModel
 from mlquery.store.run_table import RunTable
+from mlquery.store.table import Columns
 
 NAME: Final = "snapshot.npz"
 VERSION: Final = 1
 Arrays = dict[str, npt.NDArray[Any]]
-_DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 
 
 def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
@@ -46,7 +46,7 @@ def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
     header |= {"version": VERSION, "store_id": store_id, "seq": seq}
     try:
         with new.open("wb") as file:
-            np.savez(file, header=_bytes(header), **arrays)  # type: ignore[arg-type]
+            np.savez(file, header=np.frombuffer(encode(header).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         new.replace(folder / NAME)
@@ -54,8 +54,8 @@ def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
         new.unlink(missing_ok=True)
 
 
-def read(store: Store, folder: Path, store_id: str | None) -> int | None:
-    """Fill an empty store from its snapshot and return the number of the last entry in it, None if there is none.
+def read(store: Store, folder: Path, store_id: str | None) -> int:
+    """Fill an empty store from its snapshot and return the number of the last entry in it, -1 if there is none.
 
     One of another store does not count, unless `store_id` is None. What one that cannot be read left in the store is
     taken away again.
@@ -64,18 +64,14 @@ def read(store: Store, folder: Path, store_id: str | None) -> int | None:
         with (folder / NAME).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             if header["version"] != VERSION or store_id not in (None, header["store_id"]):
-                return None
+                return -1
             _restore(store, header, {name: file[name] for name in file.files if name != "header"})
             return int(header["seq"])
     except FileNotFoundError:
-        return None
+        return -1
     except Exception:  # of any kind: the journal has it all
         store.clear()
-        return None
-
-
-def _bytes(header: dict[str, Any]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(encode(header).encode(), np.uint8)
+        return -1
 
 
 def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
@@ -90,25 +86,37 @@ def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
         "artifact_uris": list(runs.own_artifact_uris.items()),
         "pushed": store.pushed,
         "models": [model_fields(model) for model in models.by_id.values()],
-        "model_points": [_point_fields(point) for points in models.points.values() for point in points.values()],
+        "model_points": [
+            attrs.astuple(point, recurse=False) for points in models.points.values() for point in points.values()
+        ],
         "outputs": models.outputs,
         "model_inputs": {run_id: list(found) for run_id, found in models.inputs.items()},
     }
     header["datasets"], header["inputs"] = _inputs_dumped(runs.inputs)
-    strings = {name: cells for name, cells in runs.strings.cells.items() if name not in ("run_id", "artifact_uri")}
-    kinds: dict[str, Mapping[str, Cells]] = {
-        "texts": strings,
-        "times": runs.times.cells,
-        "params": runs.params.cells,
-        "tags": runs.tags.cells,
-        "metrics": runs.metrics.cells,
-    }
-    for kind, columns in kinds.items():
-        header[kind] = _columns_dumped(kind, columns, runs.size, arrays)
-    for kind, keys in (("params", runs.param_keys), ("tags", runs.tag_keys), ("metrics", runs.metric_keys)):
+    for kind, columns in _columns_of(runs).items():
+        left_out = ("run_id", "artifact_uri") if kind == "texts" else ()
+        cells = {key: found for key, found in columns.cells.items() if key not in left_out}
+        header[kind] = _columns_dumped(kind, cells, runs.size, arrays)
+    for kind, keys in _keys_of(runs).items():
         header[f"{kind}.shapes"], arrays[f"{kind}.shape"] = _shapes_dumped(keys)
     _histories_dumped(runs.metrics.cells, arrays)
     return arrays, header
+
+
+def _columns_of(runs: RunTable) -> dict[str, Columns[Any, Any]]:
+    """Return all columns by the names that their kinds have in a snapshot."""
+    return {
+        "texts": runs.strings,
+        "times": runs.times,
+        "params": runs.params,
+        "tags": runs.tags,
+        "metrics": runs.metrics,
+    }
+
+
+def _keys_of(runs: RunTable) -> dict[str, list[tuple[str, ...]]]:
+    """Return which keys each row has, by kind."""
+    return {"params": runs.param_keys, "tags": runs.tag_keys, "metrics": runs.metric_keys}
 
 
 def _columns_dumped(kind: str, columns: Mapping[str, Cells], size: int, arrays: Arrays) -> list[Any]:
@@ -142,14 +150,12 @@ def _shapes_dumped(keys: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...
 
 def _inputs_dumped(inputs: Mapping[int, Sequence[DatasetInput]]) -> tuple[list[Any], list[Any]]:
     """Return the different datasets, and for each row which it read, with the tags of that use."""
-    codes: dict[Dataset, int] = {}
+    codes: dict[tuple[str | None, ...], int] = {}
     rows = []
     for row, found in inputs.items():
-        uses = [
-            (codes.setdefault(one.dataset, len(codes)), [[tag.key, tag.value] for tag in one.tags]) for one in found
-        ]
-        rows.append([row, uses])
-    return [[getattr(dataset, name) for name in _DATASET] for dataset in codes], rows
+        uses = map(dataset_input_fields, found)
+        rows.append([row, [(codes.setdefault(tuple(use["dataset"]), len(codes)), use["tags"]) for use in uses]])
+    return list(codes), rows
 
 
 def _histories_dumped(columns: Mapping[str, MetricCells], arrays: Arrays) -> None:
@@ -162,10 +168,6 @@ def _histories_dumped(columns: Mapping[str, MetricCells], arrays: Arrays) -> Non
     for name in ("values", "timestamps", "steps"):
         parts = [getattr(history, name) for history in points]
         arrays[f"histories.{name}"] = np.frombuffer(b"".join(parts), "d" if name == "values" else "q")
-
-
-def _point_fields(point: Metric) -> list[Any]:
-    return list(attrs.astuple(point, recurse=False))
 
 
 def _restore(store: Store, header: dict[str, Any], arrays: Arrays) -> None:
@@ -195,13 +197,7 @@ def _restore_runs(runs: RunTable, header: dict[str, Any], arrays: Arrays) -> Non
     runs.ids.extend(header["run_ids"])
     runs.row_of.update({run_id: row for row, run_id in enumerate(runs.ids)})
     _fill(runs.strings.to_write("run_id"), np.arange(size), [np.arange(size)], size)
-    for kind, columns in (
-        ("texts", runs.strings),
-        ("times", runs.times),
-        ("params", runs.params),
-        ("tags", runs.tags),
-        ("metrics", runs.metrics),
-    ):
+    for kind, columns in _columns_of(runs).items():
         start, parts = 0, [arrays[f"{kind}.{number}"] for number in range(8) if f"{kind}.{number}" in arrays]
         for key, count, strings in header[kind]:
             cells = columns.to_write(key)
@@ -210,9 +206,9 @@ def _restore_runs(runs: RunTable, header: dict[str, Any], arrays: Arrays) -> Non
             rows, *columns_of_key = [part[start : start + count] for part in parts]
             _fill(cells, rows, columns_of_key, size)
             start += count
-    runs.param_keys[:] = _shapes_restored(runs, header["params.shapes"], arrays["params.shape"])
-    runs.tag_keys[:] = _shapes_restored(runs, header["tags.shapes"], arrays["tags.shape"])
-    runs.metric_keys[:] = _shapes_restored(runs, header["metrics.shapes"], arrays["metrics.shape"])
+    for kind, keys in _keys_of(runs).items():
+        shapes = [runs.shape(tuple(shape)) for shape in header[f"{kind}.shapes"]]
+        keys[:] = [shapes[code] for code in arrays[f"{kind}.shape"].tolist()]
     runs.own_artifact_uris.update(dict(header["artifact_uris"]))
     _restore_histories(runs, [key for key, _, _ in header["metrics"]], arrays)
     runs.forget_order()
@@ -235,13 +231,6 @@ def _fill(cells: Cells, rows: npt.NDArray[Any], columns: Sequence[npt.NDArray[An
     cells.rows = None if is_dense else array("i", rows.astype("i").tobytes())
     cells.arrays, cells.count = tuple(filled), len(rows)
     cells.views = cells.shown = None
-
-
-def _shapes_restored(
-    runs: RunTable, shapes: Sequence[Sequence[str]], codes: npt.NDArray[np.int32]
-) -> list[tuple[str, ...]]:
-    shared = [runs.shape(tuple(keys)) for keys in shapes]
-    return [shared[code] for code in codes.tolist()]
 
 
 def _restore_histories(runs: RunTable, keys: Sequence[str], arrays: Arrays) -> None:

@@ -108,21 +108,19 @@ class Transactions:
 
     def load(self, reader: Journal) -> None:
         """Clear the memory and read a journal, as far as possible from the snapshot."""
-        store, shown = self._store, str(self._path)
+        store = self._store
         reader.seq = -1
         identity = reader.require_identity()
         store.clear()
         if identity is None:
             if reader.mark.least() > 0:
-                raise damaged(shown, "its journal is empty")
+                raise damaged(str(self._path), "its journal is empty")
             return
         store.use_guid_ids(identity.guid_ids)
-        seq, last = snapshot.read(store, self._path, identity.store_id), reader.last()
-        if seq is not None:
-            if seq > last:
-                raise damaged(shown, f"the last {seq - last} entries of its journal are missing")
+        seq = snapshot.read(store, self._path, identity.store_id)
+        reader.require_end(seq)
+        if seq >= 0:
             reader.seq = self.snapshot_seq = seq
-        reader.require_end()
         store.runs.forget_order()  # many runs follow
         self._follow(reader)
         self.is_stale = False

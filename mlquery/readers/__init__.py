@@ -12,8 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST
 from mlquery.readers.errors import SourceError
-from mlquery.readers.mlruns import read_folder
-from mlquery.readers.sqlite import read_database
 from mlquery.store import Store
 
 __all__ = ["SourceError", "load"]
@@ -42,8 +40,12 @@ def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
     store = Store() if into is None else into
     try:
         if path.is_dir():
+            from mlquery.readers.mlruns import read_folder  # not needed by stores on disk, which import this package
+
             return read_folder(path, name).into_store(store)
         if path.is_file():
+            from mlquery.readers.sqlite import read_database
+
             return read_database(path, name).into_store(store)
         problem = "is neither a file nor a folder" if path.exists() else "does not exist"
     except OSError as error:

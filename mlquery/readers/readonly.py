@@ -42,7 +42,6 @@ def opened(path: Path, name: str) -> Iterator[sqlite3.Connection]:
     header = _header(path, name)
     with ExitStack() as cleanup:
         connection = _connection(path, header[19] == _WRITE_AHEAD, cleanup)
-        cleanup.callback(connection.close)
         connection.execute("BEGIN")
         yield connection
 
@@ -78,28 +77,44 @@ def _size(path: Path, ending: str) -> int:
 
 def _connection(path: Path, is_write_ahead: bool, cleanup: ExitStack) -> sqlite3.Connection:
     if is_write_ahead and _size(path, "-wal") == 0:
-        return _connected(path, "mode=ro&immutable=1")
+        return connected(path, "mode=ro&immutable=1", cleanup, _BUSY_SECONDS)
     if is_write_ahead and not os.path.exists(f"{path}-shm"):
-        return _connected(_copied(path, cleanup), "mode=rw")
-    try:
-        return _connected(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        code = error.sqlite_errorcode & 0xFF
-        is_interrupted = any(_size(path, ending) for ending in _COMPANIONS)
-        if not is_interrupted or code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            raise
-    return _connected(_copied(path, cleanup), "mode=rw")
+        return connected(_copied(path, cleanup), "mode=rw", cleanup, _BUSY_SECONDS)
+    return connected_to_read(path, cleanup, _BUSY_SECONDS)
 
 
-def _connected(path: Path, options: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?{options}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+def connected_to_read(
+    path: Path, cleanup: ExitStack, busy_seconds: float, checks_cells: bool = False
+) -> sqlite3.Connection:
+    """Open a database that others may write to, or one where nothing can be written; for the arguments see `connected`.
+
+    Where SQLite cannot complete or undo an interrupted write, it does so on a copy.
+    """
+    connection = connected(path, "mode=ro", cleanup, busy_seconds, checks_cells)
     try:
-        connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except READ_ERRORS:
+        return connection
+    except sqlite3.OperationalError as error:
         connection.close()
-        raise
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+    if any(_size(path, ending) for ending in _COMPANIONS):
+        return connected(_copied(path, cleanup), "mode=rw", cleanup, busy_seconds, checks_cells)
+    return connected(path, "mode=ro&immutable=1", cleanup, busy_seconds, checks_cells)
+
+
+def connected(
+    path: Path, options: str, cleanup: ExitStack, busy_seconds: float, checks_cells: bool = False
+) -> sqlite3.Connection:
+    """Open a database, as the options of its URI say; `cleanup` closes it.
+
+    It waits `busy_seconds` for other processes; `checks_cells` has SQLite look more closely for damage.
+    """
+    uri = f"file:{quote(str(path.absolute()))}?{options}"
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    cleanup.callback(connection.close)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute(f"PRAGMA cell_size_check = {checks_cells:d}")
     return connection
 
 
