@@ -25,9 +25,6 @@ class JournalError(StoreError):
 class DamagedJournalError(JournalError):
     """A store whose files do not hold what was written to them."""
 
-    def __init__(self, path: str, problem: str, error_code: str = INTERNAL_ERROR) -> None:
-        super().__init__(path, problem, error_code)
-
 
 def damaged(path: str, what: str) -> DamagedJournalError:
     """Return the error about files that do not hold what was written to them."""
@@ -39,12 +36,6 @@ def damaged(path: str, what: str) -> DamagedJournalError:
 def missing(path: str) -> JournalError:
     """Return the error about a store that is not there."""
     return JournalError(path, "does not exist", RESOURCE_DOES_NOT_EXIST)
-
-
-def of_system(path: str, error: OSError) -> JournalError:
-    """Return the error about a failed call of the operating system."""
-    reason = error.strerror or str(error)
-    return JournalError(path, f"cannot be used: {reason[:1].lower()}{reason[1:]}")
 
 
 _NO_ROOM: Final = (
@@ -81,15 +72,11 @@ def of_sqlite(path: str, error: Exception) -> JournalError:
     return JournalError(path, problem)
 
 
-def is_full(error: OSError) -> bool:
-    """Return whether a call failed for want of room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
 def of_write(path: str, error: OSError) -> JournalError:
     """Return the error about a file of the store that could not be written."""
-    if is_full(error):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return JournalError(path, _NO_ROOM)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return JournalError(path, _NOT_WRITABLE)
-    return of_system(path, error)
+    reason = error.strerror or str(error)
+    return JournalError(path, f"cannot be used: {reason[:1].lower()}{reason[1:]}")

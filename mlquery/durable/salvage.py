@@ -9,7 +9,7 @@ and one bad byte costs the entry it is in. Stores are not known here.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -81,29 +81,26 @@ def _most_common_salts(log: bytes, step: int) -> bytes:
     return max(of_first_frames, key=candidates.count)
 
 
-def _entries_of(page: bytes, number: int, pages: dict[int, bytes]) -> Iterator[Entry]:
+def _entries_of(page: bytes, number: int, pages: dict[int, bytes]) -> list[Entry]:
     start = _FILE_HEADER if number == 1 else 0
     if len(page) <= start + 8:
-        return
+        return []
     kind, _, count = struct.unpack_from(">BHH", page, start)
-    found = 0
+    found: list[Entry] = []
     if kind == _LEAF and start + 8 + 2 * count <= len(page):
-        for at in struct.unpack_from(f">{count}H", page, start + 8):
-            entry = _entry_at(page, at, pages)
-            if entry is not None:
-                found += 1
-                yield entry
-        if found == count:
-            return
+        found = _entries_at(page, struct.unpack_from(f">{count}H", page, start + 8), pages)
+        if len(found) == count:
+            return found
     elif kind == _OVERFLOW:
-        return
+        return []
     # Something is wrong with this page: look for entries at every byte of it, unless a later version of it is intact.
-    if page is not pages.get(number):
-        return
-    for at in range(start, len(page)):
-        entry = _entry_at(page, at, pages)
-        if entry is not None:
-            yield entry
+    if page is pages.get(number):
+        found += _entries_at(page, range(start, len(page)), pages)
+    return found
+
+
+def _entries_at(page: bytes, places: Iterable[int], pages: dict[int, bytes]) -> list[Entry]:
+    return [entry for at in places if (entry := _entry_at(page, at, pages)) is not None]
 
 
 def _entry_at(page: bytes, at: int, pages: dict[int, bytes]) -> Entry | None:

@@ -9,11 +9,9 @@ import os
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
-
-import attrs
 
 from mlquery.durable import high_water_mark, journal, snapshot
 from mlquery.durable.entries import Identity
@@ -43,45 +41,8 @@ def unfinished_repair(folder: Path) -> Path | None:
     return next(iter(sorted(folder.glob(f"{ASIDE}-*{UNFINISHED}"))), None)
 
 
-@attrs.define(eq=False)
-class _Files:
-    """What a store has open; closed with it, at the latest when the process ends."""
-
-    lock: FolderLock | None = None
-    journal: Journal | None = None
-    syncer: Syncer | None = None
-
-    def close(self) -> None:
-        """Close everything, each even if closing another fails."""
-        lock, found, syncer = self.lock, self.journal, self.syncer
-        self.lock = self.journal = self.syncer = None
-        try:
-            if syncer is not None:
-                syncer.stop()
-        finally:
-            try:
-                if found is not None:
-                    found.close()
-            finally:
-                if lock is not None:
-                    lock.release()
-
-
 class DurableStore(Store):
-    """A store in a folder. Any number of threads and processes of one machine may use it at once.
-
-    Args:
-        path: The folder; made with a new store in it if it is not there or empty.
-        durability: "commit": what a call wrote is synced to the disk before the call returns, and survives a power
-            failure. "fast": it is handed to the operating system before the call returns, and survives the end of the
-            process, however it ends; it is synced within a second, and at exit.
-        read_only: Whether nothing may be written; the store must be there.
-        clock: Returns the time in ms UTC; by default the system's.
-        dialect: The dialect of a new store, which decides on the form of its ids; an existing store has its own.
-
-    Raises:
-        JournalError: the store is missing, damaged, of a later format, or cannot be written to.
-    """
+    """A store in a folder; `mlquery.open` makes it and says what its arguments mean and what it raises."""
 
     artifacts: FileArtifacts
     is_on_disk = True
@@ -105,8 +66,9 @@ class DurableStore(Store):
         self.durability, self.read_only = durability, read_only
         is_synced = durability == "commit"
         self.artifacts = FileArtifacts(self.path, self._require_known, is_synced, read_only)
-        self._files = _Files()
-        self._closer = weakref.finalize(self, self._files.close)
+        self._opened = ExitStack()  # lock, journal and syncer, which are closed in the opposite order
+        self._closer = weakref.finalize(self, self._opened.close)
+        self._syncer: Syncer | None = None
         self.writing = self._transactions = Transactions(self, self.path, self._open, self._after_write)
         self.lock, self.on_change = self._transactions.lock, self._transactions.note
         with self._alone():
@@ -173,8 +135,8 @@ class DurableStore(Store):
 
         An SQLite connection must be neither used nor closed by two processes.
         """
-        _left_to_parents.append(attrs.evolve(self._files))
-        self._files.lock = self._files.journal = self._files.syncer = None
+        _left_to_parents.append(self._opened.pop_all())
+        self._syncer = None
         self._transactions.leave_to_parent()
 
     @contextmanager
@@ -187,8 +149,8 @@ class DurableStore(Store):
             self._transactions.lock.give()
 
     def _after_write(self, journal: Journal) -> None:
-        if self._files.syncer is not None:
-            self._files.syncer.ask(journal.seq)
+        if self._syncer is not None:
+            self._syncer.ask(journal.seq)
         if journal.seq - self._transactions.snapshot_seq >= _WHILE_OPEN:
             self._write_snapshot(journal, after=_WHILE_OPEN)
 
@@ -201,23 +163,25 @@ class DurableStore(Store):
     def _open(self) -> None:
         self._require_folder()
         if self.read_only:
-            self._transactions.journal = self._files.journal = self._loaded()
+            self._transactions.journal = reader = self._loaded()
+            self._opened.callback(reader.close)
             return
-        self._files.lock = FolderLock(self.path)
+        self._opened.callback(FolderLock(self.path).release)
         seq, identity = -1, None
         if (self.path / journal.NAME).exists():
             # First a connection that writes nothing: one that finds damage must leave everything as it is.
             reader = self._loaded()
             seq, identity = reader.seq, reader.identity
             reader.close()
-        writer = self._files.journal = Journal(self.path, self.durability, read_only=False)
-        self._transactions.journal = writer
+        self._transactions.journal = writer = Journal(self.path, self.durability, read_only=False)
+        self._opened.callback(writer.close)
         if identity is None:
             self._create(writer)
         else:
             writer.seq, writer.identity = seq, identity
         if self.durability == "fast":
-            self._files.syncer = Syncer(writer.sync)
+            self._syncer = Syncer(writer.sync)
+            self._opened.callback(self._syncer.stop)
         self._write_snapshot(writer, after=_AT_OPENING)
 
     def _require_folder(self) -> None:
@@ -284,7 +248,7 @@ class DurableStore(Store):
 # Forks: no thread may be in the middle of a call then, and the new process opens its own connections.
 
 _open_stores: weakref.WeakSet[DurableStore] = weakref.WeakSet()
-_left_to_parents: list[_Files] = []
+_left_to_parents: list[ExitStack] = []
 _held: list[DurableStore] = []
 
 
