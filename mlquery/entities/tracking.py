@@ -73,7 +73,7 @@ class FlatFields(Fields):
 
     def to_dictionary(self) -> dict[str, Any]:
         """Return all fields as a dictionary."""
-        return attrs.asdict(self, recurse=False)
+        return attrs.asdict(self, recurse=False)  # type: ignore[arg-type]
 
 
 def _shown(value: Any) -> str:

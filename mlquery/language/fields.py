@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import attrs
 
 from mlquery.language.diagnostics import Diagnostics
-from mlquery.language.features import Field, Use, closest
+from mlquery.language.features import Use, closest
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.language.syntax import Name
 
@@ -87,15 +87,11 @@ def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | No
         _add_unknown_key(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, diagnostics)
         return None
     spelling = "run.info" if is_long else None if name.prefix is None else "prefix"
-    ref = _stored(field, clause)
-    return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
-
-
-def _stored(field: Field, clause: str) -> FieldRef:
+    ref = FieldRef(Kind.ATTRIBUTE, field.stored_as or field.key)
     if clause == "filter" and field.filters_as:
-        kind, key = field.filters_as
-        return FieldRef(Kind(kind), key)
-    return FieldRef(Kind.ATTRIBUTE, field.stored_as or field.key)
+        kind, stored_key = field.filters_as
+        ref = FieldRef(Kind(kind), stored_key)
+    return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
 
 
 def _label(name: Name) -> str:

@@ -255,15 +255,10 @@ def _typed(node: Comparison, target: Target, diagnostics: Diagnostics) -> Where:
         return All((Predicate(target.ref, Op.GE, low, nan), Predicate(target.ref, Op.LE, high, nan)))
     op = Op(_SPELLINGS.get(node.op, node.op))
     if isinstance(node.value, Items):
-        return Predicate(target.ref, op, _listed(values, diagnostics), nan)
+        if diagnostics.dialect.behaves("in.small-letters"):
+            values = [value for value in values if not isinstance(value, str) or value.islower()]
+        return Predicate(target.ref, op, tuple(values), nan)  # type: ignore[arg-type]
     return Predicate(target.ref, op, values[0] if values else None, nan)
-
-
-def _listed(values: list[Value], diagnostics: Diagnostics) -> Value:
-    """Return the values of a list that the dialect looks for."""
-    if diagnostics.dialect.behaves("in.small-letters"):
-        values = [value for value in values if not isinstance(value, str) or value.islower()]
-    return tuple(values)  # type: ignore[return-value]
 
 
 def _value(part: String | Number, target: Target, diagnostics: Diagnostics) -> Value:

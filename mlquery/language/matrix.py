@@ -253,7 +253,7 @@ def _pattern(written: dict[str, Any]) -> Pattern:
 
 
 def _field(row: dict[str, Any]) -> Field:
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
     if "filters_as" in row:
         settings["filters_as"] = row["filters_as"]["kind"], row["filters_as"]["key"]
     return Field(**settings)

@@ -51,7 +51,9 @@ def plain_conjunction(source: str) -> Expression | None:
     found: list[Comparison] = []
     start = 0
     while match := comparison.match(source, start):
-        found.append(_comparison_of(match))
+        name, value = name_of(match), literal_of(match, "literal")
+        span = Span(name.span.start, value.span.stop)
+        found.append(Comparison(name, match["op"], value, match["op"], span))
         if match.end() == len(source):
             return conjunction_of(found)
         gap = joint.match(source, match.end())
@@ -59,11 +61,6 @@ def plain_conjunction(source: str) -> Expression | None:
             break
         start = gap.end()
     return None
-
-
-def _comparison_of(match: re.Match[str]) -> Comparison:
-    name, value = name_of(match), literal_of(match, "literal")
-    return Comparison(name, match["op"], value, match["op"], Span(name.span.start, value.span.stop))
 
 
 def _by_grammar(source: str, argument: str) -> Expression:

@@ -65,7 +65,7 @@ def _like(pattern: str, folds_case: bool) -> StringTest:
 
     Source: MLflow 3.17 on SQLite (`PRAGMA case_sensitive_like`, `lower(a) LIKE lower(b)`).
     """
-    parts = [_one_part(part) for part in _until_nul(pattern).split("%")]
+    parts = [".".join(map(re.escape, part.split("_"))) for part in _until_nul(pattern).split("%")]
     if len(parts) == 1:
         expression = parts[0]
     else:
@@ -74,10 +74,6 @@ def _like(pattern: str, folds_case: bool) -> StringTest:
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if folds_case else re.NOFLAG)
     compiled = re.compile(expression, flags)
     return lambda string: compiled.fullmatch(_until_nul(string)) is not None
-
-
-def _one_part(part: str) -> str:
-    return ".".join(map(re.escape, part.split("_")))
 
 
 def _until_nul(string: str) -> str:

@@ -8,6 +8,7 @@ it, `mlquery.backend` serves it.
 from __future__ import annotations
 
 from mlquery.registry.model_versions import ModelVersions
+from mlquery.registry.state import Entry
 
 
 class Registry(ModelVersions):
@@ -28,5 +29,5 @@ class Registry(ModelVersions):
         """Return an independent copy."""
         with self.lock:
             new = Registry(self.clock)
-            new._entries = {name: entry.copy() for name, entry in self._entries.items()}
+            new._entries = {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
             return new

@@ -57,10 +57,6 @@ class Entry:
         for version in self.active:
             yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
 
-    def copy(self) -> Entry:
-        """Return an independent copy."""
-        return Entry(self.model, self.versions.copy())
-
 
 class RegistryState:
     """The lock, the clock, and the models by name."""

@@ -59,21 +59,16 @@ class Faults:
             time.sleep(self.latency)
         if self.offline:
             raise StoreError(f"API request {call} failed with exception: the store is offline", INTERNAL_ERROR)
-        failure = self._next_failure(call)
-        if failure is not None:
-            raise failure
-
-    def _next_failure(self, call: str) -> BaseException | None:
         with self._lock:
             failures = self._waiting.get(call)
             if not failures:
-                return None
+                return
             failure = failures.popleft()
             self._raised.append(failure)
             if not failures:
                 del self._waiting[call]
                 self.settle()
-            return failure
+        raise failure
 
     def settle(self) -> None:
         """Decide `is_set` anew."""

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-N = TypeVar("N", np.float64, np.int64)
 Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
-def read_only(points: array[Any], kind: type[N]) -> npt.NDArray[N]:
-    """Return an array that shows points without a copy."""
-    view = np.frombuffer(points, kind) if points else np.empty(0, kind)
-    view.flags.writeable = False
-    return view
+def read_only(*points: array[Any]) -> Arrays:
+    """Return arrays that show values, timestamps and steps without a copy."""
+    pairs = zip(points, (np.float64, np.int64, np.int64), strict=True)
+    views = tuple(np.frombuffer(column, kind) if column else np.empty(0, kind) for column, kind in pairs)
+    for view in views:
+        view.flags.writeable = False
+    return cast(Arrays, views)
 
 
 class History:
@@ -67,11 +68,7 @@ class History:
         """Return values, timestamps and steps as read-only arrays (points,); from now on writes work on a copy."""
         self.owner = None
         if self.shown is None:
-            self.shown = (
-                read_only(self.values, np.float64),
-                read_only(self.timestamps, np.int64),
-                read_only(self.steps, np.int64),
-            )
+            self.shown = read_only(self.values, self.timestamps, self.steps)
         return self.shown
 
 

@@ -151,8 +151,7 @@ class RunTable(Table):
         history = None if row is None or cells is None else cells.histories.get(row)
         if history is not None:
             return history.arrays()
-        values, timestamps, steps = self.points(run_id, key)
-        return read_only(values, np.float64), read_only(timestamps, np.int64), read_only(steps, np.int64)
+        return read_only(*self.points(run_id, key))
 
     def load_points(
         self, row: int, key: str, values: npt.NDArray[Any], timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mlquery.entities import EMPTY, DatasetInput, LifecycleStage, Run, RunInfo, RunStatus, RunTag
 from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, StoreError, invalid_parameter
@@ -51,8 +50,10 @@ class Runs(StoreState):
         with self.writing:
             experiment_row = self._active_experiment_row(experiment_id)
             name, named_tags = self._named(tags or (), run_name)
-            _require("user_id", user_id)
-            _require("start_time", start_time)
+            if user_id is None:
+                raise StoreError("user_id cannot be None", INTERNAL_ERROR)
+            if start_time is None:
+                raise StoreError("start_time cannot be None", INTERNAL_ERROR)
             check_service_tags(named_tags, (), limits)
             run_id, experiment_id = self._names.new_id(self._guid_ids), self.experiments.ids[experiment_row]
             fields = {
@@ -149,11 +150,6 @@ class Runs(StoreState):
         with self.writing:
             self._run_row(run_id)
             self._write(SetRunStage(run_id, stage))
-
-
-def _require(field: str, value: Any) -> None:
-    if value is None:
-        raise StoreError(f"{field} cannot be None", INTERNAL_ERROR)
 
 
 def _status_name(status: int) -> str:

@@ -182,7 +182,9 @@ def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:
     """Return a metric's key, value, timestamp and step; `clean_value` says how the value is kept."""
     key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
     if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
-        _check_metric_name(key, _inside(path, "name"), limits)
+        if key is None:
+            raise invalid_value(_inside(path, "name"), key, "Metric name cannot be None. A key name must be provided.")
+        _check_name(key, _inside(path, "name"), limits)
     if not (type(value) is float and type(timestamp) is int and type(step) is int and timestamp >= 0):
         _check_metric_numbers(key, value, timestamp, step, path)
         value, timestamp, step = _as_float(value, path), int(timestamp), int(step)
@@ -198,12 +200,6 @@ def clean_value(value: float) -> float:
     if math.isinf(value):
         return math.copysign(LARGEST_FLOAT, value)
     return value + 0.0
-
-
-def _check_metric_name(name: Any, path: str, limits: Limits) -> None:
-    if name is None:
-        raise invalid_value(path, name, "Metric name cannot be None. A key name must be provided.")
-    _check_name(name, path, limits)
 
 
 def _check_metric_numbers(key: str, value: Any, timestamp: Any, step: Any, path: str) -> None:
