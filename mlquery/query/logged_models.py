@@ -21,8 +21,8 @@ from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, string_test
 from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, String
-from mlquery.query.search import integer_id
 from mlquery.store.model_table import ModelTable, StoredModel
+from mlquery.store.state import integer_id
 
 _DEFAULT_MAX_RESULTS: Final = 100
 

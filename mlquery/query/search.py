@@ -17,7 +17,7 @@ import attrs
 
 from mlquery.engine import columnar
 from mlquery.entities import Experiment, PagedList, Run, ViewType
-from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning, StoreError, invalid_parameter
+from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity, Plan
@@ -26,6 +26,7 @@ from mlquery.language.syntax import And, Expression, OrderTerm
 from mlquery.query.page_tokens import PageToken, read_token, require_max_results
 from mlquery.store import Store
 from mlquery.store.result_cache import without_newer
+from mlquery.store.state import integer_id
 
 Engine = Callable[[Store, Plan, int | None], Any]
 OnWarning = Callable[[Iterable[Diagnostic]], None]
@@ -312,12 +313,3 @@ def _integer_id(experiment_id: str | int) -> str:
     if not -(2**63) <= number < 2**63:
         raise StoreError(f"Experiment ID '{experiment_id}' does not fit into 64 bits.", INTERNAL_ERROR)
     return str(number)
-
-
-def integer_id(experiment_id: str | int) -> int:
-    """Return the id of an experiment where ids are integers in any spelling; raise StoreError for another string."""
-    try:
-        return int(experiment_id)
-    except (TypeError, ValueError):
-        message = f"Invalid experiment ID '{experiment_id}'. Experiment ID must be a valid integer."
-        raise invalid_parameter(message) from None
