@@ -39,7 +39,7 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
         case Comparison(name, op, value):
             return f"{render(name)} {op}" if value is None else f"{render(name)} {op} {render(value)}"
         case And(operands):
-            return " AND ".join(map(render, operands)) if operands else ""
+            return " AND ".join(map(render, operands))
         case Or(operands):
             return " OR ".join(map(render, operands))
         case Not(operand):
@@ -69,11 +69,9 @@ _ORDER_QUOTES = tuple((quote, re.compile(quote + lexical.ORDER_KEY + quote)) for
 
 
 def _order_term(name: Name, descending: bool) -> str:
-    if not descending:
-        return _name(name, _ORDER_QUOTES)
-    if name.quoted and name.key[-1:].isspace():
+    if descending and name.quoted and name.key[-1:].isspace():
         raise ValueError(f"the key {name.key!r} cannot be quoted before a direction")
-    return f"{_name(name, _ORDER_QUOTES)} DESC"
+    return _name(name, _ORDER_QUOTES) + (" DESC" if descending else "")
 
 
 def _item(item: String | Number) -> str:

@@ -1,5 +1,58 @@
-"""The store behind the searches: runs, experiments, histories and artifacts in memory; it sees no filter strings."""
+"""The store: experiments, runs, metric histories and artifacts in memory, the only mutable state there is.
 
-from mlquery.store.store import Store
+Its calls have the names, arguments, checks and errors of MLflow's tracking store; engines read its tables
+(`experiments`, `runs`). It sees no filter string and no dialect: what a dialect changes arrives as an argument.
+"""
 
-__all__ = ["Store"]
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlquery.entities import Experiment
+from mlquery.store.loading import Loading
+from mlquery.store.logging import Logging
+from mlquery.store.names import Names
+
+
+class Store(Logging, Loading):
+    """An empty tracking store with the experiment "Default" in it. Any number of threads may use it.
+
+    Args:
+        clock: Returns the time in ms UTC; by default the system's.
+        seed: Makes ids and run names repeat.
+        artifact_root: Where artifact locations start; nothing is read or written there.
+        guid_ids: Whether ids are dashed GUIDs, those of experiments too ("0" still means the default experiment).
+
+    Errors are `StoreError` with MLflow's error codes and wording.
+
+    **Source**: `mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore` of MLflow 3.17 on SQLite.
+    """
+
+    is_on_disk = False
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], int] | None = None,
+        seed: int | None = None,
+        artifact_root: str = "mlquery-artifacts:",
+        guid_ids: bool = False,
+    ) -> None:
+        super().__init__(clock, Names(seed), artifact_root, guid_ids)
+        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
+        self._is_untouched = True
+
+    def __repr__(self) -> str:
+        return f"<Store: {self.experiments.size} experiments, {self.runs.size} runs>"
+
+    def clone(self) -> Store:
+        """Return an independent copy, without faults; the two share columns until one of them writes to a column."""
+        with self.lock:
+            new = Store.__new__(Store)
+            super(Store, new).__init__(self.clock, self._names.copy(), self._artifact_root, self._guid_ids)
+            new.version, new.default_experiment_id = self.version, self.default_experiment_id
+            new._next_experiment_number, new._is_untouched = self._next_experiment_number, self._is_untouched
+            new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
+            new.models = self.models.copy()
+            new.artifacts.copy_from(self.artifacts)
+            return new
