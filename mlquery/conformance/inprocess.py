@@ -72,22 +72,20 @@ REMOTE = Conditions("advancing", True, True)
 class InProcess:
     """The client of a dialect on a store and a registry of mlquery, and the engine that searches the store."""
 
-    client: Client
+    client: Any
     engine: Callable[..., Any]
     ids: dict[str, str]
     entities: Any = entities
 
     def page(self, case: Case, filter_string: str, ids: list[str], token: str | None) -> tuple[list[str], str | None]:
         """Return the ids on one page, and the token of the next one."""
-        query: Any = (getattr(ViewType, case.view), case.max_results)
-        found: Any
+        query = (getattr(ViewType, case.view), case.max_results)
+        backend = self.client.backend
         match case.entity:
             case "run":
-                search_runs = self.client.backend.search_runs
-                found = search_runs(ids, filter_string, *query, case.order_by, token, engine=self.engine)
+                found = backend.search_runs(ids, filter_string, *query, case.order_by, token, engine=self.engine)
             case "experiment":
-                search_experiments = self.client.backend.search_experiments
-                found = search_experiments(*query, filter_string, case.order_by, token, engine=self.engine)
+                found = backend.search_experiments(*query, filter_string, case.order_by, token, engine=self.engine)
             case _:
                 search = getattr(self.client, f"search_{case.entity}s")
                 found = search(filter_string, case.max_results, case.order_by, token)
