@@ -195,9 +195,11 @@ class _Database:
             return models
         params, tags = self.strings_of_models("param"), self.strings_of_models("tag")
         for model_id, number, *fields in self.rows("logged_models", _MODELS):
-            model = StoredModel(model_id, str(number), *fields, tags=tags[model_id], params=params[model_id])
+            model = StoredModel(model_id, str(number), *fields)
             stage = model.lifecycle_stage or LifecycleStage.ACTIVE
-            models.by_id[model_id] = attrs.evolve(model, lifecycle_stage=stage)
+            models.by_id[model_id] = attrs.evolve(
+                model, lifecycle_stage=stage, tags=tags[model_id], params=params[model_id]
+            )
         for key, value, timestamp, step, model_id, *about in self.rows("logged_model_metrics", _MODEL_METRICS):
             point = Metric(key, _NAN if value is None else value, timestamp, step, model_id, *about)
             models.points.setdefault(model_id, {})[key, timestamp, step, str(point.run_id)] = point
