@@ -60,7 +60,7 @@ def test_calls_change_a_store_on_disk_as_they_change_one_in_memory(tmp_path: Pat
     stores = [Store(clock=lambda: 7), open_store(tmp_path / "a", "fast", clock=lambda: 7)]
 
     for store in stores:
-        store._names = type(store._names)(5, False)
+        store._names = type(store._names)(5)
         store._is_untouched = False  # the default experiment of a store on disk makes way for no other
         Caller(store, 5).make(400)
 
