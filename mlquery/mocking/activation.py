@@ -180,7 +180,7 @@ class Mock:
         from mlquery.mocking.mlflow_state import active_experiment_id
 
         inner = self._inner()
-        experiment_id = active_experiment_id(inner and inner.globals)
+        experiment_id = active_experiment_id(inner.globals if inner else None)
         return _Left(self.dialect, experiment_id if experiment_id in self.store.experiments.row_of else None)
 
     def _new_backend(self, left: _Left | None) -> Backend:
@@ -209,7 +209,7 @@ class Mock:
         from mlquery.mocking.mlflow_state import active_runs
 
         inner = self._inner()
-        yield from active_runs(inner and inner.globals)
+        yield from active_runs(inner.globals if inner else None)
         fluent_session = session.session() if inner is None else inner.session
         yield from reversed(fluent_session.thread.active_runs if fluent_session else ())
 
