@@ -6,7 +6,7 @@ do the experiments of runs and models. Files and tables are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -80,9 +80,7 @@ class Contents:
         Raises:
             SourceError: they are inconsistent.
         """
-        self._check_experiments()
-        self._check_runs()
-        self._check_models()
+        self._check()
         histories = list(self._histories())
         for experiment in self.experiments:
             store.load_experiment(**experiment_fields(experiment))
@@ -108,41 +106,39 @@ class Contents:
                 del run.metrics[key]
             yield run.info.run_id, key, at
 
-    def _check_experiments(self) -> None:
+    def _check(self) -> None:
         for what, field in (("id", "experiment_id"), ("name", "name")):
             if len({getattr(experiment, field) for experiment in self.experiments}) < len(self.experiments):
                 raise SourceError(self.name, f"is damaged: two experiments have the same {what}")
         for experiment in self.experiments:
-            self._require_stage("experiment", experiment.experiment_id, experiment.lifecycle_stage)
+            if not LifecycleStage.is_valid(stage := experiment.lifecycle_stage):
+                raise self._dangling("experiment", experiment.experiment_id, "lifecycle stage", stage)
+        infos = (run.info for run in self.runs)
+        runs = ((info.run_id, info.experiment_id, info.status, info.lifecycle_stage) for info in infos)
+        self._check_owned("run", runs, set(map(RunStatus.to_string, RunStatus.all_status())))
+        found = self.models.by_id.values()
+        models = ((model.model_id, model.experiment_id, str(model.status), model.lifecycle_stage) for model in found)
+        self._check_owned("logged model", models, set(map(str, STATUSES)))
 
-    def _check_runs(self) -> None:
+    def _check_owned(self, kind: str, entities: Iterable[tuple[str, str, str, str]], statuses: Container[str]) -> None:
+        """Check the runs or models of experiments, each given as id, experiment, status and lifecycle stage."""
         experiments = {experiment.experiment_id for experiment in self.experiments}
-        statuses = set(map(RunStatus.to_string, RunStatus.all_status()))
         seen: set[str] = set()
-        for run in self.runs:
-            info = run.info
-            if info.run_id in seen:
-                raise SourceError(self.name, f"is damaged: two runs have the id {info.run_id!r}")
-            seen.add(info.run_id)
-            self._require(info.experiment_id in experiments, "run", info.run_id, "experiment", info.experiment_id)
-            self._require(info.status in statuses, "run", info.run_id, "status", info.status)
-            self._require_stage("run", info.run_id, info.lifecycle_stage)
+        for entity_id, experiment_id, status, stage in entities:
+            if entity_id in seen:
+                raise SourceError(self.name, f"is damaged: two {kind}s have the id {entity_id!r}")
+            if experiment_id not in experiments:
+                raise self._dangling(kind, entity_id, "experiment", experiment_id)
+            if status not in statuses:
+                raise self._dangling(kind, entity_id, "status", status)
+            if not LifecycleStage.is_valid(stage):
+                raise self._dangling(kind, entity_id, "lifecycle stage", stage)
+            seen.add(entity_id)
 
-    def _check_models(self) -> None:
-        experiments = {experiment.experiment_id for experiment in self.experiments}
-        for model in self.models.by_id.values():
-            about = ("logged model", model.model_id)
-            self._require(model.experiment_id in experiments, *about, "experiment", model.experiment_id)
-            self._require(model.status in STATUSES, *about, "status", str(model.status))
-            self._require_stage(*about, model.lifecycle_stage)
-
-    def _require_stage(self, kind: str, entity_id: str, stage: str) -> None:
-        self._require(LifecycleStage.is_valid(stage), kind, entity_id, "lifecycle stage", stage)
-
-    def _require(self, is_known: bool, kind: str, entity_id: str, field: str, value: str) -> None:
-        if not is_known:
-            problem = f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
-            raise SourceError(self.name, problem)
+    def _dangling(self, kind: str, entity_id: str, field: str, value: str) -> SourceError:
+        return SourceError(
+            self.name, f"is damaged: {kind} {entity_id!r} has the {field} {value!r}, which does not exist"
+        )
 
 
 def _put_run(store: Store, run: LoadedRun) -> None:
