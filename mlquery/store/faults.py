@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from threading import RLock
+from threading import Lock
 
 from mlquery.errors import INTERNAL_ERROR, StoreError
 
@@ -18,8 +18,8 @@ class Faults:
 
     Attributes:
         is_set: Whether a call could meet a fault; the others need not ask.
-        offline: Whether every call fails as if no server answered; call `settle` after changing it.
-        latency: How long every call takes at least, in seconds; call `settle` after changing it.
+        offline: Whether every call fails as if no server answered.
+        latency: How long every call takes at least, in seconds.
     """
 
     def __init__(self) -> None:
@@ -27,19 +27,26 @@ class Faults:
         self.offline = False
         self.latency = 0.0
         self._waiting: dict[str, deque[BaseException]] = defaultdict(deque)
-        self._lock = RLock()
+        self._lock = Lock()
         self._raised: list[BaseException] = []
 
     def raised(self, error: BaseException) -> bool:
         """Tell whether an error was raised because a test has asked for it with `fail_next`."""
         return any(error is failure for failure in self._raised)
 
+    def set_conditions(self, *, offline: bool | None = None, latency: float | None = None) -> None:
+        """Take the store off the network or bring it back, and make calls slow; what is None stays as it is."""
+        with self._lock:
+            self.offline = self.offline if offline is None else offline
+            self.latency = self.latency if latency is None else latency
+            self._settle()
+
     def fail_next(self, call: str, error: BaseException | type[BaseException], times: int = 1) -> None:
         """Make the next calls of a method of the store ("log_batch") raise an error, after those asked for before."""
         failure = error() if isinstance(error, type) else error
         with self._lock:
             self._waiting[call].extend([failure] * times)
-            self.settle()
+            self._settle()
 
     def waiting(self) -> list[str]:
         """Return the calls that are still to fail, one entry for each failure that was asked for and has not come."""
@@ -67,13 +74,11 @@ class Faults:
             self._raised.append(failure)
             if not failures:
                 del self._waiting[call]
-                self.settle()
+                self._settle()
         raise failure
 
-    def settle(self) -> None:
-        """Decide `is_set` anew."""
-        with self._lock:
-            self.is_set = bool(self.offline or self.latency or self._waiting)
+    def _settle(self) -> None:  # under the lock, so that no fault is overlooked
+        self.is_set = bool(self.offline or self.latency or self._waiting)
 
 
 class FaultsOnDemand:
@@ -100,8 +105,7 @@ class FaultsOnDemand:
     @offline.setter
     def offline(self, is_offline: bool) -> None:
         """Take the store off the network, or bring it back."""
-        self.faults.offline = is_offline
-        self.faults.settle()
+        self.faults.set_conditions(offline=is_offline)
 
     @property
     def latency(self) -> float:
@@ -111,5 +115,4 @@ class FaultsOnDemand:
     @latency.setter
     def latency(self, seconds: float) -> None:
         """Make calls slow, or fast again with 0."""
-        self.faults.latency = seconds
-        self.faults.settle()
+        self.faults.set_conditions(latency=seconds)
