@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def room_of(module: str) -> str:
     return name
 
 
+@cache
 def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
@@ -71,6 +73,7 @@ def imported_names(node: ast.AST) -> list[str]:
     return []
 
 
+@cache
 def imports(module: str) -> set[str]:
     return {name for node in ast.walk(tree_of(module)) for name in imported_names(node)}
 
@@ -96,6 +99,7 @@ def test_no_file_imports_itself_by_a_detour() -> None:
     sorter.prepare()  # raises CycleError, which names the files
 
 
+@cache
 def modules_imported(module: str) -> set[str]:
     """Return the files that a file imports from, whenever and for whatever it does."""
     found: set[str] = set()
@@ -167,6 +171,7 @@ def test_nothing_inside_the_package_imports_the_facade_that_reexports_it() -> No
     assert [] == [m for m in inside if "mlquery" in direct_modules(m)]
 
 
+@cache
 def direct_modules(module: str) -> set[str]:
     nodes = list(ast.walk(tree_of(module)))
     named = {n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module}

@@ -21,7 +21,7 @@ from tests.support.suite_uses import Place, all_places, places_of, places_touche
 SESSIONS = Sessions(SUITE.stores)
 REGULAR = [feature for feature in MATRIX.features if not feature.is_behaviour]
 BEHAVIOURS = [feature for feature in MATRIX.features if feature.is_behaviour]
-pytestmark = pytest.mark.xdist_group("conformance matrix")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance matrix")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,6 @@ def touched() -> dict[str, set[Place]]:
     return places_touched(SUITE, MATRIX)
 
 
-@pytest.mark.slow
 def test_every_cell_and_every_exception_is_exercised_by_a_case(touched: dict[str, set[Place]]) -> None:
     exercised = set().union(*touched.values())
     regular = {feature.id for feature in REGULAR}
@@ -37,7 +36,6 @@ def test_every_cell_and_every_exception_is_exercised_by_a_case(touched: dict[str
     assert set() == {place for place in all_places(MATRIX) if place[0] in regular} - exercised
 
 
-@pytest.mark.slow
 def test_a_case_lists_exactly_the_features_that_it_exercises(touched: dict[str, set[Place]]) -> None:
     behaviours = {feature.id for feature in BEHAVIOURS}
     expected = {case.id: {feature for feature, _, _ in touched[case.id]} for case in SUITE.cases}

@@ -65,6 +65,7 @@ def test_what_the_dialects_are_measured_on_and_what_follows_them_has_no_failure(
     assert {"fail": 0, "errored": 0} == {outcome: report.totals[outcome] for outcome in ("fail", "errored")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_documentation_has_the_figures_of_the_report(name: str) -> None:
     report = report_of(name)
@@ -75,6 +76,7 @@ def test_the_documentation_has_the_figures_of_the_report(name: str) -> None:
     assert f"| {link} | {report.dialect} | {figures} | {report.date[:10]} |" in page.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_report_has_a_page_of_its_own_and_one_with_cells(name: str, tmp_path: Path) -> None:
     page = generated().expanded((DOCS / "reports" / f"{name}.md").read_text("utf-8"), f"reports/{name}.md")

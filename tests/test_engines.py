@@ -45,6 +45,7 @@ def _without_duplicates(draw: Callable[[st.SearchStrategy[list[str]]], list[str]
     return order_by if check("", order_by, dialect="extended") else order_by[:1]
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(store=st.sampled_from(SMALL), plan=plans(), limit=LIMITS)
 def test_both_engines_find_the_same_rows_in_the_same_order(store: Store, plan: Plan, limit: int | None) -> None:
@@ -54,6 +55,7 @@ def test_both_engines_find_the_same_rows_in_the_same_order(store: Store, plan: P
     assert expected == columnar.rows(store, plan, limit).tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(store=st.sampled_from(LARGE), plan=plans(), limit=LIMITS)
 def test_both_engines_agree_on_stores_with_sparse_keys_and_early_stops(
@@ -140,6 +142,7 @@ OSS_CLAUSES = random_queries.RUN_CLAUSES
 OSS_FILTERS = random_queries.filters(OSS_CLAUSES)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(STORES, OSS_FILTERS, random_queries.RUN_ORDERS, st.integers(1, 9))
 def test_all_pages_together_are_the_result(
@@ -180,6 +183,7 @@ def test_what_oss_accepts_means_the_same_in_extended(store: Store, filter_string
         )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::mlquery.errors.QueryWarning")
 @settings(max_examples=150)
 @given(STORES, OSS_FILTERS.filter(lambda text: "status" not in text))
@@ -394,6 +398,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_seeded_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The equality property is worth something: it fails for an engine with this fault."""

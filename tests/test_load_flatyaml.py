@@ -27,6 +27,7 @@ def written(data: dict[str, Any], dumper: Any) -> str:
     return str(yaml.dump(data, default_flow_style=False, allow_unicode=True, sort_keys=True, Dumper=dumper))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(FILES)
 @example({"a": "x" * 100 + " y" * 60, "b": {"k" * 200: "it's\n\n here "}})
@@ -38,6 +39,7 @@ def test_everything_that_mlflows_writer_writes_reads_as_pyyaml_reads_it(data: di
         assert yaml.safe_load(text) == read_mapping(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(FILES, st.data())
 def test_a_damaged_file_is_refused_with_its_line_or_read_as_pyyaml_reads_it(

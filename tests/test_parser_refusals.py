@@ -88,6 +88,7 @@ def test_any_text_is_read_or_refused_at_a_place_inside_it(parse: Callable[..., A
     check()
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(damaged(SPELLINGS))
 def test_a_damaged_filter_is_read_or_refused_at_a_place_inside_it(text: str) -> None:
@@ -97,6 +98,7 @@ def test_a_damaged_filter_is_read_or_refused_at_a_place_inside_it(text: str) -> 
         assert_points_into(error, text, "filter_string")
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(damaged(SPELLINGS))
 def test_the_reason_of_a_refusal_is_found(text: str) -> None:
@@ -108,6 +110,7 @@ def test_the_reason_of_a_refusal_is_found(text: str) -> None:
         assert diagnostic.message != "expected AND or the end of the filter" or diagnostic.span.start < len(text)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(damaged(ORDER_SPELLINGS))
 def test_a_damaged_order_is_read_or_refused_at_a_place_inside_it(text: str) -> None:
@@ -355,12 +358,14 @@ def test_a_megabyte_of_garbage_is_refused(seed: int) -> None:
     assert [INVALID_PARAMETER_VALUE] * 2 == [error.error_code for error in errors if error is not None]
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_text_in_quotes_is_read() -> None:
     value = "x" * MEGABYTE
 
     assert value == compared_string(f"tags.a = '{value}'")
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_key_is_read() -> None:
     key = "x" * MEGABYTE
 
@@ -399,6 +404,7 @@ def test_parentheses_and_words_in_quotes_do_not_count_as_nesting() -> None:
     assert "NOT (" * 100 == compared_string(text)
 
 
+@pytest.mark.slow
 def test_many_groups_beside_each_other_do_not_count_as_nesting() -> None:
     text = " AND ".join(["NOT (metrics.a = 1)"] * 200)
 

@@ -34,6 +34,7 @@ from tests.support.random_syntax import (
 )
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(TREES)
 def test_a_tree_written_and_read_is_the_same_tree(tree: Expression) -> None:

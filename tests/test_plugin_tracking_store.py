@@ -174,6 +174,7 @@ def full_run(client: MlflowClient) -> str:
     return run_id
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.xdist_group("plugin store")
 def test_answers_are_mlflows_entities_in_all_that_can_be_done_with_them(

@@ -26,6 +26,7 @@ PREDICTED = MODEL.predict(X).tolist()
 
 # Warnings of MLflow and of the libraries it saves models of, about their own affairs.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
     pytest.mark.filterwarnings("ignore:.*stages will be removed.*:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),
@@ -78,7 +79,6 @@ def predicted(uri: str) -> list[float]:
 # --- in the dialect of MLflow -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_uri(client: Any) -> None:
     info = logged("wine")
 
@@ -94,7 +94,6 @@ def test_a_model_that_is_logged_under_a_name_is_registered_and_loads_from_every_
     assert '[{"name": "wine", "version": 1}]' == mlflow.get_logged_model(info.model_id).tags["mlflow.modelVersions"]
 
 
-@pytest.mark.slow
 def test_a_model_of_a_run_is_registered_afterwards(client: MlflowClient) -> None:
     info = logged()
 

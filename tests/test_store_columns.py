@@ -160,6 +160,7 @@ def test_a_key_of_the_first_runs_becomes_sparse_when_many_runs_without_it_follow
     assert store.runs.params.cells["early"].rows is not None
 
 
+@pytest.mark.slow
 def test_ten_thousand_rare_keys_do_not_cost_dense_memory() -> None:
     store, ids = store_of(20_000)
     draw = random.Random(1)
@@ -297,6 +298,7 @@ def test_changing_an_entity_does_not_change_the_store() -> None:
     assert expected == repr(store.get_run(ids[0]))
 
 
+@pytest.mark.slow
 def test_runs_read_together_are_the_runs_read_one_by_one() -> None:
     store, ids = store_of(200)
     draw = random.Random(1)

@@ -6,12 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.store import Store
+
+pytestmark = pytest.mark.slow
 
 KEYS = st.sampled_from(["a", "b", "c"])
 TEXTS = st.sampled_from(["", "x", "X", "ä", "%"])

@@ -338,6 +338,7 @@ def asked(url: str, content: dict[str, Any] | None = None) -> bytes:
     return body
 
 
+@pytest.mark.slow
 def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) -> None:
     with open_store("runs.mlq") as store:
         store.create_run("0", "me", 100_000, [], "live")
