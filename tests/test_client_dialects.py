@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -190,17 +188,6 @@ def test_clients_of_one_store_share_its_registered_models() -> None:
     Client(store).create_registered_model("shared")
 
     assert "shared" == Client(store, "extended").get_registered_model("shared").name
-
-
-def test_importing_the_package_takes_no_time_worth_mentioning() -> None:
-    code = "import time; t = time.perf_counter(); import mlquery; print(time.perf_counter() - t)"
-
-    shown = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(3)
-    ]
-
-    assert min(shown) < 0.15
 
 
 @pytest.mark.parametrize("value", ["true", "1"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -233,18 +232,3 @@ def many_runs(count: int) -> Store:
             tags={"mlflow.user": "ann", "mlflow.runName": f"run-{i}", **({"rare": str(i)} if i % 13 == 0 else {})},
         )
     return store
-
-
-def test_ten_thousand_runs_make_a_frame_in_the_time_of_a_blink() -> None:
-    store = many_runs(10_000)
-    search_frame(store, ["0"])
-
-    seconds = min(timed(lambda: search_frame(store, ["0"])) for _ in range(5))
-
-    assert seconds < 0.1
-
-
-def timed(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start

@@ -448,51 +448,7 @@ def test_nested_runs_are_logged_and_found_with_mlflows_functions() -> None:
     assert "parent" == last.info.run_name
 
 
-# --- speed and threads ------------------------------------------------------------------------------------------------
-
-
-def best_time(action: Callable[[], Any], times: int = 3) -> float:
-    """Return the shortest of several times in seconds."""
-    spent = []
-    for _ in range(times):
-        start = time.perf_counter()
-        action()
-        spent.append(time.perf_counter() - start)
-    return min(spent)
-
-
-def fill(store: Any, experiment_id: str, runs: int) -> None:
-    for number in range(runs):
-        tags = [RunTag(f"tag {i}", str(number % 7)) for i in range(8)]
-        run_id = store.create_run(experiment_id, "ann", 1_000 + number, tags, f"run {number}").info.run_id
-        metrics = [Metric(f"metric {i}", number / (i + 1), 5, 0) for i in range(7)]
-        store.log_batch(run_id, metrics, [Param(f"param {i}", str(number % 5)) for i in range(14)], [])
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("plugin store")
-def test_searching_runs_is_much_faster_than_on_a_database(sqlite: MlflowClient, client: MlflowClient) -> None:
-    """The same call on a few runs; `benchmarks/plugin_frame.py` makes frames of 10,000."""
-    experiments = {one: one.create_experiment("many") for one in (sqlite, client)}
-    for one, experiment_id in experiments.items():
-        fill(one._tracking_client.store, experiment_id, 60)
-
-    expected = best_time(lambda: sqlite.search_runs([experiments[sqlite]]))
-    spent = best_time(lambda: client.search_runs([experiments[client]]))
-
-    assert spent * 5 <= expected
-
-
-def test_a_new_private_store_takes_less_than_a_millisecond(client: MlflowClient) -> None:
-    def begin_and_end() -> None:
-        for _ in range(50):
-            before = uris.put_private(uris.new_backend())
-            client.create_run("0")
-            uris.put_private(before)
-
-    begin_and_end()
-
-    assert best_time(begin_and_end) / 50 < 0.001
+# --- threads ----------------------------------------------------------------------------------------------------------
 
 
 def all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
