@@ -8,14 +8,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.tables import columns_named, runs_table
-from mlquery.entities import ViewType
+from mlquery.entities import PagedList, ViewType
 
 if TYPE_CHECKING:
     from mlquery.store import Store
+
+T = TypeVar("T")
 
 DEFAULT_DIALECT = "oss"  # as in the matrix, which is not imported for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
@@ -137,7 +141,7 @@ def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
 
     if not options.experiment and not options.experiment_id:
         view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
-        return [experiment.experiment_id for experiment in _all_pages(search_experiments, store, view_type=view)]
+        return [experiment.experiment_id for experiment in _all(partial(search_experiments, store, view))]
     known = [store.get_experiment(experiment_id).experiment_id for experiment_id in options.experiment_id]
     for name in options.experiment:
         experiment = store.get_experiment_by_name(name)
@@ -147,24 +151,17 @@ def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
     return known
 
 
-def _all_pages(search_page: Any, store: Store, limit: int | None = None, **query: Any) -> list[Any]:
-    """Return the items of all pages, at most `limit`."""
-    items: list[Any] = []
-    token = None
-    while limit is None or len(items) < limit:
-        size = _PAGE if limit is None else min(_PAGE, limit - len(items))
-        page = search_page(store, max_results=size, page_token=token, **query)
-        items += page
-        token = page.token
-        if not token:
-            break
-    return items
+def _all(search: Callable[..., PagedList[T]], limit: int | None = None) -> list[T]:
+    """Return what a search finds on all of its pages, at most `limit` results."""
+    from mlquery.query.page_tokens import all_pages
+
+    return list(all_pages(search, _PAGE, limit))
 
 
 def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None:
     from mlquery.query.search import plan_of, search_runs
 
-    runs = _all_pages(search_runs, store, limit, **query)
+    runs = _all(partial(search_runs, store, **query), limit)
     plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
     print(*runs_table(runs, columns_named(plan)), sep="\n")
 
@@ -180,7 +177,7 @@ def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
     from mlquery.query.search import search_runs
     from mlquery.store.entity_fields import without_nan
 
-    runs = _all_pages(search_runs, store, limit, **query)
+    runs = _all(partial(search_runs, store, **query), limit)
     print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 

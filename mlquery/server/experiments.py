@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from mlquery.backend import Backend
 from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
+from mlquery.query.page_tokens import all_pages
+from mlquery.query.search import DEFAULT_MAX_RESULTS
 from mlquery.server import proto_json as proto
 from mlquery.server.bodies import experiment_body, list_body
 from mlquery.server.endpoints import Endpoint, Rule, a_list, a_string, an_integer, forwarded, required
@@ -64,14 +67,8 @@ def _page(service: Service, found: PagedList[Experiment]) -> Any:
 
 
 def _list(service: Service, fields: Fields) -> Any:
-    body: list[Any] = []
-    token: str | None = None
-    while True:
-        found = service.backend.search_experiments(fields["view_type"], page_token=token)
-        body += [experiment_body(service, one) for one in found]
-        token = found.token
-        if token is None:
-            return list_body("experiments", body)
+    search = partial(service.backend.search_experiments, fields["view_type"])
+    return list_body("experiments", (experiment_body(service, one) for one in all_pages(search, DEFAULT_MAX_RESULTS)))
 
 
 def _update(service: Service, fields: Fields) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, ViewType
 from mlquery.errors import StoreError, invalid_parameter
+from mlquery.query.page_tokens import all_pages
 from mlquery.store.model_table import StoredModel
 from mlquery.store.validation import clean_value
 from mlquery.sync.content import ModelContent, Points, Summary
@@ -151,13 +152,7 @@ class MlflowSource:
             shutil.copyfile(self._call(repository.download_artifacts, path, folder), local)
 
     def _pages(self, search: Callable[..., Any], **query: Any) -> Iterator[Any]:
-        token = None
-        while True:
-            page = self._call(search, max_results=_PAGE, page_token=token, **query)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return all_pages(partial(self._call, search, **query), _PAGE)
 
     def _call(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
