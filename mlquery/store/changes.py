@@ -189,7 +189,8 @@ class LogParam(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        store.runs.put_params(store.runs.row_of[self.run_id], [(self.key, self.value)])
+        run_id, key, value = self
+        store.runs.put_param(store.runs.row_of[run_id], key, value)
 
 
 class SetTag(NamedTuple):
@@ -201,10 +202,11 @@ class SetTag(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        runs, key, value = store.runs, self.key, self.value
-        row = runs.row_of[self.run_id]
+        run_id, key, value = self
+        runs = store.runs
+        row = runs.row_of[run_id]
         if key != RUN_NAME:
-            runs.put_tags(row, [(key, value)])
+            runs.put_tag(row, key, value)
         elif value:
             runs.rename(row, value)
 

@@ -66,7 +66,7 @@ class Logging(Runs, LoggedModels):
                     f"value='{old}' for run ID='{run_id}'. Attempted logging new value '{value}'."
                 )
             check_param_count(len(self.runs.param_keys[row]) + 1, limits)
-            self._write(LogParam(run_id, key, value))
+            self._write(_new(LogParam, (run_id, key, value)))
 
     def set_tag(self, run_id: str, tag: RunTag, *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Set a tag; `mlflow.runName` renames the run, unless it is empty."""
@@ -75,7 +75,7 @@ class Logging(Runs, LoggedModels):
             row = self._active_run_row(run_id)
             check_tag_count((key,), self.runs.tag_keys[row], limits)
             if value or key != RUN_NAME:
-                self._write(SetTag(run_id, key, value))
+                self._write(_new(SetTag, (run_id, key, value)))
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag, the name tag too (the run keeps its name); raise RESOURCE_DOES_NOT_EXIST if there is none."""

@@ -93,7 +93,7 @@ class RunTable(Table):
     def rename(self, row: int, name: str) -> None:
         """Set the name of a run, and the tag that holds it."""
         self.put_string("run_name", row, name)
-        self.put_tags(row, [(RUN_NAME, name)])
+        self.put_tag(row, RUN_NAME, name)
 
     def add_inputs(self, row: int, inputs: Iterable[DatasetInput]) -> None:
         """Record datasets that a run reads; `used_inputs` says which of them count."""
@@ -116,6 +116,11 @@ class RunTable(Table):
         new = [key for key, value in params if self.params.to_write(key).put(row, value, size)]
         if new:
             self.param_keys[row] = self.shape((*self.param_keys[row], *new))
+
+    def put_param(self, row: int, key: str, value: str) -> None:
+        """Set a param of a row."""
+        if self.params.to_write(key).put(row, value, len(self.ids)):
+            self.param_keys[row] = self.shape((*self.param_keys[row], key))
 
     def param(self, row: int, key: str) -> str | None:
         """Return a param of a row, None if it has none of that key."""

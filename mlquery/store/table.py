@@ -164,6 +164,11 @@ class Table:
         if new:
             self.tag_keys[row] = self.shape((*self.tag_keys[row], *new))
 
+    def put_tag(self, row: int, key: str, value: str) -> None:
+        """Set a tag of a row."""
+        if self.tags.to_write(key).put(row, value, len(self.ids)):
+            self.tag_keys[row] = self.shape((*self.tag_keys[row], key))
+
     def drop_tag(self, row: int, key: str) -> None:
         """Delete a tag of a row, if the row has it."""
         if key not in self.tag_keys[row]:

@@ -107,10 +107,8 @@ def check_string(value: Any, path: str) -> str:
     return value
 
 
-def _fit(what: str, value: str, limit: int) -> str:
-    """Return a param or tag value that fits."""
-    if len(value) <= limit:
-        return value
+def _cut(what: str, value: str, limit: int) -> str:
+    """Return what fits of a param or tag value that is too long; raise where MLflow is told not to cut."""
     if not cuts_long_values():
         raise too_long(what, limit)
     from logging import getLogger  # few stores have anything to say
@@ -131,7 +129,10 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
         _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long("Param key", limits.key)
-    return key, _fit("Param value", check_string(param.value, _inside(path, "value")), limits.param_value)
+    value = param.value
+    if not (isinstance(value, str) and value.isascii()):
+        check_string(value, _inside(path, "value"))
+    return key, value if len(value) <= limits.param_value else _cut("Param value", value, limits.param_value)
 
 
 def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
@@ -143,10 +144,11 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
         _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
-    value_path = _inside(path, "value")
-    value = check_string(tag.value, value_path)
+    value = tag.value
+    if not (isinstance(value, str) and value.isascii()):
+        check_string(value, _inside(path, "value"))
     _check_service_tag(key, value, limits)
-    return key, _fit(value_path, value, limits.tag_value)
+    return key, value if len(value) <= limits.tag_value else _cut(_inside(path, "value"), value, limits.tag_value)
 
 
 def _check_service_tag(key: str, value: str, limits: Limits) -> None:
