@@ -216,6 +216,14 @@ def test_mlquerys_client_meets_faults_without_a_mock() -> None:
         client.log_param(run_id, "p", 1)
 
 
+def test_a_failure_that_is_asked_for_no_times_is_none() -> None:
+    store = Store()
+
+    store.fail_next("log_param", RuntimeError, times=0)
+
+    assert not store.faults.is_set
+
+
 def test_a_fault_that_never_came_is_reported() -> None:
     with pytest.warns(MockWarning, match="2 more calls of 'log_bach' were to fail"), mlquery.mock() as mock:
         mock.store.fail_next("log_bach", OSError, times=2)

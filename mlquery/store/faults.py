@@ -78,7 +78,7 @@ class Faults:
         raise failure
 
     def _settle(self) -> None:  # under the lock, so that no fault is overlooked
-        self.is_set = bool(self.offline or self.latency or self._waiting)
+        self.is_set = bool(self.offline or self.latency or any(self._waiting.values()))
 
 
 class FaultsOnDemand:
