@@ -101,8 +101,10 @@ def rows_of(path: Path) -> dict[str, list[Any]]:
 @pytest.mark.xdist_group("conformance targets")
 def test_a_folder_is_the_same_afterwards_to_the_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    monkeypatch.chdir(tmp_path)  # where MLflow's registry in a folder makes a database that nobody asked for
     theirs = tmp_path / "theirs"
+    # MLflow's registry in a folder asks the current tracking server, by default a database in the working directory.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{theirs}")
+    monkeypatch.chdir(tmp_path)
     fill(mlflow.MlflowClient(f"file://{theirs}"))
     before = files_in(theirs)
 
