@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from mlquery.server.endpoints import Endpoint
 from mlquery.server.metrics_params_tags import ASYNC_ENDPOINTS
 from mlquery.server.routes import ENDPOINTS
 from mlquery.server.testing import RunningServer, running_server
+from mlquery.store import faults
 from tests.support.http_calls import Api, Reply
 
 LATENCY = 0.3
@@ -236,29 +239,28 @@ def test_a_request_without_a_fault_goes_through_again(server: RunningServer, api
     assert [400, 400, 200] == statuses
 
 
-def test_a_request_that_waits_holds_up_no_other(server: RunningServer, api: Api, ids: dict[str, str]) -> None:
+def test_a_request_that_waits_holds_up_no_other(
+    server: RunningServer, api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four requests wait until all four do and another one was answered."""
+    meeting = threading.Barrier(5, timeout=30)
+    monkeypatch.setattr(faults, "time", SimpleNamespace(sleep=lambda seconds: meeting.wait()))
     server.store.latency = LATENCY
-    waiting = [threading.Thread(target=slow_request, args=(server.url,)) for _ in range(4)]
-    start = time.monotonic()
-    for thread in waiting:
-        thread.start()
-    time.sleep(LATENCY / 10)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(slow_request, server.url) for _ in range(4)]
 
-    health = api.send("GET", "/health").status
-    soon = time.monotonic() - start
-    for thread in waiting:
-        thread.join()
-    together = time.monotonic() - start
+        health = api.send("GET", "/health").status
+        meeting.wait()
 
-    assert 200 == health
-    assert soon < LATENCY
-    assert LATENCY <= together < 3 * LATENCY
+        assert 200 == health
+        assert [200] * 4 == [each.result() for each in waiting]
 
 
-def slow_request(url: str) -> None:
+def slow_request(url: str) -> int:
     api = Api(url)
-    assert 200 == api.post("runs/search", {"experiment_ids": ["0"]}).status
+    status = api.post("runs/search", {"experiment_ids": ["0"]}).status
     api.close()
+    return status
 
 
 def test_a_request_waits_for_as_long_as_was_asked(server: RunningServer, api: Api, ids: dict[str, str]) -> None:

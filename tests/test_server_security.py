@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,15 +108,14 @@ def request(method: str, path: str, *headers: bytes) -> bytes:
     return b"\r\n".join([*lines, *headers, b"", b""])
 
 
-def test_a_client_that_is_slow_gets_a_timeout_and_holds_up_no_one(server: RunningServer) -> None:
+def test_clients_that_are_slow_get_a_timeout_and_hold_up_no_one(server: RunningServer) -> None:
     parts = urlsplit(server.url)
+    # One after the other they would take 25 s, five times as long as any of them waits for its answer.
     slow = [socket.create_connection((parts.hostname, parts.port), timeout=5) for _ in range(50)]
     for connection in slow:
         connection.sendall(request("POST", "runs/search", b"Content-Length: 100") + b"{")
-    start = time.monotonic()
 
     assert is_alive(server)
-    assert time.monotonic() - start < 0.5
     for connection in slow:
         assert b"408" == connection.recv(65536)[9:12]
         connection.close()
