@@ -182,6 +182,7 @@ def test_there_is_no_page_without_a_report() -> None:
         render_html([])
 
 
+@pytest.mark.slow
 def test_a_page_of_five_reports_of_the_whole_suite_stays_below_a_megabyte() -> None:
     rows = tuple(row_of(case, "pass") for case in load_suite().cases)
 

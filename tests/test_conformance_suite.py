@@ -166,6 +166,7 @@ def test_an_implementation_that_always_answers_alike_fails_most_cases(way: str) 
     assert len(SUITE.cases) / 2 < len(failed)
 
 
+@pytest.mark.slow
 def test_every_case_is_failed_by_one_of_the_absurd_implementations_in_every_dialect() -> None:
     passed_by_all = [
         (case.id, dialect)

@@ -102,6 +102,7 @@ def test_a_page_found_in_chunks_is_the_beginning_of_all_that_pass(
     assert expected.tolist() == found.tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(store=st.sampled_from([*SMALL[2:], LARGE[1]]), data=st.data(), limit=LIMITS)
 def test_both_engines_find_listed_runs_in_the_same_order(store: Store, data: st.DataObject, limit: int | None) -> None:
@@ -163,6 +164,7 @@ def test_all_pages_together_are_the_result(
     assert all(len(page) == max_results for page in pages[:-1])
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(STORES, OSS_CLAUSES, OSS_CLAUSES)
 def test_and_commutes_and_never_adds_rows(store: Store, one: str, other: str) -> None:
@@ -173,6 +175,7 @@ def test_and_commutes_and_never_adds_rows(store: Store, one: str, other: str) ->
     assert set(both) <= set(_ids(store, one))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(STORES, OSS_FILTERS, random_queries.RUN_ORDERS)
 def test_what_oss_accepts_means_the_same_in_extended(store: Store, filter_string: str, order_by: list[str]) -> None:
@@ -193,6 +196,7 @@ def test_what_oss_and_azure_accept_finds_the_same_rows(store: Store, filter_stri
         assert set(_ids(store, filter_string)) == set(_ids(store, filter_string, dialect="azure"))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(STORES, random_queries.EXTENDED_CLAUSES)
 def test_not_is_the_complement(store: Store, clause: str) -> None:
@@ -290,7 +294,7 @@ class WritesAndSearches(RuleBasedStateMachine):
         )
 
 
-TestWritesAndSearches = WritesAndSearches.TestCase
+TestWritesAndSearches = pytest.mark.slow(WritesAndSearches.TestCase)
 TestWritesAndSearches.settings = settings(max_examples=60, stateful_step_count=25)
 
 

@@ -558,6 +558,7 @@ def test_the_artifacts_of_the_seed_are_there() -> None:
 # Without MLflow
 
 
+@pytest.mark.slow
 def test_without_mlflow_the_mock_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['mlflow'] = None\n"
@@ -571,6 +572,7 @@ def test_without_mlflow_the_mock_says_what_to_install() -> None:
     assert "pip install 'mlquery[mlflow]'" in shown
 
 
+@pytest.mark.slow
 def test_naming_the_mock_and_loading_the_pytest_plugin_import_nothing_heavy() -> None:
     code = (
         "import sys, mlquery.pytest_plugin as p; print(*sys.modules); import mlquery; mlquery.mock; print(*sys.modules)"

@@ -75,6 +75,7 @@ def assert_points_into(error: QueryError, text: str, argument: str) -> None:
     assert error.diagnostics == pickle.loads(pickle.dumps(error)).diagnostics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parse", "argument"), PARSERS)
 def test_any_text_is_read_or_refused_at_a_place_inside_it(parse: Callable[..., Any], argument: str) -> None:
     @SETTINGS
@@ -314,6 +315,7 @@ BLOCKS = {
 STARTS = ["", "metrics.a = ", "metrics.a IN (", "tags.a = 'x", "tags.`", "NOT "]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("start", STARTS)
 def test_long_runs_of_one_thing_are_read_or_refused(start: str, block: str) -> None:
@@ -414,6 +416,7 @@ def test_many_groups_beside_each_other_do_not_count_as_nesting() -> None:
 FILTERS = ["metrics.a = 1", "(" * 32 + "metrics.a = 1" + ")" * 32, "NOT " * 32 + "metrics.a = 1", "metrics.a", "'" * 9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", FILTERS)
 def test_a_nearly_exhausted_stack_gives_a_query_error(text: str) -> None:
     """Called with any number of frames left, but for the handful that the error itself needs."""

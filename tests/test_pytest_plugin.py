@@ -372,6 +372,7 @@ def test_alone(number, mlquery_dialect, mlquery_store):
     }
 
 
+@pytest.mark.slow
 def test_a_suite_that_asks_for_nothing_never_imports_mlflow(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """

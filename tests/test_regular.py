@@ -48,6 +48,7 @@ def test_a_simulated_pattern_finds_what_re_finds(pattern: str, text: str) -> Non
     assert (re.search(pattern, text) is not None) == search_test(pattern)(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,6 +81,7 @@ def pairs(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(runs=RUNS, dialect=st.sampled_from(["oss", "azure"]))
 def test_a_run_is_written_as_its_entity_says(runs: list[Any], dialect: str) -> None:

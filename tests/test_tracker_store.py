@@ -308,6 +308,7 @@ def test_a_store_of_a_later_format_says_what_to_do(tmp_path: Path) -> None:
         open_store(tmp_path / "a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["commit", "fast"])
 def test_what_was_written_is_synced_when_its_durability_says(durability: str, tmp_path: Path) -> None:
     store = open_store(tmp_path / "a", durability)  # type: ignore[arg-type]
