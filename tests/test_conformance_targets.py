@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import mlflow
 import pytest
+from mlflow.tracking._tracking_service import utils as tracking_service
 
 from mlquery.conformance.applicability import Applicability
 from mlquery.conformance.inprocess import LOCAL, REMOTE, Sessions
@@ -103,7 +104,7 @@ def test_a_folder_is_the_same_afterwards_to_the_last_file(tmp_path: Path, monkey
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     theirs = tmp_path / "theirs"
     # MLflow's registry in a folder asks the current tracking server, by default a database in the working directory.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{theirs}")
+    monkeypatch.setattr(tracking_service, "_tracking_uri", f"file://{theirs}")
     monkeypatch.chdir(tmp_path)
     fill(mlflow.MlflowClient(f"file://{theirs}"))
     before = files_in(theirs)
