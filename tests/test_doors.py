@@ -103,6 +103,9 @@ class Guard:
                 for (name, visit), is_reached in zip(visits.items(), reached, strict=True)
                 if not is_reached and visit.seen.refusal is None
             ]
+        written = {name: writes(case, name, visit) for name, visit in visits.items() if visit.seen.refusal is None}
+        if len(set(written.values())) > 1:
+            found.append(f"calls that write {written}")
         for name, visit in visits.items():
             found += [
                 f"{name}: {aspect} {there!r}, at {case.doors[0]} {here!r}"
@@ -138,6 +141,13 @@ def guard(mlquery_servers: Callable[[str], RunningServer], folder: Path) -> Iter
 
 def be_slow(door: Door) -> None:
     door.backend.store.latency = LATENCY
+
+
+def writes(case: Case, name: str, visit: Visit) -> frozenset[str]:
+    """Return the calls that may change something; that of the case has one name, whatever a door calls it."""
+    reads = ("get_", "search_", "list_", "download_")
+    own = {case.call_at(name): case.call}
+    return frozenset(own.get(call, call) for call in visit.calls if not call.startswith(reads))
 
 
 def is_slow(visit: Visit) -> bool:
