@@ -208,9 +208,10 @@ class MetricCells(Cells):
             history.steps.append(step)
         else:
             history.add(value, timestamp, step)
-        if step > old_step and value == value and is_dense:
+        is_newer = step > old_step or (step == old_step and timestamp > old_timestamp)
+        if is_newer and value == value and is_dense:
             states[place], values[place], timestamps[place], steps[place] = NUMBER, value, timestamp, step
-        elif step >= old_step and self._is_later(value, timestamp, step, place):
+        elif is_newer or (step == old_step and self._is_later(value, timestamp, step, place)):
             self.put(place, value, timestamp, step)
         return False
 
@@ -244,7 +245,9 @@ class MetricCells(Cells):
 
     def _is_later(self, value: float, timestamp: int, step: int, place: int) -> bool:
         _, values, timestamps, steps = self.arrays
-        return (step, timestamp, _ranked(value)) > (steps[place], timestamps[place], _ranked(values[place]))
+        old = values[place]
+        rank, old_rank = value if value == value else 0.0, old if old == old else 0.0
+        return (step, timestamp, rank) > (steps[place], timestamps[place], old_rank)
 
     def points(self, row: int) -> tuple[array[float], array[int], array[int]]:
         """Return values, timestamps and steps of a row, sorted by (timestamp, step, value)."""
@@ -264,10 +267,6 @@ class MetricCells(Cells):
 
 def _both_nan(a: float, b: float) -> bool:
     return a != a and b != b
-
-
-def _ranked(value: float) -> float:
-    return value if value == value else 0.0
 
 
 class TimeCells(Cells):
