@@ -93,6 +93,7 @@ def imports_at_import_time(module: str) -> set[str]:
     return {name for node in walk(tree_of(module)) for name in imported_names(node)}
 
 
+@pytest.mark.slow
 def test_no_file_imports_itself_by_a_detour() -> None:
     sorter = TopologicalSorter({m: modules_imported(m) - {m} for m in MODULES if m not in FACADES})
 

@@ -85,6 +85,7 @@ def test_blanks_are_put_around_operators_outside_quotes(
     assert expected == known_deviations.prepared(attrs.evolve(CASES["ties.default"], filter=text)).filter
 
 
+@pytest.mark.slow
 def test_every_entry_is_printed_in_the_report(known_deviations: KnownDeviations) -> None:
     with running_server() as server, opened(server.url, SUITE) as target:
         report = Runner(target, SUITE, MATRIX.dialect("oss"), known_deviations).report(

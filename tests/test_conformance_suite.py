@@ -264,6 +264,7 @@ FAULTS: list[tuple[str, Callable[..., Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fault"), FAULTS, ids=[fault.__name__ for _, fault in FAULTS])
 def test_a_fault_in_the_rules_makes_a_case_fail(
     name: str, fault: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
@@ -297,6 +298,7 @@ def sorted_with_ties_turned_round(found: list[int], values: list[list[Any]], key
 SORTED = reference._sorted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [sorted_with_missing_rows_first, sorted_with_nan_last, sorted_without_case, sorted_with_ties_turned_round],

@@ -83,6 +83,7 @@ def test_both_engines_take_nan_for_the_number_that_the_plan_says(op: Op, nan: fl
         assert expected == columnar.rows(store, plan, None).tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     size=st.integers(2000, 60_000),

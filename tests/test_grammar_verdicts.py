@@ -42,6 +42,7 @@ def test_the_parser_reads_every_filter_that_the_grammar_derives(text: str) -> No
     assert (True, True) == (is_in_grammar(text, "filter"), is_read(text, "filter"))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(derived_orders())
 def test_the_parser_reads_every_order_that_the_grammar_derives(text: str) -> None:
@@ -69,12 +70,14 @@ def test_damaged_filters_get_the_same_verdict(text: str) -> None:
     assert is_in_grammar(text, "filter") == is_read(text, "filter")
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(damaged(ORDER_SPELLINGS))
 def test_damaged_orders_get_the_same_verdict(text: str) -> None:
     assert is_in_grammar(text, "order_by") == is_read(text, "order_by")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["filter", "order_by"])
 def test_any_text_gets_the_same_verdict(start: str) -> None:
     @SETTINGS

@@ -222,6 +222,7 @@ def test_a_tracer_that_was_made_outside_is_not_used_inside_and_again_afterwards(
     assert tracer is mlflow.tracing.provider.provider.get()
 
 
+@pytest.mark.slow
 def test_autologging_that_was_on_is_on_again_with_its_arguments() -> None:
     import mlflow.sklearn
     from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS
@@ -236,6 +237,7 @@ def test_autologging_that_was_on_is_on_again_with_its_arguments() -> None:
     assert 1 == len(mlflow.search_runs())
 
 
+@pytest.mark.slow
 def test_autologging_that_was_off_is_off_again() -> None:
     import mlflow.sklearn
     from sklearn.linear_model import LinearRegression

@@ -50,12 +50,14 @@ def test_every_spelling_of_a_tree_is_read_as_that_tree(pair: tuple[Expression, s
     assert tree == parse_filter(text)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(ORDER_TERMS)
 def test_an_order_term_written_and_read_is_the_same_term(term: OrderTerm) -> None:
     assert term == parse_order_by(render(term))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(spelled_order_terms())
 def test_every_spelling_of_an_order_term_is_read_as_that_term(pair: tuple[OrderTerm, str]) -> None:

@@ -276,6 +276,7 @@ def test_a_request_waits_for_as_long_as_was_asked(server: RunningServer, api: Ap
     assert time.monotonic() - start >= 2 * LATENCY / 3
 
 
+@pytest.mark.slow
 def test_the_warnings_of_requests_that_wait_do_not_mix() -> None:
     filters = {"attributes.start_time > 5": 1, "attributes.end_time > 5": 1, "tags.a = 'b'": 0}
     found: dict[str, int] = {}

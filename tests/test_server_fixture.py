@@ -65,6 +65,7 @@ def test_a_suite_needs_no_import_to_use_it(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_plugin_imports_no_server_before_a_test_asks_for_one(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("""
         import subprocess, sys

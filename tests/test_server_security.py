@@ -94,6 +94,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: RunningSe
     assert is_alive(server)
 
 
+@pytest.mark.slow
 def test_a_body_that_grows_too_large_in_chunks_is_refused(server: RunningServer) -> None:
     chunks = b"".join(b"1000\r\n" + b" " * 0x1000 + b"\r\n" for _ in range(4))
 
@@ -108,6 +109,7 @@ def request(method: str, path: str, *headers: bytes) -> bytes:
     return b"\r\n".join([*lines, *headers, b"", b""])
 
 
+@pytest.mark.slow
 def test_clients_that_are_slow_get_a_timeout_and_hold_up_no_one(server: RunningServer) -> None:
     parts = urlsplit(server.url)
     # One after the other they would take 25 s, five times as long as any of them waits for its answer.

@@ -395,6 +395,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_folder_that_cannot_be_written_can_be_read(is_open: bool, tmp_path: Path) -> None:
