@@ -208,10 +208,9 @@ class MetricCells(Cells):
             history.steps.append(step)
         else:
             history.add(value, timestamp, step)
-        is_newer = step > old_step or (step == old_step and timestamp > old_timestamp)
-        if is_newer and value == value and is_dense:
+        if is_dense and value == value and (step, timestamp) > (old_step, old_timestamp):
             states[place], values[place], timestamps[place], steps[place] = NUMBER, value, timestamp, step
-        elif is_newer or (step == old_step and self._is_later(value, timestamp, step, place)):
+        elif step >= old_step and self._is_later(value, timestamp, step, place):
             self.put(place, value, timestamp, step)
         return False
 

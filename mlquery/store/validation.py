@@ -130,7 +130,7 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
     if len(key) > limits.key:
         raise too_long("Param key", limits.key)
     value = param.value
-    if not (isinstance(value, str) and value.isascii()):
+    if not (isinstance(value, str) and value.isascii()):  # without a call for most values: this is hot
         check_string(value, _inside(path, "value"))
     return key, value if len(value) <= limits.param_value else _cut("Param value", value, limits.param_value)
 
@@ -145,7 +145,7 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
     value = tag.value
-    if not (isinstance(value, str) and value.isascii()):
+    if not (isinstance(value, str) and value.isascii()):  # without a call for most values: this is hot
         check_string(value, _inside(path, "value"))
     _check_service_tag(key, value, limits)
     return key, value if len(value) <= limits.tag_value else _cut(_inside(path, "value"), value, limits.tag_value)
