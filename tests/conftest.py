@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item._id = type(item._id).parse(with_group)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a failure say that the MLflow beside the tests is of a release that no column is about."""
+    report = yield
+    installed = sys.modules.get("tests.support.installed_mlflow")
+    if report.failed and installed is not None and installed.NOTE:
+        report.sections.append(("MLflow", installed.NOTE))
+    return report
+
+
 @pytest.fixture(scope="module", autouse=True)
 def environment_of_mlflow() -> Iterator[None]:
     """Let no file of tests leave settings of MLflow behind, which `mlflow.set_experiment` writes too."""
@@ -68,6 +79,7 @@ def mlflow_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 def server_url() -> Iterator[str]:
     """Give the URL of a server of ours to compare with it, which sees the same requests from its start on."""
     from mlquery.server.testing import running_server
+    from tests.support.installed_mlflow import INSTALLED
 
-    with running_server() as server:
+    with running_server(dialect=INSTALLED.name) as server:
         yield server.url

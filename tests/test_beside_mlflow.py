@@ -22,6 +22,7 @@ from mlquery.errors import QueryError, StoreError
 from mlquery.query.search import search_experiments, search_runs
 from mlquery.readers import load
 from tests.support import random_data, random_queries
+from tests.support.installed_mlflow import INSTALLED
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +79,7 @@ def _both(pair: Pair, call: str, **arguments: Any) -> tuple[Any, Any]:
     searches: dict[str, Callable[..., Any]] = {"search_runs": search_runs, "search_experiments": search_experiments}
     theirs, ours = getattr(pair.theirs, call), searches[call]
     expected = _outcome(lambda token: theirs(page_token=token, **arguments))
-    actual = _outcome(lambda token: ours(pair.ours, page_token=token, **arguments))
+    actual = _outcome(lambda token: ours(pair.ours, page_token=token, dialect=INSTALLED, **arguments))
     return expected, actual
 
 

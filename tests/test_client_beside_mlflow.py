@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from mlquery import Client, Store, entities
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.notes import NOTHING, Notes
 
 # One worker runs them all: an MLflow database takes a second to make.
@@ -49,7 +50,7 @@ def theirs(database: str) -> mlflow.MlflowClient:
 
 @pytest.fixture(scope="module")
 def ours() -> Client:
-    return Client(Store())
+    return Client(Store(), INSTALLED)
 
 
 # --- scripts for the client -----------------------------------------------------------------------------------------
@@ -62,6 +63,9 @@ def names_and_lifecycle_of_experiments(client: Any, note: Notes) -> None:
     note(client.create_experiment, None)
     note(client.create_experiment, 5)
     note(client.create_experiment, "n" * 501)
+    note(client.create_experiment, " \t")
+    note(client.rename_experiment, first, "\u2003")
+    note(client.rename_experiment, first, "life")
     note(client.create_experiment, "located", "runs:/a/b")
     note(client.get_experiment, first)
     note(client.get_experiment, int(first))

@@ -16,6 +16,7 @@ import mlflow.tracking.fluent as mlflow_fluent
 import pytest
 
 from mlquery import Client, Store, entities, fluent
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.notes import Notes
 
 # One worker runs them all: an MLflow database takes a second to make.
@@ -44,7 +45,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 def ours() -> Client:
     """Return a client whose clock moves on with every look, as MLflow is never so quick as to do two things at once."""
     times = count(1_700_000_000_000)
-    return Client(Store(clock=lambda: next(times)))
+    return Client(Store(clock=lambda: next(times)), INSTALLED)
 
 
 # --- scripts for the client -----------------------------------------------------------------------------------------
@@ -99,6 +100,41 @@ def logged_models_are_found(client: Any, note: Notes) -> None:
     note(client.search_logged_models, [experiment], None, None, 3, [{"field_name": "name"}], page.token)
     note(client.search_logged_models, experiment)
     note(client.search_logged_models, [experiment], order_by=[{"field_name": "nothing"}])
+
+
+# The value, time, step, run and dataset of the points of a metric that each model has.
+_POINTS: dict[str, list[tuple[float, int, int, int, str | None]]] = {
+    "step over time": [(1.0, 10, 5, 0, None), (9.0, 20, 1, 0, None)],
+    "one": [(5.0, 10, 1, 0, None)],
+    "two runs": [(2.0, 10, 5, 0, None), (7.0, 10, 5, 1, None)],
+    "datasets": [(3.0, 30, 5, 0, "x"), (8.0, 10, 9, 0, "y"), (6.0, 40, 5, 0, "x")],
+    "not a number": [(float("nan"), 1, 9, 0, None), (4.0, 1, 8, 0, None)],
+    "time over value": [(6.5, 10, 5, 0, None), (4.5, 20, 5, 1, None)],
+    "none": [],
+}
+
+
+def logged_models_are_found_by_their_metrics(client: Any, note: Notes) -> None:
+    experiment = client.create_experiment("found by metrics")
+    runs = [client.create_run(experiment, number).info.run_id for number in range(2)]
+    for name, points in _POINTS.items():
+        model = note.model(client.create_logged_model(experiment, name))
+        for value, time, step, run, dataset in points:
+            about = {"dataset_name": dataset, "dataset_digest": dataset and "d", "model_id": model}
+            client.log_metric(runs[run], "k", value, time, step, **about)
+
+    def found(**query: Any) -> list[str]:
+        return [model.name for model in client.search_logged_models([experiment], **query)]
+
+    datasets = [None, [{"dataset_name": "x"}], [{"dataset_name": "x", "dataset_digest": "d"}, {"dataset_name": "y"}]]
+    for chosen in datasets:
+        note(found, datasets=chosen)
+        for term in ({}, {"dataset_name": "x"}, {"dataset_name": "y", "dataset_digest": "d"}, {"dataset_digest": "q"}):
+            for ascending in (True, False):
+                order_by = [{"field_name": "metrics.k", "ascending": ascending, **term}]
+                note(found, datasets=chosen, order_by=order_by)
+        for text in ("> 6", "< 2", "= 4", "!= 4", "> 4 AND metrics.k < 7", "= 0", ">= 0"):
+            note(found, datasets=chosen, filter_string=f"metrics.k {text}")
 
 
 def registered_models_have_versions(client: Any, note: Notes) -> None:
@@ -193,6 +229,7 @@ CLIENT_SCRIPTS: list[Script] = [
     logged_models_are_made_and_changed,
     runs_read_and_write_models,
     logged_models_are_found,
+    logged_models_are_found_by_their_metrics,
     registered_models_have_versions,
     tags_and_aliases_of_models,
     versions_are_copied,
@@ -262,7 +299,7 @@ def models_are_registered(module: Any, note: Notes) -> None:
 )
 def test_the_module_answers_about_models_what_mlflow_answers(script: Script, tmp_path: Path) -> None:
     expected, actual = Notes(tmp_path), Notes(tmp_path)
-    fluent.use()
+    fluent.use(dialect=INSTALLED.name)
 
     before = mlflow.get_tracking_uri()
     try:

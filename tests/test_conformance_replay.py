@@ -1,4 +1,7 @@
-"""What the suite says of `oss` is what real MLflow answers, case by case: rows, order, acceptance and error codes."""
+"""What the suite says of a release of MLflow is what the one that is installed answers, case by case.
+
+Rows, order, acceptance and error codes are compared.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pytest
 
 from conformance.replay import Replay, replaying
 from mlquery.conformance.suite import Expectation
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.suite import SUITE
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance replay")]  # the stores of the suite are made once
@@ -16,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance replay")]  
 
 @pytest.fixture(scope="module")
 def replay() -> Iterator[Replay]:
-    with replaying(SUITE) as replay:
+    with replaying(SUITE, INSTALLED.name) as replay:
         yield replay
 
 
@@ -35,6 +39,6 @@ def test_the_replay_notices_rows_and_refusals_that_are_wrong(replay: Replay) -> 
     found, refused = cases["page-runs.metric"], cases["page-runs.or"]
     wrong = Expectation(rows=("first",))
 
-    assert 1 == len(replay.disagreements(attrs.evolve(found, expect={"oss": wrong})))
-    assert 1 == len(replay.disagreements(attrs.evolve(refused, expect={"oss": wrong})))
+    assert 1 == len(replay.disagreements(attrs.evolve(found, expect={INSTALLED.name: wrong})))
+    assert 1 == len(replay.disagreements(attrs.evolve(refused, expect={INSTALLED.name: wrong})))
     assert 1 == len(replay.disagreements(attrs.evolve(found, expect=dict(refused.expect))))

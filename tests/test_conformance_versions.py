@@ -6,10 +6,11 @@ environments of their own (`conformance/versions.py`); without, a few are put to
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,23 @@ import mlquery
 from conformance.replay import replaying
 from conformance.versions import (
     COLUMNS,
-    PACKAGES,
     RECORDS,
+    Answers,
+    comparison,
     disagreements,
     read_records,
     replayed,
     report,
     written,
 )
+from conformance.versions import RELEASES as VERSIONS
+from conformance.versions import main as versions_main
 from mlquery.cli import main
 from mlquery.conformance.recordings import record_disagreements
 from mlquery.conformance.suite import Expectation, Tied
 from mlquery.language.matrix import MATRIX
 from mlquery.language.tables import to_markdown
+from tests.support.installed_mlflow import INSTALLED, column_of, note_about
 from tests.support.suite import SUITE
 
 RECORDED = read_records()
@@ -43,7 +48,7 @@ RELEASES = [name for name, dialect in MATRIX.dialects.items() if dialect.release
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance versions")]
 
 
-@pytest.mark.parametrize("version", PACKAGES)
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_version_answered_as_its_column_says_save_for_what_is_listed(version: str) -> None:
     name = f"oss:{version}"
     listed = {case for entry in OLDER if name in entry["dialects"] for case in entry["cases"]}
@@ -53,7 +58,7 @@ def test_a_version_answered_as_its_column_says_save_for_what_is_listed(version: 
     assert listed == set(found), found
 
 
-@pytest.mark.parametrize("version", PACKAGES)
+@pytest.mark.parametrize("version", VERSIONS)
 def test_every_case_was_put_to_every_version(version: str) -> None:
     assert {case.id for case in SUITE.cases} == set(RECORDED.answers[version])
 
@@ -61,7 +66,7 @@ def test_every_case_was_put_to_every_version(version: str) -> None:
 def test_every_version_that_is_recorded_has_a_column_that_names_it() -> None:
     releases = {name.partition(":")[2]: MATRIX.dialect(name).release for name in RELEASES}
 
-    assert {**releases, "3.17": RECORDED.releases["3.17"]} == dict(RECORDED.releases)
+    assert {**releases, "3.18": RECORDED.releases["3.18"]} == dict(RECORDED.releases) == dict(VERSIONS)
     assert [MATRIX.dialect(name).name for name in COLUMNS] == [*reversed(RELEASES), "oss"]
     for name in RELEASES:
         source = MATRIX.feature("join.or").cells[name].source
@@ -100,17 +105,97 @@ def asked_again(tmp_path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     versions = os.environ.get("MLQUERY_VERSIONS", "").split()
     folder = Path(os.environ.get("MLQUERY_ENVIRONMENTS", tmp_path))
     for version in versions:
-        yield version, replayed(version, folder)["answers"]
+        yield version, replayed(VERSIONS[version], folder)
     if not versions:
         few = [case for case in SUITE.cases if case.topic in ("metric-special", "null", "ties")]
+        (column,) = (version for version in VERSIONS if MATRIX.dialect(f"oss:{version}") is INSTALLED)
         with replaying(SUITE) as replay:
-            yield ".".join(mlflow.__version__.split(".")[:2]), replay.answers(few)
+            yield column, replay.answers(few)
 
 
 def test_a_version_answers_what_is_recorded_of_it(tmp_path: Path) -> None:
     for version, now in asked_again(tmp_path):
         assert len(now) > 30
         assert {case: RECORDED.answers[version][case] for case in now} == now
+
+
+# One command says what a release changes.
+
+
+def test_a_comparison_lists_the_cases_that_a_release_answers_otherwise_by_lines_of_the_matrix() -> None:
+    lower, changed = "experiment-names.lower-like", "error INVALID_PARAMETER_VALUE"
+    same = {"join.and": [["a"]], "experiment-names.capital-like": [["beta"]], "page-runs.or": changed}
+    old = Answers("3.17.2", {**same, lower: changed, "lifecycle.rename-empty": [["a", "b"], []]})
+    new = Answers("3.18.0", {**same, lower: [["beta"]], "lifecycle.rename-empty": [[]], "ties.filter": [["d"]]})
+
+    lines = list(comparison(new, old))
+
+    assert [
+        "MLflow 3.18.0 answers 2 of 4 cases otherwise than 3.17.2.",
+        "",
+        "Rename experiments  [experiment.rename]",
+        "  oss:3.17: yes, oss: yes",
+        "  lifecycle.rename-empty: An empty name",
+        "    3.17.2: a, b",
+        "    3.18.0: nothing",
+        "",
+        "Write LIKE, ILIKE and IN in lower case when searching experiments  [experiment.operator.lower-case]",
+        "  oss:3.17: no (INVALID_PARAMETER_VALUE), oss: yes",
+        f"  {lower}: like in small letters is read",
+        "    3.17.2: error INVALID_PARAMETER_VALUE",
+        "    3.18.0: beta",
+        "",
+        "The columns of the support matrix differ in these lines:",
+        "",
+        to_markdown(MATRIX.of(["oss:3.17", "oss"]).differing()),
+    ] == lines
+
+
+def test_a_release_without_a_column_is_held_against_the_newest_one() -> None:
+    old = Answers("3.18.0", {"registry-calls.tag-line-break": [["a"]], "null.param": [["a"]]})
+    new = Answers("9.0.0", {"registry-calls.tag-line-break": [["b"]], "null.param": "error INTERNAL_ERROR"})
+
+    lines = list(comparison(new, old))
+
+    assert "MLflow 9.0.0 answers 2 of 2 cases otherwise than 3.18.0." == lines[0]
+    assert ["Filter by IS NULL and IS NOT NULL on params and tags  [filter.null]", "  oss: yes"] == lines[2:4]
+    assert "No line of the support matrix" in lines
+    assert not any("columns" in line for line in lines)
+
+
+def test_the_recorded_releases_are_compared_without_a_package_index(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == versions_main(["compare", "3.18.0"])
+
+    printed = capsys.readouterr().out
+    assert re.match(r"MLflow 3.18.0 answers \d+ of [\d,]+ cases otherwise than 3.17.2.\n", printed)
+    assert "[registry.null]\n  oss:3.17: no (INTERNAL_ERROR), oss: no (INVALID_PARAMETER_VALUE)\n" in printed
+
+
+# The MLflow that is installed is compared with the column of its version.
+
+
+@pytest.mark.parametrize(
+    ("release", "column", "note"),
+    [
+        ("3.18.0", "oss", None),
+        ("3.18.1rc0", "oss", None),
+        ("3.17.2", "oss:3.17", None),
+        ("3.15.0", "oss:3.17", "MLflow 3.15.0 is installed, which is held against the column 'oss:3.17'."),
+        ("2.9.2", "oss:2.9", None),
+    ],
+)
+def test_a_release_is_held_against_the_column_of_its_version_or_the_next_newer_one(
+    release: str, column: str, note: str | None
+) -> None:
+    assert (column, note) == (column_of(release).name, note_about(release))
+
+
+def test_a_release_that_is_newer_than_all_columns_is_held_against_the_newest_and_failures_say_so() -> None:
+    note = note_about("99.1.0")
+
+    assert "oss" == column_of("99.1.0").name
+    assert note is not None
+    assert note.startswith("MLflow 99.1.0 is installed, which is newer than 3.18,")
 
 
 # A recorded answer is compared as one that was just given.
@@ -161,7 +246,7 @@ def names(store: Any, dialect: str, filter_string: str) -> list[str]:
 )
 def test_nan_is_what_a_release_takes_it_for(runs: Any, filter_string: str, old: list[str], new: list[str]) -> None:
     assert old == names(runs, "oss:2.14", filter_string)
-    assert new == names(runs, "oss", filter_string) == names(runs, "oss:3.17", filter_string)
+    assert new == names(runs, "oss", filter_string) == names(runs, "oss:3.18", filter_string)
 
 
 def test_what_a_release_did_not_know_is_refused_in_its_name(runs: Any) -> None:
@@ -172,13 +257,52 @@ def test_what_a_release_did_not_know_is_refused_in_its_name(runs: Any) -> None:
 
 
 def test_a_release_is_named_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    codes = [main(["check", "params.p IS NULL", "--dialect", name]) for name in ("oss:3.1", "oss:3.17")]
+    codes = [main(["check", "params.p IS NULL", "--dialect", name]) for name in ("oss:3.1", "oss:3.18")]
     main(["explain", "metrics.m < 1", "--dialect", "oss:2.9"])
 
     printed = capsys.readouterr().out
     assert [1, 0] == codes
     assert "oss:3.1: refused" in printed
     assert "(NaN counts as 0)" in printed
+
+
+@pytest.mark.parametrize("dialect", ["oss:3.17", "oss"])
+def test_the_latest_point_of_a_model_is_the_one_of_its_release(dialect: str) -> None:
+    client = mlquery.Client(dialect=dialect)
+    run_id = client.create_run("0").info.run_id
+    model = client.create_logged_model("0", "net")
+    client.log_metric(run_id, "acc", 0.1, timestamp=20, step=1, model_id=model.model_id)
+    client.log_metric(run_id, "acc", 0.9, timestamp=10, step=2, model_id=model.model_id)
+
+    found = client.search_logged_models(["0"], "metrics.acc < 0.5")
+
+    assert (1 if dialect == "oss:3.17" else 0) == len(found)
+
+
+@pytest.mark.parametrize("dialect", ["oss:3.17", "oss"])
+def test_what_a_release_refuses_to_store_is_refused_in_its_column(dialect: str) -> None:
+    client, stored = mlquery.Client(dialect=dialect), []
+    run_id = client.create_run("0").info.run_id
+    calls: list[Callable[[], Any]] = [
+        lambda: client.create_experiment(" "),
+        lambda: client.log_metric(run_id, "m\n", 1.0),
+        lambda: client.log_param(run_id, "p\n", 1),
+        lambda: client.set_tag(run_id, "t\n", 1),
+    ]
+    for call in calls:
+        with contextlib.suppress(mlquery.StoreError):
+            stored.append(call())
+
+    assert len(stored) == (4 if dialect == "oss:3.17" else 0)
+
+
+def test_the_columns_of_older_releases_inherit_the_limits_of_newer_ones() -> None:
+    assert {"final_line_breaks": 1, "visible_in_experiment_name": 0} == MATRIX.dialect("oss:3.1").enforced_limits
+    assert {"colons_in_key": 0} == {
+        name: limit
+        for name, limit in MATRIX.dialect("oss:2.9").enforced_limits.items()
+        if name not in MATRIX.dialect("oss:3.17").enforced_limits
+    }
 
 
 def test_a_release_can_be_mocked() -> None:
@@ -190,7 +314,7 @@ def test_a_release_can_be_mocked() -> None:
 
 
 def test_a_release_that_is_not_known_is_refused_with_those_that_are() -> None:
-    known = r"unknown dialect 'oss:9.9'. Known dialects: oss:3.1, oss:2.22, oss:2.14, oss:2.9, oss:3.17"
+    known = r"unknown dialect 'oss:9.9'. Known dialects: oss:3.17, oss:3.1, oss:2.22, oss:2.14, oss:2.9, oss:3.18"
 
     with pytest.raises(ValueError, match=known):
         mlquery.Client(dialect="oss:9.9")

@@ -18,6 +18,7 @@ import pytest
 from mlflow.tracking import fluent as mlflow_state
 
 from mlquery import Store, entities, fluent
+from tests.support.installed_mlflow import INSTALLED
 
 # One worker runs them all: an MLflow database takes a second to make.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fluent beside mlflow")]
@@ -246,6 +247,18 @@ def everything_is_logged(m: Any, note: Notes) -> None:
     note(m.get_run, run_id)
 
 
+def a_time_of_zero_is_given(m: Any, note: Notes) -> None:
+    m.set_experiment("at zero")
+    with m.start_run(run_name="r") as run:
+        m.log_metric("one", 1.0, timestamp=0)
+        m.log_metrics({"several": 1.0}, timestamp=0)
+        m.log_metric("later", 1.0, timestamp=1)
+        m.log_metric("now", 1.0)
+    client = m.tracking.MlflowClient()
+    for key in ("one", "several", "later", "now"):
+        note(lambda key=key: [point.timestamp for point in client.get_metric_history(run.info.run_id, key)])
+
+
 def operations_can_be_asynchronous(m: Any, note: Notes) -> None:
     m.set_experiment("asynchronous")
     with m.start_run(run_name="r") as run:
@@ -323,6 +336,7 @@ SCRIPTS = [
     runs_are_resumed,
     experiments_come_from_the_environment,
     everything_is_logged,
+    a_time_of_zero_is_given,
     operations_can_be_asynchronous,
     artifacts_are_stored,
     searches_choose_their_experiments,
@@ -342,7 +356,7 @@ def test_a_script_sees_what_it_sees_with_mlflow(
     script(mlflow, expected)
     for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    fluent.use(store)
+    fluent.use(store, INSTALLED.name)
     script(fluent, actual)
 
     assert expected.lines == actual.lines

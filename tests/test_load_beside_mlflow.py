@@ -21,6 +21,7 @@ from mlflow.store.fs2db import migrate
 from mlflow.store.tracking.dbmodels.initial_models import Base as FirstSchema
 
 import mlquery
+from tests.support.installed_mlflow import INSTALLED
 
 pytestmark = [
     pytest.mark.slow,
@@ -218,7 +219,7 @@ def test_a_database_is_found_by_its_uri_too(database: Path, monkeypatch: pytest.
 
 
 def test_searching_the_loaded_store_gives_the_rows_that_mlflow_gives(database: Path) -> None:
-    ours = mlquery.Client(mlquery.load(database))
+    ours = mlquery.Client(mlquery.load(database), INSTALLED)
     theirs = mlflow.MlflowClient(f"sqlite:///{database}")
     ids = [found.experiment_id for found in theirs.search_experiments(view_type=ViewType.ALL)]
 

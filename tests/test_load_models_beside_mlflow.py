@@ -18,6 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, LoggedModelInput, LoggedModel
 from mlflow.store.fs2db import migrate
 
 import mlquery
+from tests.support.installed_mlflow import INSTALLED
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +168,7 @@ def test_the_models_come_in_the_order_in_which_they_were_created(database: Path)
     ],
 )
 def test_searching_the_loaded_models_finds_those_that_mlflow_finds(filter_string: str, database: Path) -> None:
-    ours, theirs = mlquery.Client(mlquery.load(database)), mlflow.MlflowClient(f"sqlite:///{database}")
+    ours, theirs = mlquery.Client(mlquery.load(database), INSTALLED), mlflow.MlflowClient(f"sqlite:///{database}")
     ids = [found.experiment_id for found in theirs.search_experiments(view_type=ViewType.ALL)]
     order = [{"field_name": "name"}, {"field_name": "creation_timestamp"}]
 

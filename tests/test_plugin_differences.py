@@ -17,6 +17,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
 from mlquery.mlflow_plugin import register, uris
+from tests.support.installed_mlflow import INSTALLED
 
 FILE = Path(__file__).resolve().parents[1] / "conformance" / "differences.toml"
 ENTRIES: list[dict[str, str]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["store"]
@@ -35,7 +36,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MlflowCl
     register()
     folder = tmp_path_factory.mktemp("mlflow")
     logging.disable(logging.CRITICAL)  # MLflow logs the SQL of every statement that fails
-    uri = uris.new_private()
+    uri = uris.new_private(uris.new_backend(INSTALLED.name))
     yield MlflowClient(f"sqlite:///{folder}/mlflow.db"), MlflowClient(uri)
     uris.forget(uri)
     logging.disable(logging.NOTSET)

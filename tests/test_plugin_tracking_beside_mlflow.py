@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from mlquery.mlflow_plugin import register, uris
 from mlquery.store import Store
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.random_calls_wide import Player, Script
 
 SCRIPTS = int(os.environ.get("MLQUERY_FUZZ", "60"))
@@ -59,7 +60,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     # MLflow logs the SQL of every statement that fails.
     logging.disable(logging.CRITICAL)
     clock: dict[str, Pair] = {}
-    uri = uris.new_private(uris.new_backend(store=Store(clock=lambda: clock["pair"].time if clock else 0)))
+    store = Store(clock=lambda: clock["pair"].time if clock else 0)
+    uri = uris.new_private(uris.new_backend(INSTALLED.name, store))
     with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=0):
         mlflow = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     clock["pair"] = Pair(Player(mlflow), Player(MlflowClient(uri)))

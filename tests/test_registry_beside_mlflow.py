@@ -30,6 +30,7 @@ from mlquery.mlflow_plugin import register, uris
 from mlquery.registry import Registry
 from mlquery.store import Store
 from tests.support import random_queries, random_registry
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.random_registry import Player, Script, Step
 
 SCRIPTS = int(os.environ.get("MLQUERY_FUZZ", "60"))
@@ -86,7 +87,8 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
 def pair(databases: Callable[[], str]) -> Iterator[Pair]:
     register()
     clock: list[Pair] = []
-    uri = uris.new_private(uris.new_backend(store=Store(clock=lambda: clock[0].time if clock else 0)))
+    store = Store(clock=lambda: clock[0].time if clock else 0)
+    uri = uris.new_private(uris.new_backend(INSTALLED.name, store))
     both = Pair(Player(MlflowClient(databases())), Player(MlflowClient(uri)))
     clock.append(both)
     yield both
@@ -156,7 +158,7 @@ def outcome(search: Any, **arguments: Any) -> Any:
 
 def outcomes(filled: Filled, call: str, **arguments: Any) -> tuple[Any, Any]:
     expected = outcome(getattr(filled.theirs, call), **arguments)
-    return expected, outcome(getattr(Backend(registry=filled.ours), call), **arguments)
+    return expected, outcome(getattr(Backend(registry=filled.ours, dialect=INSTALLED), call), **arguments)
 
 
 KINDS = pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import math
 import random
 import re
 from collections.abc import Callable
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +22,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlquery.entities import Dataset, DatasetInput, ExperimentTag, InputTag, Metric, Param, RunTag
 from mlquery.errors import StoreError
 from mlquery.store import Store
+from tests.support.installed_mlflow import INSTALLED_LIMITS
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,7 +84,10 @@ class Pair:
 
     def _answer(self, store: Any, side: int, name: str, args: tuple[Any, ...]) -> Any:
         given = [self._run_id(arg, side) for arg in args]
-        return self._plain(self._outcome(lambda: getattr(store, name)(*given)), side)
+        call = getattr(store, name)
+        if side and "limits" in signature(call).parameters:
+            call = partial(call, limits=INSTALLED_LIMITS)
+        return self._plain(self._outcome(lambda: call(*given)), side)
 
     def _run_id(self, arg: Any, side: int) -> Any:
         return self.run_ids[arg.number][side] if isinstance(arg, RunNo) else arg

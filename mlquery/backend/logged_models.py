@@ -1,6 +1,6 @@
 """The service's calls about logged models, which a dialect may lack as a family.
 
-**Source** of names, arguments and answers: `SqlAlchemyStore` of MLflow 3.17; issue 44896 of Azure/azure-sdk-for-python
+**Source** of names, arguments and answers: `SqlAlchemyStore` of MLflow 3.18; issue 44896 of Azure/azure-sdk-for-python
 for the service that has none of them.
 """
 
@@ -13,7 +13,7 @@ from mlquery.backend.reading import read_model
 from mlquery.backend.service import Service, call
 from mlquery.entities import Metric, PagedList
 from mlquery.entities.tracking import KeyValue
-from mlquery.query.logged_models import ReadFilter, read_filter, search_logged_models
+from mlquery.query.logged_models import MetricRule, ReadFilter, read_filter, search_logged_models
 from mlquery.store.model_table import StoredModel
 
 _PATH: Final = "/api/2.0/mlflow/logged-models"
@@ -97,7 +97,8 @@ class LoggedModels(Service):
         self._require_models("/search")
         query = (experiment_ids, filter_string, datasets, max_results, order_by, page_token)
         with self.store.lock:
-            found, token = search_logged_models(self.store.models, *query, read_filter)
+            rule = MetricRule(**self.dialect.logged_models)
+            found, token = search_logged_models(self.store.models, *query, read_filter, rule)
             return PagedList([self._read(model, read) for model in found], token)
 
     def _read(self, model: StoredModel, read: ReadModel) -> Any:

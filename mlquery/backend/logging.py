@@ -58,7 +58,7 @@ class Logging(Service):
     @call
     def log_inputs(self, run_id: str, datasets: Any = None, models: Iterable[Any] | None = None) -> None:
         """Record what a run reads: datasets and logged models (objects with a `model_id`)."""
-        check_run_id(run_id)
+        check_run_id(run_id, self.limits)
         if datasets is not None:
             check_dataset_inputs(datasets, self.limits)
         inputs = [own_dataset_input(dataset_input) for dataset_input in datasets or ()]
@@ -67,7 +67,7 @@ class Logging(Service):
             self.require_endpoint("logged_models", "/api/2.0/mlflow/runs/log-inputs")
         with self.store.lock:
             self.store.log_inputs(run_id, inputs, limits=self.limits)
-            self.store.log_model_inputs(run_id, model_ids)
+            self.store.log_model_inputs(run_id, model_ids, limits=self.limits)
 
     @call
     def log_outputs(self, run_id: str, models: Iterable[Any]) -> None:

@@ -287,11 +287,15 @@ class FileInfo(Fields):
 
 
 class PagedList(list[T]):
-    """A list with the `token` of the next page, None on the last page."""
+    """A list with the `token` of the next page, None on the last page.
 
-    def __init__(self, items: Iterable[T], token: str | None) -> None:
+    `total_count` is None: no search counts what it did not return.
+    """
+
+    def __init__(self, items: Iterable[T], token: str | None, total_count: int | None = None) -> None:
         super().__init__(items)
         self.token = token
+        self.total_count = total_count
 
     def to_list(self) -> list[T]:
         """Return the items as an ordinary list."""

@@ -41,7 +41,8 @@ def log_metric(
 ) -> RunOperations | None:
     """Log one point of a metric, by default now and at step 0; a dataset becomes an input of the run."""
     target, name, digest = _target(run_id, dataset)
-    return client().log_metric(target, key, value, timestamp or None, step or 0, synchronous, name, digest, model_id)
+    time = _given_time(timestamp)
+    return client().log_metric(target, key, value, time, step or 0, synchronous, name, digest, model_id)
 
 
 def log_metrics(
@@ -55,9 +56,16 @@ def log_metrics(
 ) -> RunOperations | None:
     """Log one point of several metrics, all at the same time and step."""
     target, name, digest = _target(run_id, dataset)
-    now = timestamp or client().store.clock()
+    given = _given_time(timestamp)
+    now = client().store.clock() if given is None else given
     points = [Metric(key, value, now, step or 0, model_id, name, digest, target) for key, value in metrics.items()]
     return client().log_batch(target, metrics=points, synchronous=synchronous)
+
+
+def _given_time(timestamp: int | None) -> int | None:
+    """Return the time of a point, None for now; older clients of MLflow took 0 for none."""
+    zero_is_now = client().backend.dialect.client.get("zero_timestamp_is_now", False)
+    return None if zero_is_now and not timestamp else timestamp
 
 
 def _target(run_id: str | None, dataset: Any) -> tuple[str, str | None, str | None]:

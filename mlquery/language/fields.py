@@ -28,7 +28,12 @@ _RUN_PREFIXES = {
     "datasets": Kind.DATASET,
 }
 _OTHER_PREFIXES = {"attribute": Kind.ATTRIBUTE, "tag": Kind.TAG, "tags": Kind.TAG}
-PREFIXES = {entity: _RUN_PREFIXES if entity is Entity.RUN else _OTHER_PREFIXES for entity in Entity}
+_ATTRIBUTES = "attributes"
+PREFIXES = {
+    **dict.fromkeys(Entity, _OTHER_PREFIXES),
+    Entity.RUN: _RUN_PREFIXES,
+    Entity.EXPERIMENT: {**_OTHER_PREFIXES, _ATTRIBUTES: Kind.ATTRIBUTE},
+}
 DATASET_KEYS = ("name", "digest", "context")
 _LONG_PREFIX = "info."
 
@@ -86,12 +91,18 @@ def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | No
         known = [f.key for f in diagnostics.dialect.fields if f.entity == entity.value and clause in f.clauses]
         _add_unknown_key(name, f"{entity.noun}s have no attribute {key!r} to {clause} by", known, diagnostics)
         return None
-    spelling = "run.info" if is_long else None if name.prefix is None else "prefix"
+    spelling = "run.info" if is_long else _spelling(name, entity)
     ref = FieldRef(Kind.ATTRIBUTE, field.stored_as or field.key)
     if clause == "filter" and field.filters_as:
         kind, stored_key = field.filters_as
         ref = FieldRef(Kind(kind), stored_key)
     return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
+
+
+def _spelling(name: Name, entity: Entity) -> str | None:
+    """Return the spelling of an attribute if it matters: that it has a prefix, and which one for experiments."""
+    is_plural = entity is Entity.EXPERIMENT and name.prefix == _ATTRIBUTES
+    return _ATTRIBUTES if is_plural else None if name.prefix is None else "prefix"
 
 
 def _label(name: Name) -> str:

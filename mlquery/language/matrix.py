@@ -45,6 +45,8 @@ class Dialect:
     messages: Mapping[str, str] = attrs.field(factory=dict)
     job_statuses: Mapping[str, str] = attrs.field(factory=dict)
     service: Mapping[str, Any] = attrs.field(factory=dict)
+    logged_models: Mapping[str, Any] = attrs.field(factory=dict)
+    client: Mapping[str, Any] = attrs.field(factory=dict)
     release: str | None = None
     aliases: tuple[str, ...] = ()
 
@@ -200,7 +202,9 @@ def _dialect(
 ) -> Dialect:
     settings: dict[str, Any] = {}
     for ancestor in reversed(list(_lineage(name, columns))):
+        inherited = settings.get("write_limits", {})
         settings |= columns[ancestor]
+        settings["write_limits"] = {**inherited, **columns[ancestor].get("write_limits", {})}
     settings = {key: value for key, value in settings.items() if key not in ("base", "defaults", "measures_all")}
     settings |= {"release": columns[name].get("release"), "aliases": tuple(columns[name].get("aliases", ()))}
     return Dialect(name=name, features=features, fields=fields, **settings)

@@ -1,16 +1,16 @@
 """Search logged models: filter, order and pages over the models of a store.
 
-A filter is a list of comparisons joined by AND; a caller may parse it with its own `read`. This is independent of the
-dialect: a service has MLflow's logged models or none.
+A filter is a list of comparisons joined by AND; a caller may parse it with its own `read`. A service has MLflow's
+logged models or none; which of the points of a metric count is data of a release, `MetricRule`.
 
-**Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.17 on SQLite.
+**Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.18 and 3.17 on SQLite.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -42,6 +42,23 @@ _INTEGERS: Final = ("experiment_id", "status")
 _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
 _STRING_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
+
+
+@attrs.frozen
+class MetricRule:
+    """Which of the points of a metric a search is about.
+
+    Attributes:
+        latest_by: The fields of the latest point, which is the greatest by the first of them, then by the next one.
+        filters_every_point: Whether a filter is about every point, and an order about those on any dataset; otherwise
+            both are about the latest point on the datasets of the search.
+    """
+
+    latest_by: Sequence[str] = ("step", "timestamp", "value")
+    filters_every_point: bool = False
+
+
+LATEST_POINT: Final = MetricRule()
 
 _Test = Callable[[StoredModel], bool]
 Datasets = Sequence[Mapping[str, Any]] | None
@@ -120,8 +137,9 @@ def search_logged_models(
     order_by: Sequence[Mapping[str, Any]] | None,
     page_token: str | None,
     read: ReadFilter = read_filter,
+    rule: MetricRule = LATEST_POINT,
 ) -> tuple[list[StoredModel], str | None]:
-    """Return one page of models and the token of the next page; `read` parses the filter.
+    """Return one page of models and the token of the next page; `read` parses the filter, `rule` is about metrics.
 
     Raises:
         StoreError: an argument is not valid in MLflow.
@@ -130,12 +148,13 @@ def search_logged_models(
         raise invalid_parameter("`dataset_name` in the `datasets` clause must be specified.")
     search = {"experiment_ids": experiment_ids, "filter_string": filter_string, "order_by": order_by}
     offset = _offset(search, page_token)
-    tests = _tests(models, read(filter_string), datasets)
+    points = _Points(models, rule, datasets)
+    tests = _tests(points, read(filter_string))
     wanted = {str(integer_id(experiment_id)) for experiment_id in experiment_ids}
     found = [model for model in models.by_id.values() if model.is_active and model.experiment_id in wanted]
     found = [model for model in found if all(test(model) for test in tests)]
     size = max_results or _DEFAULT_MAX_RESULTS
-    page = _sorted(models, found, order_by or [])[offset:]
+    page = _sorted(points, found, order_by or [])[offset:]
     if size >= -1:
         page = page[: size + 1]
     if len(page) <= size:
@@ -166,22 +185,51 @@ def _offset(search: dict[str, Any], page_token: str | None) -> int:
     return max(0, offset)
 
 
-def _tests(models: ModelTable, wanted: Sequence[ModelTest], datasets: Datasets) -> list[_Test]:
-    tests = [_test(models, one, datasets) for one in wanted]
-    if datasets and not any(one.kind == "metrics" for one in wanted):
-        tests.append(lambda model: any(_is_about(point, datasets) for point in models.metrics(model.model_id)))
+@attrs.frozen
+class _Points:
+    """The points of the metrics of models, as a search is about them."""
+
+    models: ModelTable
+    rule: MetricRule
+    datasets: Datasets
+
+    def on_datasets(self, model: StoredModel) -> list[Metric]:
+        """Return the points that were measured on one of the datasets, all of them if there are none."""
+        return [point for point in self.models.metrics(model.model_id) if _is_about(point, self.datasets)]
+
+    def compared(self, model: StoredModel, key: str) -> list[float]:
+        """Return the values of which one must pass a filter."""
+        found = [point for point in self.on_datasets(model) if point.key == key]
+        latest = found if self.rule.filters_every_point or not found else [self._latest(found)]
+        return [point.value for point in latest]
+
+    def ordering(self, model: StoredModel, key: str, wanted: Mapping[str, str]) -> float | None:
+        """Return the value by which a metric sorts, measured on a dataset if one is wanted."""
+        every = self.rule.filters_every_point
+        points = self.models.metrics(model.model_id) if every else self.on_datasets(model)
+        is_wanted = wanted.items()
+        found = [p for p in points if p.key == key and all(getattr(p, name) == value for name, value in is_wanted)]
+        return self._latest(found).value if found else None
+
+    def _latest(self, points: list[Metric]) -> Metric:
+        """Return the latest point; of several, that of the first run by its id."""
+        by_run = sorted(points, key=lambda point: str(point.run_id))
+        return max(by_run, key=lambda point: [getattr(point, field) for field in self.rule.latest_by])
+
+
+def _tests(points: _Points, wanted: Sequence[ModelTest]) -> list[_Test]:
+    tests = [_test(points, one) for one in wanted]
+    if points.datasets and not any(one.kind == "metrics" for one in wanted):
+        tests.append(lambda model: bool(points.on_datasets(model)))
     return tests
 
 
-def _test(models: ModelTable, wanted: ModelTest, datasets: Datasets) -> _Test:
+def _test(points: _Points, wanted: ModelTest) -> _Test:
     """Return the test of a comparison. Missing values pass no comparison."""
     kind, key, op, value = wanted.kind, wanted.key, Op(wanted.op), wanted.value
     if kind == "metrics":
         is_right = number_test(op, value)
-        return lambda model: any(
-            point.key == key and is_right(point.value) and _is_about(point, datasets)
-            for point in models.metrics(model.model_id)
-        )
+        return lambda model: any(map(is_right, points.compared(model, key)))
     if kind == "attributes":
         return _attribute_test(key, op, value)
     return _string_test(lambda model: (model.params if kind == "params" else model.tags).get(key), op, value)
@@ -226,9 +274,9 @@ def _is_about(point: Metric, datasets: Datasets) -> bool:
     )
 
 
-def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any]) -> list[StoredModel]:
+def _sorted(points: _Points, found: list[StoredModel], order_by: Sequence[Any]) -> list[StoredModel]:
     """Return the models in order, those without a value last; ties are ordered by newest first, then by id."""
-    keys = [_sort_key(models, term) for term in order_by]
+    keys = [_sort_key(points, term) for term in order_by]
     found = sorted(found, key=lambda model: (-model.creation_timestamp, model.model_id))
     for value_of, is_ascending in reversed(keys):
         present = [model for model in found if value_of(model) is not None]
@@ -237,7 +285,7 @@ def _sorted(models: ModelTable, found: list[StoredModel], order_by: Sequence[Any
     return found
 
 
-def _sort_key(models: ModelTable, term: Any) -> tuple[Callable[[StoredModel], Any], bool]:
+def _sort_key(points: _Points, term: Any) -> tuple[Callable[[StoredModel], Any], bool]:
     """Return a function that returns the value by which an entry of `order_by` sorts, and whether it ascends."""
     field = term.get("field_name") if isinstance(term, dict) else None
     if not isinstance(field, str):
@@ -254,18 +302,8 @@ def _sort_key(models: ModelTable, term: Any) -> tuple[Callable[[StoredModel], An
     if kind != "metrics":
         raise invalid_parameter(f"Invalid order by field name: {field}. Only metrics are supported.")
     wanted = {name: term[name] for name in ("dataset_name", "dataset_digest") if term.get(name)}
-    return lambda model: _latest(models.metrics(model.model_id), key, wanted), is_ascending
+    return lambda model: points.ordering(model, key, wanted), is_ascending
 
 
 def _field(model: StoredModel, column: str) -> Any:
     return getattr(model, column.removesuffix("_ms"), None)
-
-
-def _latest(points: Iterable[Metric], key: str, wanted: dict[str, str]) -> float | None:
-    """Return the value of a metric at its latest time and step; among several runs, that of the first by id."""
-    found = [
-        (-point.timestamp, -point.step, point.run_id, point.value)
-        for point in points
-        if point.key == key and all(getattr(point, name) == value for name, value in wanted.items())
-    ]
-    return min(found)[-1] if found else None

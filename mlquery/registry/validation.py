@@ -1,6 +1,6 @@
 """Validate and normalize arguments of the registry's calls, raising MLflow's errors in MLflow's wording.
 
-**Source**: `mlflow/utils/validation.py` and `model_version_stages.py` of MLflow 3.17; where MLflow fails on an argument
+**Source**: `mlflow/utils/validation.py` and `model_version_stages.py` of MLflow 3.18; where MLflow fails on an argument
 of the wrong type, the error here names the type.
 """
 
@@ -19,8 +19,8 @@ from mlquery.store.validation import check_experiment_tag, check_string, invalid
 
 LATEST: Final = "latest"
 _TAG_LIMITS: Final = Limits(experiment_tag_key=250, experiment_tag_value=100_000)
-_ALIAS: Final = re.compile(r"[\w\-]*\n?")
-_VERSION_ALIAS: Final = re.compile(r"[vV]\d+\n?")
+_ALIAS: Final = re.compile(r"[\w\-]*")
+_VERSION_ALIAS: Final = re.compile(r"[vV]\d+")
 _ALIAS_LENGTH: Final = 255
 _STAGES: Final = {stage.lower(): stage for stage in STAGES}
 ACTIVE_STAGES: Final = ["Staging", "Production"]

@@ -12,7 +12,10 @@ import attrs
 class Limits:
     """Lengths in characters, counts per call or per run; None means no limit, or none beyond MLflow's.
 
-    **Source** of the defaults: `mlflow/utils/validation.py` of MLflow 3.17.
+    `final_line_breaks` is how many a key or a run id may end in; `visible_in_experiment_name` how many characters of a
+    name are at least no whitespace.
+
+    **Source** of the defaults: `mlflow/utils/validation.py` of MLflow 3.18.
     """
 
     experiment_name: int = 500
@@ -32,6 +35,8 @@ class Limits:
     run_tag_key: int | None = None
     run_tag_value: int | None = None
     colons_in_key: int | None = None
+    final_line_breaks: int = 0
+    visible_in_experiment_name: int = 1
     dataset_name: int = 500
     dataset_digest: int = 36
     dataset_source: int = 65_535

@@ -17,7 +17,7 @@ from mlquery.entities.tracking import KeyValue
 from mlquery.errors import BAD_REQUEST, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import model_fields, model_point_fields
-from mlquery.store.limits import Limits
+from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.locations import run_location
 from mlquery.store.model_table import PointKey, StoredModel
 from mlquery.store.state import StoreState
@@ -122,9 +122,9 @@ class LoggedModels(StoreState):
                 written.add(model_id)
             self._write(LogOutputs(run_id, dict(steps)))
 
-    def log_model_inputs(self, run_id: str, model_ids: Iterable[str]) -> None:
+    def log_model_inputs(self, run_id: str, model_ids: Iterable[str], *, limits: Limits = MLFLOW_LIMITS) -> None:
         """Record that a run read models, each once; they need not exist."""
-        check_run_id(run_id)
+        check_run_id(run_id, limits)
         with self.writing:
             self._active_run_row(run_id)
             self._write(LogModelInputs(run_id, list(model_ids)))

@@ -94,7 +94,7 @@ class Logging(Runs, LoggedModels):
         limits: Limits = MLFLOW_LIMITS,
     ) -> None:
         """Log metrics, params and tags together, or nothing if any of them is refused."""
-        check_run_id(run_id)
+        check_run_id(run_id, limits)
         points, checked_params, checked_tags = check_batch(metrics, params, tags, limits)
         with self.writing:
             row = self._active_run_row(run_id)

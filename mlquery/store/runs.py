@@ -115,7 +115,7 @@ class Runs(StoreState):
         A dataset is known by name and digest: within an experiment the first description of it stays, within a run the
         tags of its first use.
         """
-        check_run_id(run_id)
+        check_run_id(run_id, limits)
         if datasets is not None:
             check_dataset_inputs(datasets, limits)
         with self.writing:

@@ -2,7 +2,7 @@
 
 Nothing here knows what is stored; rules about stored data (deleted runs, changed params) are where the data is.
 
-**Source**: `mlflow/utils/validation.py` of MLflow 3.17 and its SQLAlchemy store on SQLite.
+**Source**: `mlflow/utils/validation.py` of MLflow 3.18 and its SQLAlchemy store on SQLite.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Point: TypeAlias = tuple[str, float, int, int]
 
 LARGEST_FLOAT: Final = 1.7976931348623157e308
 _LONG: Final = 2**63
-_NAME: Final = re.compile(r"[/\w.\- :]*\n?")
-_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}\n?")
+_NAME: Final = re.compile(r"[/\w.\- :]*")
+_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _CHARACTERS: Final = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) "
     "and slashes (/)."
@@ -64,9 +64,9 @@ def over_service_limit(field: str, limit: int, size: int) -> StoreError:
 
 
 @lru_cache(maxsize=16_384)
-def _name_problem(name: str, colons: int | None) -> str | None:
-    """Return why a key of a metric, param or tag, with at most so many colons, is refused; None if it is fine."""
-    if not _NAME.fullmatch(name):
+def _name_problem(name: str, colons: int | None, line_breaks: int) -> str | None:
+    """Return why a key with at most so many colons, and line breaks at its end, is refused; None if it is fine."""
+    if not _NAME.fullmatch(_without_final_line_break(name, line_breaks)):
         return _CHARACTERS
     if colons is not None and name.count(":") > colons:
         return _CHARACTERS.replace("colon(:) ", "")
@@ -79,8 +79,14 @@ def _name_problem(name: str, colons: int | None) -> str | None:
     return None
 
 
+def _without_final_line_break(name: str, line_breaks: int) -> str:
+    return name.removesuffix("\n") if line_breaks else name
+
+
 def _check_name(name: Any, path: str, limits: Limits) -> None:
-    problem = _name_problem(name, limits.colons_in_key) if isinstance(name, str) else "Expects a string."
+    problem: str | None = "Expects a string."
+    if isinstance(name, str):
+        problem = _name_problem(name, limits.colons_in_key, limits.final_line_breaks)
     if problem is not None:
         raise invalid_value(path, name, problem)
 
@@ -125,7 +131,7 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
     key = param.key
     if key is None:
         raise invalid_value(_inside(path, "key"), "", "A key name must be provided.")
-    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key, limits.final_line_breaks) is not None:
         _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long("Param key", limits.key)
@@ -140,7 +146,7 @@ def check_tag(tag: RunTag, limits: Limits, path: str = "") -> tuple[str, str]:
     key = tag.key
     if key is None:
         raise missing_value(_inside(path, "key"))
-    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key, limits.final_line_breaks) is not None:
         _check_name(key, _inside(path, "key"), limits)
     if len(key) > limits.key:
         raise too_long(_inside(path, "key"), limits.key)
@@ -183,7 +189,7 @@ def check_param_count(size: int, limits: Limits) -> None:
 def check_metric(metric: Metric, limits: Limits, path: str = "") -> Point:
     """Return a metric's key, value, timestamp and step; `clean_value` says how the value is kept."""
     key, value, timestamp, step = metric.key, metric.value, metric.timestamp, metric.step
-    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key) is not None:
+    if not isinstance(key, str) or _name_problem(key, limits.colons_in_key, limits.final_line_breaks) is not None:
         if key is None:
             raise invalid_value(_inside(path, "name"), key, "Metric name cannot be None. A key name must be provided.")
         _check_name(key, _inside(path, "name"), limits)
@@ -230,9 +236,11 @@ def _as_float(value: Any, path: str) -> float:
         raise invalid_value(_inside(path, "value"), value, str(error)) from None
 
 
-def check_run_id(run_id: Any) -> str:
+def check_run_id(run_id: Any, limits: Limits) -> str:
     """Return a run id that could exist; calls with a body check its form before they look it up."""
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(
+        _without_final_line_break(run_id, limits.final_line_breaks)
+    ):
         raise invalid_value("run_id", run_id)
     return run_id
 
@@ -287,13 +295,17 @@ def _check_unique(keys: Iterable[str]) -> None:
 
 def check_experiment_name(name: Any, limits: Limits) -> str:
     """Return a name an experiment can have."""
-    if name == "" or name is None:
+    if name is None or (isinstance(name, str) and not _is_visible(name, limits)):
         raise invalid_parameter(f"Invalid experiment name: '{name}'")
     if not isinstance(name, str):
         raise invalid_parameter(f"Invalid experiment name: {name}. Expects a string.")
     if len(name) > limits.experiment_name:
         raise too_long("name", limits.experiment_name)
     return check_string(name, "name")
+
+
+def _is_visible(name: str, limits: Limits) -> bool:
+    return bool(name.strip() if limits.visible_in_experiment_name else name)
 
 
 def check_artifact_location(location: str, limits: Limits) -> str:
