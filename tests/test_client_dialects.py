@@ -137,7 +137,7 @@ def test_a_clock_sets_all_times_that_are_not_given() -> None:
     client.set_terminated(run_id)
 
     info = client.get_run(run_id).info
-    assert (1234, 1234, 1234) == (info.start_time, info.end_time, client.get_metric_history(run_id, "m")[0].timestamp)
+    assert (1234, 1235, 1234) == (info.start_time, info.end_time, client.get_metric_history(run_id, "m")[0].timestamp)
 
 
 def test_two_clients_of_one_store_see_the_same_runs() -> None:

@@ -264,7 +264,7 @@ def test_a_run_that_is_left_active_is_ended_and_named() -> None:
         mock.stop()
 
     info = mock.store.get_run(run.info.run_id).info
-    assert ("FINISHED", 7) == (info.status, info.end_time)
+    assert ("FINISHED", 7, 8) == (info.status, info.start_time, info.end_time)
     assert mlflow.active_run() is None
     assert __file__ == warned[0].filename
 

@@ -29,9 +29,9 @@ class Logging(Service):
     """Calls that log what runs do and read it back."""
 
     @call
-    def log_metric(self, run_id: str, metric: Metric) -> None:
-        """Log one point of a metric."""
-        self.store.log_metric(run_id, metric, limits=self.limits)
+    def log_metric(self, run_id: str, metric: Metric, now: int | None = None) -> None:
+        """Log one point of a metric; if its time is `now`, what the clock said, nobody gave it, see the store."""
+        self.store.log_metric(run_id, metric, limits=self.limits, now=now)
 
     @call
     def log_param(self, run_id: str, param: Param) -> None:
@@ -50,10 +50,16 @@ class Logging(Service):
 
     @call
     def log_batch(
-        self, run_id: str, metrics: Sequence[Metric] = (), params: Sequence[Param] = (), tags: Sequence[RunTag] = ()
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+        *,
+        now: int | None = None,
     ) -> None:
-        """Log metrics, params and tags together, or nothing if any of them is refused."""
-        self.store.log_batch(run_id, metrics, params, tags, limits=self.limits)
+        """Log metrics, params and tags together, or nothing if any of them is refused; `now` as in `log_metric`."""
+        self.store.log_batch(run_id, metrics, params, tags, limits=self.limits, now=now)
 
     @call
     def log_inputs(self, run_id: str, datasets: Any = None, models: Iterable[Any] | None = None) -> None:

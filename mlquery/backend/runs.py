@@ -40,8 +40,10 @@ class Runs(Service):
         start_time: int,
         tags: Iterable[RunTag] | None = None,
         run_name: str | None = None,
+        *,
+        now: int | None = None,
     ) -> Run:
-        """Create a run and return it.
+        """Create a run and return it; if it starts `now`, at what the clock said, nobody gave that, see the store.
 
         A tag whose value is None is left out: MLflow keeps it where no filter finds it. A service may write a display
         name in place of the user, and the run at the top of the tree of nested runs.
@@ -52,7 +54,7 @@ class Runs(Service):
             own_tags = [RunTag(USER, self.user) if tag.key == USER else tag for tag in own_tags]
         given = (experiment_id, string_in_column(user_id), start_time, own_tags, string_in_column(run_name))
         with self.store.lock:
-            run = self.store.create_run(*given, limits=self.limits)
+            run = self.store.create_run(*given, limits=self.limits, now=now)
             if not self.dialect.behaves("tag.rootRunId"):
                 return run
             self.store.set_tag(run.info.run_id, RunTag(_ROOT, self._root_of(run)))
@@ -101,10 +103,19 @@ class Runs(Service):
 
     @call
     def update_run_info(
-        self, run_id: str, run_status: int | None, end_time: int | None, run_name: str | None
+        self,
+        run_id: str,
+        run_status: int | None,
+        end_time: int | None,
+        run_name: str | None,
+        *,
+        now: int | None = None,
     ) -> RunInfo:
-        """Set status, end time (ms UTC) and name of a run, each if given, and return what is known of it now."""
-        return self.store.update_run_info(run_id, run_status, end_time, run_name, limits=self.limits)
+        """Set status, end time (ms UTC) and name of a run, each if given, and return what is known of it now.
+
+        An end `now`, at what the clock said, was given by nobody; see the store.
+        """
+        return self.store.update_run_info(run_id, run_status, end_time, run_name, limits=self.limits, now=now)
 
     @call_about("run")
     def delete_run(self, run_id: str) -> None:

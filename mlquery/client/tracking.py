@@ -117,8 +117,9 @@ class TrackingCalls:
         """
         tags = tags or {}
         own_tags = [RunTag(key, value) for key, value in tags.items()]
-        started = start_time or self.backend.store.clock()
-        return self.backend.create_run(experiment_id, tags.get(USER, "unknown"), started, own_tags, run_name)
+        now = None if start_time else self.backend.store.clock()
+        started = start_time or now or 0
+        return self.backend.create_run(experiment_id, tags.get(USER, "unknown"), started, own_tags, run_name, now=now)
 
     def get_run(self, run_id: str) -> Run:
         """Return a run."""
@@ -154,8 +155,9 @@ class TrackingCalls:
 
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
         """End a run, by default now and as "FINISHED"."""
-        end_time = end_time or self.backend.store.clock()
-        self.backend.update_run_info(run_id, RunStatus.from_string(status or "FINISHED"), end_time, None)
+        now = None if end_time else self.backend.store.clock()
+        ended = RunStatus.from_string(status or "FINISHED")
+        self.backend.update_run_info(run_id, ended, end_time or now, None, now=now)
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run; it can be restored."""
@@ -183,7 +185,9 @@ class TrackingCalls:
         backend = self.backend
         if type(value) is not float:
             value = metric_value(value)
-        timestamp = backend.store.clock() if timestamp is None else timestamp
+        now = None
+        if timestamp is None:
+            timestamp = now = backend.store.clock()
         step = 0 if step is None else step
         if model_id is None and dataset_name is None and dataset_digest is None:
             metric: Metric = make_point(key, value, timestamp, step)
@@ -192,8 +196,8 @@ class TrackingCalls:
         if synchronous is None and ASYNC_LOGGING in os.environ:  # looked up here, as the most frequent call of all
             synchronous = is_synchronous(None)
         if synchronous is False:
-            return performed(lambda: backend.log_metric(run_id, metric))
-        backend.log_metric(run_id, metric)
+            return performed(lambda: backend.log_metric(run_id, metric, now))
+        backend.log_metric(run_id, metric, now)
         return None
 
     def log_param(self, run_id: str, key: str, value: Any, synchronous: bool | None = None) -> Any:
@@ -225,19 +229,7 @@ class TrackingCalls:
         synchronous: bool | None = None,
     ) -> RunOperations | None:
         """Log metrics, params and tags in batches, each of them all-or-nothing."""
-        if not (metrics or params or tags):
-            return None
-        own_metrics = [own_metric(metric) for metric in metrics]
-        own_params = [Param(param.key, str(param.value)) for param in params]
-
-        def write() -> None:
-            for batch in batches(own_metrics, own_params, tags):
-                self.backend.log_batch(run_id, *batch)
-
-        if not is_synchronous(synchronous):
-            return performed(write)
-        write()
-        return None
+        return log_batches(self.backend, run_id, metrics, params, tags, synchronous)
 
     def log_inputs(
         self,
@@ -342,6 +334,31 @@ class TrackingCalls:
         search = partial(self.backend.search_logged_models, [run.info.experiment_id], f"name = '{name}'")
         of_run = (model.model_id for model in all_pages(search, _PAGE) if model.source_run_id == run.info.run_id)
         return next(of_run, None)
+
+
+def log_batches(
+    backend: Backend,
+    run_id: str,
+    metrics: Sequence[Metric] = (),
+    params: Sequence[Param] = (),
+    tags: Sequence[RunTag] = (),
+    synchronous: bool | None = None,
+    now: int | None = None,
+) -> RunOperations | None:
+    """Log what `Client.log_batch` is given; a metric whose time is `now`, what the clock said, was given none."""
+    if not (metrics or params or tags):
+        return None
+    own_metrics = [own_metric(metric) for metric in metrics]
+    own_params = [Param(param.key, str(param.value)) for param in params]
+
+    def write() -> None:
+        for batch in batches(own_metrics, own_params, tags):
+            backend.log_batch(run_id, *batch, now=now)
+
+    if not is_synchronous(synchronous):
+        return performed(write)
+    write()
+    return None
 
 
 def _attempted(download: Callable[[], str | None]) -> str | None:

@@ -28,7 +28,7 @@ from mlquery.durable.salvage import entries_in
 from mlquery.durable.store import ASIDE, UNFINISHED, DurableStore, unfinished_repair
 from mlquery.store import Store
 from mlquery.store.changes import CHANGES, NAMES, AddRun, PutExperiment
-from mlquery.store.state import now
+from mlquery.store.times import now
 
 _OLD: Final = (journal.NAME, f"{journal.NAME}-wal", snapshot.NAME, high_water_mark.NAME)
 _NEW: Final = ".repaired"

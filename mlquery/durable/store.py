@@ -21,7 +21,6 @@ from mlquery.durable.journal import Durability, Journal
 from mlquery.durable.locks import FolderLock
 from mlquery.durable.syncer import Syncer
 from mlquery.durable.transactions import Transactions
-from mlquery.entities import Experiment
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX
 from mlquery.store import Store
@@ -225,7 +224,7 @@ class DurableStore(Store):
                 return
             self.clear()
             writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids, self._dialect))
-            self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
+            self._add_default_experiment()
             writer.commit()
         except BaseException:
             with suppress(StoreError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlquery.backend.coercion import own_dataset
 from mlquery.client import RunOperations
+from mlquery.client.tracking import log_batches
 from mlquery.entities import DatasetInput, InputTag, Metric, Param, RunTag
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.fluent.runs import active_or_new_run, run_to_log_to
@@ -57,9 +58,10 @@ def log_metrics(
     """Log one point of several metrics, all at the same time and step."""
     target, name, digest = _target(run_id, dataset)
     given = _given_time(timestamp)
-    now = client().store.clock() if given is None else given
-    points = [Metric(key, value, now, step or 0, model_id, name, digest, target) for key, value in metrics.items()]
-    return client().log_batch(target, metrics=points, synchronous=synchronous)
+    now = client().store.clock() if given is None else None
+    time = given or now or 0
+    points = [Metric(key, value, time, step or 0, model_id, name, digest, target) for key, value in metrics.items()]
+    return log_batches(client().backend, target, points, synchronous=synchronous, now=now)
 
 
 def _given_time(timestamp: int | None) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from mlquery.backend import Backend
 from mlquery.errors import QueryError, StoreError
 from mlquery.mlflow_plugin.exceptions import as_mlflow
+from mlquery.mlflow_plugin.times import taken
 from mlquery.mlflow_plugin.uris import store_for
 
 P = ParamSpec("P")
@@ -67,6 +68,16 @@ def forwarded(
     def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
         answer = call(backend, *args, **kwargs, **fixed)
         return answer if convert is None or answer is None else convert(answer)
+
+    return served(method)
+
+
+def timed(call: Callable[..., Any], convert: Callable[[Any], Any] = lambda answer: answer) -> Callable[..., Any]:
+    """Make a call of MLflow's store out of one of the backend that takes `now`, which MLflow's client reads itself."""
+
+    @wraps(call)
+    def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
+        return convert(call(backend, *args, **kwargs, now=taken()))
 
     return served(method)
 

@@ -36,8 +36,9 @@ from mlflow.utils.async_logging.run_operations import RunOperations
 from mlquery.backend import Backend
 from mlquery.backend.registered_models import not_kept
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served
+from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served, timed
 from mlquery.mlflow_plugin.model_search import read_filter
+from mlquery.mlflow_plugin.times import note_times, taken
 
 
 class TrackingStore(AbstractStore):
@@ -55,6 +56,7 @@ class TrackingStore(AbstractStore):
         self.uri = store_uri
         super().__init__()
         backend_of(store_uri)
+        note_times()
 
     def __repr__(self) -> str:
         return f"<TrackingStore: {self.uri!r}>"
@@ -74,10 +76,10 @@ class TrackingStore(AbstractStore):
 
     # Runs
 
-    create_run = forwarded(Backend.create_run, convert.new_run)
+    create_run = timed(Backend.create_run, convert.new_run)
     get_run = forwarded(Backend.get_run, read=convert.runs_with_inputs_at)
     search_runs = forwarded(Backend.search_runs, convert.page, read=convert.runs_at)
-    update_run_info = forwarded(Backend.update_run_info, convert.run_info)
+    update_run_info = timed(Backend.update_run_info, convert.run_info)
     delete_run = forwarded(Backend.delete_run)
     restore_run = forwarded(Backend.restore_run)
 
@@ -87,14 +89,22 @@ class TrackingStore(AbstractStore):
 
     # What runs log
 
-    log_metric = forwarded(Backend.log_metric)
+    log_metric = timed(Backend.log_metric)
     log_param = forwarded(Backend.log_param)
     set_tag = forwarded(Backend.set_tag)
     delete_tag = forwarded(Backend.delete_tag)
-    log_batch = forwarded(Backend.log_batch)
     log_inputs = forwarded(Backend.log_inputs)
     log_outputs = forwarded(Backend.log_outputs)
     _search_datasets = forwarded(Backend.search_datasets, convert.dataset_summaries)
+
+    @served
+    def log_batch(
+        self, backend: Backend, run_id: str, metrics: Sequence[Any], params: Sequence[Any], tags: Sequence[Any]
+    ) -> None:
+        """Log metrics, params and tags together, or nothing if any of them is refused."""
+        # A client that logs more than a batch may hold cuts it up, and gives one time to all of it.
+        is_last = len(metrics) + len(params) + len(tags) < backend.limits.entities_per_batch
+        backend.log_batch(run_id, metrics, params, tags, now=taken(is_last) if metrics else None)
 
     @served
     def record_logged_model(self, backend: Backend, run_id: str, mlflow_model: Any) -> None:

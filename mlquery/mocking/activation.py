@@ -238,7 +238,8 @@ class Mock:
         for run in runs:
             name, run_id = run.info.run_name, run.info.run_id
             try:
-                self.store.update_run_info(run_id, RunStatus.from_string(status), self.clock(), None)
+                now = self.clock()
+                self.store.update_run_info(run_id, RunStatus.from_string(status), now, None, now=now)
                 outcome = f"has been ended as {status}"
             except StoreError as error:  # it may be deleted, or in another store
                 outcome = f"cannot be ended: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlquery.store.state import now
+from mlquery.store.times import now
 
 
 class Clock:
@@ -12,12 +12,17 @@ class Clock:
 
     Args:
         source: The clock that it follows, by default the system's; or a time in ms UTC at which it stands still.
+
+    Attributes:
+        era: Another object after each `set`: what happens first in an era gets the time that was set, even if that has
+            been given before; what follows gets the milliseconds after it, as if the calls took their time.
     """
 
     def __init__(self, source: Callable[[], int] | int | None = None) -> None:
         self._source = source if callable(source) else now
         self._stopped_at: int | None = None
         self._ahead = 0
+        self.era = object()
         if source is not None and not callable(source):
             self.set(source)
 
@@ -31,6 +36,7 @@ class Clock:
     def set(self, ms: int) -> None:
         """Stop the clock at a time in ms UTC."""
         self._stopped_at = _whole(ms)
+        self.era = object()
 
     def tick(self, ms: int = 1) -> None:
         """Move the clock on by some milliseconds; one that is running keeps running from there."""
@@ -42,7 +48,7 @@ class Clock:
     def copy(self) -> Clock:
         """Return a clock that shows the same time and is moved on its own."""
         new = Clock(self._source)
-        new._stopped_at, new._ahead = self._stopped_at, self._ahead
+        new._stopped_at, new._ahead, new.era = self._stopped_at, self._ahead, self.era
         return new
 
 

@@ -25,6 +25,7 @@ from mlflow.utils.thread_utils import ThreadLocalVariable
 
 from mlquery.mlflow_plugin import register
 from mlquery.mlflow_plugin.schemes import SCHEME
+from mlquery.mlflow_plugin.times import NotedTime
 from mlquery.mocking.autologging import Autologging
 
 URI: Final = f"{SCHEME}://"
@@ -86,7 +87,7 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
         (trackers, "_tracking_uri", URI),
         (registries, "_registry_uri", None),
         (*_EXPERIMENT, experiment_id),
-        (mlflow_time, "time", _Time(time)),
+        (mlflow_time, "time", NotedTime(time)),
     ):
         setattr(module, name, value)
     for variable in _PER_THREAD:
@@ -169,22 +170,6 @@ def _redirect(unchanged: tuple[str, ...]) -> None:
         return registry._get_store_with_resolved_uri(uri, led(trackers._resolve_tracking_uri(tracking_uri)))
 
     tracker.get_store, registry.get_store = tracking_store, registry_store
-
-
-class _Time:
-    """Stands for the module `time` in MLflow's function for the present time."""
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self._now = now
-
-    def time(self) -> float:
-        """Return the time in seconds; the half millisecond keeps it the same when MLflow rounds it down."""
-        return (self._now() + 0.5) / 1000
-
-    def __getattr__(self, name: str) -> Any:
-        import time
-
-        return getattr(time, name)
 
 
 def _environment() -> Iterator[tuple[str, str]]:

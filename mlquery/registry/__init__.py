@@ -29,5 +29,6 @@ class Registry(ModelVersions):
         """Return an independent copy."""
         with self.lock:
             new = Registry(self.clock)
+            new._times = self._times.copy()
             new._entries = {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
             return new

@@ -66,7 +66,7 @@ class ModelVersions(RegisteredModels):
         checked = check_tags(tags)
         location, run_id = origin_of(source, run_id, model_id, find_model, self.get_model_version_download_uri)
         with self.lock:
-            entry, time = self._entry(name), self.clock()
+            entry, time = self._entry(name), self._time()
             number = max(entry.versions, default=0) + 1
             entry.model = attrs.evolve(entry.model, last_updated_timestamp=time)
             new = entry.versions[number] = ModelVersion(
@@ -108,7 +108,7 @@ class ModelVersions(RegisteredModels):
         """Set the description of a version, or remove it with None, and return the version."""
         with self.lock:
             entry, found = self._version(name, version)
-            return self._change(entry, found, description=description, last_updated_timestamp=self.clock())
+            return self._change(entry, found, description=description, last_updated_timestamp=self._time())
 
     def transition_model_version_stage(
         self,
@@ -132,7 +132,7 @@ class ModelVersions(RegisteredModels):
             )
         with self.lock:
             entry, moved = self._version(name, version)
-            time = self.clock()
+            time = self._time()
             others = [v for v in entry.active if v.current_stage == canonical and v.version != moved.version]
             for other in others if archive_existing_versions else ():
                 self._change(entry, other, current_stage="Archived", last_updated_timestamp=time)
@@ -144,7 +144,7 @@ class ModelVersions(RegisteredModels):
         check_version(version)
         with self.lock:
             entry, found = self._version(name, version)
-            time = self.clock()
+            time = self._time()
             aliases = {alias: number for alias, number in entry.model.aliases.items() if number != found.version}
             entry.model = attrs.evolve(entry.model, aliases=aliases, last_updated_timestamp=time)
             entry.versions[found.version] = ModelVersion(

@@ -40,7 +40,7 @@ class RegisteredModels(RegistryState):
         with self.lock:
             if name in self._entries:
                 raise _taken(name, PROMPT_TAG in self._entries[name].model.tags, PROMPT_TAG in checked)
-            time = self.clock()
+            time = self._time()
             entry = self._entries[name] = Entry(RegisteredModel(name, time, time, description, tags=checked))
             return entry.snapshot()
 
@@ -53,7 +53,7 @@ class RegisteredModels(RegistryState):
         """Set the description of a model, or remove it with None, and return the model."""
         with self.lock:
             entry = self._entry(name)
-            entry.model = attrs.evolve(entry.model, description=description, last_updated_timestamp=self.clock())
+            entry.model = attrs.evolve(entry.model, description=description, last_updated_timestamp=self._time())
             return entry.snapshot()
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
@@ -66,7 +66,7 @@ class RegisteredModels(RegistryState):
             entry = self._entry(name)
             if self._entries.get(new_name, entry) is not entry:
                 raise StoreError(f"Registered Model (name={new_name}) already exists.", RESOURCE_ALREADY_EXISTS)
-            time = self.clock()
+            time = self._time()
             entry.model = attrs.evolve(entry.model, name=new_name, last_updated_timestamp=time)
             for number, version in entry.versions.items():
                 entry.versions[number] = attrs.evolve(version, name=new_name, last_updated_timestamp=time)

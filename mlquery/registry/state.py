@@ -15,7 +15,7 @@ from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.registry.validation import check_name, check_storable, check_version
-from mlquery.store.state import now
+from mlquery.store.times import RisingTimes, now
 
 
 @attrs.define
@@ -64,6 +64,7 @@ class RegistryState:
     def __init__(self, clock: Callable[[], int] | None = None) -> None:
         self.lock = RLock()
         self.clock: Callable[[], int] = now if clock is None else clock
+        self._times = RisingTimes()
         self._entries: dict[str, Entry] = {}
 
     def models(self) -> list[RegisteredModel]:
@@ -75,6 +76,10 @@ class RegistryState:
         """Return all versions that are not deleted as searches find them: without aliases, prompts included."""
         with self.lock:
             return [version for entry in self._entries.values() for version in entry.found_versions()]
+
+    def _time(self) -> int:
+        """Return the time of a change: later than those before, so that searches find the last one first."""
+        return self._times.next(self.clock)
 
     def _entry(self, name: str) -> Entry:
         entry = self._entries.get(check_name(name))

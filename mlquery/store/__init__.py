@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlquery.entities import Experiment
 from mlquery.store.loading import Loading
 from mlquery.store.logging import Logging
 from mlquery.store.names import Names
@@ -39,7 +38,7 @@ class Store(Logging, Loading):
         guid_ids: bool = False,
     ) -> None:
         super().__init__(clock, Names(seed), artifact_root, guid_ids)
-        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
+        self._add_default_experiment()
         self._is_untouched = True
 
     def __repr__(self) -> str:
@@ -52,6 +51,8 @@ class Store(Logging, Loading):
             super(Store, new).__init__(self.clock, self._names.copy(), self._artifact_root, self._guid_ids)
             new.version, new.default_experiment_id = self.version, self.default_experiment_id
             new._next_experiment_number, new._is_untouched = self._next_experiment_number, self._is_untouched
+            new.run_times, new.experiment_times = self.run_times.copy(), self.experiment_times.copy()
+            new.model_times = self.model_times.copy()
             new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
             new.models = self.models.copy()
             new.artifacts.copy_from(self.artifacts)

@@ -7,6 +7,7 @@ known here, save for one: which point of a metric is the latest.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
@@ -156,7 +157,7 @@ class MetricCells(Cells):
     once.
     """
 
-    __slots__ = ("histories",)
+    __slots__ = ("histories", "moved")
 
     typecodes = "Bdqq"
     fills = (ABSENT, float("nan"), 0, 0)
@@ -164,11 +165,12 @@ class MetricCells(Cells):
     def __init__(self, owner: object) -> None:
         super().__init__(owner)
         self.histories: dict[int, History] = {}
+        self.moved: dict[int, tuple[int, int]] = {}  # what the clock said at the first of moved points, their last time
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
         new = super().copy(owner)
-        new.histories = self.histories.copy()
+        new.histories, new.moved = self.histories.copy(), self.moved.copy()
         return new
 
     def value(self, row: int) -> float:
@@ -213,6 +215,35 @@ class MetricCells(Cells):
         elif step >= old_step and self._is_later(value, timestamp, step, place):
             self.put(place, value, timestamp, step)
         return False
+
+    def is_last(self, row: int, time: int, step: int) -> bool:
+        """Return whether a point would follow all points of a row in the order of its history."""
+        history = self.histories.get(row)
+        if history is not None:
+            last, last_step = history.timestamps[-1], history.steps[-1]
+        else:
+            place = row if self.rows is None and row < len(self.arrays[0]) and self.arrays[0][row] else self.slot(row)
+            if place < 0:
+                return True
+            _, _, timestamps, steps = self.arrays
+            last, last_step = timestamps[place], steps[place]
+        return time > last or (time == last and step > last_step)
+
+    def next_time(self, row: int, time: int, step: int) -> int:
+        """Return the first time, not before what the clock says, at which a point follows those that nobody timed.
+
+        It is remembered, so that not all of many points in one millisecond are passed each time.
+        """
+        start, moved = self.moved.get(row, (time, time))
+        if not start <= time <= moved:  # the clock has gone on, or back
+            start = moved = time
+        _, timestamps, steps = self.points(row)
+        after = bisect_right(timestamps, moved)
+        while after and timestamps[after - 1] == moved and steps[after - 1] >= step:
+            moved += 1
+            after = bisect_right(timestamps, moved, after)
+        self.moved[row] = start, moved
+        return moved
 
     def put(self, place: int, value: float, timestamp: int, step: int) -> None:
         """Make a point the latest."""

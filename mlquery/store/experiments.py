@@ -46,7 +46,7 @@ class Experiments(StoreState):
         with self.writing:
             if name in self.experiments.row_of_name or len(dict(checked)) < len(checked):
                 raise StoreError(f"Experiment(name={name}) already exists.", RESOURCE_ALREADY_EXISTS)
-            return self._add_experiment(name, artifact_location, dict(checked))
+            return self._add_experiment(name, artifact_location, dict(checked), self._experiment_time())
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """Return an experiment, a deleted one too; raise RESOURCE_DOES_NOT_EXIST if there is none."""
@@ -71,7 +71,7 @@ class Experiments(StoreState):
                 raise StoreError("Cannot rename a non-active experiment.", INVALID_STATE)
             if self.experiments.row_of_name.get(new_name, row) != row:
                 raise StoreError(f"Experiment(name={new_name}) already exists.", BAD_REQUEST)
-            self._change_experiment(row, name=new_name, last_update_time=self.clock())
+            self._change_experiment(row, name=new_name, last_update_time=self._experiment_time())
 
     def delete_experiment(self, experiment_id: str) -> None:
         """Delete (archive) an active experiment and all its runs."""
@@ -101,8 +101,12 @@ class Experiments(StoreState):
             del tags[key]
             self._change_experiment(row, tags=tags)
 
-    def _add_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str]) -> str:
-        experiment_id, time = self.next_experiment_id(), self.clock()
+    def _add_default_experiment(self) -> None:
+        # It is older than any other: a millisecond, as the first one is often made in the same.
+        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {}, max(0, self.clock() - 1))
+
+    def _add_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str], time: int) -> str:
+        experiment_id = self.next_experiment_id()
         location = artifact_location or self.default_location(experiment_id)
         experiment = Experiment(experiment_id, name, location, LifecycleStage.ACTIVE, tags, time, time)
         self._write(PutExperiment(experiment_fields(experiment)))
@@ -112,4 +116,7 @@ class Experiments(StoreState):
         self._write(PutExperiment(experiment_fields(self.experiments.experiment_at(row)) | new))
 
     def _move(self, row: int, stage: str) -> None:
-        self._write(SetExperimentStage(self.experiments.ids[row], stage, self.clock()))
+        self._write(SetExperimentStage(self.experiments.ids[row], stage, self._experiment_time()))
+
+    def _experiment_time(self) -> int:
+        return self.experiment_times.next(self.clock)

@@ -21,7 +21,7 @@ from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.locations import run_location
 from mlquery.store.model_table import PointKey, StoredModel
 from mlquery.store.state import StoreState
-from mlquery.store.validation import check_metric, check_run_id, clean_value
+from mlquery.store.validation import Point, check_run_id, clean_value
 
 _NOT_IN_NAMES: Final = ("/", ":", ".", "%", '"', "'")
 _ModelPoints = dict[str, dict[PointKey, Metric]]
@@ -50,7 +50,7 @@ class LoggedModels(StoreState):
             experiment_id = self.experiments.ids[self._active_experiment_row(experiment_id)]
             new_params, new_tags = _added("param", {}, params or ()), _added("tag", {}, tags or ())
             model_id = f"m-{self._names.new_id()}"
-            time = self.clock()
+            time = self._model_time()
             model = StoredModel(
                 model_id,
                 experiment_id,
@@ -77,14 +77,14 @@ class LoggedModels(StoreState):
     def finalize_logged_model(self, model_id: str, status: int) -> StoredModel:
         """Set the status of a model, a number of `LoggedModelStatus`, and return the model."""
         with self.writing:
-            self._change_model(self._model(model_id), status=status, last_updated_timestamp=self.clock())
+            self._change_model(self._model(model_id), status=status, last_updated_timestamp=self._model_time())
             return self._model(model_id)
 
     def delete_logged_model(self, model_id: str) -> None:
         """Mark a model as deleted."""
         with self.writing:
             model, stage = self._model(model_id), LifecycleStage.DELETED
-            self._change_model(model, lifecycle_stage=stage, last_updated_timestamp=self.clock())
+            self._change_model(model, lifecycle_stage=stage, last_updated_timestamp=self._model_time())
 
     def log_logged_model_params(self, model_id: str, params: Sequence[KeyValue]) -> None:
         """Add params; raise BAD_REQUEST if the model has one of them already, with whatever value."""
@@ -141,13 +141,15 @@ class LoggedModels(StoreState):
                 return owner, "/".join(whole[place + 1 :])
         return "", "/".join(whole)
 
-    def _new_model_points(self, run_id: str, metrics: Sequence[Metric], limits: Limits) -> _ModelPoints:
-        """Return the points that the models of metrics do not have yet; nothing is logged here."""
+    def _new_model_points(self, run_id: str, metrics: Sequence[Metric], points: Sequence[Point]) -> _ModelPoints:
+        """Return the points that the models of metrics do not have yet; nothing is logged here.
+
+        `points` are those that the run gets of the metrics.
+        """
         new: _ModelPoints = {}
-        for metric in metrics:
+        for metric, (name, value, timestamp, step) in zip(metrics, points, strict=True):
             if metric.model_id is None:
                 continue
-            name, value, timestamp, step = check_metric(metric, limits)
             model_id, key = str(metric.model_id), (name, timestamp, step, run_id)
             if model_id not in self.models.by_id:
                 raise StoreError(f"Logged model with ID '{model_id}' does not exist.", BAD_REQUEST)
@@ -173,6 +175,9 @@ class LoggedModels(StoreState):
         if model is None:
             raise _missing(model_id)
         return model
+
+    def _model_time(self) -> int:
+        return self.model_times.next(self.clock)
 
     def _change_model(self, model: StoredModel, **new: Any) -> None:
         self._write(PutModel(model_fields(attrs.evolve(model, **new))))

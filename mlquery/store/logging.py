@@ -21,6 +21,7 @@ from mlquery.store.logged_models import LoggedModels
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.runs import Runs
 from mlquery.store.validation import (
+    Point,
     check_batch,
     check_metric,
     check_param,
@@ -40,16 +41,25 @@ class Logging(Runs, LoggedModels):
     metric, timestamp, step and run, is refused with BAD_REQUEST.
     """
 
-    def log_metric(self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS) -> None:
-        """Log one point of a metric; its timestamp is in ms UTC. A point that is there already is dropped."""
-        point = check_metric(metric, limits)
+    def log_metric(
+        self, run_id: str, metric: Metric, *, limits: Limits = MLFLOW_LIMITS, now: int | None = None
+    ) -> None:
+        """Log one point of a metric; its timestamp is in ms UTC. A point that is there already is dropped.
+
+        A timestamp that is `now`, what the clock said to the caller, was given by nobody: the point is a new one, and
+        follows those before.
+        """
+        key, value, timestamp, step = check_metric(metric, limits)
         with self.writing:
-            self._active_run_row(run_id)
+            row = self._active_run_row(run_id)
+            if timestamp == now:
+                timestamp = self.runs.next_time(row, key, timestamp, step)
+            point = _new(LogMetric, (run_id, key, value, timestamp, step))
             if metric.model_id is None:
-                self._write(_new(LogMetric, (run_id, *point)))
+                self._write(point)
                 return
-            about_models = self._new_model_points(run_id, [metric], limits)
-            self._write(LogMetric(run_id, *point))
+            about_models = self._new_model_points(run_id, [metric], [point[1:]])
+            self._write(point)
             self._log_model_points(about_models)
 
     def log_param(self, run_id: str, param: Param, *, limits: Limits = MLFLOW_LIMITS) -> None:
@@ -92,14 +102,21 @@ class Logging(Runs, LoggedModels):
         tags: Sequence[RunTag],
         *,
         limits: Limits = MLFLOW_LIMITS,
+        now: int | None = None,
     ) -> None:
-        """Log metrics, params and tags together, or nothing if any of them is refused."""
+        """Log metrics, params and tags together, or nothing if any of them is refused.
+
+        Timestamps that are `now`, what the clock said to the caller, were given by nobody: the points of a metric move
+        together, to the first time at which they follow those before.
+        """
         check_run_id(run_id, limits)
         points, checked_params, checked_tags = check_batch(metrics, params, tags, limits)
         with self.writing:
             row = self._active_run_row(run_id)
             new_params = self._new_params(row, run_id, checked_params, limits)
-            about_models = self._new_model_points(run_id, metrics, limits)
+            if now is not None:
+                points = self._timed(row, points, now)
+            about_models = self._new_model_points(run_id, metrics, points)
             check_tag_count([key for key, _ in checked_tags], self.runs.tag_keys[row], limits)
             new_tags = {key: value for key, value in checked_tags if value or key != RUN_NAME}
             self._write(LogBatch(run_id, points, new_params, new_tags))
@@ -126,6 +143,19 @@ class Logging(Runs, LoggedModels):
         with self.lock:
             values, timestamps, steps = self.runs.history(run_id, key)
         return values.view(), timestamps.view(), steps.view()
+
+    def _timed(self, row: int, points: list[Point], now: int) -> list[Point]:
+        """Return the points of a batch with the times that those get which nobody timed."""
+        first_step: dict[str, int] = {}
+        for key, _, timestamp, step in points:
+            if timestamp == now and step <= first_step.get(key, step):
+                first_step[key] = step
+        times = {key: self.runs.next_time(row, key, now, step) for key, step in first_step.items()}
+        if all(time == now for time in times.values()):
+            return points
+        return [
+            (key, value, times[key] if timestamp == now else timestamp, step) for key, value, timestamp, step in points
+        ]
 
     def _new_params(self, row: int, run_id: str, params: Sequence[tuple[str, str]], limits: Limits) -> dict[str, str]:
         """Return the params that the run does not have; raise if it has one with another value."""

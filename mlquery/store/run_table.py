@@ -127,6 +127,13 @@ class RunTable(Table):
         cells = self.params.cells.get(key)
         return None if cells is None else cells.string(row)
 
+    def next_time(self, row: int, key: str, time: int, step: int) -> int:
+        """Return the time of a point that nobody timed: what the clock says, or the next one that is free."""
+        cells = self.metrics.cells.get(key)
+        if cells is None or cells.is_last(row, time, step):
+            return time
+        return self.metrics.to_write(key).next_time(row, time, step)
+
     def add_point(self, row: int, key: str, value: float, timestamp: int, step: int) -> None:
         """Log a point of a metric."""
         metrics = self.metrics

@@ -37,10 +37,12 @@ class Runs(StoreState):
         run_name: str | None,
         *,
         limits: Limits = MLFLOW_LIMITS,
+        now: int | None = None,
     ) -> Run:
         """Create a running run and return it, without outputs as MLflow does.
 
-        `start_time` is in ms UTC; the name is by default that of the tag `mlflow.runName`, or else made up. Tags are
+        `start_time` is in ms UTC; if it is `now`, what the clock said to the caller, nobody gave it, and a run that was
+        created later starts later. The name is by default that of the tag `mlflow.runName`, or else made up. Tags are
         neither checked nor cut, as in MLflow; only the limits of a service on them hold.
 
         Raises: INVALID_PARAMETER_VALUE if the experiment is deleted or name and tag differ, BAD_REQUEST for a tag
@@ -55,6 +57,8 @@ class Runs(StoreState):
             if start_time is None:
                 raise StoreError("start_time cannot be None", INTERNAL_ERROR)
             check_service_tags(named_tags, (), limits)
+            if start_time == now:
+                start_time = self.run_times.next(self.clock, now)
             run_id, experiment_id = self._names.new_id(self._guid_ids), self.experiments.ids[experiment_row]
             fields = {
                 "run_id": run_id,
@@ -83,9 +87,11 @@ class Runs(StoreState):
         run_name: str | None,
         *,
         limits: Limits = MLFLOW_LIMITS,
+        now: int | None = None,
     ) -> RunInfo:
         """Set status, end time (ms UTC) and name of an active run, each if given, and return what is known of it now.
 
+        An end time that is `now`, what the clock said to the caller, was given by nobody: the run ends after its start.
         The name is the tag `mlflow.runName` too, and falls under the limits of a service on tags.
 
         Raises: INTERNAL_ERROR for a status that is no number of `RunStatus`.
@@ -96,6 +102,9 @@ class Runs(StoreState):
             if run_name:
                 check_string(run_name, "run_name")
                 check_service_tags({RUN_NAME: run_name}, self.runs.tag_keys[row], limits)
+            if end_time is not None and end_time == now:
+                start = self.runs.times.cells["start_time"].time(row)
+                end_time = now if start is None else self.run_times.after(start, now)
             self._write(SetRunInfo(run_id, status, None if end_time is None else int(end_time), run_name or None))
             return self.runs.info_at(row)
 

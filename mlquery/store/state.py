@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import RLock
@@ -18,11 +17,7 @@ from mlquery.store.names import Names
 from mlquery.store.result_cache import ResultCache
 from mlquery.store.run_table import RunTable
 from mlquery.store.table import ACTIVE
-
-
-def now() -> int:
-    """Return the time in ms UTC."""
-    return time.time_ns() // 1_000_000
+from mlquery.store.times import RisingTimes, now
 
 
 class Change(Protocol):
@@ -40,6 +35,7 @@ class StoreState(FaultsOnDemand):
         writing: The block in which a call validates and writes: the lock itself, or a transaction.
         on_change: Told of every change after it was made.
         version: Rises with every change.
+        run_times: When runs start if nobody says so; `experiment_times`, `model_times`: when those are made or changed.
         pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
     """
 
@@ -48,6 +44,7 @@ class StoreState(FaultsOnDemand):
         self.writing: AbstractContextManager[Any] = self.lock
         self.on_change: Callable[[Any], None] | None = None
         self.clock: Callable[[], int] = now if clock is None else clock
+        self.run_times, self.experiment_times, self.model_times = RisingTimes(), RisingTimes(), RisingTimes()
         self.version = 0
         self.artifacts = Artifacts(self.lock, self._require_owner)
         self.result_cache = ResultCache()
