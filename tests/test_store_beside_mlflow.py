@@ -441,6 +441,56 @@ def test_experiments_are_created_or_refused_as_in_mlflow(pair: Pair, arguments: 
         assert_same(pair.create_run(answer, "ann", 5, [], "named"))
 
 
+LOCATIONS = (
+    *(
+        "my_loc",
+        "./x",
+        "../up",
+        "a//b/",
+        "x/../y",
+        ".",
+        "~",
+        "~/x",
+        " spaced",
+        "with%20escape",
+        "x?y=1#z",
+        "é",
+        "1:2",
+        "a_b:c",
+    ),
+    *(
+        "file:x",
+        "file:./x",
+        "file:x?y=1#z",
+        "file:",
+        "file:a%20b",
+        "file:./x/../y/",
+        "file://./x",
+        "file://localhost/x",
+    ),
+    *("/abs", "/abs//x/", "//double", "file:/abs", "file:///abs/x", "file://127.0.0.1/x", "file://host/x", "FILE:x"),
+    *("s3://bucket/x", "mlflow-artifacts:/x", "mlquery-artifacts:shelf", "C:x", "s3:x", "databricks", "databricks/x"),
+    "x" * 2_040,
+)
+
+
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_a_relative_artifact_location_is_resolved_against_the_working_directory(
+    pair: Pair, location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"located at {location[:50]}"
+
+    expected, answer = pair.call("create_experiment", name, location)
+    assert expected == answer
+    if not isinstance(answer, str):
+        return
+    runs = pair.create_run(answer, "ann", 5, [], "named")
+
+    assert pair.theirs.get_experiment(answer).artifact_location == pair.ours.get_experiment(answer).artifact_location
+    assert runs[0]["info"]["artifact_uri"] == runs[1]["info"]["artifact_uri"]
+
+
 @pytest.mark.parametrize("experiment_id", ["0", "", None, 0, " 0 ", "00", "777777", "-1", "abc", "1.5", [1]])
 @pytest.mark.parametrize("call", [("get_experiment",), ("rename_experiment", "Default"), ("restore_experiment",)])
 def test_experiment_ids_are_read_as_in_mlflow(pair: Pair, call: tuple[Any, ...], experiment_id: Any) -> None:

@@ -200,7 +200,8 @@ def test_a_clone_goes_on_with_the_seed_and_the_clock() -> None:
     clone = original.clone()
 
     assert a_run(original) == a_run(clone)
-    assert 77 == clone.get_experiment(clone.create_experiment("e")).creation_time
+    assert 77 == clone.get_experiment("0").creation_time
+    assert 78 == clone.get_experiment(clone.create_experiment("e")).creation_time
 
 
 # --- threads

@@ -22,7 +22,11 @@ class Experiments(Service):
     ) -> str:
         """Create an experiment and return its id."""
         own_tags = [ExperimentTag(tag.key, tag.value) for tag in tags or ()]
-        return self.store.create_experiment(name, artifact_location, own_tags, limits=self.limits)
+        # A service does not know the working directory. No source says what it makes of a relative location.
+        is_local = not self.dialect.service
+        return self.store.create_experiment(
+            name, artifact_location, own_tags, limits=self.limits, resolves_location=is_local
+        )
 
     @call
     def get_experiment(self, experiment_id: str) -> Experiment:

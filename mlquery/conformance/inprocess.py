@@ -161,8 +161,7 @@ class _SuiteClock:
 
     def __init__(self, kind: Clock) -> None:
         self._is_settable = kind == "settable"
-        # The default experiment of a new store is a millisecond older than what the clock says.
-        self._times = itertools.count(FIRST_TIME + 1, 1 if kind == "advancing" else 0)
+        self._times = itertools.count(FIRST_TIME, 1 if kind == "advancing" else 0)
 
     @property
     def era(self) -> object:

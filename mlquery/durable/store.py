@@ -21,9 +21,11 @@ from mlquery.durable.journal import Durability, Journal
 from mlquery.durable.locks import FolderLock
 from mlquery.durable.syncer import Syncer
 from mlquery.durable.transactions import Transactions
+from mlquery.entities import Experiment
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX
 from mlquery.store import Store
+from mlquery.store.times import RisingTimes
 
 # A snapshot is written when this many entries were added: while the store is open, at its opening, at its closing.
 _WHILE_OPEN: Final = 100_000
@@ -60,6 +62,7 @@ class DurableStore(Store):
         column = MATRIX.dialect(dialect)
         super().__init__(clock=clock, guid_ids=column.behaves("id.guid"))
         self.clear()
+        self.experiment_times = RisingTimes()
         self.path = Path(path).absolute()
         self._dialect = column.name
         self.durability, self.read_only = durability, read_only
@@ -224,7 +227,7 @@ class DurableStore(Store):
                 return
             self.clear()
             writer.create(Identity(uuid.uuid4().hex, self.clock(), self._guid_ids, self._dialect))
-            self._add_default_experiment()
+            self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
             writer.commit()
         except BaseException:
             with suppress(StoreError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mlquery.entities import Experiment
 from mlquery.store.loading import Loading
 from mlquery.store.logging import Logging
 from mlquery.store.names import Names
@@ -38,7 +39,7 @@ class Store(Logging, Loading):
         guid_ids: bool = False,
     ) -> None:
         super().__init__(clock, Names(seed), artifact_root, guid_ids)
-        self._add_default_experiment()
+        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {})
         self._is_untouched = True
 
     def __repr__(self) -> str:

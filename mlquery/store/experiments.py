@@ -19,6 +19,7 @@ from mlquery.errors import (
 from mlquery.store.changes import PutExperiment, SetExperimentStage
 from mlquery.store.entity_fields import experiment_fields
 from mlquery.store.limits import MLFLOW_LIMITS, Limits
+from mlquery.store.locations import resolved
 from mlquery.store.state import StoreState
 from mlquery.store.validation import check_artifact_location, check_experiment_name, check_experiment_tag
 
@@ -33,20 +34,24 @@ class Experiments(StoreState):
         tags: Sequence[ExperimentTag] | None = None,
         *,
         limits: Limits = MLFLOW_LIMITS,
+        resolves_location: bool = True,
     ) -> str:
         """Create an experiment and return its id.
+
+        A relative location is resolved against the working directory, unless the store stands for a service elsewhere.
 
         Raises: INVALID_PARAMETER_VALUE for a bad name, location or tag, RESOURCE_ALREADY_EXISTS for a name that any
             experiment has, a deleted one too.
         """
         check_experiment_name(name, limits)
         if artifact_location:
+            artifact_location = resolved(artifact_location) if resolves_location else artifact_location
             check_artifact_location(artifact_location, limits)
         checked = [check_experiment_tag(tag, limits) for tag in tags or ()]
         with self.writing:
             if name in self.experiments.row_of_name or len(dict(checked)) < len(checked):
                 raise StoreError(f"Experiment(name={name}) already exists.", RESOURCE_ALREADY_EXISTS)
-            return self._add_experiment(name, artifact_location, dict(checked), self._experiment_time())
+            return self._add_experiment(name, artifact_location, dict(checked))
 
     def get_experiment(self, experiment_id: str) -> Experiment:
         """Return an experiment, a deleted one too; raise RESOURCE_DOES_NOT_EXIST if there is none."""
@@ -101,12 +106,8 @@ class Experiments(StoreState):
             del tags[key]
             self._change_experiment(row, tags=tags)
 
-    def _add_default_experiment(self) -> None:
-        # It is older than any other: a millisecond, as the first one is often made in the same.
-        self._add_experiment(Experiment.DEFAULT_EXPERIMENT_NAME, None, {}, max(0, self.clock() - 1))
-
-    def _add_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str], time: int) -> str:
-        experiment_id = self.next_experiment_id()
+    def _add_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str]) -> str:
+        experiment_id, time = self.next_experiment_id(), self._experiment_time()
         location = artifact_location or self.default_location(experiment_id)
         experiment = Experiment(experiment_id, name, location, LifecycleStage.ACTIVE, tags, time, time)
         self._write(PutExperiment(experiment_fields(experiment)))

@@ -1,16 +1,52 @@
-"""Makes artifact locations from a root: of experiments and of runs. Nothing is read or written there.
+"""Makes artifact locations: absolute ones of what a caller gives, and those of experiments and runs below a root.
 
-**Source**: `mlflow.utils.uri.append_to_uri_path` of MLflow 3.17.
+Nothing is read or written there.
+
+**Source**: `mlflow.utils.uri.append_to_uri_path` and `resolve_uri_if_local` of MLflow 3.17.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from mlquery.errors import INTERNAL_ERROR, StoreError
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+
+def resolved(location: str) -> str:
+    """Return a location, a relative path or `file:` URI resolved against the working directory.
+
+    Raises: INTERNAL_ERROR for a `file:` URI of another machine, or what is no URI.
+    """
+    if location.startswith("/") or location == "databricks":  # the name of a server, which MLflow leaves alone
+        return location
+    try:
+        uri = urlsplit(location)
+    except ValueError as error:
+        raise StoreError(f"The artifact location {location!r} is not a valid URI: {error}", INTERNAL_ERROR) from None
+    if uri.scheme not in ("", "file"):
+        return location
+    host = uri.hostname or "."
+    if uri.scheme and not (host == "." or host.startswith(("localhost", "127.0.0.1"))):
+        raise StoreError(
+            f"{location} is not a valid remote uri. For remote access on windows, please consider using a different "
+            "scheme such as SMB (e.g. smb://<hostname>/<path>).",
+            INTERNAL_ERROR,
+        )
+    from pathlib import Path
+    from urllib.request import url2pathname  # takes longer to load than all of the store
+
+    path = url2pathname(uri.path if location.startswith("file:") else location)  # "FILE:" is part of a path there
+    if os.path.isabs(path):
+        return location
+    absolute = Path.cwd().joinpath(path).as_posix()
+    return urlunsplit((uri.scheme, None, absolute, uri.query, uri.fragment)) if uri.scheme else absolute
 
 
 def experiment_location(root: str, experiment_id: str) -> str:
@@ -41,7 +77,16 @@ def _halves(root: str) -> tuple[str, str]:
     if not scheme:
         return (root if not root or root.endswith("/") else root + "/"), ""
     cut = min(at if at >= 0 else len(root) for at in (root.find("?"), root.find("#")))
-    head, tail = root[:cut], root[cut:]
+    head, tail = _in_normal_form(root[:cut], scheme.end()), root[cut:]
     if len(head) > scheme.end() and not head.endswith("/"):
         head += "/"
     return head, tail
+
+
+def _in_normal_form(uri: str, end_of_scheme: int) -> str:
+    """Return a URI as urllib writes it: with a scheme in lower case, and `file:///x` for `file:/x`."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # of another store; none is created with it
+        return uri
+    return urlunsplit(parts) if parts.path.startswith("/") else parts.scheme + uri[end_of_scheme - 1 :]
