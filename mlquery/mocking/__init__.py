@@ -36,7 +36,7 @@ def mock(
             matrix. By default that of the mock whose store is given.
         seed: Makes ids and run names repeat.
         clock: The time in ms UTC at which `mock.clock` stands still, or a function that returns it; by default the
-            clock of the store that is given, or the system's.
+            clock of the store that is given, or the system's, which reads `time.time()` at each call.
         store: The contents at the start: a store, or a mock that has one; by default none. A store brings its
             registered models along, and the experiment that was active when the last mock on it ended.
         clone: Whether to work on a copy of that store, so that it can serve many tests.
