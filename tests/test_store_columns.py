@@ -259,7 +259,7 @@ def test_loaded_runs_are_put_in_order_when_the_order_is_asked_for() -> None:
 
 
 def test_experiments_are_ordered_by_creation_and_then_by_number() -> None:
-    store = Store(clock=lambda: 6)
+    store = Store(clock=lambda: 5)
     for i in range(11):
         store.clock = lambda: 5  # another clock each time, so that all are made at one time
         store.create_experiment(f"e{i}")

@@ -407,14 +407,19 @@ def test_a_test_may_replace_the_time_of_the_system() -> None:
     assert [NOW] * 3 == [run.start_time, experiment.creation_time, model.creation_timestamp]
 
 
-def test_a_test_may_replace_the_time_of_mlflow(mlflow_client: MlflowClient) -> None:
+def test_a_test_may_replace_the_time_of_mlflow(mlflow_client: MlflowClient, request: pytest.FixtureRequest) -> None:
+    is_stopped = request.node.callspec.params["mlflow_client"] == "stopped"  # a clock that the mock was given wins
+    start = NOW if is_stopped else 1_600_000_000_000
+    mlflow_client.search_experiments()  # makes the store, with its default experiment
     with mock.patch("time.time", return_value=1_600_000_000.0):
-        before = mlflow_client.create_run("0").info.start_time
+        run_id = mlflow_client.create_run("0").info.run_id
+        mlflow_client.log_metric(run_id, "x", 1.0)
         experiment = mlflow_client.get_experiment(mlflow_client.create_experiment("patched"))
-    stopped = getattr(_get_store(), "uri", "") == "mlquery://" and NOW == get_current_time_millis()
+        mlflow_client.set_terminated(run_id)
 
-    expected = NOW if stopped else 1_600_000_000_000  # a clock that the mock was given wins
-    assert (expected, expected) == (before, experiment.creation_time)
+    info = mlflow_client.get_run(run_id).info
+    assert (start, start + 1, [start]) == (info.start_time, info.end_time, times_of(mlflow_client, run_id))
+    assert experiment.creation_time == (start + 1 if is_stopped else start)
 
 
 # Beside MLflow
