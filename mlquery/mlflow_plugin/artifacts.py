@@ -49,7 +49,8 @@ class StoreArtifactRepository(ArtifactRepository):
     """The artifacts below one location. Paths are relative to it, with forward slashes."""
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
-        super().__init__(artifact_uri, tracking_uri, registry_uri)
+        super().__init__(artifact_uri)
+        self.tracking_uri, self.registry_uri = tracking_uri, registry_uri  # which MLflow 2 does not keep
         parts = urlsplit(artifact_uri)
         self._name = unquote(parts.netloc)
         self._root = unquote(parts.path).strip("/")

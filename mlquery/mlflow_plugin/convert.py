@@ -2,23 +2,25 @@
 
 Entities are snapshots. Only what is rarely read is put together later: the steps and times of a run's metrics.
 
-**Source** of the private fields set here: `mlflow.entities` of MLflow 3.17.
+Releases of MLflow differ in what their entities hold: 2 has no logged models, and 3.9 no workspaces.
+
+**Source** of the private fields set here: `mlflow.entities` of MLflow 2.16 to 3.17.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, SupportsIndex, TypeVar, overload
+from operator import attrgetter
+from typing import Any, Final, SupportsIndex, TypeVar, overload
 
 import mlflow.entities as mlflow_entities
-from mlflow.entities.logged_model_input import LoggedModelInput
-from mlflow.entities.logged_model_output import LoggedModelOutput
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.store.entities.paged_list import PagedList
 
 from mlquery import entities
 from mlquery.backend.logging import DatasetSummary
+from mlquery.mlflow_plugin.releases import takes
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME
 from mlquery.store import Store
 from mlquery.store.model_table import StoredModel
@@ -27,6 +29,12 @@ from mlquery.store.run_table import RunTable
 T = TypeVar("T")
 Points = tuple[tuple[int, ...], tuple[int, ...]]
 """The timestamps and the steps of the latest points of a run's metrics, in the order of its keys."""
+
+HAS_MODELS: Final = hasattr(mlflow_entities, "LoggedModel")
+_of_model = ("model_id", "dataset_name", "dataset_digest", "run_id") if HAS_MODELS else ()
+_of_workspace = ("workspace",) if takes(mlflow_entities.Experiment, "workspace") else ()
+_fields_of_metric: Final = attrgetter("key", "value", "timestamp", "step", *_of_model)
+_times_of_experiment: Final = attrgetter("creation_time", "last_update_time", *_of_workspace)
 
 
 class LatestPoints(Sequence[mlflow_entities.Metric]):
@@ -67,7 +75,7 @@ def runs_at(store: Store, rows: Iterable[int]) -> list[mlflow_entities.Run]:
             run_info(run.info),
             _run_data(run.data, points),
             mlflow_entities.RunInputs(_dataset_inputs(run.inputs)),
-            mlflow_entities.RunOutputs(_outputs(outputs.get(run.info.run_id))),
+            *_outputs(outputs.get(run.info.run_id)),
         )
         for run, points in zip(store.runs.runs_at(wanted), _latest_points(store.runs, wanted), strict=True)
     ]
@@ -76,10 +84,10 @@ def runs_at(store: Store, rows: Iterable[int]) -> list[mlflow_entities.Run]:
 def runs_with_inputs_at(store: Store, rows: Iterable[int]) -> list[mlflow_entities.Run]:
     """Return the runs of rows of the store with everything that is known of them, the models that they read too."""
     found = runs_at(store, rows)
-    for run in found:
+    for run in found if HAS_MODELS else ():
         read = sorted(store.models.inputs.get(run.info.run_id, ()))
         if read and run.inputs is not None:
-            run.inputs.model_inputs.extend(map(LoggedModelInput, read))
+            run.inputs.model_inputs.extend(map(mlflow_entities.LoggedModelInput, read))
     return found
 
 
@@ -102,7 +110,7 @@ def run_info(info: entities.RunInfo) -> mlflow_entities.RunInfo:
         info.end_time,
         info.lifecycle_stage,
         info.artifact_uri or f"{ARTIFACT_SCHEME}:{info.experiment_id}/{info.run_id}/artifacts",
-        info.run_name,
+        run_name=info.run_name,
     )
 
 
@@ -115,24 +123,18 @@ def experiment(found: entities.Experiment) -> mlflow_entities.Experiment:
         found.artifact_location,
         found.lifecycle_stage,
         tags,
-        found.creation_time,
-        found.last_update_time,
-        found.workspace,
+        *_times_of_experiment(found),
     )
 
 
 def metric(point: entities.Metric) -> mlflow_entities.Metric:
     """Return a logged point."""
-    return mlflow_entities.Metric(
-        point.key,
-        point.value,
-        point.timestamp,
-        point.step,
-        point.model_id,
-        point.dataset_name,
-        point.dataset_digest,
-        point.run_id,
-    )
+    return mlflow_entities.Metric(*_fields_of_metric(point))
+
+
+def point_without_model(found: mlflow_entities.Metric) -> entities.Metric:
+    """Return a point of MLflow 2, whose points know of no model, dataset or run, as stores read it."""
+    return entities.Metric(found.key, found.value, found.timestamp, found.step)
 
 
 def logged_model(model: StoredModel, metrics: Iterable[entities.Metric]) -> mlflow_entities.LoggedModel:
@@ -197,8 +199,11 @@ def _dataset(found: entities.Dataset) -> mlflow_entities.Dataset:
     )
 
 
-def _outputs(steps: dict[str, int] | None) -> list[LoggedModelOutput]:
-    return [LoggedModelOutput(model_id, step) for model_id, step in sorted(steps.items())] if steps else []
+def _outputs(steps: dict[str, int] | None) -> tuple[mlflow_entities.RunOutputs, ...]:
+    if not HAS_MODELS:
+        return ()
+    found = sorted(steps.items()) if steps else ()
+    return (mlflow_entities.RunOutputs([mlflow_entities.LoggedModelOutput(*each) for each in found]),)
 
 
 def _latest_points(runs: RunTable, rows: list[int]) -> list[Points]:

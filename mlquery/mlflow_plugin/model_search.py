@@ -1,4 +1,7 @@
-"""Reads the filter of a search for logged models with MLflow's own reader, so that both accept the same strings."""
+"""Reads the filter of a search for logged models with MLflow's own reader, so that both accept the same strings.
+
+MLflow's reader needs SQLAlchemy, which `mlflow-skinny` does not bring; without it the reader of this package does.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from mlquery.errors import INTERNAL_ERROR, StoreError
 from mlquery.query.logged_models import ModelTest
+from mlquery.query.logged_models import read_filter as read_filter_here
 
 
 def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
@@ -16,8 +20,12 @@ def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
     Raises:
         MlflowException, StoreError: it is not one that MLflow takes.
     """
-    from mlflow.utils.search_logged_model_utils import parse_filter_string  # imports SQLAlchemy
-
+    try:
+        from mlflow.utils.search_logged_model_utils import parse_filter_string
+    except ModuleNotFoundError as error:
+        if error.name != "sqlalchemy":
+            raise
+        return read_filter_here(filter_string)
     try:
         found = parse_filter_string(filter_string)
     except MlflowException:

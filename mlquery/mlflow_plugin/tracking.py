@@ -222,3 +222,15 @@ REFUSED: Final = {
 
 for _name, _subject in REFUSED.items():
     setattr(TrackingStore, _name, _refusal(_name, _subject))
+
+
+if not convert.HAS_MODELS:
+
+    def _log_metric(self: TrackingStore, run_id: str, metric: mlflow_entities.Metric) -> None:
+        _logs_metric(self, run_id, convert.point_without_model(metric))
+
+    def _log_batch(self: TrackingStore, run_id: str, metrics: Sequence[Any], params: Any, tags: Any) -> None:
+        _logs_batch(self, run_id, [convert.point_without_model(metric) for metric in metrics], params, tags)
+
+    _logs_metric, _logs_batch = TrackingStore.log_metric, TrackingStore.log_batch
+    TrackingStore.log_metric, TrackingStore.log_batch = _log_metric, _log_batch

@@ -24,6 +24,7 @@ from mlquery.errors import MockWarning, StoreError
 from mlquery.fluent import session
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import uris
+from mlquery.mlflow_plugin.releases import supported_mlflow
 from mlquery.mocking.clock import Clock
 from mlquery.mocking.decorators import decorated
 from mlquery.store import Store
@@ -111,8 +112,10 @@ class Mock:
 
         Raises:
             RuntimeError: This mock is active already.
+            ImportError: The installed MLflow is too old, or newer than this package can work with.
         """
-        from mlquery.mocking.mlflow_state import isolated
+        with supported_mlflow():
+            from mlquery.mocking.mlflow_state import isolated
 
         with _lock:
             if self.is_active:

@@ -1,9 +1,9 @@
 """Everything global in MLflow: reset while a mock is active, restored when it ends.
 
 It is given the time, and the URI to which everything leads; nothing else of a mock is needed here. Private names of
-MLflow are used in this module only; where a release has lost one, `isolated` fails at once and says so.
+MLflow are used in this module, `tracer` and `autologging` only; where a release has lost one, the import fails at once.
 
-**Source**: the modules of MLflow 3.17 that are named below.
+**Source**: the modules of MLflow 2.16, 2.22, 3.1, 3.5, 3.9, 3.15 and 3.17 that are named below.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from types import ModuleType
 from typing import Any, Final, cast
 
 import attrs
-import mlflow.tracing.config as tracing_config
-import mlflow.tracing.provider as tracing
 import mlflow.tracking._model_registry.utils as registries
 import mlflow.tracking._tracking_service.utils as trackers
 import mlflow.tracking.fluent as fluent
 import mlflow.utils.time as mlflow_time
-from mlflow.utils.thread_utils import ThreadLocalVariable
 
 from mlquery.mlflow_plugin import register
+from mlquery.mlflow_plugin.releases import require
 from mlquery.mlflow_plugin.schemes import SCHEME
 from mlquery.mlflow_plugin.times import NotedTime
 from mlquery.mocking.autologging import Autologging
+from mlquery.mocking.tracer import Tracer
 
 URI: Final = f"{SCHEME}://"
 
@@ -37,12 +36,21 @@ _OF_THE_SERVER: Final = (
     *("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"),
 )
 _EXPERIMENT: Final = (fluent, "_active_experiment_id")
-_PER_THREAD: Final[tuple[ThreadLocalVariable, ...]] = (
-    fluent._active_run_stack,
-    fluent._last_active_run_id,
-    fluent._last_logged_model_id,
-    fluent._ACTIVE_MODEL_CONTEXT,
+# Each thread has these for itself, except in MLflow 2.16, where the process has two variables; MLflow 2 has no models.
+_PER_THREAD: Final[tuple[Any, ...]] = tuple(
+    getattr(fluent, name)
+    for name in ("_active_run_stack", "_last_active_run_id", "_last_logged_model_id", "_ACTIVE_MODEL_CONTEXT")
+    if hasattr(getattr(fluent, name, None), "thread_local")
 )
+_SHARED: Final[dict[str, Callable[[], Any]]] = (
+    {} if _PER_THREAD else {"_active_run_stack": list, "_last_active_run_id": lambda: None}
+)
+
+require(trackers, "_tracking_uri", "_resolve_tracking_uri", "_tracking_store_registry", "_artifact_repos_cache")
+require(registries, "_registry_uri", "_resolve_registry_uri", "_get_store_registry")
+require(type(trackers._tracking_store_registry), "_get_store_with_resolved_uri")
+require(fluent, "_active_experiment_id", "_active_run_stack", "_last_active_run_id", "run_id_to_system_metrics_monitor")
+require(mlflow_time, "time")
 
 
 @attrs.define(eq=False)
@@ -55,7 +63,7 @@ class Globals:
     repositories: dict[str, Any]
     redirections: list[tuple[Any, Any]]
     autologging: Autologging
-    tracer: tuple[Any, bool, Any]
+    tracer: Tracer
 
     def restore(self) -> None:
         """Make everything as it was, whatever has happened since."""
@@ -71,7 +79,7 @@ class Globals:
         trackers._artifact_repos_cache.clear()
         trackers._artifact_repos_cache.update(self.repositories)
         self.autologging.restore()
-        _restore_tracer(*self.tracer)
+        self.tracer.restore()
 
 
 def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None) -> Globals:
@@ -91,14 +99,16 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
     ):
         setattr(module, name, value)
     for variable in _PER_THREAD:
-        vars(variable).update(vars(ThreadLocalVariable(variable.default_factory, variable.reset_in_subprocess)))
+        vars(variable).update(vars(type(variable)(variable.default_factory, variable.reset_in_subprocess)))
+    for name, new in _SHARED.items():
+        setattr(fluent, name, new())
     for name in _OF_THE_SERVER:
         os.environ.pop(name, None)
     os.environ["MLFLOW_TRACKING_URI"] = URI
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
     _redirect((f"{SCHEME}:", *passthrough))
-    _remove_tracer(before.tracer)
+    before.tracer.remove()
     return before
 
 
@@ -111,27 +121,38 @@ def active_experiment_id(state: Globals | None) -> str | None:
     """Return the experiment that is active in a state, by default the present one; None if none was set."""
     if state is None:
         return cast(str | None, fluent._active_experiment_id)
-    (found,) = (value for module, name, value in state.names if (module, name) == _EXPERIMENT)
-    return cast(str | None, found)
+    return cast(str | None, _value_in(state, *_EXPERIMENT))
 
 
 def active_runs(state: Globals | None) -> Iterator[Any]:
     """Yield the runs that are active in any thread in a state, by default the present one; the innermost first."""
-    held = vars(fluent._active_run_stack) if state is None else state.per_thread[0]
-    (stacks,) = (value for name, value in held.items() if name.endswith("__global_thread_values"))
-    for stack in list(stacks.values()):
+    for stack in _stacks(state):
         yield from reversed(stack)
 
 
+def _stacks(state: Globals | None) -> list[Any]:
+    """Return the active runs of each thread."""
+    if _SHARED:
+        module, name = fluent, "_active_run_stack"
+        return [getattr(module, name) if state is None else _value_in(state, module, name)]
+    held = vars(fluent._active_run_stack) if state is None else state.per_thread[0]
+    (stacks,) = (value for name, value in held.items() if name.endswith("__global_thread_values"))
+    return list(stacks.values())
+
+
+def _value_in(state: Globals, wanted: ModuleType, wanted_name: str) -> Any:
+    (found,) = (value for module, name, value in state.names if (module, name) == (wanted, wanted_name))
+    return found
+
+
 def _present() -> Globals:
-    names = (
+    names: list[tuple[ModuleType, str]] = [
         (trackers, "_tracking_uri"),
         (registries, "_registry_uri"),
         _EXPERIMENT,
         (mlflow_time, "time"),
-        (tracing_config, "_MLFLOW_TRACING_CONFIG"),
-    )
-    destination = tracing._MLFLOW_TRACE_USER_DESTINATION._global_value
+        *((fluent, name) for name in _SHARED),
+    ]
     return Globals(
         names=[(module, name, getattr(module, name)) for module, name in names],
         per_thread=[vars(variable).copy() for variable in _PER_THREAD],
@@ -139,7 +160,7 @@ def _present() -> Globals:
         repositories=dict(trackers._artifact_repos_cache),
         redirections=[(registry, vars(registry).get("get_store")) for registry in _registries()],
         autologging=Autologging(),
-        tracer=(_raw_tracer(), tracing.provider.once._done, destination),
+        tracer=Tracer(),
     )
 
 
@@ -181,29 +202,3 @@ def _restore_environment(before: dict[str, str]) -> None:
     for name in now.keys() - before.keys():
         del os.environ[name]
     os.environ.update({name: value for name, value in before.items() if now.get(name) != value})
-
-
-# A tracer that is there already sends its traces where the tracking URI led when it was made.
-
-
-def _raw_tracer() -> Any:
-    provider: Any = tracing.provider
-    present = provider._swap_raw(None)
-    provider._swap_raw(present)
-    return present
-
-
-def _remove_tracer(present: tuple[Any, bool, Any]) -> None:
-    _, is_made, _ = present
-    if is_made and tracing.is_tracing_enabled():
-        provider: Any = tracing.provider
-        provider._swap_raw(None)
-        provider.once._done = False
-
-
-def _restore_tracer(raw: Any, is_made: bool, destination: Any) -> None:
-    tracing._MLFLOW_TRACE_USER_DESTINATION._global_value = destination
-    if _raw_tracer() is not raw:
-        tracing.provider._retire_current_batch_processors()
-        tracing.provider._swap_raw(raw)
-    tracing.provider.once._done = is_made
