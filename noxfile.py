@@ -46,6 +46,15 @@ def full(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("release", ["2.16", "2.22", "3.1", "3.5", "3.9", "3.15"])
+def releases(session: nox.Session, release: str) -> None:
+    """Run the tests that need nothing but mlflow-skinny, on one old release of MLflow."""
+    if session.virtualenv.venv_backend != "none":
+        session.install("-e", ".", "hypothesis", "pytest", f"mlflow-skinny=={release}.*")
+    session.run("python", "-m", "pytest", "-q", "tests/test_mlflow_releases.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation site; a warning is an error."""
     sphinx = (*_install(session, "dev", "docs"), "-m", "sphinx", "-q", "-W", "-b", "html")

@@ -40,6 +40,7 @@ def noxfile(monkeypatch: pytest.MonkeyPatch) -> Any:
     nox: Any = ModuleType("nox")
     nox.sessions, nox.options, nox.Session = {}, SimpleNamespace(), Recorder
     nox.session = lambda function: nox.sessions.setdefault(function.__name__, function)
+    nox.parametrize = lambda name, values: lambda function: setattr(function, name, values) or function
     monkeypatch.setitem(sys.modules, "nox", nox)
     spec = importlib.util.spec_from_file_location("noxfile", TOP / "noxfile.py")
     assert spec is not None
@@ -50,7 +51,8 @@ def noxfile(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def recorded(noxfile: Any, session: str, venv_backend: str = "virtualenv") -> Recorder:
     recorder = Recorder(venv_backend)
-    noxfile.sessions[session](recorder)
+    function = noxfile.sessions[session]
+    function(recorder, *getattr(function, "release", ())[:1])
     return recorder
 
 
@@ -64,7 +66,7 @@ def commands_of_ci() -> list[str]:
 
 
 def test_every_check_is_a_session_and_the_quick_ones_are_the_default(noxfile: Any) -> None:
-    assert {"lint", "types", "fast", "full", "docs", "bench"} == set(noxfile.sessions)
+    assert {"lint", "types", "fast", "full", "releases", "docs", "bench"} == set(noxfile.sessions)
     assert ["lint", "types", "fast"] == noxfile.options.sessions
 
 
@@ -74,7 +76,7 @@ def test_a_session_installs_what_it_needs_unless_it_has_no_environment_of_its_ow
 
         assert own.commands == given.commands
         (installed,) = own.installed
-        assert re.fullmatch(r"-e \.\[(lint|dev|dev,\w+)\]", installed)
+        assert re.fullmatch(r"-e \.(\[(lint|dev|dev,\w+)\]| hypothesis pytest mlflow-skinny==2.16.\*)", installed)
         assert [] == given.installed
 
 
@@ -105,6 +107,21 @@ def test_tests_are_run_as_in_the_readme(noxfile: Any) -> None:
     assert f"-m {TESTS}" == commands_of_ci()[-1]
     assert [f"-m {TESTS} -m not slow --more"] == recorded(noxfile, "fast").commands
     assert [f"-m {TESTS} --cov --more"] == recorded(noxfile, "full").commands
+
+
+def test_old_releases_of_mlflow_are_tested_as_in_ci(noxfile: Any) -> None:
+    script = (TOP / ".ci" / "run").read_text("utf-8")
+    session = recorded(noxfile, "releases")
+    (in_ci,) = re.findall(r"^for release in (.+); do$", script, re.MULTILINE)
+
+    assert set(in_ci.split()) < set(noxfile.sessions["releases"].release)
+    assert len(in_ci.split()) >= 3
+    assert [f"install {session.installed[0].replace('2.16', '$release')}"] == [
+        line.replace('"', "") for line in re.findall(r'"\.venv/mlflow-\$release/bin/pip" (.+)$', script, re.MULTILINE)
+    ]
+    (command,) = session.commands
+    assert [command.removesuffix(" --more")] == re.findall(r"release/bin/python\" (.+)$", script, re.MULTILINE)
+    assert command.removesuffix(" --more") in re.findall(r"azureml/bin/python (.+)$", script, re.MULTILINE)
 
 
 def test_a_marker_that_is_not_registered_is_an_error() -> None:
