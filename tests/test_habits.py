@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -34,13 +35,18 @@ class Recorder:
         self.commands.append(" ".join(arguments).removeprefix(f"{sys.executable} ").removeprefix("python "))
 
 
+def with_values(name: str, values: list[str], function: Any) -> Any:
+    setattr(function, name, values)
+    return function
+
+
 @pytest.fixture
 def noxfile(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the module, loaded without nox: the environment of the README does not have it."""
     nox: Any = ModuleType("nox")
     nox.sessions, nox.options, nox.Session = {}, SimpleNamespace(), Recorder
     nox.session = lambda function: nox.sessions.setdefault(function.__name__, function)
-    nox.parametrize = lambda name, values: lambda function: setattr(function, name, values) or function
+    nox.parametrize = lambda name, values: partial(with_values, name, values)
     monkeypatch.setitem(sys.modules, "nox", nox)
     spec = importlib.util.spec_from_file_location("noxfile", TOP / "noxfile.py")
     assert spec is not None
