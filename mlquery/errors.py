@@ -151,3 +151,7 @@ class MissingEndpointError(StoreError):
         super().__init__(message, _CODES.get(status, INTERNAL_ERROR))
         self.path = path
         self.status = status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how to make the error again in another process."""
+        return type(self), (self.path, self.status)

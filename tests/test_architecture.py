@@ -24,7 +24,7 @@ MODULES = {
 # The rooms from the ground up, one step of the stairs for each pair of which one builds on the other. A module imports
 # from lower steps and from its own entry, never from a neighbour on the same step or from above.
 STAIRS = (
-    {"mlquery.errors", "mlquery.resources", "mlquery._moved"},
+    {"mlquery.errors", "mlquery.processes", "mlquery.resources", "mlquery._moved"},
     {"mlquery.entities"},
     {"mlquery.language"},
     {"mlquery.store"},

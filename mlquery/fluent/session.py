@@ -9,6 +9,7 @@ import os
 import threading
 from typing import Any
 
+from mlquery.backend.remote import RemoteBackend, parent_backend
 from mlquery.client import Client
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.store import Store
@@ -38,12 +39,32 @@ _lock = threading.Lock()
 
 
 def session() -> Session:
-    """Return the session of this process, made with a new, empty store if `use` was not called before."""
+    """Return the session of this process, made with a new, empty store if `use` was not called before.
+
+    In a process that a test under `mlquery.mock` has started, it is made with the store of that test.
+    """
     global _session
     if _session is None:
         with _lock:
-            _session = _session or Session(Client())
+            _session = _session or Session(_client_of(parent_backend()))
     return _session
+
+
+def lead_to(backend: RemoteBackend) -> Session:
+    """Let the fluent functions work on a backend in another process, in the same experiment, and return the session."""
+    global _session
+    new = Session(_client_of(backend))
+    if _session is not None:
+        new.experiment_id = _session.experiment_id
+    _session = new
+    return new
+
+
+def _client_of(backend: RemoteBackend | None) -> Client:
+    client = Client()
+    if backend is not None:
+        client.backend = backend  # type: ignore[assignment]  # it has the same calls
+    return client
 
 
 def use(target: Store | Client | None = None, dialect: str | None = None) -> Client:

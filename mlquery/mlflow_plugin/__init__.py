@@ -1,8 +1,6 @@
 """MLflow's plugin points: what `import mlflow` finds when mlquery is installed.
 
-Each function is the builder behind one entry point and imports the room it builds from when it is first called, so that
-an `import mlflow` that uses another store pays nothing. Where the installed MLflow is too old or too new for that room,
-they raise an ImportError that says so.
+The builders behind the entry points are in `builders`, which is imported when MLflow asks for one of them.
 
 **Source** of names and arguments: `mlflow.tracking.registry.StoreRegistry` and
 `mlflow.store.artifact.artifact_repository_registry` of MLflow 2.16 to 3.17.
@@ -10,34 +8,13 @@ they raise an ImportError that says so.
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 from mlquery.mlflow_plugin.releases import supported_mlflow
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
 
-
-def tracking_store(store_uri: str, artifact_uri: str | None = None) -> Any:
-    """Return the tracking store of a URI such as "mlquery://team"; `artifact_uri` is not needed."""
-    with supported_mlflow():
-        from mlquery.mlflow_plugin.tracking import TrackingStore
-
-    return TrackingStore(store_uri, artifact_uri)  # type: ignore[abstract]  # the rest is refused, see tracking
-
-
-def registry_store(store_uri: str, tracking_uri: str | None = None) -> Any:
-    """Return the model registry of a URI such as "mlquery://team"."""
-    with supported_mlflow():
-        from mlquery.mlflow_plugin.registry import RegistryStore
-
-    return RegistryStore(store_uri, tracking_uri)
-
-
-def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> Any:
-    """Return the repository of an artifact location such as "mlquery-artifacts:0/<run id>/artifacts"."""
-    with supported_mlflow():
-        from mlquery.mlflow_plugin.artifacts import StoreArtifactRepository
-
-    return StoreArtifactRepository(artifact_uri, tracking_uri, registry_uri)
+_BUILDERS: Final = ("artifact_repository", "registry_store", "tracking_store")
 
 
 def register() -> None:
@@ -47,6 +24,14 @@ def register() -> None:
         from mlflow.tracking._model_registry.utils import _get_store_registry
         from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
+    from mlquery.mlflow_plugin.builders import artifact_repository, registry_store, tracking_store
+
     _tracking_store_registry._registry.setdefault(SCHEME, tracking_store)
     _get_store_registry()._registry.setdefault(SCHEME, registry_store)
     _artifact_repository_registry._registry.setdefault(ARTIFACT_SCHEME, artifact_repository)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BUILDERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("mlquery.mlflow_plugin.builders"), name)

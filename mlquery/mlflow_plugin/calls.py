@@ -63,10 +63,11 @@ def forwarded(
         convert: Makes MLflow's entity of an answer that is not None.
         fixed: Arguments that MLflow does not know.
     """
+    name = call.__name__  # looked up in each call: the backend may be one of another process
 
     @wraps(call)
     def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
-        answer = call(backend, *args, **kwargs, **fixed)
+        answer = getattr(backend, name)(*args, **kwargs, **fixed)
         return answer if convert is None or answer is None else convert(answer)
 
     return served(method)

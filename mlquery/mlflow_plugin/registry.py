@@ -42,10 +42,11 @@ def _served(
 
 def _forwarded(call: Callable[..., Any]) -> Callable[..., Any]:
     """Make a call of the store out of a call of the backend that has the same arguments."""
+    name = call.__name__
 
     @wraps(call)
     def method(self: RegistryStore, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
-        return call(backend, *args, **kwargs)
+        return getattr(backend, name)(*args, **kwargs)
 
     return _served(method)
 

@@ -177,5 +177,5 @@ def _parts(uri: str) -> _Parts:
 def _forget_repositories() -> None:
     """Empty MLflow's cache of artifact repositories: it goes by run id, and seeded ids repeat from store to store."""
     utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
-    if utils is not None:
+    if utils is not None and hasattr(utils, "_artifact_repos_cache"):  # else MLflow is just being imported
         utils._artifact_repos_cache.clear()

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
 from importlib.util import find_spec
-from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -25,6 +24,8 @@ from mlquery.fluent import session
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.releases import supported_mlflow
+from mlquery.mocking import children
+from mlquery.mocking.children import lock as _lock
 from mlquery.mocking.clock import Clock
 from mlquery.mocking.decorators import decorated
 from mlquery.store import Store
@@ -38,7 +39,6 @@ _MISSING: Final = (
     "mlquery.mock stands in for the servers behind `import mlflow`, and MLflow is not installed: "
     "pip install 'mlquery[mlflow]'. Code that does without MLflow can use mlquery.Client or mlquery.fluent."
 )
-_lock: Final = RLock()
 _active: Final[list[Mock]] = []
 _LEFT: Final = "_left_by_mock"  # the attribute of a store with what the last mock has left there
 _INSIDE: Final = ("mlquery.mocking", "contextlib", "unittest")
@@ -125,6 +125,7 @@ class Mock:
             before = isolated(self.clock, self._passthrough, left.experiment_id if left else None)
             self._before = _Before(before, uris.put_private(self._backend), session.swap(session.Session(self.client)))
             _active.append(self)
+            children.watch(self)
         return self
 
     def stop(self, error: BaseException | None = None) -> None:
@@ -150,7 +151,7 @@ class Mock:
             faults = self.store.faults
             unused = faults.waiting()
             faults.clear()
-            runs = list(self._left_runs())
+            runs = list(self._left_runs()) if children.unwatch(self) else []
             vars(self.store)[_LEFT] = self._left()
             self._restore()
         return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *_unused(unused)]
