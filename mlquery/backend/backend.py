@@ -9,6 +9,7 @@ from mlquery.backend.logging import Logging
 from mlquery.backend.registered_models import RegisteredModels
 from mlquery.backend.runs import Runs
 from mlquery.backend.service import put_beside
+from mlquery.store.locations import moved_location
 
 
 class Backend(Experiments, Runs, Logging, LoggedModels, Artifacts, RegisteredModels):
@@ -25,5 +26,19 @@ class Backend(Experiments, Runs, Logging, LoggedModels, Artifacts, RegisteredMod
         """Return a backend of independent copies of store and registry, the one beside the other, without faults."""
         with self.store.lock:
             store = self.store.clone()
-            put_beside(store, self.registry.clone())
-            return Backend(store, None, self.dialect, self.on_warning)
+            new = Backend(store, self.registry.clone(), self.dialect, self.on_warning)
+            put_beside(store, new.registry)
+            if self.store.memory_root is not None:
+                new.move_versions(self.store.artifact_root)
+            return new
+
+    def move_artifact_root(self, root: str) -> str:
+        """Let all locations of the store and its registered models start at another root, and return the old one."""
+        old = self.store.move_artifact_root(root)
+        self.move_versions(old)
+        return old
+
+    def move_versions(self, old_root: str) -> None:
+        """Let the registered versions follow the artifacts of the store, which were below another root."""
+        new_root = self.store.artifact_root
+        self.registry.move_sources(lambda location: moved_location(location, old_root, new_root))

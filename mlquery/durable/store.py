@@ -158,7 +158,7 @@ class DurableStore(Store):
 
     def _require_known(self, owner_id: str) -> None:
         with self.lock:
-            self._require_owner(owner_id)
+            self.require_owner(owner_id)
 
     # Opening
 

@@ -23,6 +23,8 @@ def mock(
     *,
     clone: bool = True,
     passthrough: Iterable[str] = (),
+    artifacts: str = "memory",
+    environment: bool = True,
 ) -> Mock:
     """Return a mock: a context manager, a decorator of functions and test classes, or an object to `start` and `stop`.
 
@@ -41,9 +43,22 @@ def mock(
             registered models along, and the experiment that was active when the last mock on it ended.
         clone: Whether to work on a copy of that store, so that it can serve many tests.
         passthrough: Prefixes of tracking URIs that keep their meaning, such as "sqlite:".
+        artifacts: "memory", or "tmp" for code that opens `run.info.artifact_uri` as a path: artifacts are then files in
+            a temporary folder, which is removed when the mock ends; the store keeps their contents in memory.
+        environment: Whether MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the mock as well. With False they are left
+            alone; then child processes, and code that reads these variables itself, go to the real server.
 
     Raises:
         ImportError: MLflow is not installed.
-        ValueError: There is no dialect of that name.
+        ValueError: There is no dialect of that name, or no such place for artifacts.
     """
-    return Mock(dialect, seed, clock, store, clone=clone, passthrough=tuple(passthrough))
+    return Mock(
+        dialect,
+        seed,
+        clock,
+        store,
+        clone=clone,
+        passthrough=tuple(passthrough),
+        artifacts=artifacts,
+        environment=environment,
+    )

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from copy import copy
 from importlib.util import find_spec
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
@@ -25,6 +26,7 @@ from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.releases import supported_mlflow
 from mlquery.mocking import children
+from mlquery.mocking.artifact_files import put_on_disk, take_from_disk
 from mlquery.mocking.children import lock as _lock
 from mlquery.mocking.clock import Clock
 from mlquery.mocking.decorators import decorated
@@ -41,6 +43,7 @@ _MISSING: Final = (
 )
 _active: Final[list[Mock]] = []
 _LEFT: Final = "_left_by_mock"  # the attribute of a store with what the last mock has left there
+IN_MEMORY, ON_DISK = "memory", "tmp"  # where artifacts may be
 _INSIDE: Final = ("mlquery.mocking", "contextlib", "unittest")
 
 
@@ -60,12 +63,15 @@ class Mock:
         *,
         clone: bool = True,
         passthrough: tuple[str, ...] = (),
+        artifacts: str = "memory",
+        environment: bool = True,
     ) -> None:
         if not _has_mlflow():
             raise ImportError(_MISSING, name="mlflow")
         self._dialect = None if dialect is None else MATRIX.dialect(dialect).name
         self._seed, self._clock, self._origin, self._clones = seed, clock, store, clone
-        self._passthrough = passthrough
+        self._passthrough, self._artifacts, self._environment = passthrough, _checked(artifacts), environment
+        self._folder: Path | None = None
         self._backend: Backend | None = None
         self._before: _Before | None = None
         self._about: Callable[..., Any] | None = None
@@ -122,7 +128,10 @@ class Mock:
                 raise RuntimeError("this mock is active already: stop it first, or make another one")
             left = _left_in(self._origin)
             self._backend = self._new_backend(left)
-            before = isolated(self.clock, self._passthrough, left.experiment_id if left else None)
+            if self._artifacts == ON_DISK and self.store.memory_root is None:
+                self._folder = put_on_disk(self._backend)
+            experiment_id = left.experiment_id if left else None
+            before = isolated(self.clock, self._passthrough, experiment_id, self._environment)
             self._before = _Before(before, uris.put_private(self._backend), session.swap(session.Session(self.client)))
             _active.append(self)
             children.watch(self)
@@ -154,6 +163,9 @@ class Mock:
             runs = list(self._left_runs()) if children.unwatch(self) else []
             vars(self.store)[_LEFT] = self._left()
             self._restore()
+            if self._folder is not None:
+                take_from_disk(self.backend, self._folder)
+                self._folder = None
         return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *_unused(unused)]
 
     def __enter__(self) -> Self:
@@ -176,7 +188,8 @@ class Mock:
             store: The contents at the start.
         """
         new = copy(self)
-        new._origin, new._about, new._backend, new._before = store or self._origin, about, None, None
+        new._origin, new._about = store or self._origin, about
+        new._backend, new._before, new._folder = None, None, None
         return new
 
     def _left(self) -> _Left:
@@ -281,6 +294,12 @@ def _left_in(store: Store | Mock | None) -> _Left | None:
         return store._left()
     own = store.store if isinstance(store, Mock) else store
     return None if own is None else vars(own).get(_LEFT)
+
+
+def _checked(artifacts: str) -> str:
+    if artifacts not in (IN_MEMORY, ON_DISK):
+        raise ValueError(f"artifacts are kept in {IN_MEMORY!r} or, as files, in {ON_DISK!r}, not in {artifacts!r}")
+    return artifacts
 
 
 def _unused(calls: list[str]) -> Iterator[str]:

@@ -22,19 +22,11 @@ import mlflow.utils.time as mlflow_time
 
 from mlquery.mlflow_plugin import register
 from mlquery.mlflow_plugin.releases import require
-from mlquery.mlflow_plugin.schemes import SCHEME
+from mlquery.mlflow_plugin.schemes import SCHEME, SERVER_VARIABLES, URI, URI_VARIABLES
 from mlquery.mlflow_plugin.times import NotedTime
 from mlquery.mocking.autologging import Autologging
 from mlquery.mocking.tracer import Tracer
 
-URI: Final = f"{SCHEME}://"
-
-# These name things on the server that the mock replaces.
-_OF_THE_SERVER: Final = (
-    *("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACING_DESTINATION"),
-    *("MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"),
-    *("MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID"),
-)
 _EXPERIMENT: Final = (fluent, "_active_experiment_id")
 # Each thread has these for itself, except in MLflow 2.16, where the process has two variables; MLflow 2 has no models.
 _PER_THREAD: Final[tuple[Any, ...]] = tuple(
@@ -82,13 +74,16 @@ class Globals:
         self.tracer.restore()
 
 
-def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None) -> Globals:
+def isolated(
+    time: Callable[[], int], passthrough: tuple[str, ...], experiment_id: str | None, environment: bool
+) -> Globals:
     """Give MLflow a state as of a new process whose tracking URI is the mock's, and return the state it had.
 
     Args:
         time: What the time is, in ms UTC.
         passthrough: How the tracking URIs begin that keep their meaning.
         experiment_id: The experiment that is active, None for the default one.
+        environment: Whether the environment names the mock in place of the server, for all who read it.
     """
     before = _present()
     for module, name, value in (
@@ -102,9 +97,10 @@ def isolated(time: Callable[[], int], passthrough: tuple[str, ...], experiment_i
         vars(variable).update(vars(type(variable)(variable.default_factory, variable.reset_in_subprocess)))
     for name, new in _SHARED.items():
         setattr(fluent, name, new())
-    for name in _OF_THE_SERVER:
+    for name in SERVER_VARIABLES if environment else SERVER_VARIABLES - URI_VARIABLES:
         os.environ.pop(name, None)
-    os.environ["MLFLOW_TRACKING_URI"] = URI
+    if environment:
+        os.environ["MLFLOW_TRACKING_URI"] = URI
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
     _redirect((f"{SCHEME}:", *passthrough))

@@ -7,6 +7,10 @@ it, `mlquery.backend` serves it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import attrs
+
 from mlquery.registry.model_versions import ModelVersions
 from mlquery.registry.state import Entry
 
@@ -32,3 +36,11 @@ class Registry(ModelVersions):
             new._times = self._times.copy()
             new._entries = {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
             return new
+
+    def move_sources(self, move: Callable[[str], str]) -> None:
+        """Let the files of all versions be where a function says, which is given where they are."""
+        with self.lock:
+            for entry in self._entries.values():
+                for number, version in entry.versions.items():
+                    source, location = (one and move(one) for one in (version.source, version.storage_location))
+                    entry.versions[number] = attrs.evolve(version, source=source, storage_location=location)

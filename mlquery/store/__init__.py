@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from mlquery.entities import Experiment
 from mlquery.store.loading import Loading
+from mlquery.store.locations import moved_location
 from mlquery.store.logging import Logging
 from mlquery.store.names import Names
 
@@ -57,4 +60,27 @@ class Store(Logging, Loading):
             new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
             new.models = self.models.copy()
             new.artifacts.copy_from(self.artifacts)
+            if self.memory_root is not None:  # the files of this store are no place to write to for a copy
+                new.move_artifact_root(self.memory_root)
             return new
+
+    def move_artifact_root(self, root: str) -> str:
+        """Let locations that are below the root of all artifacts be below another one, and return the old root.
+
+        Locations that somebody chose for an experiment stay. No artifact is moved here.
+        """
+        with self.lock:
+            old, self._artifact_root = self._artifact_root, root
+            experiments, runs, models = self.experiments, self.runs, self.models.by_id
+            for row, experiment_id in enumerate(experiments.ids):
+                location = experiments.string("artifact_location", row) or ""
+                if location.startswith(old):
+                    runs.roots[experiment_id] = moved_location(location, old, root)
+                    experiments.put_string("artifact_location", row, runs.roots[experiment_id])
+            for row, uri in list(runs.own_artifact_uris.items()):
+                runs.own_artifact_uris[row] = uri and moved_location(uri, old, root)
+            runs.forget_artifact_uris()
+            for model_id, model in list(models.items()):
+                location = moved_location(model.artifact_location, old, root)
+                models[model_id] = attrs.evolve(model, artifact_location=location)
+            return old

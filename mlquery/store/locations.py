@@ -70,6 +70,13 @@ def run_locations(roots: Mapping[str, str], experiment_ids: Sequence[Any], run_i
     ]
 
 
+def moved_location(location: str, old_root: str, new_root: str) -> str:
+    """Return a location below one root as one below another; a location elsewhere is returned as it is."""
+    if not location.startswith(old_root):
+        return location
+    return experiment_location(new_root, location[len(old_root) :].lstrip("/"))
+
+
 @lru_cache(maxsize=1024)
 def _halves(root: str) -> tuple[str, str]:
     """Return what goes before and after the part that is appended to the path of a URI."""

@@ -175,7 +175,11 @@ class RunTable(Table):
     def move_artifacts(self, row: int, uri: str | None) -> None:
         """Set where a run keeps its artifacts."""
         self.own_artifact_uris[row] = uri
-        self._uris_made = 0  # the column of them is made anew
+        self.forget_artifact_uris()
+
+    def forget_artifact_uris(self) -> None:
+        """Make the column of artifact URIs anew when it is next read."""
+        self._uris_made = 0
 
     def artifact_uri(self, row: int) -> str | None:
         """Return where a run keeps its artifacts."""

@@ -37,6 +37,7 @@ class StoreState(FaultsOnDemand):
         version: Rises with every change.
         run_times: When runs start if nobody says so; `experiment_times`, `model_times`: when those are made or changed.
         pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
+        memory_root: Where locations start in memory, while the artifacts are files in a temporary folder; else None.
     """
 
     def __init__(self, clock: Callable[[], int] | None, names: Names, artifact_root: str, guid_ids: bool) -> None:
@@ -46,11 +47,12 @@ class StoreState(FaultsOnDemand):
         self.clock: Callable[[], int] = now if clock is None else clock
         self.run_times, self.experiment_times, self.model_times = RisingTimes(), RisingTimes(), RisingTimes()
         self.version = 0
-        self.artifacts = Artifacts(self.lock, self._require_owner)
+        self.artifacts = Artifacts(self.lock, self.require_owner)
         self.result_cache = ResultCache()
         self.faults = Faults()
         self._names = names
         self._artifact_root = artifact_root
+        self.memory_root: str | None = None
         self._guid_ids = guid_ids
         self.clear()
 
@@ -71,6 +73,11 @@ class StoreState(FaultsOnDemand):
     def reseed(self, seed: int) -> None:
         """Make the ids and run names to come repeat; they differ from those of a store made with that seed."""
         self._names = Names(f"{seed} after {self.version}")
+
+    @property
+    def artifact_root(self) -> str:
+        """Return where the locations of new experiments start."""
+        return self._artifact_root
 
     def use_guid_ids(self, guid_ids: bool) -> None:
         """Decide on the form of the ids to come."""
@@ -116,7 +123,7 @@ class StoreState(FaultsOnDemand):
             raise invalid_parameter(f"The run {run_id} must be in the 'active' state. Current state is deleted.")
         return row
 
-    def _require_owner(self, owner_id: str) -> None:
+    def require_owner(self, owner_id: str) -> None:
         """Raise if no run and no model that artifacts could belong to has an id; "" stands for the store itself."""
         if owner_id and owner_id not in self.models.by_id:
             self._run_row(owner_id)
