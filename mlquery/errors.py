@@ -113,6 +113,10 @@ class MockWarning(UserWarning):
     """A test that left something behind in a mock: a run that is still active, a fault that never occurred."""
 
 
+class ServerForbiddenError(RuntimeError):
+    """A call that would reach a server other than mlquery's in a test session that forbids it."""
+
+
 class StoreError(Exception):
     """A call that the store refuses, with MLflow's error code and wording.
 

@@ -405,6 +405,6 @@ def test_the_plugin_is_listed_with_its_marker_and_fixtures(suite: pytest.Pyteste
     markers = suite.runpytest_inprocess("--markers").stdout
     fixtures = suite.runpytest_inprocess("--fixtures").stdout
 
-    markers.fnmatch_lines(["@pytest.mark.mlquery(dialect, seed, clock, store): *"])
+    markers.fnmatch_lines(["@pytest.mark.mlquery(dialect, seed, clock, store, *): *"])
     for name in ("seed", "dialect", "mock", "store", "client"):
         fixtures.fnmatch_lines([f"mlquery_{name}*"])

@@ -10,7 +10,7 @@ from functools import cache, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from mlquery.errors import Diagnostic, MissingEndpointError
+from mlquery.errors import Diagnostic, MissingEndpointError, StoreError
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query.search import OnWarning, warn_caller
 from mlquery.registry import Registry
@@ -60,7 +60,10 @@ class Service:
         limits: How long and how many the values of a write may be.
         user: The display name that the service writes in place of the user whom a caller names; None to keep that.
         missing: The families of calls that the endpoint of the dialect lacks, and the HTTP status it answers with.
+        explain_missing: What a mock adds to the message about something that is not there.
     """
+
+    explain_missing: Callable[[StoreError], str] | None = None
 
     def __init__(
         self,

@@ -19,11 +19,13 @@ from mlquery.errors import NOT_IMPLEMENTED, MissingEndpointError, QueryError, St
 
 def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) -> MlflowException:
     """Return the exception with which MLflow's client reports an error of a backend, or of none for a local store."""
+    explain = backend and backend.explain_missing
+    hint = explain(error) if explain and isinstance(error, StoreError) else ""
     if backend is None or not backend.dialect.service or _is_not_worded_by_service(error):
-        return MlflowException(error.message, _number(error.error_code))
+        return MlflowException(error.message + hint, _number(error.error_code))
     message, is_verbatim = wording(error)
     component = backend.dialect.service["component"]
-    answer = RestException(error_body(message, error.error_code, component, backend.store.clock()))
+    answer = RestException(error_body(message + hint, error.error_code, component, backend.store.clock()))
     origin = "was seen in an answer of the service" if is_verbatim else "is inferred: no answer of the service is known"
     answer.add_note(f"{error}\n(mlquery: this wording {origin})")
     return answer

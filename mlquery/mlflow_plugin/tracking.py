@@ -233,4 +233,5 @@ if not convert.HAS_MODELS:
         _logs_batch(self, run_id, [convert.point_without_model(metric) for metric in metrics], params, tags)
 
     _logs_metric, _logs_batch = TrackingStore.log_metric, TrackingStore.log_batch
-    TrackingStore.log_metric, TrackingStore.log_batch = _log_metric, _log_batch
+    TrackingStore.log_metric = _log_metric
+    TrackingStore.log_batch = _log_batch  # type: ignore[method-assign]

@@ -5,11 +5,11 @@ Only `mlflow_state` handles what is global in MLflow; it is imported, and MLflow
 
 from __future__ import annotations
 
-import inspect
 import sys
-import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import attrs
 from mlquery.backend import Backend
 from mlquery.client import Client
 from mlquery.entities import RunStatus
-from mlquery.errors import MockWarning, StoreError
+from mlquery.errors import StoreError
 from mlquery.fluent import session
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin import uris
@@ -30,9 +30,12 @@ from mlquery.mocking.artifact_files import put_on_disk, take_from_disk
 from mlquery.mocking.children import lock as _lock
 from mlquery.mocking.clock import Clock
 from mlquery.mocking.decorators import decorated
+from mlquery.mocking.reports import unused_faults, warn
+from mlquery.mocking.whereabouts import hint
 from mlquery.store import Store
 
 if TYPE_CHECKING:
+    from mlquery.mocking.mlflow_settings import Settings
     from mlquery.mocking.mlflow_state import Globals
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -44,7 +47,6 @@ _MISSING: Final = (
 _active: Final[list[Mock]] = []
 _LEFT: Final = "_left_by_mock"  # the attribute of a store with what the last mock has left there
 IN_MEMORY, ON_DISK = "memory", "tmp"  # where artifacts may be
-_INSIDE: Final = ("mlquery.mocking", "contextlib", "unittest")
 
 
 class Mock:
@@ -53,6 +55,8 @@ class Mock:
     Once started, and after it has ended too, it has `store`, `client` and `clock`. It can be started again, with a new
     store, and used as a decorator any number of times; each call of what it decorates has a store of its own.
     """
+
+    has_outside = True  # whether something may have been logged before it started
 
     def __init__(
         self,
@@ -97,6 +101,11 @@ class Mock:
         return self.backend.dialect.name
 
     @property
+    def artifacts(self) -> str:
+        """Where artifacts are, "memory" or "tmp"."""
+        return self._artifacts
+
+    @property
     def store(self) -> Store:
         """The store that everything leads to; faults are set here."""
         return self.backend.store
@@ -121,8 +130,7 @@ class Mock:
             ImportError: The installed MLflow is too old, or newer than this package can work with.
         """
         with supported_mlflow():
-            from mlquery.mocking.mlflow_state import isolated
-
+            import_module("mlquery.mocking.mlflow_state")
         with _lock:
             if self.is_active:
                 raise RuntimeError("this mock is active already: stop it first, or make another one")
@@ -130,9 +138,9 @@ class Mock:
             self._backend = self._new_backend(left)
             if self._artifacts == ON_DISK and self.store.memory_root is None:
                 self._folder = put_on_disk(self._backend)
-            experiment_id = left.experiment_id if left else None
-            before = isolated(self.clock, self._passthrough, experiment_id, self._environment)
-            self._before = _Before(before, uris.put_private(self._backend), session.swap(session.Session(self.client)))
+            self._backend.explain_missing = self._hint
+            before = self._take_over(left.experiment_id if left else None)
+            self._before = _Before(before, uris.put_private(self._backend), session.swap(self._new_session()))
             _active.append(self)
             children.watch(self)
         return self
@@ -148,7 +156,7 @@ class Mock:
         """
         for report in self.end(error):
             if error is None:
-                _warn(report, self._about)
+                warn(report, self._about)
             else:
                 error.add_note(f"mlquery.mock: {report}")
 
@@ -166,7 +174,7 @@ class Mock:
             if self._folder is not None:
                 take_from_disk(self.backend, self._folder)
                 self._folder = None
-        return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *_unused(unused)]
+        return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *unused_faults(unused)]
 
     def __enter__(self) -> Self:
         return self.start()
@@ -191,6 +199,25 @@ class Mock:
         new._origin, new._about = store or self._origin, about
         new._backend, new._before, new._folder = None, None, None
         return new
+
+    def _hint(self, error: StoreError) -> str:
+        """Return what to add to the message about something that is not in the store."""
+        from mlquery.mocking.mlflow_state import tracking_uri_of
+
+        if not self.is_active:
+            return ""
+        first, *_ = around = [*_active[: _active.index(self)], self]
+        state = first._before.globals if first._before and first.has_outside else None
+        return hint(error, [mock.backend for mock in around[:-1]], lambda: tracking_uri_of(state) if state else None)
+
+    def _take_over(self, experiment_id: str | None) -> Globals:
+        """Let MLflow work on the mock, with an experiment active, and return the state that it had."""
+        from mlquery.mocking.mlflow_state import isolated
+
+        return isolated(self.clock, self._passthrough, experiment_id, self._environment)
+
+    def _new_session(self) -> session.Session:
+        return session.Session(self.client)
 
     def _left(self) -> _Left:
         """Return what this mock, which is active, leaves in its store."""
@@ -266,6 +293,38 @@ class Mock:
             yield f"the run '{name}' ({run_id}) was left active and {outcome}"
 
 
+def innermost() -> Mock | None:
+    """Return the mock that MLflow works on, None if none is active."""
+    return _active[-1] if _active else None
+
+
+@contextmanager
+def outside_of(mock: Mock) -> Iterator[Callable[[Settings], None]]:
+    """Let MLflow work for a while as if a mock, and those inside it, had not been started yet.
+
+    What is yielded takes settings that are to hold in the mock afterwards.
+    """
+    from mlquery.mocking.mlflow_settings import captured_like, difference, put, settings
+
+    changes: Settings = {}
+    with _lock:
+        place = _active.index(mock)
+        waiting, before = _active[place:], mock._before
+        del _active[place:]
+        assert before is not None
+        state, own = captured_like(before.globals), settings()
+        backend, fluent = uris.put_private(before.backend), session.swap(before.session)
+        before.globals.restore()
+    try:
+        yield changes.update
+    finally:
+        with _lock:
+            mock._before = _Before(captured_like(before.globals), uris.put_private(backend), session.swap(fluent))
+            state.restore()
+            put(difference(settings(), own | changes if waiting == [mock] else own))
+            _active.extend(waiting)
+
+
 @attrs.frozen
 class _Left:
     """What a mock leaves in its store, for mocks that start with it."""
@@ -302,28 +361,7 @@ def _checked(artifacts: str) -> str:
     return artifacts
 
 
-def _unused(calls: list[str]) -> Iterator[str]:
-    for call in dict.fromkeys(calls):
-        yield f"{calls.count(call)} more calls of {call!r} were to fail, and none came"
-
-
 def _has_mlflow() -> bool:
     if "mlflow" in sys.modules:
         return sys.modules["mlflow"] is not None
     return find_spec("mlflow") is not None
-
-
-def _warn(report: str, about: Callable[..., Any] | None) -> None:
-    code = getattr(about and inspect.unwrap(about), "__code__", None)
-    if code is None:
-        warnings.warn(report, MockWarning, stacklevel=_depth())
-    else:
-        warnings.warn_explicit(report, MockWarning, code.co_filename, code.co_firstlineno)
-
-
-def _depth() -> int:
-    """Return the `stacklevel` of a warning of the caller that points at the code that uses the mock."""
-    frame, depth = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
-        frame, depth = frame.f_back, depth + 1
-    return depth

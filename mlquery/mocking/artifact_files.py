@@ -1,8 +1,8 @@
-"""Artifacts as real files, for code that opens `run.info.artifact_uri` as a path: turns a backend whose artifacts are in
-memory into one whose artifacts are files in a temporary folder, and back.
+"""Artifacts as real files, for code that opens `run.info.artifact_uri` as a path.
 
-Locations are absolute paths, as those of MLflow on SQLite, so MLflow's own repository for local files reads and writes
-there. A copy of such a store has its artifacts in memory again; it never shares files with the original.
+It turns a backend whose artifacts are in memory into one whose artifacts are in a temporary folder, and back. Locations
+are absolute paths, as those of MLflow on SQLite, so MLflow's own repository for local files reads and writes there. A
+copy of such a store has its artifacts in memory again; it never shares files with the original.
 
 **Source** of the layout: `SqlAlchemyStore` of MLflow 3.17 with its default folder of artifacts.
 """
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from mlquery.backend import Backend
 from mlquery.durable.files import FileArtifacts
 from mlquery.entities import FileInfo
-from mlquery.errors import StoreError, invalid_parameter
+from mlquery.errors import invalid_parameter
 from mlquery.store import Store
 from mlquery.store.artifacts import Artifacts
 
@@ -34,7 +34,7 @@ class LocatedArtifacts(FileArtifacts):
     def __init__(self, store: Store, root: Path) -> None:
         super().__init__(root, store.require_owner, is_synced=False)
         self._top = root
-        self._store = store
+        self._store, self._lock = store, store.lock
         self._elsewhere = Artifacts(store.lock, store.require_owner)
 
     @property
@@ -53,12 +53,16 @@ class LocatedArtifacts(FileArtifacts):
         assert folder is not None
         return folder
 
-    def adopt_all(self, other: Artifacts) -> None:
-        """Store all artifacts of another store that has the same owners."""
-        for owner, files in other._files.items():
-            for path, content in files.items():
-                with suppress(StoreError):  # the owner is gone
-                    self.put(owner, path, content)
+    def replace_by(self, wanted: dict[tuple[str, str], bytes]) -> None:
+        """Have these artifacts, by owner and path, and no others in the folder."""
+        places = {self._place(*key) for key in wanted if self._is_local(key[0])}
+        for file in self._top.rglob("*"):
+            if file.is_file() and file not in places:
+                file.unlink(missing_ok=True)
+        present = self.contents()
+        for (owner, path), content in wanted.items():
+            if present.get((owner, path)) != content:
+                self.put(owner, path, content)
 
     def put(self, run_id: str, path: str, content: bytes) -> None:
         """Store a file of a run, replacing an older one; errors as those of `Artifacts`."""
@@ -113,12 +117,15 @@ def put_on_disk(backend: Backend) -> Path:
         raise ValueError("a store on disk keeps its artifacts there: work on a copy, or leave artifacts='tmp' out")
     root = Path(mkdtemp(prefix="mlquery-"))
     with store.lock:
-        old = store.artifacts
         store.memory_root = backend.move_artifact_root(str(root))
-        new = LocatedArtifacts(store, root)
-        new.adopt_all(old)
-        store.artifacts = new
+        _put_in_folder(store, root)
     return root
+
+
+def put_in_folder_of(old: Backend, new: Backend) -> None:
+    """Let the artifacts of a backend, whose locations are there, take the place of those of another one."""
+    new.store.memory_root = old.store.memory_root
+    _put_in_folder(new.store, Path(old.store.artifact_root))
 
 
 def take_from_disk(backend: Backend, root: Path) -> None:
@@ -132,3 +139,9 @@ def take_from_disk(backend: Backend, root: Path) -> None:
         backend.move_artifact_root(store.memory_root)
         store.memory_root = None
     shutil.rmtree(root, ignore_errors=True)
+
+
+def _put_in_folder(store: Store, root: Path) -> None:
+    found = store.artifacts.contents()
+    store.artifacts = LocatedArtifacts(store, root)
+    store.artifacts.replace_by(found)

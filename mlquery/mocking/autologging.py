@@ -13,6 +13,25 @@ from mlflow.utils.autologging_utils.safety import revert_patches
 from mlflow.utils.import_hooks import _post_import_hooks
 
 
+def autologging_settings() -> dict[tuple[str, str], Any]:
+    """Return what is on, by kind and name: integrations with their arguments, and libraries that wait for import."""
+    found: dict[tuple[str, str], Any] = {
+        ("autologging", name): dict(settings) for name, settings in AUTOLOGGING_INTEGRATIONS.items() if settings
+    }
+    found.update({("import hook", module): list(hooks) for module, hooks in _post_import_hooks.items() if hooks})
+    return found
+
+
+def put_autologging_setting(kind: str, name: str, value: Any) -> None:
+    """Make one of these settings what it was, None for one that was not there."""
+    if kind == "autologging":
+        _restore(name, value or {})
+    elif value is None:
+        _post_import_hooks.pop(name, None)
+    else:
+        _post_import_hooks[name] = list(value)
+
+
 class Autologging:
     """The state of autologging at the moment when this is made."""
 

@@ -120,6 +120,16 @@ def active_experiment_id(state: Globals | None) -> str | None:
     return cast(str | None, _value_in(state, *_EXPERIMENT))
 
 
+def tracking_uri_of(state: Globals) -> str:
+    """Return the tracking URI that was set in a state, or MLflow's default with the folder in which that lies."""
+    (uri,) = (value for module, name, value in state.names if (module, name) == (trackers, "_tracking_uri"))
+    found = uri or state.environment.get("MLFLOW_TRACKING_URI")
+    if found:
+        return str(found)
+    default = getattr(trackers, "_get_default_tracking_uri", lambda: "./mlruns")()
+    return f"{default} in {os.getcwd()}"
+
+
 def active_runs(state: Globals | None) -> Iterator[Any]:
     """Yield the runs that are active in any thread in a state, by default the present one; the innermost first."""
     for stack in _stacks(state):
@@ -187,6 +197,18 @@ def _redirect(unchanged: tuple[str, ...]) -> None:
         return registry._get_store_with_resolved_uri(uri, led(trackers._resolve_tracking_uri(tracking_uri)))
 
     tracker.get_store, registry.get_store = tracking_store, registry_store
+
+
+def resolved_uris() -> tuple[Callable[..., str], Callable[..., str]]:
+    """Return what the registries make of the arguments with which they are asked for a store: its URI."""
+
+    def tracking_uri(store_uri: str | None = None, *_: Any, **__: Any) -> str:
+        return str(trackers._resolve_tracking_uri(store_uri))
+
+    def registry_uri(store_uri: str | None = None, tracking_uri: str | None = None, **_: Any) -> str:
+        return str(registries._resolve_registry_uri(store_uri, tracking_uri))
+
+    return tracking_uri, registry_uri
 
 
 def _environment() -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ if _provider is None:
     require(tracing, "_MLFLOW_TRACER_PROVIDER", "_MLFLOW_TRACER_PROVIDER_INITIALIZED")
 _is_enabled: Final = getattr(tracing, "is_tracing_enabled", None) or _tracing._is_enabled
 _USER_DESTINATION: Final = "_MLFLOW_TRACE_USER_DESTINATION"  # a variable of the module, later a registry that holds it
-_config: Final = import_module("mlflow.tracing.config") if find_spec("mlflow.tracing.config") else None
+tracing_config: Final = import_module("mlflow.tracing.config") if find_spec("mlflow.tracing.config") else None
 
 
 class Tracer:
@@ -88,5 +88,5 @@ def _settings() -> Iterator[tuple[Any, str]]:
     if hasattr(tracing, _USER_DESTINATION):
         registry = getattr(tracing, _USER_DESTINATION)
         yield (registry, "_global_value") if hasattr(registry, "_global_value") else (tracing, _USER_DESTINATION)
-    if _config is not None:
-        yield _config, "_MLFLOW_TRACING_CONFIG"
+    if tracing_config is not None:
+        yield tracing_config, "_MLFLOW_TRACING_CONFIG"

@@ -7,7 +7,7 @@ it, `mlquery.backend` serves it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -34,8 +34,22 @@ class Registry(ModelVersions):
         with self.lock:
             new = Registry(self.clock)
             new._times = self._times.copy()
-            new._entries = {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
+            new._entries = self.entries()
             return new
+
+    def entries(self) -> dict[str, Entry]:
+        """Return all that is registered by name; later calls do not change it."""
+        with self.lock:
+            return {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
+
+    def put_entries(self, entries: Mapping[str, Entry | None]) -> None:
+        """Let what is registered under some names be this, None for nothing."""
+        with self.lock:
+            for name, entry in entries.items():
+                if entry is None:
+                    self._entries.pop(name, None)
+                else:
+                    self._entries[name] = Entry(entry.model, entry.versions.copy())
 
     def move_sources(self, move: Callable[[str], str]) -> None:
         """Let the files of all versions be where a function says, which is given where they are."""

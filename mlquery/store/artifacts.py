@@ -32,6 +32,11 @@ class Artifacts:
         """Take over all files of another store; their contents are shared, being immutable."""
         self._files = {run_id: files.copy() for run_id, files in other._files.items()}
 
+    def contents(self) -> dict[tuple[str, str], bytes]:
+        """Return the contents of all files, by owner and path."""
+        with self._lock:
+            return {(owner, path): content for owner, files in self._files.items() for path, content in files.items()}
+
     def put(self, run_id: str, path: str, content: bytes) -> None:
         """Store a file of a run, replacing an older one.
 
