@@ -96,6 +96,8 @@ def logged_models_are_found(client: Any, note: Notes) -> None:
         note.model(client.create_logged_model(experiment, name, params=params, tags=tags))
     for text in (None, "name = 'b'", "params.n = '2'", "tags.even = 'True'", "name LIKE 'a%'", "name = 'b' AND x"):
         note(client.search_logged_models, [experiment], text, order_by=[{"field_name": "name"}])
+    for text in ("= 'PENDING'", "!= 'READY'", "IN ('READY', 'PENDING')", "NOT IN ('PENDING')", "= '1'", "LIKE 'P%'"):
+        note(lambda text=text: [m.name for m in client.search_logged_models([experiment], f"status {text}")])
     page = note(client.search_logged_models, [experiment], max_results=3, order_by=[{"field_name": "name"}])
     note(client.search_logged_models, [experiment], None, None, 3, [{"field_name": "name"}], page.token)
     note(client.search_logged_models, experiment)

@@ -13,7 +13,7 @@ from mlquery.backend.reading import read_model
 from mlquery.backend.service import Service, call
 from mlquery.entities import Metric, PagedList
 from mlquery.entities.tracking import KeyValue
-from mlquery.query.logged_models import MetricRule, ReadFilter, read_filter, search_logged_models
+from mlquery.query.logged_models import ModelRule, ReadFilter, read_filter, search_logged_models
 from mlquery.store.model_table import StoredModel
 
 _PATH: Final = "/api/2.0/mlflow/logged-models"
@@ -97,7 +97,7 @@ class LoggedModels(Service):
         self._require_models("/search")
         query = (experiment_ids, filter_string, datasets, max_results, order_by, page_token)
         with self.store.lock:
-            rule = MetricRule(**self.dialect.logged_models)
+            rule = ModelRule(**self.dialect.logged_models)
             found, token = search_logged_models(self.store.models, *query, read_filter, rule)
             return PagedList([self._read(model, read) for model in found], token)
 

@@ -1,7 +1,7 @@
 """Search logged models: filter, order and pages over the models of a store.
 
 A filter is a list of comparisons joined by AND; a caller may parse it with its own `read`. A service has MLflow's
-logged models or none; which of the points of a metric count is data of a release, `MetricRule`.
+logged models or none; which of the points of a metric count, and how a status is written, is data of a release.
 
 **Source**: `SqlAlchemyStore.search_logged_models` of MLflow 3.18 and 3.17 on SQLite.
 """
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.entities import Metric
+from mlquery.entities import LoggedModelStatus, Metric
 from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
@@ -41,24 +41,27 @@ _INTEGERS: Final = ("experiment_id", "status")
 
 _NUMBER_OPS: Final = ("<", "<=", ">", ">=", "=", "!=")
 _STRING_OPS: Final = ("=", "!=", "LIKE", "ILIKE", "IN", "NOT IN")
+_STATUS_OPS: Final = ("=", "!=", "IN", "NOT IN")
 _KINDS: Final = ("attributes", "metrics", "params", "tags")
 
 
 @attrs.frozen
-class MetricRule:
-    """Which of the points of a metric a search is about.
+class ModelRule:
+    """Which of the points of a metric a search is about, and how a filter writes a status.
 
     Attributes:
         latest_by: The fields of the latest point, which is the greatest by the first of them, then by the next one.
         filters_every_point: Whether a filter is about every point, and an order about those on any dataset; otherwise
             both are about the latest point on the datasets of the search.
+        has_numeric_status: Whether a filter compares the number of a status, and not its name.
     """
 
     latest_by: Sequence[str] = ("step", "timestamp", "value")
     filters_every_point: bool = False
+    has_numeric_status: bool = False
 
 
-LATEST_POINT: Final = MetricRule()
+NEWEST_RULE: Final = ModelRule()
 
 _Test = Callable[[StoredModel], bool]
 Datasets = Sequence[Mapping[str, Any]] | None
@@ -137,9 +140,9 @@ def search_logged_models(
     order_by: Sequence[Mapping[str, Any]] | None,
     page_token: str | None,
     read: ReadFilter = read_filter,
-    rule: MetricRule = LATEST_POINT,
+    rule: ModelRule = NEWEST_RULE,
 ) -> tuple[list[StoredModel], str | None]:
-    """Return one page of models and the token of the next page; `read` parses the filter, `rule` is about metrics.
+    """Return one page of models and the token of the next page; `read` parses the filter, `rule` is that of a release.
 
     Raises:
         StoreError: an argument is not valid in MLflow.
@@ -190,7 +193,7 @@ class _Points:
     """The points of the metrics of models, as a search is about them."""
 
     models: ModelTable
-    rule: MetricRule
+    rule: ModelRule
     datasets: Datasets
 
     def on_datasets(self, model: StoredModel) -> list[Metric]:
@@ -231,8 +234,22 @@ def _test(points: _Points, wanted: ModelTest) -> _Test:
         is_right = number_test(op, value)
         return lambda model: any(map(is_right, points.compared(model, key)))
     if kind == "attributes":
+        if key == "status" and not points.rule.has_numeric_status:
+            value = _status_numbers(op, value)
         return _attribute_test(key, op, value)
     return _string_test(lambda model: (model.params if kind == "params" else model.tags).get(key), op, value)
+
+
+def _status_numbers(op: Op, value: Any) -> Any:
+    """Return the numbers of the statuses that a filter names, as strings."""
+    if op.value not in _STATUS_OPS:
+        raise invalid_parameter(f"Invalid comparison operator for status: {op.value}")
+    known = {status.value: str(status.to_int()) for status in LoggedModelStatus}
+    names = value if isinstance(value, tuple) else (value,)
+    if not all(name in known for name in names):
+        raise invalid_parameter(f"Unknown model status in filter: {value!r}")
+    numbers = tuple(known[name] for name in names)
+    return numbers if isinstance(value, tuple) else numbers[0]
 
 
 def _attribute_test(column: str, op: Op, value: Any) -> _Test:
