@@ -120,6 +120,8 @@ def logged_models_are_found_by_their_metrics(client: Any, note: Notes) -> None:
     experiment = client.create_experiment("found by metrics")
     runs = [client.create_run(experiment, number).info.run_id for number in range(2)]
     for name, points in _POINTS.items():
+        if name == "two runs" and "latest_by" in INSTALLED.logged_models:
+            continue  # before 3.18, the first of their random ids decided
         model = note.model(client.create_logged_model(experiment, name))
         for value, time, step, run, dataset in points:
             about = {"dataset_name": dataset, "dataset_digest": dataset and "d", "model_id": model}
