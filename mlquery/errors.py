@@ -11,6 +11,8 @@ import attrs
 
 Code = Literal["syntax", "unknown-field", "wrong-type", "unsupported", "bad-page-token"]
 Severity = Literal["error", "warning"]
+Stage = Literal["reading", "ordering", "comparing", "paging", "running"]
+"""When a search meets an error: reading the filter, ordering, comparing, paging, or running in the database."""
 
 INVALID_PARAMETER_VALUE = "INVALID_PARAMETER_VALUE"
 RESOURCE_DOES_NOT_EXIST = "RESOURCE_DOES_NOT_EXIST"
@@ -35,7 +37,8 @@ class Diagnostic:
 
     `argument` names the argument ("filter_string", "order_by[1]"), `source` is its value and `span` the affected part
     of it. `feature` is the row of the support matrix that decided, `suggestion` what to write instead.
-    `service_message` is the message of the emulated service; `verbatim` says whether that wording was observed.
+    `service_message` is the message of the emulated service; `verbatim` says whether that wording was observed. `stage`
+    is when a search meets the error: of several, the first one gives the code.
     """
 
     code: Code
@@ -50,6 +53,7 @@ class Diagnostic:
     error_code: str = INVALID_PARAMETER_VALUE
     service_message: str | None = None
     verbatim: bool = False
+    stage: Stage = "reading"
 
     def __str__(self) -> str:
         """Render the diagnostic with the part of the query that it is about underlined."""

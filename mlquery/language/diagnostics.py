@@ -6,12 +6,13 @@ from typing import Any
 
 import attrs
 
-from mlquery.errors import Code, Diagnostic, Span
+from mlquery.errors import Code, Diagnostic, Span, Stage
 from mlquery.language.features import Use
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity
 
 TEMPORARILY_UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+_READ_WITH_THE_VALUE = ("IN", "NOT IN", "IS NULL", "IS NOT NULL", "BETWEEN")
 
 
 @attrs.define
@@ -40,7 +41,7 @@ class Diagnostics:
     def too_large(self, message: str) -> None:
         """Add the error about a query that is too large for the database."""
         span = Span(0, len(self.source))
-        self.error("unsupported", message, span, error_code=TEMPORARILY_UNAVAILABLE)
+        self.error("unsupported", message, span, error_code=TEMPORARILY_UNAVAILABLE, stage="running")
 
     def check(self, use: Use, span: Span, label: str = "", **placeholders: str) -> None:
         """Add what the matrix says against a use; `label` is the field as users write it."""
@@ -60,6 +61,7 @@ class Diagnostics:
                 "service_message": self.service_message(verdict.cell.message, use),
                 "verbatim": verdict.cell.verbatim,
                 "error_code": verdict.cell.error_code,
+                "stage": self._stage_of(use),
             }
             self.error("unsupported", f"{name} does not support {what}", span, **details)
         else:
@@ -71,7 +73,16 @@ class Diagnostics:
         kind = {"param": "Parameter"}.get(use.kind or "", (use.kind or "").title())
         return template.format(op=use.op, kind=kind, source=self.source) if template else None
 
+    def _stage_of(self, use: Use) -> Stage:
+        """Return when MLflow meets a use that it refuses: it compares plain operators after it has read all clauses."""
+        if use.clause == "order":
+            return "ordering"
+        is_plain = use.clause == "filter" and use.op is not None and use.op not in _READ_WITH_THE_VALUE
+        return "comparing" if is_plain else "reading"
+
     def _diagnostic(self, code: Code, message: str, span: Span, details: dict[str, Any]) -> Diagnostic:
+        if self.argument.startswith("order_by"):
+            details = {"stage": "ordering", **details}
         return Diagnostic(code, message, self.argument, self.source, span, dialect=self.dialect.name, **details)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any, Final
 
 import attrs
 
-from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Span
+from mlquery.errors import BAD_REQUEST, INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Span, Stage
 from mlquery.language import tokens as lexical
 from mlquery.language.diagnostics import Diagnostics
 from mlquery.language.fields import Target
@@ -16,9 +17,11 @@ from mlquery.language.syntax import Comparison, Items, Literal, Number, Range, S
 
 NULL_OPS = ("IS NULL", "IS NOT NULL")
 _ORDER_OPS = (">", ">=", "<", "<=")
+LIST_WITHOUT_IN = "a list needs the operator IN"
 _EQUAL_OPS = ("=", "!=", "==", "<>")
 _LIST_OPS = ("IN", "NOT IN")
 _PATTERN_OPS = ("LIKE", "ILIKE", "RLIKE", "NOT LIKE", "NOT ILIKE", "NOT RLIKE")
+_PLAIN_OPS = (*_EQUAL_OPS, *_ORDER_OPS, *_PATTERN_OPS)
 _NUMBER_OPS = (*_EQUAL_OPS, *_ORDER_OPS, "BETWEEN", *_LIST_OPS, *NULL_OPS)
 OPERATORS = {
     "number": _NUMBER_OPS,
@@ -32,17 +35,22 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 _FIRST_PLAUSIBLE_TIME = 10**11
 _PLAIN_LIST = re.compile(rf"\('[^']*'(?:(?:[ \t]*,[ \t]*'[^']*')+{lexical.GAP}(?:,{lexical.GAP})?)?\)")
 _MOST_DIGITS = 4000  # Python parses hardly more digits of one integer
+_OF_THE_DATABASE: Final[dict[str, Any]] = {"error_code": INTERNAL_ERROR, "stage": "running"}
 _TOO_LARGE = "the number does not fit into 64 bits"
 
 
 def predicate_for(node: Comparison, target: Target, diagnostics: Diagnostics) -> Where:
     """Return the predicate of a clause; if the clause is not valid, add an error and return a placeholder."""
+    if isinstance(node.value, Items) and node.op not in _LIST_OPS:
+        _refuse_list(node, node.value, target, diagnostics)
+        return All()
     if node.op not in OPERATORS[target.type]:
         message = f"{target.label} is {_TYPE_NAMES[target.type]}, which {node.written} cannot compare"
         message += _supported(target, diagnostics)
         wording = diagnostics.service_message("operator", target.use("filter", node.op))
         code = _operator_code(target, diagnostics)
-        diagnostics.error("wrong-type", message, node.span, service_message=wording, error_code=code)
+        stage: Stage = "comparing" if _is_readable(node, target, diagnostics) else "reading"
+        diagnostics.error("wrong-type", message, node.span, service_message=wording, error_code=code, stage=stage)
         return All()
     before = len(diagnostics.errors)
     _check_values(node, target, diagnostics)
@@ -56,6 +64,35 @@ def predicate_for(node: Comparison, target: Target, diagnostics: Diagnostics) ->
         return All()
     _warn_about_values(node, target, diagnostics)
     return _typed(node, target, diagnostics)
+
+
+def _refuse_list(node: Comparison, value: Items, target: Target, diagnostics: Diagnostics) -> None:
+    """Add the error about a list after another operator than IN.
+
+    MLflow reads such a list where it takes one after IN, and hands it to the database as one value.
+    """
+    aside = attrs.evolve(diagnostics, errors=[], warnings=[])
+    for part in value.items:
+        predicate_for(attrs.evolve(node, value=part), target, aside)
+    predicate_for(attrs.evolve(node, op="IN", written="IN"), target, aside)
+    # A dialect with limits on queries has a database.
+    stages = {error.stage for error in aside.errors}
+    details: dict[str, Any] = {"stage": "reading"}
+    if diagnostics.dialect.query_limits and "reading" not in stages:
+        late = {"stage": "running", "error_code": BAD_REQUEST}
+        details = {"stage": "comparing"} if "comparing" in stages else late
+    start = value.span.start
+    suggestion = f"IN {diagnostics.source[start : start + 30]}"
+    wording = diagnostics.service_message("syntax", target.use("filter", node.op))
+    span = Span(start, start + 1)
+    diagnostics.error("syntax", LIST_WITHOUT_IN, span, suggestion=suggestion, service_message=wording, **details)
+
+
+def _is_readable(node: Comparison, target: Target, diagnostics: Diagnostics) -> bool:
+    """Tell whether MLflow reads the value of a clause and refuses the operator only when it compares."""
+    aside = attrs.evolve(diagnostics, errors=[])
+    _check_values(node, target, aside)
+    return node.op in _PLAIN_OPS and not aside.errors
 
 
 def _supported(target: Target, diagnostics: Diagnostics) -> str:
@@ -148,7 +185,8 @@ def _check_pattern(part: String, diagnostics: Diagnostics) -> None:
     try:
         search_test(part.value)
     except PatternError as error:
-        diagnostics.error("wrong-type", str(error), part.span, suggestion="LIKE, where % matches any characters")
+        suggestion = "LIKE, where % matches any characters"
+        diagnostics.error("wrong-type", str(error), part.span, suggestion=suggestion, stage="comparing")
 
 
 def _check_length(part: String, diagnostics: Diagnostics) -> None:
@@ -168,7 +206,7 @@ def _check_id(part: String, diagnostics: Diagnostics) -> None:
         diagnostics.error("wrong-type", f"experiment ids are integers, not {part.value!r}", part.span)
         return
     if not _LEAST <= number <= _GREATEST:
-        diagnostics.error("wrong-type", "the id does not fit into 64 bits", part.span, error_code=INTERNAL_ERROR)
+        diagnostics.error("wrong-type", "the id does not fit into 64 bits", part.span, **_OF_THE_DATABASE)
 
 
 def _check_number(part: String | Number, target: Target, diagnostics: Diagnostics) -> None:
@@ -197,7 +235,7 @@ def _check_sizes(node: Comparison, diagnostics: Diagnostics) -> None:
     """Refuse integers that do not fit into a database column, which are found when everything else is valid."""
     for part in _parts(node.value):
         if not _LEAST <= int(part.value) <= _GREATEST:
-            diagnostics.error("wrong-type", _TOO_LARGE, part.span, error_code=INTERNAL_ERROR)
+            diagnostics.error("wrong-type", _TOO_LARGE, part.span, **_OF_THE_DATABASE)
 
 
 def _check_time(part: String | Number, target: Target, diagnostics: Diagnostics) -> None:
@@ -208,8 +246,7 @@ def _check_time(part: String | Number, target: Target, diagnostics: Diagnostics)
         diagnostics.error("wrong-type", f"{target.label} is an integer number of milliseconds, not {part.value}", span)
     elif is_integer and not _fits_64_bits(part.value):
         # MLflow refuses it in quotes before it reaches the database.
-        code = INTERNAL_ERROR if isinstance(part, Number) else INVALID_PARAMETER_VALUE
-        diagnostics.error("wrong-type", _TOO_LARGE, span, error_code=code)
+        diagnostics.error("wrong-type", _TOO_LARGE, span, **(_OF_THE_DATABASE if isinstance(part, Number) else {}))
 
 
 def _fits_64_bits(digits: str) -> bool:

@@ -128,4 +128,6 @@ def _require_encodable(source: str, argument: str) -> None:
     if match is not None:
         message = "a lone surrogate is not a valid character"
         span = Span(match.start(), match.end())
-        raise QueryError(Diagnostic("syntax", message, argument, source, span, error_code=INTERNAL_ERROR))
+        raise QueryError(
+            Diagnostic("syntax", message, argument, source, span, error_code=INTERNAL_ERROR, stage="running")
+        )

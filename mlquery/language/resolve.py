@@ -18,6 +18,7 @@ from mlquery.language.literals import NULL_OPS, predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
+from mlquery.language.precedence import by_precedence
 from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
 
@@ -26,12 +27,15 @@ _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("ac
 
 @attrs.frozen
 class Query:
-    """A parsed search. `order_strings` are the entries of order_by as written, `view` is the name of a view type."""
+    """A parsed search. `order_strings` are the entries of order_by as written, `view` is the name of a view type.
+
+    An entry of `order` that could not be parsed is None.
+    """
 
     entity: Entity
     where: Expression
     filter_string: str = ""
-    order: tuple[OrderTerm, ...] = ()
+    order: tuple[OrderTerm | None, ...] = ()
     order_strings: tuple[str, ...] = ()
     view: str = "ACTIVE_ONLY"
     experiment_ids: frozenset[str] | None = None
@@ -45,13 +49,18 @@ class Resolved:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def resolve(query: Query, dialect: Dialect) -> Resolved:
+def resolve(query: Query, dialect: Dialect, problems: Iterable[Diagnostic] = ()) -> Resolved:
     """Return the plan of a query in a dialect.
 
+    Args:
+        query: What could be parsed of a search.
+        dialect: A column of the support matrix.
+        problems: The errors about what could not be parsed.
+
     Raises:
-        QueryError: with all errors of the query, those of the filter first.
+        QueryError: with all errors of the query, in the order in which a search meets them.
     """
-    diagnostics = Diagnostics(dialect, query.entity)
+    diagnostics = Diagnostics(dialect, query.entity, errors=list(problems))
     in_filter = diagnostics.for_argument("filter_string", query.filter_string)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
@@ -62,7 +71,7 @@ def resolve(query: Query, dialect: Dialect) -> Resolved:
     order = _order(query, diagnostics)
     diagnostics.check(Use(query.entity.value, "view", key=query.view), Span(0, 0))
     if diagnostics.errors:
-        raise QueryError(*diagnostics.errors)
+        raise QueryError(*by_precedence(query.entity, diagnostics.errors))
     plan = Plan(query.entity, where, order, stages, query.experiment_ids)
     return Resolved(plan, tuple(diagnostics.warnings))
 
@@ -120,7 +129,7 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
     ignored = Diagnostics(diagnostics.dialect, query.entity)
     clauses = list(_comparisons(query.where))
     joined = [_tables(find_field(c.name, "filter", ignored)) for c in clauses if c.op not in NULL_OPS]
-    ordered = [_tables(find_field(term.name, "order", ignored)) for term in query.order]
+    ordered = [_tables(find_field(term.name, "order", ignored)) for term in query.order if term is not None]
     elsewhere = sum(map(bool, joined))
     counts = {
         "joined_tables": (sum(joined) + sum(ordered), "joins, for metrics, params, tags, names and datasets"),
@@ -160,6 +169,8 @@ def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
     ordering = ORDERINGS[query.entity]
     for index, (term, written) in enumerate(zip(query.order, query.order_strings, strict=True)):
+        if term is None:
+            continue
         of_entry = diagnostics.for_argument(f"order_by[{index}]", written)
         target = find_field(term.name, "order", of_entry)
         if target is None:

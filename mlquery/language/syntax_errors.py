@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from mlquery.errors import Diagnostic, Span
+from mlquery.errors import Diagnostic, Span, Stage
 from mlquery.language import tokens as lexical
+from mlquery.language.literals import LIST_WITHOUT_IN
 
 
 def _compiled(expression: str) -> re.Pattern[str]:
@@ -65,7 +66,8 @@ def _diagnostic(source: str, argument: str, problem: _Problem) -> Diagnostic:
     word = _WORD.match(source, problem.start)
     stop = word.end() if word else len(source)
     span = Span(min(problem.start, len(source)), stop)
-    return Diagnostic("syntax", problem.message, argument, source, span, suggestion=problem.suggestion)
+    stage: Stage = "ordering" if argument.startswith("order_by") else "reading"
+    return Diagnostic("syntax", problem.message, argument, source, span, suggestion=problem.suggestion, stage=stage)
 
 
 def _order_problem(source: str) -> _Problem:
@@ -226,7 +228,7 @@ def _value(source: str, start: int) -> int | _Problem:
     if word[0].upper() == "NULL":
         return _Problem("NULL is not a value", start, "IS NULL")
     if word[0] == "(":
-        return _Problem("a list needs the operator IN", start, f"IN {source[start : start + 30]}")
+        return _Problem(LIST_WITHOUT_IN, start, f"IN {source[start : start + 30]}")
     if word[0][0] in "<>=~!),;`&|":
         return _Problem("expected a quoted string or a number", start)
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")

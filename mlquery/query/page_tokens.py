@@ -6,15 +6,25 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
 from mlquery.entities import PagedList
-from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, Diagnostic, QueryError, Span, invalid_parameter
+from mlquery.errors import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    Diagnostic,
+    QueryError,
+    Span,
+    Stage,
+    invalid_parameter,
+)
 
 _MAX_RESULTS_LIMIT = 50_000
 _TOO_LARGE = 2**63
+_EARLY: Final[tuple[str, Stage]] = (INVALID_PARAMETER_VALUE, "paging")
+_LATE: Final[tuple[str, Stage]] = (INTERNAL_ERROR, "running")  # only the database finds an offset too large
 T = TypeVar("T")
 
 
@@ -77,9 +87,11 @@ def read_token(page_token: str | bytes | None) -> PageToken:
     if not 1 <= found.offset < _TOO_LARGE:
         written = page_token if isinstance(page_token, str) else repr(page_token)
         message = "not a valid page token; pass the token of the previous page unchanged"
-        code = INVALID_PARAMETER_VALUE if found.offset < 1 else INTERNAL_ERROR
+        code, stage = _LATE if found.offset >= _TOO_LARGE else _EARLY
         span = Span(0, len(written))
-        raise QueryError(Diagnostic("bad-page-token", message, "page_token", written, span, error_code=code))
+        raise QueryError(
+            Diagnostic("bad-page-token", message, "page_token", written, span, error_code=code, stage=stage)
+        )
     return found
 
 

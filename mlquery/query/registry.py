@@ -10,8 +10,8 @@ from mlquery.entities import PagedList, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity
-from mlquery.query.page_tokens import PageToken, read_token
-from mlquery.query.search import OnWarning, read_query
+from mlquery.query.page_tokens import PageToken
+from mlquery.query.search import OnWarning, read_search
 
 _Item = TypeVar("_Item")
 
@@ -42,9 +42,9 @@ def search_registry(
     Source: MLflow 3.17 `SqlAlchemyStore.search_registered_models` and `search_model_versions`.
     """
     _require_max_results(entity, max_results)
-    resolved = read_query(entity, filter_string, order_by, ViewType.ACTIVE_ONLY, dialect)
+    resolved, token, _ = read_search(entity, filter_string, order_by, ViewType.ACTIVE_ONLY, page_token, dialect)
     on_warning(resolved.warnings)
-    offset, asked = read_token(page_token).offset, max_results + 1
+    offset, asked = token.offset, max_results + 1
     rows: list[Any] = select(items, resolved.plan)[offset:]
     rows = rows if asked < 0 else rows[:asked]
     next_token = str(PageToken(offset + max_results)) if len(rows) == asked else None

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -21,6 +21,7 @@ from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning,
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity, Plan
+from mlquery.language.precedence import by_precedence
 from mlquery.language.resolve import Query, Resolved, resolve
 from mlquery.language.syntax import And, Expression, OrderTerm
 from mlquery.query.page_tokens import PageToken, read_token, require_max_results
@@ -29,6 +30,7 @@ from mlquery.store.result_cache import without_newer
 from mlquery.store.state import integer_id
 
 Engine = Callable[[Store, Plan, int | None], Any]
+Ids = TypeVar("Ids")
 OnWarning = Callable[[Iterable[Diagnostic]], None]
 """Receives the warnings about a query that is accepted."""
 
@@ -87,9 +89,16 @@ def search_rows(
     """
     chosen = MATRIX.dialect(dialect)
     require_max_results(max_results, least=1 if chosen.behaves("max_results.positive") else -math.inf)
-    resolved = read_query(Entity.RUN, filter_string, order_by, run_view_type, chosen)
-    token = read_token(page_token)
-    plan = attrs.evolve(resolved.plan, experiment_ids=_ids(store, experiment_ids, chosen))
+    resolved, token, ids = read_search(
+        Entity.RUN,
+        filter_string,
+        order_by,
+        run_view_type,
+        page_token,
+        chosen,
+        lambda: _ids(store, experiment_ids, chosen),
+    )
+    plan = attrs.evolve(resolved.plan, experiment_ids=ids)
     on_warning(resolved.warnings)
     return _page(store, plan, token, max_results, engine, chosen.behaves("page.full-is-not-last"))
 
@@ -122,8 +131,8 @@ def search_experiments(
     Source: MLflow 3.17 `SqlAlchemyStore.search_experiments`.
     """
     require_max_results(max_results, none_is_all=False)
-    resolved = read_query(Entity.EXPERIMENT, filter_string, order_by, view_type, MATRIX.dialect(dialect))
-    token = read_token(page_token)
+    chosen = MATRIX.dialect(dialect)
+    resolved, token, _ = read_search(Entity.EXPERIMENT, filter_string, order_by, view_type, page_token, chosen)
     on_warning(resolved.warnings)
     with store.lock:
         rows, next_token = _page(store, resolved.plan, token, max_results, engine)
@@ -236,22 +245,61 @@ def read_query(
     return _resolve(entity, _require_string(filter_string), _require_strings(order_by), view, dialect)
 
 
+def read_search(
+    entity: Entity,
+    filter_string: str | None,
+    order_by: Sequence[str] | None,
+    view_type: int,
+    page_token: str | bytes | None,
+    dialect: Dialect,
+    read_ids: Callable[[], Ids] = lambda: None,  # type: ignore[assignment,return-value]
+) -> tuple[Resolved, PageToken, Ids]:
+    """Return the plan of a search, the page that it continues and what `read_ids` returns.
+
+    Raises:
+        QueryError: the filter, the order or the page token is not valid in the dialect; with all errors, in the order
+            in which a search meets them. Those of `read_ids` come before those of a database.
+    """
+    errors: list[Diagnostic] = []
+    resolved, token = None, None
+    try:
+        resolved = read_query(entity, filter_string, order_by, view_type, dialect)
+    except QueryError as error:
+        errors += error.diagnostics
+        if errors[0].stage != "running":
+            raise
+    try:
+        token = read_token(page_token)
+    except QueryError as error:
+        errors = by_precedence(entity, [*errors, *error.diagnostics])
+    if errors and errors[0].stage != "running":
+        raise QueryError(*errors)
+    ids = read_ids()
+    if resolved is None or token is None:
+        raise QueryError(*errors)
+    return resolved, token, ids
+
+
 @lru_cache(_CACHED_PLANS)
 def _resolve(
     entity: Entity, filter_string: str, order_strings: tuple[str, ...], view: str, dialect: Dialect
 ) -> Resolved:
     expression, problems = _parsed(parse_filter, filter_string, "filter_string", dialect)
-    terms: list[OrderTerm] = []
+    if expression is None and (expression := _with_lists(filter_string)) is not None:
+        problems = []
+    terms: list[OrderTerm | None] = []
     for index, written in enumerate(order_strings):
         term, found = _parsed(parse_order_by, written, f"order_by[{index}]", dialect)
         problems += found
-        if term is not None:
-            terms.append(term)
+        terms.append(term)
     where: Expression = And(()) if expression is None else expression
-    query = Query(entity, where, filter_string, tuple(terms), order_strings, view)
-    if not problems:
-        return resolve(query, dialect)
-    raise QueryError(*problems, *_further_problems(query, dialect))
+    return resolve(Query(entity, where, filter_string, tuple(terms), order_strings, view), dialect, problems)
+
+
+def _with_lists(filter_string: str) -> Expression | None:
+    from mlquery.language.misplaced_lists import tree_with_lists  # only mistakes need it
+
+    return tree_with_lists(filter_string)
 
 
 def _parsed(
@@ -264,15 +312,6 @@ def _parsed(
         template = dialect.messages.get("syntax")
         message = template.format(source=source) if template else None
         return None, [attrs.evolve(d, dialect=dialect.name, service_message=message) for d in error.diagnostics]
-
-
-def _further_problems(query: Query, dialect: Dialect) -> tuple[Diagnostic, ...]:
-    """Return the other errors in the parts of a query that could be parsed."""
-    try:
-        resolve(attrs.evolve(query, order=(), order_strings=()), dialect)
-    except QueryError as error:
-        return error.diagnostics
-    return ()
 
 
 def _require_string(filter_string: str | None) -> str:
