@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from mlquery.mlflow_plugin import register, uris
@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
 ]
+TAGS = {"b": "", "c": "kept", "mlflow.runName": "x"}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,11 @@ def wording(client: MlflowClient, experiment_id: str, run_id: str, folder: Path)
 
 
 def empty_tags(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
-    return client.create_run(experiment_id, tags={"a": None, "b": ""}, run_name="x").data.tags
+    run_id = client.create_run(experiment_id, tags={"a": None, "b": ""}, run_name="x").info.run_id
+    for key, value in (("c", "kept"), ("d", "lost")):
+        client.set_tag(run_id, key, value)
+    client.log_batch(run_id, tags=[RunTag(key, None) for key in ("d", "e")])  # type: ignore[arg-type]
+    return client.get_run(run_id).data.tags
 
 
 def asynchronous(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
@@ -105,7 +110,7 @@ SHOWN: dict[str, tuple[Callable[..., Any], Any, Any]] = {
     "batches": (batches, ("INTERNAL_ERROR", {"lr": "1"}), ("INTERNAL_ERROR", {})),
     "fractions": (fractions, ([None] * 2, [(1, 0.5), (1.5, 0)]), (["INVALID_PARAMETER_VALUE"] * 2, [])),
     "wording": (wording, ("INVALID_PARAMETER_VALUE", False), ("INVALID_PARAMETER_VALUE", True)),
-    "empty-tags": (empty_tags, {"a": None, "b": "", "mlflow.runName": "x"}, {"b": "", "mlflow.runName": "x"}),
+    "empty-tags": (empty_tags, TAGS | dict.fromkeys("ade"), TAGS),
     "asynchronous": (asynchronous, (False, "INTERNAL_ERROR"), (True, "INTERNAL_ERROR")),
     "empty-folders": (empty_folders, ["empty", "one.txt"], ["one.txt"]),
     "out-of-scope": (out_of_scope, None, "NOT_IMPLEMENTED"),

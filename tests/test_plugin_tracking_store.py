@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import pickle
 import subprocess
@@ -11,13 +12,14 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, ExperimentTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
@@ -28,6 +30,7 @@ from mlquery.mlflow_plugin import register, uris
 from mlquery.mlflow_plugin.tracking import _INHERITED, REFUSED, TrackingStore
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+NOTHING: Any = None
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -301,6 +304,66 @@ def test_what_is_outside_is_refused_in_a_sentence(call: str, client: MlflowClien
 def test_traces_are_refused_where_mlflow_would_search_them(client: MlflowClient) -> None:
     with pytest.raises(MlflowException, match="does not keep traces"):
         client.search_traces(["0"])
+
+
+def refusal(call: Callable[[], Any]) -> str | None:
+    try:
+        call()
+    except MlflowException as error:
+        return str(error.error_code)
+    except TypeError:
+        return "TypeError"
+    return None
+
+
+def test_values_that_are_none_and_models_of_a_wrong_type_meet_the_errors_of_mlflow(
+    client: MlflowClient, sqlite: MlflowClient
+) -> None:
+    codes = []
+    for one in (sqlite, client):
+        store, run_id = one._tracking_client.store, one.create_run("0").info.run_id
+        calls = (
+            partial(store.log_param, run_id, Param("k", NOTHING)),
+            partial(store.log_batch, run_id, [], [Param("k", NOTHING)], []),
+            partial(store.set_tag, run_id, RunTag("k", NOTHING)),
+            partial(store.set_tag, run_id, RunTag(NOTHING, NOTHING)),
+            partial(store.set_tag, run_id, RunTag("mlflow.runName", NOTHING)),
+            partial(store.log_batch, run_id, [], [], [RunTag("k", NOTHING)]),
+            partial(store.set_experiment_tag, "0", ExperimentTag("k", NOTHING)),
+            partial(store.create_experiment, f"with nothing {run_id}", tags=[ExperimentTag("k", NOTHING)]),
+            partial(store.set_tag, "f" * 32, RunTag("k", NOTHING)),
+            partial(store.record_logged_model, run_id, {"flavors": {}}),
+        )
+        codes.append([refusal(call) for call in calls])
+
+    assert codes[0] == codes[1]
+    assert codes[0][0] == "BAD_REQUEST"
+    assert codes[0][-1] == "TypeError"
+
+
+def test_a_tag_that_is_set_to_none_is_gone(client: MlflowClient, run_id: str) -> None:
+    store = client._tracking_client.store
+    client.set_tag(run_id, "k", "v")
+    client.set_experiment_tag("0", "k", "v")
+
+    store.set_tag(run_id, RunTag("k", NOTHING))
+    store.set_experiment_tag("0", ExperimentTag("k", NOTHING))
+
+    assert "k" not in client.get_run(run_id).data.tags
+    assert "k" not in client.get_experiment("0").tags
+
+
+def test_the_versions_of_a_logged_model_are_in_its_tags(client: MlflowClient, sqlite: MlflowClient) -> None:
+    found = []
+    for one in (sqlite, client):
+        store = one._tracking_client.store
+        model_id = one.create_logged_model("0").model_id
+        for version in ("1", "2", "2"):
+            store.set_model_versions_tags("iris", version, model_id)
+        found.append(one.get_logged_model(model_id).tags)
+
+    assert found[0] == found[1]
+    assert json.loads(found[1]["mlflow.modelVersions"])[-1] == {"name": "iris", "version": "2"}
 
 
 def test_a_fault_is_met_by_mlflows_client_too(client: MlflowClient, run_id: str) -> None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mlquery.backend.service import Service, call, call_about
 from mlquery.engine import columnar
 from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
 from mlquery.query.search import Engine, search_experiments
+from mlquery.store.validation import check_experiment_tag
 
 
 class Experiments(Service):
@@ -20,8 +22,8 @@ class Experiments(Service):
     def create_experiment(
         self, name: str, artifact_location: str | None = None, tags: Iterable[ExperimentTag] | None = None
     ) -> str:
-        """Create an experiment and return its id."""
-        own_tags = [ExperimentTag(tag.key, tag.value) for tag in tags or ()]
+        """Create an experiment and return its id; a tag whose value is None is left out, as for runs."""
+        own_tags = [ExperimentTag(tag.key, tag.value) for tag in tags or () if tag.value is not None]
         # A service does not know the working directory. No source says what it makes of a relative location.
         is_local = not self.dialect.service
         return self.store.create_experiment(
@@ -70,7 +72,14 @@ class Experiments(Service):
 
     @call
     def set_experiment_tag(self, experiment_id: str, tag: ExperimentTag) -> None:
-        """Set a tag of an experiment."""
+        """Set a tag of an experiment; one that is None is taken away, as for runs."""
+        value: Any = tag.value  # MLflow's own entities may hold None
+        if value is None:
+            check_experiment_tag(ExperimentTag(tag.key, ""), self.limits)
+            with self.store.lock:
+                if tag.key in self.store.get_experiment(experiment_id).tags:
+                    self.store.delete_experiment_tag(experiment_id, tag.key)
+            return
         self.store.set_experiment_tag(experiment_id, ExperimentTag(tag.key, tag.value), limits=self.limits)
 
     @call

@@ -16,6 +16,7 @@ from mlquery.backend.service import Service, call
 from mlquery.entities import Metric, PagedList, Param, RunTag
 from mlquery.errors import invalid_parameter
 from mlquery.query.histories import sampled
+from mlquery.store.run_table import RUN_NAME
 from mlquery.store.validation import check_dataset_inputs, check_run_id, check_tag
 
 _HISTORY: Final = "mlflow.log-model.history"
@@ -40,8 +41,12 @@ class Logging(Service):
 
     @call
     def set_tag(self, run_id: str, tag: RunTag) -> None:
-        """Set a tag of a run."""
-        self.store.set_tag(run_id, tag, limits=self.limits)
+        """Set a tag of a run; one that is None is taken away."""
+        value: Any = tag.value  # MLflow's own entities may hold None
+        if value is None:
+            self._log(run_id, (), (), (tag,))
+        else:
+            self.store.set_tag(run_id, tag, limits=self.limits)
 
     @call
     def delete_tag(self, run_id: str, key: str) -> None:
@@ -58,8 +63,14 @@ class Logging(Service):
         *,
         now: int | None = None,
     ) -> None:
-        """Log metrics, params and tags together, or nothing if any of them is refused; `now` as in `log_metric`."""
-        self.store.log_batch(run_id, metrics, params, tags, limits=self.limits, now=now)
+        """Log metrics, params and tags together, or nothing if any of them is refused; a tag that is None goes away.
+
+        `now` as in `log_metric`.
+        """
+        if any(tag.value is None for tag in tags or ()):
+            self._log(run_id, metrics, params, tags, now)
+        else:
+            self.store.log_batch(run_id, metrics, params, tags, limits=self.limits, now=now)
 
     @call
     def log_inputs(self, run_id: str, datasets: Any = None, models: Iterable[Any] | None = None) -> None:
@@ -101,6 +112,27 @@ class Logging(Service):
                     context = next((tag.value for tag in one.tags if tag.key == _CONTEXT), None)
                     found[experiment_id, one.dataset.name, one.dataset.digest, context] = None
         return list(found)[:_MOST_DATASETS]
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric],
+        params: Sequence[Param],
+        tags: Sequence[RunTag],
+        now: int | None = None,
+    ) -> None:
+        """Log a batch in which tags are None, which MLflow keeps where no filter finds them; they are not kept here."""
+        final = {tag.key: tag for tag in tags}
+        missing = [key for key, tag in final.items() if tag.value is None]
+        for tag in tags:
+            check_tag(RunTag(tag.key, "") if tag.value is None else tag, self.limits)
+        kept = [tag for tag in tags if final[tag.key].value is not None and tag.value is not None]
+        with self.store.lock:
+            self.store.log_batch(run_id, metrics, params, kept, limits=self.limits, now=now)
+            known = self.store.get_run(run_id).data.tags
+            for key in missing:
+                if key in known and key != RUN_NAME:  # a name is never taken away
+                    self.store.delete_tag(run_id, key)
 
     # Metric histories
 

@@ -7,10 +7,10 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 
 1. A batch is logged whole or not at all. There a batch that the database refuses has been written in part.
 2. A time or a step with a fraction is refused. There it is kept in a column of integers and cannot be searched.
-3. A refused search says where in the query the problem is, in words of its own; the error code is the same. So are the
-   words where the wording there is the database's (BAD_REQUEST, INTERNAL_ERROR). With several problems in one query
-   the first one in the string gives the code.
-4. A tag that is None when a run is created is left out. There it is kept and no filter finds it.
+3. A refused search says where in the query the problem is, in words of its own; the error code is the same, also of
+   several problems in one query. So are the words where the wording there is the database's (BAD_REQUEST,
+   INTERNAL_ERROR).
+4. A tag that is None is left out, and taken away where it was set. There it is kept and no filter finds it.
 5. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
 6. Empty folders are no artifacts, as in any store of objects.
 7. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED.
@@ -108,7 +108,16 @@ class TrackingStore(AbstractStore):
 
     @served
     def record_logged_model(self, backend: Backend, run_id: str, mlflow_model: Any) -> None:
-        """Add a model of MLflow 2 to the tag that lists the models of a run."""
+        """Add a model of MLflow 2 to the tag that lists the models of a run.
+
+        Raises:
+            TypeError: It is no `mlflow.models.Model`.
+        """
+        from mlflow.models import Model  # imports much that only models need
+
+        if not isinstance(mlflow_model, Model):
+            kind = type(mlflow_model).__name__
+            raise TypeError(f"mlflow_model must be a mlflow.models.Model with a model's flavors, not of type {kind}")
         backend.record_logged_model(run_id, mlflow_model.get_tags_dict())
 
     # Asynchronous calls are done at once: what a test logs is there when the call returns.
@@ -183,6 +192,7 @@ _INHERITED: Final = frozenset(
     (
         *("end_async_logging", "flush_async_logging", "shut_down_async_logging"),
         *("supports_workspaces", "supports_trace_archival"),
+        "set_model_versions_tags",
     )
 )
 # What a method is about, by a part of its name; the first that fits.
@@ -196,7 +206,6 @@ _SUBJECTS: Final = (
     ("label_schema", "label schemas"),
     *((part, "review queues") for part in ("review_queue", "user_queue")),
     ("dataset", "evaluation datasets"),
-    ("model_versions_tags", "registered models in its tracking store"),
     ("", "gateway settings"),
 )
 _SERVED: Final = "experiments, runs, metrics, params, tags, dataset inputs, logged models and artifacts"

@@ -137,6 +137,8 @@ def check_param(param: Param, limits: Limits, path: str = "") -> tuple[str, str]
         raise too_long("Param key", limits.key)
     value = param.value
     if not (isinstance(value, str) and value.isascii()):  # without a call for most values: this is hot
+        if value is None:  # MLflow's database says so
+            raise StoreError(f"NOT NULL constraint failed: the param '{key}' has no value, it is None", BAD_REQUEST)
         check_string(value, _inside(path, "value"))
     return key, value if len(value) <= limits.param_value else _cut("Param value", value, limits.param_value)
 
