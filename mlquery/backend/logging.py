@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.backend.coercion import own_dataset_input
+from mlquery.backend.registered_models import ON_SQLITE
 from mlquery.backend.service import Service, call
 from mlquery.entities import Metric, PagedList, Param, RunTag
 from mlquery.errors import invalid_parameter
@@ -21,6 +22,10 @@ from mlquery.store.validation import check_dataset_inputs, check_run_id, check_t
 
 _HISTORY: Final = "mlflow.log-model.history"
 _CONTEXT: Final = "mlflow.data.context"
+TRACES_ARE_NOT_KEPT: Final = (
+    f"traces are not kept: the code under test runs, and its traces are lost. {ON_SQLITE}; "
+    "mlflow.tracing.disable() makes none"
+)
 _MOST_DATASETS: Final = 1000  # as in MLflow
 DatasetSummary = tuple[str, str, str, str | None]
 """Experiment id, name, digest and context of a dataset."""
@@ -133,6 +138,12 @@ class Logging(Service):
             for key in missing:
                 if key in known and key != RUN_NAME:  # a name is never taken away
                     self.store.delete_tag(run_id, key)
+
+    @call
+    def start_trace(self) -> None:
+        """Count a trace, which is not kept: code that traces runs all the same."""
+        self.require_endpoint("traces", "/api/3.0/mlflow/traces")
+        self.dropped_traces += 1
 
     # Metric histories
 

@@ -24,9 +24,26 @@ _MODEL: Final = "registered_model"
 _VERSION: Final = "model_version"
 
 
+ON_SQLITE: Final = (
+    "A test that needs it runs on MLflow's own store: mlflow.set_tracking_uri('sqlite:///mlflow.db') in a temporary "
+    "folder, inside of a mock with mlquery.mock(passthrough=('sqlite:',))"
+)
+
+
 def not_kept(what: str, instead: str) -> StoreError:
     """Return the error about something that a service of this package does not keep in any dialect."""
     return StoreError(f"mlquery does not keep {what}: {instead}", NOT_IMPLEMENTED)
+
+
+def outside(what: str, call: str, served: str) -> StoreError:
+    """Return the error about a call of MLflow's stores that no service of this package has, with the way out.
+
+    Args:
+        what: What the call is about.
+        call: Its name.
+        served: What does without the call.
+    """
+    return not_kept(what, f"'{call}' is outside of what {served}. {ON_SQLITE}")
 
 
 class RegisteredModels(Service):
@@ -200,4 +217,5 @@ class RegisteredModels(Service):
 def _require_no_prompt(tags: Mapping[str, Any] | None) -> None:
     """Refuse the tags of a prompt, which MLflow keeps as a registered model."""
     if PROMPT_TAG in (tags or ()):
-        raise not_kept("prompts", f"the tag '{PROMPT_TAG}' is outside of what its model registry does")
+        instead = f"the tag '{PROMPT_TAG}' is outside of what its model registry does. {ON_SQLITE}"
+        raise not_kept("prompts", instead)

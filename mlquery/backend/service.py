@@ -61,6 +61,7 @@ class Service:
         user: The display name that the service writes in place of the user whom a caller names; None to keep that.
         missing: The families of calls that the endpoint of the dialect lacks, and the HTTP status it answers with.
         explain_missing: What a mock adds to the message about something that is not there.
+        dropped_traces: How many traces were sent, none of which is kept.
     """
 
     explain_missing: Callable[[StoreError], str] | None = None
@@ -78,6 +79,7 @@ class Service:
         self.limits = limits_of(self.dialect)
         self.missing: Mapping[str, int] = self.dialect.service.get("missing", {})
         self.user: str | None = self.dialect.service.get("user")
+        self.dropped_traces = 0
         self._registry = registry
 
     @property

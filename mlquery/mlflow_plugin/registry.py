@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from mlquery import entities
 from mlquery.backend import Backend
-from mlquery.backend.registered_models import not_kept
+from mlquery.backend.registered_models import outside
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.mlflow_plugin.calls import backend_of, other_methods, served
 from mlquery.mlflow_plugin.exceptions import as_mlflow
@@ -205,7 +205,7 @@ def _refusal(name: str) -> Callable[..., Any]:
     subject = next((f"{word}s" for word in ("prompt", "webhook") if word in name), "other entities")
 
     def refuse(self: RegistryStore, *args: Any, **kwargs: Any) -> Any:
-        raise as_mlflow(not_kept(subject, f"'{name}' is outside of what its model registry does"))
+        raise as_mlflow(outside(subject, name, "its model registry does"))
 
     refuse.__name__ = name
     refuse.__doc__ = f"Refuse: this registry does not keep {subject}."

@@ -13,7 +13,8 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 4. A tag that is None is left out, and taken away where it was set. There it is kept and no filter finds it.
 5. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
 6. Empty folders are no artifacts, as in any store of objects.
-7. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED.
+7. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED. Code that
+   traces runs: its traces are dropped, with one warning.
 
 In a dialect with a service behind it (Azure Machine Learning): logged models answer 404 and traces 403, as observed.
 MLflow 3 therefore cannot log a model there with `log_model`, and autologging leaves out the model, here as there.
@@ -23,6 +24,7 @@ MLflow 3 therefore cannot log a model there with `log_model`, and autologging le
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
@@ -34,11 +36,14 @@ from mlflow.store.tracking.rest_store import RestStore
 from mlflow.utils.async_logging.run_operations import RunOperations
 
 from mlquery.backend import Backend
-from mlquery.backend.registered_models import not_kept
+from mlquery.backend.logging import TRACES_ARE_NOT_KEPT
+from mlquery.backend.registered_models import outside
+from mlquery.errors import MockWarning
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served, timed
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.times import note_times, taken
+from mlquery.mlflow_plugin.uris import replacement
 
 
 class TrackingStore(AbstractStore):
@@ -119,6 +124,18 @@ class TrackingStore(AbstractStore):
             kind = type(mlflow_model).__name__
             raise TypeError(f"mlflow_model must be a mlflow.models.Model with a model's flavors, not of type {kind}")
         backend.record_logged_model(run_id, mlflow_model.get_tags_dict())
+
+    @served
+    def start_trace(self, backend: Backend, trace_info: Any) -> Any:
+        """Return a trace as if it were kept, spans and all, so that MLflow sends nothing more of it; warn of the first.
+
+        A mock warns when it ends.
+        """
+        backend.start_trace()
+        if backend.dropped_traces == 1 and backend is not replacement():
+            warnings.warn(TRACES_ARE_NOT_KEPT, MockWarning, stacklevel=2)
+        trace_info.tags[_SPANS_LOCATION] = "TRACKING_STORE"
+        return trace_info
 
     # Asynchronous calls are done at once: what a test logs is there when the call returns.
 
@@ -208,6 +225,7 @@ _SUBJECTS: Final = (
     ("dataset", "evaluation datasets"),
     ("", "gateway settings"),
 )
+_SPANS_LOCATION: Final = "mlflow.trace.spansLocation"
 _SERVED: Final = "experiments, runs, metrics, params, tags, dataset inputs, logged models and artifacts"
 
 
@@ -215,7 +233,7 @@ def _refusal(name: str, subject: str) -> Callable[..., Any]:
     def refuse(self: TrackingStore, backend: Backend, *args: Any, **kwargs: Any) -> Any:
         if "traces" in subject:
             backend.require_endpoint("traces", "/api/3.0/mlflow/traces")
-        raise not_kept(subject, f"'{name}' is outside of what its tracking store does ({_SERVED}).")
+        raise outside(subject, name, f"its tracking store does ({_SERVED})")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Refuse: this store does not keep {subject}."

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 import attrs
 
 from mlquery.backend import Backend
+from mlquery.backend.logging import TRACES_ARE_NOT_KEPT
 from mlquery.client import Client
 from mlquery.entities import RunStatus
 from mlquery.errors import StoreError
@@ -174,7 +175,8 @@ class Mock:
             if self._folder is not None:
                 take_from_disk(self.backend, self._folder)
                 self._folder = None
-        return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *unused_faults(unused)]
+        dropped = [TRACES_ARE_NOT_KEPT] if self.backend.dropped_traces else []
+        return [*self._end_runs(runs, "FAILED" if error else "FINISHED"), *unused_faults(unused), *dropped]
 
     def __enter__(self) -> Self:
         return self.start()

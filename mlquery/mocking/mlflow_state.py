@@ -101,6 +101,7 @@ def isolated(
         os.environ.pop(name, None)
     if environment:
         os.environ["MLFLOW_TRACKING_URI"] = URI
+    os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = "false"  # no trace arrives after the mock has ended
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
     _redirect((f"{SCHEME}:", *passthrough))
