@@ -23,6 +23,7 @@ from mlflow.entities import Dataset, DatasetInput, ExperimentTag, Metric, Param,
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils import name_utils
 
 import mlquery
 from mlquery import QueryError, QueryWarning, Store, StoreError
@@ -201,6 +202,34 @@ def test_answers_are_mlflows_entities_in_all_that_can_be_done_with_them(
     named = sqlite.get_experiment_by_name("full"), client.get_experiment_by_name("full")
     expected_fields, fields = (dict(found) | {"creation_time": 0, "last_update_time": 0} for found in named if found)
     assert expected_fields == fields
+
+
+def test_names_come_from_mlflows_own_generator(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlflow.utils.name_utils._generate_random_name", lambda: "silent-name-1")
+
+    assert client.create_run("0").info.run_name == "silent-name-1"
+    assert client.create_logged_model("0").name == "silent-name-1"
+    assert client.create_run("0", run_name="mine").info.run_name == "mine"
+    assert client.create_run("0", tags={"mlflow.runName": "tagged"}).info.run_name == "tagged"
+
+
+def test_names_are_words_that_mlflow_knows(client: MlflowClient) -> None:
+    predicate, noun, number = str(client.create_run("0").info.run_name).split("-")
+
+    assert predicate in name_utils._GENERATOR_PREDICATES
+    assert noun in name_utils._GENERATOR_NOUNS
+    assert 0 <= int(number) <= 1000
+
+
+def test_names_of_a_store_with_a_seed_repeat() -> None:
+    names = []
+    for _ in range(2):
+        uri = uris.new_private(uris.new_backend(store=Store(seed=7)))
+        client = MlflowClient(uri)
+        names.append((client.create_run("0").info.run_name, client.create_logged_model("0").name))
+        uris.forget(uri)
+
+    assert names[0] == names[1]
 
 
 def test_an_answer_is_a_snapshot(client: MlflowClient, run_id: str) -> None:

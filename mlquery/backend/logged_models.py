@@ -34,10 +34,13 @@ class LoggedModels(Service):
         params: Sequence[KeyValue] | None = None,
         model_type: str | None = None,
         *,
+        new_name: Callable[[], str] | None = None,
         read: ReadModel = read_model,
     ) -> Any:
-        """Create a pending model and return it."""
+        """Create a pending model and return it; `new_name` makes a name as for runs."""
         self._require_models()
+        if new_name and not (name or self.store.is_seeded):
+            name = new_name()
         with self.store.lock:
             model = self.store.create_logged_model(experiment_id, name, source_run_id, tags, params, model_type)
             return self._read(model, read)

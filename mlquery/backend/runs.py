@@ -16,6 +16,7 @@ from mlquery.entities import PagedList, Run, RunInfo, RunTag, ViewType
 from mlquery.errors import StoreError
 from mlquery.query.search import Engine, search_rows
 from mlquery.store import Store
+from mlquery.store.run_table import RUN_NAME
 
 if TYPE_CHECKING:
     from mlquery.query.dataframe import DataFrame
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ReadRuns = Callable[[Store, Sequence[int]], list[T]]
 """Makes results of rows of the store's runs, while nobody writes."""
+
+NewName = Callable[[], str]
+"""Makes up a name; a caller that has MLflow gives its own."""
 
 PARENT: Final = "mlflow.parentRunId"
 USER: Final = "mlflow.user"
@@ -42,13 +46,19 @@ class Runs(Service):
         run_name: str | None = None,
         *,
         now: int | None = None,
+        new_name: NewName | None = None,
     ) -> Run:
         """Create a run and return it; if it starts `now`, at what the clock said, nobody gave that, see the store.
 
         A tag whose value is None is left out: MLflow keeps it where no filter finds it. A service may write a display
-        name in place of the user, and the run at the top of the tree of nested runs.
+        name in place of the user, and the run at the top of the tree of nested runs. `new_name` makes the name of a run
+        that is given none, unless the names of the store repeat.
         """
         own_tags = [RunTag(tag.key, string_in_column(tag.value)) for tag in tags or () if tag.value is not None]
+        if new_name and not (
+            run_name or self.store.is_seeded or any(tag.key == RUN_NAME and tag.value for tag in own_tags)
+        ):
+            run_name = new_name()
         if self.user is not None:
             user_id = self.user
             own_tags = [RunTag(USER, self.user) if tag.key == USER else tag for tag in own_tags]

@@ -73,12 +73,15 @@ def forwarded(
     return served(method)
 
 
-def timed(call: Callable[..., Any], convert: Callable[[Any], Any] = lambda answer: answer) -> Callable[..., Any]:
+def timed(
+    call: Callable[..., Any], convert: Callable[[Any], Any] = lambda answer: answer, **fixed: Any
+) -> Callable[..., Any]:
     """Make a call of MLflow's store out of one of the backend that takes `now`, which MLflow's client reads itself."""
+    name = call.__name__
 
     @wraps(call)
     def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
-        return convert(call(backend, *args, **kwargs, now=taken()))
+        return convert(getattr(backend, name)(*args, **kwargs, **fixed, now=taken()))
 
     return served(method)
 

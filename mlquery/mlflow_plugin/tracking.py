@@ -33,6 +33,7 @@ import mlflow.entities as mlflow_entities
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
+from mlflow.utils import name_utils
 from mlflow.utils.async_logging.run_operations import RunOperations
 
 from mlquery.backend import Backend
@@ -44,6 +45,12 @@ from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, se
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.times import note_times, taken
 from mlquery.mlflow_plugin.uris import replacement
+
+
+def _new_name() -> str:
+    """Return a name such as MLflow makes, by its own generator: what a test does to that is seen here, too."""
+    name: str = name_utils._generate_random_name()
+    return name
 
 
 class TrackingStore(AbstractStore):
@@ -81,7 +88,7 @@ class TrackingStore(AbstractStore):
 
     # Runs
 
-    create_run = timed(Backend.create_run, convert.new_run)
+    create_run = timed(Backend.create_run, convert.new_run, new_name=_new_name)
     get_run = forwarded(Backend.get_run, read=convert.runs_with_inputs_at)
     search_runs = forwarded(Backend.search_runs, convert.page, read=convert.runs_at)
     update_run_info = timed(Backend.update_run_info, convert.run_info)
@@ -172,7 +179,7 @@ class TrackingStore(AbstractStore):
 
     # Logged models
 
-    create_logged_model = forwarded(Backend.create_logged_model, read=convert.logged_model)
+    create_logged_model = forwarded(Backend.create_logged_model, new_name=_new_name, read=convert.logged_model)
     get_logged_model = forwarded(Backend.get_logged_model, read=convert.logged_model)
     delete_logged_model = forwarded(Backend.delete_logged_model)
     log_logged_model_params = forwarded(Backend.log_logged_model_params)

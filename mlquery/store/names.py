@@ -40,6 +40,11 @@ class Names:
         self._random = random.Random(seed)
         self._repeats = seed is not None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the ids and names repeat, because there is a seed."""
+        return self._repeats
+
     def copy(self) -> Names:
         """Return a source that goes on like this one, independently."""
         new = Names(0)

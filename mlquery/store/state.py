@@ -79,6 +79,11 @@ class StoreState(FaultsOnDemand):
         """Return where the locations of new experiments start."""
         return self._artifact_root
 
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the ids and run names to come repeat."""
+        return self._names.repeats
+
     def use_guid_ids(self, guid_ids: bool) -> None:
         """Decide on the form of the ids to come."""
         self._guid_ids = guid_ids
