@@ -27,6 +27,7 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from mlquery.backend import Backend
 from mlquery.errors import QueryError, StoreError
 from mlquery.mlflow_plugin import register, uris
+from mlquery.mocking import Clock
 from mlquery.registry import Registry
 from mlquery.store import Store
 from tests.support import random_queries, random_registry
@@ -115,28 +116,28 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(databases: Callable[[], str]) -> Filled:
-    time = [1_700_000_000_000]
-    both = Filled(SqlAlchemyStore(databases()), Registry(lambda: time[0]))
-
-    def tick(milliseconds: int) -> None:
-        time[0] += milliseconds
+    clock = Clock(1_700_000_000_000)
+    both = Filled(SqlAlchemyStore(databases()), Registry(clock))
 
     def create_version(name: str, source: str | None, run_id: str | None, tags: dict[str, str]) -> None:
         theirs = [ModelVersionTag(key, value) for key, value in tags.items()]
         both.theirs.create_model_version(name, source, run_id, theirs)
+        clock.set(clock())  # times that are set may be equal, as those of MLflow are here
         both.ours.create_model_version(name, source, run_id, tags)
 
     def create_model(name: str, tags: dict[str, str]) -> None:
         both.theirs.create_registered_model(name, [RegisteredModelTag(key, value) for key, value in tags.items()])
+        clock.set(clock())
         both.ours.create_registered_model(name, tags)
 
     def delete_version(name: str, number: int) -> None:
         for registry in (both.theirs, both.ours):
             if any(version.version == number for version in registry.get_latest_versions(name)):
+                clock.set(clock())
                 registry.delete_model_version(name, number)
 
-    with mock.patch(CLOCK, side_effect=lambda: time[0]):
-        random_registry.fill(create_model, create_version, delete_version, tick)
+    with mock.patch(CLOCK, side_effect=clock):
+        random_registry.fill(create_model, create_version, delete_version, clock.tick)
     return both
 
 
