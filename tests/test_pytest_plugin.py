@@ -57,7 +57,7 @@ def test_two(mlquery_client):
 def test_three(mlquery_mock):
     mlquery_mock.clock.set(5)
     train()
-    assert {5} == {run.info.end_time for run in mlquery_mock.client.search_runs("0")}
+    assert [(5, 6)] == [(run.info.start_time, run.info.end_time) for run in mlquery_mock.client.search_runs("0")]
 """
     run(suite, code, passed=3)
 
