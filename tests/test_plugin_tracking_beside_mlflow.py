@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlquery.mlflow_plugin import register, uris
+from mlquery.mocking import Clock
 from mlquery.store import Store
 from tests.support.installed_mlflow import INSTALLED
 from tests.support.random_calls_wide import Player, Script
@@ -37,11 +38,13 @@ class Pair:
 
     mlflow: Player
     mlquery: Player
+    clock: Clock
     time: int = 0
 
     def play(self, step: Any) -> tuple[Any, Any]:
         """Make the same call on both, a millisecond later than the one before."""
         self.time += 1
+        self.clock.set(self.time)  # a time that is set may come again, in the next script
         with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=self.time):
             expected = self.mlflow.play(step)
         return expected, self.mlquery.play(step)
@@ -59,13 +62,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("mlflow")
     # MLflow logs the SQL of every statement that fails.
     logging.disable(logging.CRITICAL)
-    clock: dict[str, Pair] = {}
-    store = Store(clock=lambda: clock["pair"].time if clock else 0)
-    uri = uris.new_private(uris.new_backend(INSTALLED.name, store))
+    clock = Clock(0)
+    uri = uris.new_private(uris.new_backend(INSTALLED.name, Store(clock=clock)))
     with mock.patch("mlflow.store.tracking.sqlalchemy_store.get_current_time_millis", return_value=0):
         mlflow = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    clock["pair"] = Pair(Player(mlflow), Player(MlflowClient(uri)))
-    yield clock["pair"]
+    yield Pair(Player(mlflow), Player(MlflowClient(uri)), clock)
     uris.forget(uri)
     logging.disable(logging.NOTSET)
 

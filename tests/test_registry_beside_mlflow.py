@@ -56,11 +56,13 @@ class Pair:
 
     theirs: Player
     ours: Player
+    clock: Clock
     time: int = 0
 
     def play(self, step: Step) -> tuple[Any, Any]:
         """Make the same call on both, a millisecond later than the one before."""
         self.time += 1
+        self.clock.set(self.time)  # a time that is set may come again, in the next script
         with mock.patch(CLOCK, return_value=self.time):
             expected = self.theirs.play(step)
         return expected, self.ours.play(step)
@@ -87,12 +89,9 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
 @pytest.fixture(scope="module")
 def pair(databases: Callable[[], str]) -> Iterator[Pair]:
     register()
-    clock: list[Pair] = []
-    store = Store(clock=lambda: clock[0].time if clock else 0)
-    uri = uris.new_private(uris.new_backend(INSTALLED.name, store))
-    both = Pair(Player(MlflowClient(databases())), Player(MlflowClient(uri)))
-    clock.append(both)
-    yield both
+    clock = Clock(0)
+    uri = uris.new_private(uris.new_backend(INSTALLED.name, Store(clock=clock)))
+    yield Pair(Player(MlflowClient(databases())), Player(MlflowClient(uri)), clock)
     uris.forget(uri)
 
 
