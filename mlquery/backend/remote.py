@@ -21,10 +21,12 @@ from typing import Any, BinaryIO, Final
 
 import attrs
 
+from mlquery.backend.service import limits_of
 from mlquery.errors import INVALID_STATE, Diagnostic, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
 from mlquery.processes import DIGEST_SIZE, LOOPBACK, Address, parent_address
 from mlquery.query.search import warn_caller
+from mlquery.store.limits import Limits
 
 _LENGTH: Final = struct.Struct("!Q")
 _PATIENCE: Final = 30.0  # seconds until a process that is busy must have said who it is
@@ -127,6 +129,13 @@ class RemoteBackend:
         if self._dialect is None:
             self.request("time")
         return MATRIX.dialect(self._dialect or DEFAULT_DIALECT)
+
+    @property
+    def limits(self) -> Limits:
+        """Return how long and how many the values of a write may be there."""
+        return limits_of(self.dialect)
+
+    dropped_traces = 0  # the process of the test counts them, and warns
 
     @property
     def missing(self) -> Mapping[str, int]:

@@ -9,13 +9,13 @@ store of this package (`mlquery://NAME`) and those that the mock of the test let
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
 from mlquery.backend.remote import RemoteBackend, parent_backend
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.schemes import SCHEME
+from mlquery.mlflow_plugin.times import NotedTime
 
 URI: Final = f"{SCHEME}://"
 
@@ -79,24 +79,15 @@ def _passthrough(backend: RemoteBackend) -> tuple[str, ...]:
 def _follow_clock(backend: RemoteBackend) -> None:
     import mlflow.utils.time as mlflow_time
 
-    setattr(mlflow_time, "time", _ParentTime(backend))  # noqa: B010
+    setattr(mlflow_time, "time", NotedTime(lambda: _time(backend)))  # noqa: B010
 
 
-class _ParentTime:
-    """Stands for the module `time` in MLflow's function for the present time."""
+def _time(backend: RemoteBackend) -> int:
+    """Return the time of MLflow in the process of the test, in ms UTC."""
+    from mlquery.mlflow_plugin.exceptions import as_mlflow
 
-    def __init__(self, backend: RemoteBackend) -> None:
-        self._backend = backend
-
-    def time(self) -> float:
-        """Return the time of MLflow in the process of the test, in seconds."""
-        from mlquery.mlflow_plugin.exceptions import as_mlflow
-
-        try:
-            seconds: float = self._backend.request("time")
-        except StoreError as error:
-            raise as_mlflow(error) from error
-        return seconds
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+    try:
+        seconds: float = backend.request("time")
+    except StoreError as error:
+        raise as_mlflow(error) from error
+    return int(seconds * 1000)
