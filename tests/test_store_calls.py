@@ -19,6 +19,7 @@ from mlflow.utils.uri import append_to_uri_path
 from mlquery import entities
 from mlquery.entities import Dataset, DatasetInput, ExperimentTag, FileInfo, InputTag, Metric, Param, RunData, RunTag
 from mlquery.errors import (
+    BAD_REQUEST,
     INVALID_PARAMETER_VALUE,
     RESOURCE_ALREADY_EXISTS,
     RESOURCE_DOES_NOT_EXIST,
@@ -448,7 +449,6 @@ def test_a_value_that_is_cut_is_logged_as_a_warning(caplog: pytest.LogCaptureFix
     [
         lambda store, run_id: store.set_tag(run_id, UNTYPED.RunTag("t", None)),
         lambda store, run_id: store.set_tag(run_id, UNTYPED.RunTag("t", 5)),
-        lambda store, run_id: store.log_param(run_id, UNTYPED.Param("p", None)),
         lambda store, run_id: store.log_param(run_id, UNTYPED.Param("p", 5)),
         lambda store, run_id: store.log_param(run_id, UNTYPED.Param(5, "x")),
         lambda store, run_id: store.log_metric(run_id, UNTYPED.Metric(5, 1.0, 1, 1)),
@@ -466,6 +466,14 @@ def test_values_of_wrong_types_are_refused_where_mlflow_stores_them_or_breaks(ca
 
     assert INVALID_PARAMETER_VALUE == refusal(lambda: call(store, run_id)).error_code
     assert ({}, {}) == (store.get_run(run_id).data.metrics, store.get_run(run_id).data.params)
+
+
+def test_a_param_that_is_none_is_refused_with_the_code_of_mlflows_database() -> None:
+    store = Store()
+    run_id = a_run(store)
+
+    assert BAD_REQUEST == refusal(lambda: store.log_param(run_id, UNTYPED.Param("p", None))).error_code
+    assert {} == store.get_run(run_id).data.params
 
 
 # --- loading
