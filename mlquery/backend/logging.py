@@ -139,9 +139,8 @@ class Logging(Service):
                 if key in known and key != RUN_NAME:  # a name is never taken away
                     self.store.delete_tag(run_id, key)
 
-    @call
-    def start_trace(self) -> None:
-        """Count a trace, which is not kept: code that traces runs all the same."""
+    def drop_trace(self) -> None:
+        """Count a trace, which is not kept: code that traces runs all the same. It is no call: nothing comes of it."""
         self.require_endpoint("traces", "/api/3.0/mlflow/traces")
         self.dropped_traces += 1
 

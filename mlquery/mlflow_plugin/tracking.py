@@ -138,7 +138,7 @@ class TrackingStore(AbstractStore):
 
         A mock warns when it ends.
         """
-        backend.start_trace()
+        backend.drop_trace()
         if backend.dropped_traces == 1 and backend is not replacement():
             warnings.warn(TRACES_ARE_NOT_KEPT, MockWarning, stacklevel=2)
         trace_info.tags[_SPANS_LOCATION] = "TRACKING_STORE"
