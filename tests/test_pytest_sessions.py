@@ -637,6 +637,33 @@ def test_plain(wide):
 
 
 @pytest.mark.slow
+def test_children_are_served_where_the_session_itself_does_not_import_mlflow(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        train="import mlflow; mlflow.set_tracking_uri('sqlite:///production.db'); mlflow.log_metric('auc', 0.9)",
+        test_program="""
+import subprocess, sys
+
+def run(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.strip()
+
+def test_what_one_program_logs_another_one_finds():
+    assert "mlflow" not in sys.modules
+    run("import train")
+    assert "1" == run("import mlflow; print(len(mlflow.search_runs()))")
+
+def test_that_is_gone():
+    import mlflow
+    assert 0 == len(mlflow.search_runs())
+""",
+    )
+    suite.runpytest_subprocess(*QUIET).assert_outcomes(passed=2)
+
+    assert "production.db" not in os.listdir(suite.path)
+
+
+@pytest.mark.slow
 def test_mlflow_is_ours_wherever_it_is_first_imported(suite: pytest.Pytester) -> None:
     wide = """
 import pytest, sys

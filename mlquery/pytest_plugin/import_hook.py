@@ -1,6 +1,7 @@
-"""Turns the import of a module, whoever makes it, into a call of a function right after it.
+"""Turns what a session does with MLflow first into a call of a function: the import of it, or a child process.
 
-Nothing is imported here; a module that is there already has been imported.
+A child may import MLflow where this process never does. Nothing is imported here; a module that is there already has
+been imported.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+# The functions with which Python starts processes, by the module in which they are looked up.
+_STARTERS: Final = (
+    ("_posixsubprocess", "fork_exec"),
+    ("subprocess", "_fork_exec"),
+    *(("os", name) for name in ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")),
+)
 
 
 class AfterImport:
@@ -71,3 +79,39 @@ class _Calling:
         module.__spec__.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
         self._call()
+
+
+class BeforeChild:
+    """Wraps the functions with which Python starts processes, until the first of them is called or this is removed.
+
+    Args:
+        call: What is called before the first child of this process starts; what it raises stops the child.
+    """
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._originals: list[tuple[ModuleType, str, Callable[..., Any]]] = []
+
+    def install(self) -> None:
+        """Wait for the first child."""
+        for module_name, name in _STARTERS:
+            module = sys.modules.get(module_name)
+            original = getattr(module, name, None)
+            if module is not None and original is not None:
+                self._originals.append((module, name, original))
+                setattr(module, name, self._wrapped(module, name))
+
+    def remove(self) -> None:
+        """Stop waiting."""
+        for module, name, original in self._originals:
+            setattr(module, name, original)
+        self._originals.clear()
+
+    def _wrapped(self, module: ModuleType, name: str) -> Callable[..., Any]:
+        def start(*arguments: Any, **keywords: Any) -> Any:
+            if self._originals:
+                self.remove()
+                self._call()
+            return getattr(module, name)(*arguments, **keywords)
+
+        return start

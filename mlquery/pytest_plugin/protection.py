@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from mlquery.mlflow_plugin.schemes import SERVER_VARIABLES, URI
-from mlquery.pytest_plugin.import_hook import AfterImport
+from mlquery.pytest_plugin.import_hook import AfterImport, BeforeChild
 
 if TYPE_CHECKING:
     from mlquery.mocking import Mock
@@ -35,6 +35,7 @@ class Auto:
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
         self._hook = AfterImport("mlflow", self._start)
+        self._child_hook = BeforeChild(_import_mlflow)  # the mock of the session serves children, once it is there
         self._environment: dict[str, str] = {}
         self._session: WholeSession | None = None
         self._opened: list[pytest.Collector] = []
@@ -50,6 +51,7 @@ class Auto:
     def remove(self) -> None:
         """Make everything as it was."""
         self._hook.remove()
+        self._child_hook.remove()
         if self._session is not None:
             self._session.stop()
         for name in SERVER_VARIABLES & os.environ.keys():
@@ -60,7 +62,7 @@ class Auto:
         """Begin a test; it has a mock if it asks for one, by giving arguments, or MLflow is there."""
         given = None
         if arguments is not None:
-            import_module("mlflow")  # starts the session's mock
+            _import_mlflow()
             given = arguments()  # a fixture of the session may be at work here
         self._is_testing = True
         if self._session is not None:
@@ -73,12 +75,18 @@ class Auto:
 
     def test_mock(self) -> Mock:
         """Return the mock of the test that is running, which has asked for it."""
-        import_module("mlflow")
+        _import_mlflow()
         assert self._session is not None
         if self._session.test_mock is None:
             self._session.begin_test({})
         assert self._session.test_mock is not None
         return self._session.test_mock
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Wait for child processes from here on: those that xdist starts before run tests of their own."""
+        if self._session is None:
+            self._child_hook.install()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
@@ -114,6 +122,7 @@ class Auto:
 
     def _start(self) -> None:
         """Start the mock of the session, and what would have been started if it had been there."""
+        self._child_hook.remove()
         if self._session is not None:  # MLflow was imported anew
             return
         from mlquery.mocking.whole_session import WholeSession
@@ -175,6 +184,11 @@ class Guard:
 
         self._undo()
         self._undo = forbid_servers()
+
+
+def _import_mlflow() -> None:
+    """Import MLflow, and so start the mock of the session."""
+    import_module("mlflow")
 
 
 def _depth(node: Any) -> int:

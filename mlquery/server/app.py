@@ -32,8 +32,8 @@ from mlquery.server.run_json import Json
 from mlquery.server.security import Security
 from mlquery.server.service import Service, collect_warnings
 
-MLFLOW_VERSION: Final = "3.17.2"
-"""The release of MLflow whose server this one follows."""
+MLFLOW_VERSION: Final = "3.18.0"
+"""The release of MLflow that the dialect `oss` follows."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
