@@ -169,7 +169,7 @@ def well_typed_uses() -> Iterator[Use]:
 
 def spellings(entity: str, kind: str) -> list[str | None]:
     if entity == "experiment":
-        return [None, "lower case"]
+        return [None, "lower case", "attributes"] if kind == "attribute" else [None, "lower case"]
     others = {"run": "run.info", "registered_model": "prefix", "model_version": "prefix"}
     found: list[str | None] = [None, others[entity]] if kind == "attribute" else [None]
     return [*found, "no direction"] if entity == "registered_model" else found

@@ -5,7 +5,10 @@ Rows, order, acceptance and error codes are compared.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import attrs
 import pytest
@@ -16,6 +19,16 @@ from tests.support.installed_mlflow import INSTALLED
 from tests.support.suite import SUITE
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("conformance replay")]  # the stores of the suite are made once
+
+
+_ROOT: Final = Path(__file__).parents[1]
+# The cases in which an older release differs from its column on purpose, for the release that is installed.
+_LISTED: Final = {
+    case
+    for one in tomllib.loads((_ROOT / "conformance" / "differences.toml").read_text("utf-8"))["older"]
+    if INSTALLED.name in one["dialects"]
+    for case in one["cases"]
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +44,7 @@ def test_mlflow_answers_every_case_of_a_topic_as_the_suite_says(replay: Replay, 
     disagreeing = {case.id: found for case in cases if (found := replay.disagreements(case))}
 
     assert len(cases) > 0
-    assert {} == disagreeing
+    assert _LISTED & {case.id for case in cases} == set(disagreeing)
 
 
 def test_the_replay_notices_rows_and_refusals_that_are_wrong(replay: Replay) -> None:
