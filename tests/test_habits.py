@@ -118,7 +118,7 @@ def test_tests_are_run_as_in_the_readme(noxfile: Any) -> None:
 def test_old_releases_of_mlflow_are_tested_as_in_ci(noxfile: Any) -> None:
     script = (TOP / ".ci" / "run").read_text("utf-8")
     session = recorded(noxfile, "releases")
-    (in_ci,) = re.findall(r"^for release in (.+); do$", script, re.MULTILINE)
+    (in_ci,) = re.findall(r"^ *for release in (.+); do$", script, re.MULTILINE)
 
     assert set(in_ci.split()) < set(noxfile.sessions["releases"].release)
     assert len(in_ci.split()) >= 3
