@@ -39,6 +39,7 @@ from mlquery.language.matrix import MATRIX
 
 HERE = Path(__file__).resolve().parent
 _GRACE_SECONDS = 120.0  # s
+_OF_REPORTS = "oss:3.17"  # the column of the MLflow with which these reports were made
 _AZURE = "mlflow/v2.0/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 
 
@@ -93,10 +94,10 @@ def _mlquery_server(dialect: str) -> Callable[[int, Path], list[str]]:
 
 
 TARGETS = {
-    "mlflow-sqlite": Live("MLflow (SQLite)", lambda: mlflow.__version__, "sqlite:"),
-    "mlflow-file": Live("MLflow (FileStore)", lambda: mlflow.__version__, "file:"),
-    "mlflow-server": Live("mlflow server", lambda: mlflow.__version__, command=_mlflow_server),
-    "fasttrackml": Live("FastTrackML", _fasttrackml_version, command=_fasttrackml_server),
+    "mlflow-sqlite": Live("MLflow (SQLite)", lambda: mlflow.__version__, "sqlite:", dialect=_OF_REPORTS),
+    "mlflow-file": Live("MLflow (FileStore)", lambda: mlflow.__version__, "file:", dialect=_OF_REPORTS),
+    "mlflow-server": Live("mlflow server", lambda: mlflow.__version__, command=_mlflow_server, dialect=_OF_REPORTS),
+    "fasttrackml": Live("FastTrackML", _fasttrackml_version, command=_fasttrackml_server, dialect=_OF_REPORTS),
     "mlquery-oss": Live("mlquery serve", lambda: __version__, "", _mlquery_server("oss"), "oss", True),
     "mlquery-azure": Live("mlquery serve", lambda: __version__, _AZURE, _mlquery_server("azure"), "azure", True),
 }

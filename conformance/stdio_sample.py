@@ -16,6 +16,7 @@ import warnings
 from typing import Any
 
 import mlquery
+from mlquery.mocking import Clock
 from mlquery.registry import Registry
 
 WARNED_OF = re.compile(r"\[([\w.-]+)\]$")
@@ -25,14 +26,15 @@ class Server:
     """A new, empty server, its client, and the ids of everything that a case names."""
 
     def __init__(self, dialect: str) -> None:
-        self.time = 1_600_000_000_000
+        self.clock = Clock(1_600_000_000_000)
         guids = mlquery.MATRIX.dialect(dialect).behaves("id.guid")
-        store, registry = mlquery.Store(clock=lambda: self.time, guid_ids=guids), Registry(lambda: self.time)
+        store, registry = mlquery.Store(clock=self.clock, guid_ids=guids), Registry(self.clock)
         self.client = mlquery.Client(store, dialect, registry=registry)
         self.ids = {f"experiment.{e.name}": e.experiment_id for e in self.client.search_experiments()}
 
     def call(self, name: str, /, **arguments: Any) -> Any:
         """Make a call of MlflowClient, with `${run.x}` replaced by ids and tables by entities."""
+        self.clock.set(self.clock())  # a time that the clock says again is meant to be the same
         arguments = {key: value for key, value in self.filled(arguments).items() if value is not None}
         if name == "log_batch":
             for key, kind in (("metrics", mlquery.Metric), ("params", mlquery.Param), ("tags", mlquery.RunTag)):
@@ -52,7 +54,7 @@ class Server:
     def fill(self, store: dict[str, Any]) -> None:
         """Create the contents of a store of the suite, in order."""
         for experiment in store["experiments"]:
-            self.time = experiment["creation_time"]
+            self.clock.set(experiment["creation_time"])
             made = self.call(
                 "create_experiment",
                 name=experiment["name"],
@@ -61,7 +63,7 @@ class Server:
             )
             self.ids[f"experiment.{experiment['id']}"] = made
             if experiment["last_update_time"] != experiment["creation_time"] and not experiment["deleted"]:
-                self.time = experiment["last_update_time"]
+                self.clock.set(experiment["last_update_time"])
                 self.call("delete_experiment", experiment_id=made)
                 self.call("restore_experiment", experiment_id=made)
         caller = self.client.backend.user
@@ -73,7 +75,7 @@ class Server:
                 self.call("delete_run", run_id=self.ids[f"run.{run['id']}"])
         for experiment in store["experiments"]:
             if experiment["deleted"]:
-                self.time = experiment["last_update_time"]
+                self.clock.set(experiment["last_update_time"])
                 self.call("delete_experiment", experiment_id=self.ids[f"experiment.{experiment['id']}"])
         self.add_models(store["models"], store["versions"])
 
@@ -103,11 +105,12 @@ class Server:
 
     def add_models(self, models: list[dict[str, Any]], versions: list[dict[str, Any]]) -> None:
         for model in models:
-            self.time = model["time"]
+            self.clock.set(model["time"])
             self.call("create_registered_model", name=model["id"], description=model["description"])
             self.ids[f"registered_model.{model['id']}"] = model["id"]
         for version in versions:
-            self.time, name = version["time"], version["model"]
+            self.clock.set(version["time"])
+            name = version["model"]
             given = {key: version[key] for key in ("source", "run_id", "description")}
             number = self.call("create_model_version", name=name, **given).version
             self.ids[f"model_version.{version['id']}"] = f"{name}/{number}"

@@ -25,6 +25,7 @@ from mlquery.conformance.targets import opened
 from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.server.testing import running_server
+from tests.support.installed_mlflow import INSTALLED
 from tests.support.suite import SUITE
 
 pytestmark = pytest.mark.slow
@@ -83,7 +84,7 @@ def test_a_database_is_the_same_afterwards_to_the_last_row(tmp_path: Path, monke
     fill(mlflow.MlflowClient(uri))
     before = rows_of(path)
 
-    report = asked(uri, BUSY)
+    report = asked(uri, BUSY, INSTALLED.name)
 
     assert {} == bad(report)
     assert report.totals["pass"] > 60
@@ -109,7 +110,7 @@ def test_a_folder_is_the_same_afterwards_to_the_last_file(tmp_path: Path, monkey
     fill(mlflow.MlflowClient(f"file://{theirs}"))
     before = files_in(theirs)
 
-    report = asked(f"file:{theirs}", BUSY)
+    report = asked(f"file:{theirs}", BUSY, INSTALLED.name)
 
     assert report.totals["pass"] > 50
     assert before == files_in(theirs)
@@ -130,7 +131,7 @@ def test_a_server_keeps_what_it_had_and_shows_nothing_of_ours(mlflow_server_url:
     client.log_metric(client.create_run(theirs).info.run_id, "m", 1.0, 1, 0)
     before = shown(client)
 
-    report = asked(mlflow_server_url, BUSY)
+    report = asked(mlflow_server_url, BUSY, INSTALLED.name)
 
     assert {} == bad(report)
     assert before == shown(client)

@@ -22,6 +22,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as SqlTrackin
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.registry import RegistryStore
 from mlquery.mlflow_plugin.tracking import TrackingStore
+from tests.support.installed_mlflow import INSTALLED
 
 SEARCHES = int(os.environ.get("MLQUERY_FUZZ", "150"))
 SEED = int(os.environ.get("MLQUERY_SEED", "0"))
@@ -121,7 +122,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]
     """Return MLflow's tracking store and registry, and those of mlquery."""
     folder = tmp_path_factory.mktemp("mlflow")
     logging.disable(logging.CRITICAL)  # MLflow logs the SQL of every statement that fails
-    database, uri = f"sqlite:///{folder}/mlflow.db", uris.new_private()
+    database, uri = f"sqlite:///{folder}/mlflow.db", uris.new_private(uris.new_backend(INSTALLED.name))
     ours: Any = TrackingStore  # its methods outside of what it serves are set after the class
     yield (SqlTracking(database, str(folder)), SqlRegistry(database)), (ours(uri), RegistryStore(uri, uri))
     uris.forget(uri)

@@ -49,6 +49,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     pytester.makepyfile(steps=LOG)
     pytester.syspathinsert()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
+    monkeypatch.setattr("mlflow.tracking._tracking_service.utils._tracking_uri", None)  # by a test of another file
     return pytester
 
 

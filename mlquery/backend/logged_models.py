@@ -39,7 +39,7 @@ class LoggedModels(Service):
     ) -> Any:
         """Create a pending model and return it; `new_name` makes a name as for runs."""
         self._require_models()
-        if new_name and not (name or self.store.is_seeded):
+        if new_name and name is None and not self.store.is_seeded:
             name = new_name()
         with self.store.lock:
             model = self.store.create_logged_model(experiment_id, name, source_run_id, tags, params, model_type)

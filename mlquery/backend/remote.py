@@ -135,7 +135,9 @@ class RemoteBackend:
         """Return how long and how many the values of a write may be there."""
         return limits_of(self.dialect)
 
-    dropped_traces = 0  # the process of the test counts them, and warns
+    # The process of the test explains what is missing, and counts traces.
+    explain_missing: None = None
+    dropped_traces = 0
 
     @property
     def missing(self) -> Mapping[str, int]:

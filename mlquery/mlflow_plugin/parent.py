@@ -15,7 +15,6 @@ from mlquery.backend.remote import RemoteBackend, parent_backend
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.schemes import SCHEME
-from mlquery.mlflow_plugin.times import NotedTime
 
 URI: Final = f"{SCHEME}://"
 
@@ -78,6 +77,8 @@ def _passthrough(backend: RemoteBackend) -> tuple[str, ...]:
 
 def _follow_clock(backend: RemoteBackend) -> None:
     import mlflow.utils.time as mlflow_time
+
+    from mlquery.mlflow_plugin.times import NotedTime
 
     setattr(mlflow_time, "time", NotedTime(lambda: _time(backend)))  # noqa: B010
 

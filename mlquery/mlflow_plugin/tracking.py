@@ -43,6 +43,7 @@ from mlquery.errors import MockWarning
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served, timed
 from mlquery.mlflow_plugin.model_search import read_filter
+from mlquery.mlflow_plugin.releases import takes
 from mlquery.mlflow_plugin.times import note_times, taken
 from mlquery.mlflow_plugin.uris import replacement
 
@@ -246,6 +247,9 @@ def _refusal(name: str, subject: str) -> Callable[..., Any]:
     refuse.__doc__ = f"Refuse: this store does not keep {subject}."
     return served(refuse)
 
+
+if not takes(AbstractStore.start_trace, "trace_info"):
+    del TrackingStore.start_trace  # MLflow 2 asks for a trace before it is made: that is refused, and MLflow logs it
 
 REFUSED: Final = {
     name: next(subject for part, subject in _SUBJECTS if part in name)

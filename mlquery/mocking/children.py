@@ -129,7 +129,18 @@ def _called(mock: ActiveMock, warnings: list[Any], request: Request) -> Any:
     own = mock.backend
     backend = Backend(own.store, own.registry, own.dialect, warnings.extend)
     found = attrgetter(request.name)(backend)
-    return found(*request.arguments, **request.keywords) if callable(found) else found
+    try:
+        return found(*request.arguments, **request.keywords) if callable(found) else found
+    except StoreError as error:
+        raise _explained(error, own) from error
+    finally:
+        own.dropped_traces += backend.dropped_traces
+
+
+def _explained(error: StoreError, backend: Backend) -> StoreError:
+    """Return an error with what the mock adds to it."""
+    added = backend.explain_missing(error) if backend.explain_missing else ""
+    return StoreError(error.message + added, error.error_code) if added else error
 
 
 # Processes that start

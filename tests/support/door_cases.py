@@ -778,7 +778,8 @@ def _search_frame(query: dict[str, Any]) -> Ask:
 
 
 def _nested_runs(d: Door) -> Any:
-    with d.module.start_run(experiment_id=d.ids.work), d.module.start_run(experiment_id=d.ids.work, nested=True) as run:
+    # One of them is there before: the server is told all times, and cannot move one that is equal to another.
+    with d.module.start_run(run_id=d.ids.run), d.module.start_run(experiment_id=d.ids.work, nested=True) as run:
         return run
 
 
