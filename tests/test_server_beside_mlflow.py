@@ -402,6 +402,11 @@ def bodies_are_read_as_json(note: Notes) -> None:
     note.send("POST", "experiments/create", b"{}", {"Content-Type": "application/json; charset=utf-8"})
     note.post("experiments/create", {"name": "a", "artifact_location": "b", "artifactLocation": "c"})
     note.post("runs/search", {"experiment_ids": [], "experimentIds": []})
+    for content in (b'{"experiment_name": "Default"}', b'{"experiment_name": 1}', b""):
+        note.send("GET", "experiments/get-by-name", content, json)
+    note.send("GET", "experiments/get-by-name", b'{"experiment_name": "Default"}')
+    note.send("GET", "experiments/get-by-name?experiment_name=none", b'{"experiment_name": "Default"}', json)
+    note.send("GET", "experiments/get-by-name?other=1", b'{"experiment_name": "Default"}', json)
     note.get("/health")
 
 

@@ -113,7 +113,7 @@ class Server:
         """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
         service = self.service
         try:
-            if endpoint.method == "GET":
+            if endpoint.method == "GET" and scope["query_string"]:  # without, MLflow reads the body of a GET, too
                 query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
                 return fields_in_query(endpoint, query, service, path)
             headers: dict[bytes, bytes] = dict(scope["headers"])
