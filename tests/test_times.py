@@ -413,12 +413,15 @@ def test_a_test_may_replace_the_time_of_mlflow(mlflow_client: MlflowClient, requ
     mlflow_client.search_experiments()  # makes the store, with its default experiment
     with mock.patch("time.time", return_value=1_600_000_000.0):
         run_id = mlflow_client.create_run("0").info.run_id
+        mlflow_client.log_metric(run_id, "x", 2.0)
         mlflow_client.log_metric(run_id, "x", 1.0)
         experiment = mlflow_client.get_experiment(mlflow_client.create_experiment("patched"))
         mlflow_client.set_terminated(run_id)
 
     info = mlflow_client.get_run(run_id).info
-    assert (start, start + 1, [start]) == (info.start_time, info.end_time, times_of(mlflow_client, run_id))
+    later = start + 1 if is_stopped else start  # times that a test replaces are given, and equal ones stay so
+    assert (start, later, [start, later]) == (info.start_time, info.end_time, times_of(mlflow_client, run_id))
+    assert (1.0 if is_stopped else 2.0) == mlflow_client.get_run(run_id).data.metrics["x"]
     assert experiment.creation_time == (start + 1 if is_stopped else start)
 
 

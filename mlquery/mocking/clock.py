@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mlquery.store.times import now
+from mlquery.store.times import is_given, now
 
 
 class Clock:
@@ -32,6 +32,11 @@ class Clock:
 
     def __repr__(self) -> str:
         return f"<Clock: {self()} ms{'' if self._stopped_at is None else ', stopped'}>"
+
+    @property
+    def is_given(self) -> bool:
+        """Whether it shows the time of the system, which a test has replaced."""
+        return self._stopped_at is None and is_given(self._source)
 
     def set(self, ms: int) -> None:
         """Stop the clock at a time in ms UTC."""

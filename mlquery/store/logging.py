@@ -20,6 +20,7 @@ from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.logged_models import LoggedModels
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.runs import Runs
+from mlquery.store.times import is_given
 from mlquery.store.validation import (
     Point,
     check_batch,
@@ -52,7 +53,7 @@ class Logging(Runs, LoggedModels):
         key, value, timestamp, step = check_metric(metric, limits)
         with self.writing:
             row = self._active_run_row(run_id)
-            if timestamp == now:
+            if timestamp == now and not is_given(self.clock):
                 timestamp = self.runs.next_time(row, key, timestamp, step)
             point = _new(LogMetric, (run_id, key, value, timestamp, step))
             if metric.model_id is None:
@@ -114,7 +115,7 @@ class Logging(Runs, LoggedModels):
         with self.writing:
             row = self._active_run_row(run_id)
             new_params = self._new_params(row, run_id, checked_params, limits)
-            if now is not None:
+            if now is not None and not is_given(self.clock):
                 points = self._timed(row, points, now)
             about_models = self._new_model_points(run_id, metrics, points)
             check_tag_count([key for key, _ in checked_tags], self.runs.tag_keys[row], limits)

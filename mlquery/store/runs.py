@@ -16,6 +16,7 @@ from mlquery.store.limits import MLFLOW_LIMITS, Limits
 from mlquery.store.locations import run_location
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.state import StoreState
+from mlquery.store.times import is_given
 from mlquery.store.validation import (
     check_dataset_inputs,
     check_input_tags,
@@ -102,7 +103,7 @@ class Runs(StoreState):
             if run_name:
                 check_string(run_name, "run_name")
                 check_service_tags({RUN_NAME: run_name}, self.runs.tag_keys[row], limits)
-            if end_time is not None and end_time == now:
+            if end_time is not None and end_time == now and not is_given(self.clock):
                 start = self.runs.times.cells["start_time"].time(row)
                 end_time = now if start is None else self.run_times.after(start, now)
             self._write(SetRunInfo(run_id, status, None if end_time is None else int(end_time), run_name or None))
