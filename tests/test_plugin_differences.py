@@ -76,15 +76,15 @@ def empty_tags(client: MlflowClient, experiment_id: str, run_id: str, folder: Pa
 
 
 def asynchronous(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
-    store = client._tracking_client.store
-    log_batch, asking, looked = store.log_batch, threading.current_thread(), threading.Event()
+    queue: Any = client._tracking_client.store._async_logging_queue  # which has taken `log_batch` from the store
+    log_batch, looked = queue._logging_func, threading.Event()
 
-    def log_after_the_look(*args: Any) -> Any:
-        """Log a batch; in another thread not before the asking one has looked, however slow the machine is."""
-        assert threading.current_thread() is asking or looked.wait(60)
-        return log_batch(*args)
+    def log_after_the_look(**batch: Any) -> Any:
+        """Log a batch, not before the asking thread has looked, however slow the machine is."""
+        assert looked.wait(60)
+        return log_batch(**batch)
 
-    with mock.patch.object(store, "log_batch", side_effect=log_after_the_look):
+    with mock.patch.object(queue, "_logging_func", log_after_the_look):
         right = client.log_metric(run_id, "later", 1.0, synchronous=False)
         is_there_at_once = "later" in client.get_run(run_id).data.metrics
         looked.set()

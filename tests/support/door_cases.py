@@ -778,9 +778,9 @@ def _search_frame(query: dict[str, Any]) -> Ask:
 
 
 def _nested_runs(d: Door) -> Any:
-    # One of them is there before: the server is told all times, and cannot move one that is equal to another.
-    with d.module.start_run(run_id=d.ids.run), d.module.start_run(experiment_id=d.ids.work, nested=True) as run:
-        return run
+    # One of them is there before, and none ends: the server is told all times, and cannot move equal ones.
+    d.module.start_run(run_id=d.ids.run)
+    return d.module.start_run(experiment_id=d.ids.work, nested=True)
 
 
 def _start_below(d: Door, run_id: str) -> Any:
