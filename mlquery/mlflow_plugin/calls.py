@@ -54,34 +54,24 @@ def served(method: Callable[Concatenate[S, Backend, P], R]) -> Callable[Concaten
 
 
 def forwarded(
-    call: Callable[..., Any], convert: Callable[[Any], Any] | None = None, **fixed: Any
+    call: Callable[..., Any], convert: Callable[[Any], Any] | None = None, *, is_timed: bool = False, **fixed: Any
 ) -> Callable[..., Any]:
     """Make a call of MLflow's store out of a call of the backend.
 
     Args:
         call: A method of `Backend` whose arguments are those of MLflow's store.
         convert: Makes MLflow's entity of an answer that is not None.
+        is_timed: Whether the call takes `now` as well, which MLflow's client reads itself.
         fixed: Arguments that MLflow does not know.
     """
     name = call.__name__  # looked up in each call: the backend may be one of another process
 
     @wraps(call)
     def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
+        if is_timed:
+            kwargs["now"] = taken()
         answer = getattr(backend, name)(*args, **kwargs, **fixed)
         return answer if convert is None or answer is None else convert(answer)
-
-    return served(method)
-
-
-def timed(
-    call: Callable[..., Any], convert: Callable[[Any], Any] = lambda answer: answer, **fixed: Any
-) -> Callable[..., Any]:
-    """Make a call of MLflow's store out of one of the backend that takes `now`, which MLflow's client reads itself."""
-    name = call.__name__
-
-    @wraps(call)
-    def method(self: HasUri, backend: Backend, /, *args: Any, **kwargs: Any) -> Any:
-        return convert(getattr(backend, name)(*args, **kwargs, **fixed, now=taken()))
 
     return served(method)
 

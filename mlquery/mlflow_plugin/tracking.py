@@ -41,7 +41,7 @@ from mlquery.backend.logging import TRACES_ARE_NOT_KEPT
 from mlquery.backend.registered_models import outside
 from mlquery.errors import MockWarning
 from mlquery.mlflow_plugin import convert
-from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served, timed
+from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.releases import takes
 from mlquery.mlflow_plugin.times import note_times, taken
@@ -89,10 +89,10 @@ class TrackingStore(AbstractStore):
 
     # Runs
 
-    create_run = timed(Backend.create_run, convert.new_run, new_name=_new_name)
+    create_run = forwarded(Backend.create_run, convert.new_run, is_timed=True, new_name=_new_name)
     get_run = forwarded(Backend.get_run, read=convert.runs_with_inputs_at)
     search_runs = forwarded(Backend.search_runs, convert.page, read=convert.runs_at)
-    update_run_info = timed(Backend.update_run_info, convert.run_info)
+    update_run_info = forwarded(Backend.update_run_info, convert.run_info, is_timed=True)
     delete_run = forwarded(Backend.delete_run)
     restore_run = forwarded(Backend.restore_run)
 
@@ -102,7 +102,7 @@ class TrackingStore(AbstractStore):
 
     # What runs log
 
-    log_metric = timed(Backend.log_metric)
+    log_metric = forwarded(Backend.log_metric, is_timed=True)
     log_param = forwarded(Backend.log_param)
     set_tag = forwarded(Backend.set_tag)
     delete_tag = forwarded(Backend.delete_tag)
