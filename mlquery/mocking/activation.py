@@ -208,9 +208,10 @@ class Mock:
 
         if not self.is_active:
             return ""
-        first, *_ = around = [*_active[: _active.index(self)], self]
+        around = _active[: _active.index(self)]
+        first = around[0] if around else self
         state = first._before.globals if first._before and first.has_outside else None
-        return hint(error, [mock.backend for mock in around[:-1]], lambda: tracking_uri_of(state) if state else None)
+        return hint(error, [mock.backend for mock in around], lambda: tracking_uri_of(state) if state else None)
 
     def _take_over(self, experiment_id: str | None) -> Globals:
         """Let MLflow work on the mock, with an experiment active, and return the state that it had."""

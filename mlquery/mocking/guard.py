@@ -13,23 +13,15 @@ from typing import Any
 
 from mlquery.errors import ServerForbiddenError
 from mlquery.mlflow_plugin.schemes import SCHEME
-from mlquery.mocking.mlflow_state import _registries, resolved_uris
+from mlquery.mocking.mlflow_state import put_redirections, redirections, resolved_uris
 
 
 def forbid_servers() -> Callable[[], None]:
     """Refuse all tracking and registry URIs that are not ours, and return what allows them again."""
-    registries = _registries()
-    before = [vars(registry).get("get_store") for registry in registries]
-    for registry, kind, resolve in zip(registries, ("tracking", "registry"), resolved_uris(), strict=True):
+    before = redirections()
+    for (registry, _), kind, resolve in zip(before, ("tracking", "registry"), resolved_uris(), strict=True):
         registry.get_store = _guarded(registry, kind, resolve)
-
-    def undo() -> None:
-        for registry, get_store in zip(registries, before, strict=True):
-            vars(registry).pop("get_store", None)
-            if get_store is not None:
-                registry.get_store = get_store
-
-    return undo
+    return lambda: put_redirections(before)
 
 
 def _guarded(registry: Any, kind: str, resolve: Callable[..., str]) -> Callable[..., Any]:

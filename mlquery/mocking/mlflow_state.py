@@ -63,10 +63,7 @@ class Globals:
             setattr(module, name, value)
         for variable, held in zip(_PER_THREAD, self.per_thread, strict=True):
             vars(variable).update(held)
-        for registry, get_store in self.redirections:
-            vars(registry).pop("get_store", None)
-            if get_store is not None:
-                registry.get_store = get_store
+        put_redirections(self.redirections)
         _restore_environment(self.environment)
         trackers._artifact_repos_cache.clear()
         trackers._artifact_repos_cache.update(self.repositories)
@@ -165,7 +162,7 @@ def _present() -> Globals:
         per_thread=[vars(variable).copy() for variable in _PER_THREAD],
         environment=dict(_environment()),
         repositories=dict(trackers._artifact_repos_cache),
-        redirections=[(registry, vars(registry).get("get_store")) for registry in _registries()],
+        redirections=redirections(),
         autologging=Autologging(),
         tracer=Tracer(),
     )
@@ -179,6 +176,19 @@ def _present() -> Globals:
 def _registries() -> tuple[Any, Any]:
     register()
     return trackers._tracking_store_registry, registries._get_store_registry()
+
+
+def redirections() -> list[tuple[Any, Any]]:
+    """Return the registries of stores, and what each answers with in place of its own method, None for nothing."""
+    return [(registry, vars(registry).get("get_store")) for registry in _registries()]
+
+
+def put_redirections(wanted: list[tuple[Any, Any]]) -> None:
+    """Let registries answer as `redirections` has said."""
+    for registry, get_store in wanted:
+        vars(registry).pop("get_store", None)
+        if get_store is not None:
+            registry.get_store = get_store
 
 
 def _redirect(unchanged: tuple[str, ...]) -> None:
