@@ -52,13 +52,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment_of_mlflow() -> Iterator[None]:
-    """Let no file of tests leave settings of MLflow behind, which `mlflow.set_experiment` writes too."""
+def settings_of_mlflow() -> Iterator[None]:
+    """Let no file of tests leave settings of MLflow behind: its variables and its active experiment."""
     before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
     yield
     for name in [name for name in os.environ if name.startswith("MLFLOW_") and name not in before]:
         del os.environ[name]
     os.environ.update(before)
+    if "mlflow.tracking.fluent" in sys.modules:
+        vars(sys.modules["mlflow.tracking.fluent"])["_active_experiment_id"] = None
 
 
 @pytest.fixture
