@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from unittest import mock
 
 import mlflow
 import pytest
+from freezegun import freeze_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
@@ -407,11 +409,18 @@ def test_a_test_may_replace_the_time_of_the_system() -> None:
     assert [NOW] * 3 == [run.start_time, experiment.creation_time, model.creation_timestamp]
 
 
-def test_a_test_may_replace_the_time_of_mlflow(mlflow_client: MlflowClient, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "replaced",
+    [lambda: mock.patch("time.time", return_value=1_600_000_000.0), lambda: freeze_time("2020-09-13T12:26:40Z")],
+    ids=["patched", "frozen"],
+)
+def test_a_test_may_replace_the_time_of_mlflow(
+    replaced: Callable[[], AbstractContextManager[Any]], mlflow_client: MlflowClient, request: pytest.FixtureRequest
+) -> None:
     is_stopped = request.node.callspec.params["mlflow_client"] == "stopped"  # a clock that the mock was given wins
     start = NOW if is_stopped else 1_600_000_000_000
     mlflow_client.search_experiments()  # makes the store, with its default experiment
-    with mock.patch("time.time", return_value=1_600_000_000.0):
+    with replaced():
         run_id = mlflow_client.create_run("0").info.run_id
         mlflow_client.log_metric(run_id, "x", 2.0)
         mlflow_client.log_metric(run_id, "x", 1.0)
