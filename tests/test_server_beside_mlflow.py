@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -311,6 +312,12 @@ def logged_models_live(note: Notes) -> None:
     note.post(f"{path}/params", {"params": [{"key": "q", "value": "1"}]})
     note.get(f"{path}/artifacts/directories")
     note.get(f"{path}/artifacts/directories", artifact_directory_path="../x")
+    files = f"/ajax-api/2.0/mlflow/{path}/artifacts/files"
+    note.send("PUT", f"/api/2.0/mlflow-artifacts/artifacts/0/models/{model_id}/artifacts/a/b.txt", b"weights")
+    for file in ("a/b.txt", "a", "none", "../x", ""):
+        note.get(files, artifact_file_path=file)
+    note.get(files)
+    note.get("/ajax-api/2.0/mlflow/logged-models/none/artifacts/files", artifact_file_path="a/b.txt")
     note.get(path)
     note.get(path, "DELETE")
     note.get(path)
@@ -382,6 +389,10 @@ def artifacts_come_and_go(note: Notes) -> None:
     note.send("POST", f"{upload}?run_uuid={run}", b"up")
     note.send("POST", f"{upload}?path=x", b"up")
     note.send("POST", f"{upload}?run_uuid={run}&path=x")
+    note.send("POST", f"{upload}?run_uuid={run}&path=../x")
+    note.send("POST", f"{upload}?run_uuid={run}&path=large", b"x" * (10 * 2**20 + 1))
+    note.send("GET", f"//get-artifact?run_id={run}&path=../x")
+    note.send("GET", "///health")
     note.get("artifacts/list", run_id=run, path="up")
     note.send("DELETE", f"{proxy}/{here}/a")
     note.send("DELETE", f"{proxy}/{here}/a")
@@ -436,6 +447,19 @@ def test_the_server_answers_what_mlflows_answers(script: Callable[[Notes], None]
 
     for their_answer, our_answer in zip(expected.seen, actual.seen, strict=True):
         assert their_answer == our_answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/2.0/mlflow//runs///get?run_id=5"), ("POST", "/api/2.0//mlflow/runs/search")],
+)
+def test_slashes_that_are_repeated_lead_to_the_path_without(method: str, path: str, theirs: Api, ours: Api) -> None:
+    found = [api.send(method, path) for api in (theirs, ours)]
+
+    assert [308, 308] == [reply.status for reply in found]
+    locations = [urlsplit(reply.headers["location"]) for reply in found]
+    assert "//" not in locations[0].path
+    assert [(there.path, there.query) for there in locations] == [(locations[0].path, locations[0].query)] * 2
 
 
 # --- fields that do not fit -----------------------------------------------------------------------------------------

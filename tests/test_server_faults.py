@@ -108,6 +108,10 @@ REQUESTS: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/b.txt"): ("log_artifact", {"any": "content"}),
     ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/a.txt"): ("delete_artifacts", {}),
     ("GET", "/get-artifact"): ("download_artifacts", {"run_id": RUN, "path": "a.txt"}),
+    ("GET", "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"): (
+        "download_artifacts",
+        {"artifact_file_path": "b.txt"},
+    ),
     ("POST", "/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path=c.txt"): ("log_artifact", {"any": "content"}),
     ("GET", "/model-versions/get-artifact"): ("get_model_version_download_uri", {**VERSION, "path": "a.txt"}),
 }
@@ -177,7 +181,7 @@ def test_a_request_meets_the_faults_of_the_call_that_it_makes(
     method: str, path: str, server: RunningServer, api: Api, ids: dict[str, str]
 ) -> None:
     call, fields = REQUESTS[method, path]
-    if path.startswith("logged-models/{model_id}/artifacts") and "logged_models" in server.service.backend.missing:
+    if "/{model_id}/artifacts/" in path and "logged_models" in server.service.backend.missing:
         assert 404 == sent(api, method, path, fields, ids).status
         return
 

@@ -32,7 +32,7 @@ OTHER_PATHS = [
     *("/", "/health", "/version", "/get-artifact", "/mlquery/reset", "/api/3.0/mlflow/server-info"),
     *("/api/2.0/mlflow-artifacts/artifacts/a", "/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts/b"),
     *("/api/2.0/mlflow-artifacts/mpu/create/a", "/api/2.0/mlflow-artifacts/presigned/a", "/api/2.0/mlflow/traces"),
-    "/ajax-api/2.0/mlflow/upload-artifact",
+    *("/ajax-api/2.0/mlflow/upload-artifact", "/ajax-api/2.0/mlflow/logged-models/model/artifacts/files", "//health"),
 ]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import attrs
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -45,6 +46,8 @@ _LACKING: Final = (
     *("workspaces_enabled", "trace_archival_enabled", "multipart_uploads_enabled", "multipart_downloads_enabled"),
     *("presigned_upload_run_id_supported", "presigned_upload_model_id_supported"),
 )
+_FILES_OF_MODEL: Final = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
+_UPLOAD_LIMIT: Final = 10 * 2**20  # of `upload-artifact`, in bytes
 _logger: Final = logging.getLogger("mlquery.server")
 
 
@@ -93,6 +96,7 @@ class Server:
             Route("/version", _version),
             Route("/get-artifact", self._answering(self.artifact_of_run)),
             Route("/model-versions/get-artifact", self._answering(self.artifact_of_version)),
+            Route(_FILES_OF_MODEL, self._answering(self.artifact_of_model)),
             Route("/ajax-api/2.0/mlflow/upload-artifact", self._answering(self.upload_to_run), methods=["POST"]),
             *files,
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
@@ -159,6 +163,9 @@ class Server:
         path = request.scope["path"]
         if "/traces" in path and "traces" in self.service.backend.missing:
             return Response(status_code=self.service.backend.missing["traces"])
+        if error.status_code == 404 and "//" in path:
+            query = request.scope["query_string"].decode("latin-1")
+            return RedirectResponse(f"{quote(re.sub('/+', '/', path))}?{query}", 308)  # as MLflow's server does
         if error.status_code == 405:
             response = self.refused(
                 RequestError(f"The method {request.method} is not allowed here", "BAD_REQUEST", 405)
@@ -209,17 +216,30 @@ class Server:
         name, version, path = query.get("name"), query.get("version"), _required(query, "path")
         return _file_response(*await self._call(artifacts.download_of_version, self.service, name, version, path))
 
+    async def artifact_of_model(self, request: Request) -> Response:
+        """Send a file of a logged model."""
+        self.service.backend.require_endpoint("logged_models", request.scope["path"])
+        path = request.query_params.get("artifact_file_path")
+        if not path:
+            raise RequestError('Request must include the "artifact_file_path" query parameter.', "BAD_REQUEST")
+        model_id = request.path_params["model_id"]
+        return _file_response(*await self._call(artifacts.download_of_model, self.service, model_id, path))
+
     async def upload_to_run(self, request: Request) -> Response:
         """Store a file of a run."""
         query = request.query_params
-        if not query.get("run_uuid"):
+        run_id = query.get("run_id") or query.get("run_uuid")
+        if not run_id:
             raise RequestError("Request must specify run_uuid.")
         if not query.get("path"):
             raise RequestError("Request must specify path.")
+        path = artifacts.safe_path(query["path"])
         content = await self._file(request)
         if not content:
             raise RequestError("Request must specify data.")
-        await self._call(artifacts.upload_to_run, self.service, query["run_uuid"], query["path"], content)
+        if len(content) > _UPLOAD_LIMIT:
+            raise RequestError("Artifact size is too large. Max size is 10MB.")
+        await self._call(artifacts.upload_to_run, self.service, run_id, path, content)
         return Response(media_type="application/json")
 
     async def _file(self, request: Request) -> bytes:
@@ -243,6 +263,8 @@ class _Admission:
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] == "http":
+            if scope["path"].startswith("//"):  # slashes after the host that MLflow's server drops
+                scope = {**scope, "path": f"/{scope['path'].lstrip('/')}"}
             try:
                 self.server.security.admit(scope["method"], scope["path"], dict(scope["headers"]))
             except RequestError as refusal:

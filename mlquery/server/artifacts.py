@@ -177,9 +177,15 @@ def download_of_version(service: Service, name: str | None, version: str | None,
     return download(service, _inside(location or "", path))
 
 
+def download_of_model(service: Service, model_id: str, path: str) -> Sent:
+    """Return a file of a logged model and the headers to send it with."""
+    path = safe_path(path)
+    location = service.backend.store.get_logged_model(model_id).artifact_location
+    return download(service, _inside(location or "", path))
+
+
 def upload_to_run(service: Service, run_id: str, path: str, content: bytes) -> None:
     """Store a file of a run."""
-    path = safe_path(path)
     upload(service, _inside(_location_of_run(service, run_id), path), content)
 
 
