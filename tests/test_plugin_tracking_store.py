@@ -23,6 +23,7 @@ from mlflow.entities import Dataset, DatasetInput, ExperimentTag, Metric, Param,
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.store.tracking.rest_store import RestStore
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils import name_utils
 
 import mlquery
@@ -78,6 +79,14 @@ def test_a_name_is_shared_in_the_process_and_other_names_are_not() -> None:
     assert MlflowClient("mlquery://team").get_experiment_by_name("e") is not None
     assert MlflowClient("mlquery://other").get_experiment_by_name("e") is None
     assert MlflowClient("mlquery://").get_experiment_by_name("e") is None
+
+
+@pytest.mark.parametrize("dialect", ["oss", "azure"])
+def test_the_store_names_its_default_experiment_as_mlflows_stores_do(dialect: str) -> None:
+    store = TrackingStore(f"mlquery://team?dialect={dialect}")  # type: ignore[abstract]
+
+    assert "Default" == store.get_experiment(store.DEFAULT_EXPERIMENT_ID).name
+    assert store.DEFAULT_EXPERIMENT_ID == SqlAlchemyStore.DEFAULT_EXPERIMENT_ID
 
 
 def test_a_uri_without_a_dialect_takes_the_store_that_is_there() -> None:

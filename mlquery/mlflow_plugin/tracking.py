@@ -65,6 +65,8 @@ class TrackingStore(AbstractStore):
         MlflowException: The URI means nothing.
     """
 
+    DEFAULT_EXPERIMENT_ID = "0"  # as MLflow's own stores on disk name it; every dialect takes it
+
     def __init__(self, store_uri: str = "mlquery://", artifact_uri: str | None = None) -> None:
         self.uri = store_uri
         super().__init__()
