@@ -20,7 +20,7 @@ import mlflow.utils.time as mlflow_time
 from mlquery.mlflow_plugin.schemes import SCHEME
 from mlquery.mlflow_plugin.times import NotedTime
 from mlquery.mocking.autologging import autologging_settings, put_autologging_setting
-from mlquery.mocking.mlflow_state import _PER_THREAD, _SHARED, Globals, _environment, _present, _redirect
+from mlquery.mocking.mlflow_state import PER_THREAD, SHARED, Globals, present, redirect, variables
 from mlquery.mocking.tracer import tracing_config
 
 Settings = dict[tuple[str, str], Any]
@@ -29,7 +29,7 @@ _SET: Final[dict[str, ModuleType]] = {
     "_tracking_uri": trackers,
     "_registry_uri": registries,
     "_active_experiment_id": fluent,
-    **dict.fromkeys(_SHARED, fluent),
+    **dict.fromkeys(SHARED, fluent),
     **({"_MLFLOW_TRACING_CONFIG": tracing_config} if tracing_config else {}),
 }
 
@@ -37,8 +37,8 @@ _SET: Final[dict[str, ModuleType]] = {
 def settings() -> Settings:
     """Return what is set now, in all MLflow and in this thread; runs that are active are in it."""
     found: Settings = {("name", name): _own(getattr(module, name)) for name, module in _SET.items()}
-    found.update({("environment", name): value for name, value in _environment()})
-    for place, variable in enumerate(_PER_THREAD):
+    found.update({("environment", name): value for name, value in variables()})
+    for place, variable in enumerate(PER_THREAD):
         found["thread", str(place)] = _own(variable.get())
     return found | autologging_settings()
 
@@ -54,7 +54,7 @@ def put(changes: Settings) -> None:
         if kind == "name":
             setattr(_SET[name], name, _own(value))
         elif kind == "thread":
-            _PER_THREAD[int(name)].set(_own(value))
+            PER_THREAD[int(name)].set(_own(value))
         elif kind != "environment":
             put_autologging_setting(kind, name, value)
         elif value is None:
@@ -80,7 +80,7 @@ def _own(value: Any) -> Any:
 
 
 def _threads() -> list[frozenset[int]]:
-    return [frozenset(_values(variable)) for variable in _PER_THREAD]
+    return [frozenset(_values(variable)) for variable in PER_THREAD]
 
 
 @attrs.define(eq=False)
@@ -93,12 +93,12 @@ class Inherited(Globals):
     @classmethod
     def captured(cls) -> Inherited:
         """Return what is global in MLflow now."""
-        return cls(settings=settings(), threads=_threads(), **attrs.asdict(_present(), recurse=False))
+        return cls(settings=settings(), threads=_threads(), **attrs.asdict(present(), recurse=False))
 
     def restore(self) -> None:
         """Make everything as it was; threads that were there before keep what they have."""
         super().restore()
-        for variable, before in zip(_PER_THREAD, self.threads, strict=True):
+        for variable, before in zip(PER_THREAD, self.threads, strict=True):
             values = _values(variable)
             for thread in values.keys() - before:
                 del values[thread]
@@ -115,10 +115,10 @@ def inherited(time: Callable[[], int], passthrough: tuple[str, ...]) -> Inherite
     before = Inherited.captured()
     put({key: value for key, value in before.settings.items() if isinstance(value, list)})  # lists of its own
     setattr(mlflow_time, "time", NotedTime(time))  # noqa: B010  # a module there
-    _redirect((f"{SCHEME}:", *passthrough))
+    redirect((f"{SCHEME}:", *passthrough))
     return before
 
 
 def captured_like(state: Globals) -> Globals:
     """Return what is global in MLflow now, to be restored in the way of another state."""
-    return Inherited.captured() if isinstance(state, Inherited) else _present()
+    return Inherited.captured() if isinstance(state, Inherited) else present()

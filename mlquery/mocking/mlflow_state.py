@@ -29,13 +29,13 @@ from mlquery.mocking.tracer import Tracer
 
 _EXPERIMENT: Final = (fluent, "_active_experiment_id")
 # Each thread has these for itself, except in MLflow 2.16, where the process has two variables; MLflow 2 has no models.
-_PER_THREAD: Final[tuple[Any, ...]] = tuple(
+PER_THREAD: Final[tuple[Any, ...]] = tuple(
     getattr(fluent, name)
     for name in ("_active_run_stack", "_last_active_run_id", "_last_logged_model_id", "_ACTIVE_MODEL_CONTEXT")
     if hasattr(getattr(fluent, name, None), "thread_local")
 )
-_SHARED: Final[dict[str, Callable[[], Any]]] = (
-    {} if _PER_THREAD else {"_active_run_stack": list, "_last_active_run_id": lambda: None}
+SHARED: Final[dict[str, Callable[[], Any]]] = (
+    {} if PER_THREAD else {"_active_run_stack": list, "_last_active_run_id": lambda: None}
 )
 
 require(trackers, "_tracking_uri", "_resolve_tracking_uri", "_tracking_store_registry", "_artifact_repos_cache")
@@ -61,7 +61,7 @@ class Globals:
         """Make everything as it was, whatever has happened since."""
         for module, name, value in self.names:
             setattr(module, name, value)
-        for variable, held in zip(_PER_THREAD, self.per_thread, strict=True):
+        for variable, held in zip(PER_THREAD, self.per_thread, strict=True):
             vars(variable).update(held)
         put_redirections(self.redirections)
         _restore_environment(self.environment)
@@ -82,7 +82,7 @@ def isolated(
         experiment_id: The experiment that is active, None for the default one.
         environment: Whether the environment names the mock in place of the server, for all who read it.
     """
-    before = _present()
+    before = present()
     for module, name, value in (
         (trackers, "_tracking_uri", URI),
         (registries, "_registry_uri", None),
@@ -90,9 +90,9 @@ def isolated(
         (mlflow_time, "time", NotedTime(time)),
     ):
         setattr(module, name, value)
-    for variable in _PER_THREAD:
+    for variable in PER_THREAD:
         vars(variable).update(vars(type(variable)(variable.default_factory, variable.reset_in_subprocess)))
-    for name, new in _SHARED.items():
+    for name, new in SHARED.items():
         setattr(fluent, name, new())
     for name in SERVER_VARIABLES if environment else SERVER_VARIABLES - URI_VARIABLES:
         os.environ.pop(name, None)
@@ -101,7 +101,7 @@ def isolated(
     os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = "false"  # no trace arrives after the mock has ended
     if experiment_id is not None:
         os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
-    _redirect((f"{SCHEME}:", *passthrough))
+    redirect((f"{SCHEME}:", *passthrough))
     before.tracer.remove()
     return before
 
@@ -136,7 +136,7 @@ def active_runs(state: Globals | None) -> Iterator[Any]:
 
 def _stacks(state: Globals | None) -> list[Any]:
     """Return the active runs of each thread."""
-    if _SHARED:
+    if SHARED:
         module, name = fluent, "_active_run_stack"
         return [getattr(module, name) if state is None else _value_in(state, module, name)]
     held = vars(fluent._active_run_stack) if state is None else state.per_thread[0]
@@ -149,18 +149,19 @@ def _value_in(state: Globals, wanted: ModuleType, wanted_name: str) -> Any:
     return found
 
 
-def _present() -> Globals:
+def present() -> Globals:
+    """Return what is global in MLflow now."""
     names: list[tuple[ModuleType, str]] = [
         (trackers, "_tracking_uri"),
         (registries, "_registry_uri"),
         _EXPERIMENT,
         (mlflow_time, "time"),
-        *((fluent, name) for name in _SHARED),
+        *((fluent, name) for name in SHARED),
     ]
     return Globals(
         names=[(module, name, getattr(module, name)) for module, name in names],
-        per_thread=[vars(variable).copy() for variable in _PER_THREAD],
-        environment=dict(_environment()),
+        per_thread=[vars(variable).copy() for variable in PER_THREAD],
+        environment=dict(variables()),
         repositories=dict(trackers._artifact_repos_cache),
         redirections=redirections(),
         autologging=Autologging(),
@@ -191,7 +192,7 @@ def put_redirections(wanted: list[tuple[Any, Any]]) -> None:
             registry.get_store = get_store
 
 
-def _redirect(unchanged: tuple[str, ...]) -> None:
+def redirect(unchanged: tuple[str, ...]) -> None:
     """Let stores be found by URIs that begin in one of these ways, and by all others the mock's."""
     tracker, registry = _registries()
 
@@ -222,12 +223,13 @@ def resolved_uris() -> tuple[Callable[..., str], Callable[..., str]]:
     return tracking_uri, registry_uri
 
 
-def _environment() -> Iterator[tuple[str, str]]:
+def variables() -> Iterator[tuple[str, str]]:
+    """Yield MLflow's variables of the environment and their values."""
     return ((name, value) for name, value in os.environ.items() if name.lstrip("_").startswith("MLFLOW_"))
 
 
 def _restore_environment(before: dict[str, str]) -> None:
-    now = dict(_environment())
+    now = dict(variables())
     for name in now.keys() - before.keys():
         del os.environ[name]
     os.environ.update({name: value for name, value in before.items() if now.get(name) != value})
