@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+import mlquery
 from mlquery.mlflow_plugin import register, uris
 from tests.support.installed_mlflow import INSTALLED
 
@@ -59,6 +60,19 @@ def batches(client: MlflowClient, experiment_id: str, run_id: str, folder: Path)
 def fractions(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
     codes = [refusal(partial(client.log_metric, run_id, "m", 1.0, *at)) for at in ((1.5, 0), (1, 0.5))]
     return codes, [(point.timestamp, point.step) for point in client.get_metric_history(run_id, "m")]
+
+
+def times(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    is_ours = client.tracking_uri.startswith("mlquery:")
+    clock = "mlflow.tracking._tracking_service.client.get_current_time_millis"
+    with mlquery.mock(clock=5) if is_ours else mock.patch(clock, return_value=5):
+        client = MlflowClient() if is_ours else client
+        experiment_id = "0" if is_ours else experiment_id
+        runs = [client.create_run(experiment_id).info.run_id for _ in range(2)]
+        for run in runs:
+            client.set_terminated(run)
+        infos = [client.get_run(run).info for run in runs]
+    return [(info.start_time, info.end_time) for info in infos]
 
 
 def wording(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
@@ -109,6 +123,7 @@ def out_of_scope(client: MlflowClient, experiment_id: str, run_id: str, folder: 
 SHOWN: dict[str, tuple[Callable[..., Any], Any, Any]] = {
     "batches": (batches, ("INTERNAL_ERROR", {"lr": "1"}), ("INTERNAL_ERROR", {})),
     "fractions": (fractions, ([None] * 2, [(1, 0.5), (1.5, 0)]), (["INVALID_PARAMETER_VALUE"] * 2, [])),
+    "times": (times, [(5, 5), (5, 5)], [(5, 6), (6, 7)]),
     "wording": (wording, ("INVALID_PARAMETER_VALUE", False), ("INVALID_PARAMETER_VALUE", True)),
     "empty-tags": (empty_tags, TAGS | dict.fromkeys("ade"), TAGS),
     "asynchronous": (asynchronous, (False, "INTERNAL_ERROR"), (True, "INTERNAL_ERROR")),

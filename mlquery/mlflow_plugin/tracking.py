@@ -7,13 +7,14 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 
 1. A batch is logged whole or not at all. There a batch that the database refuses has been written in part.
 2. A time or a step with a fraction is refused. There it is kept in a column of integers and cannot be searched.
-3. A refused search says where in the query the problem is, in words of its own; the error code is the same, also of
+3. Of calls in one millisecond that give no time, each has a later one. There they have the same, and take longer.
+4. A refused search says where in the query the problem is, in words of its own; the error code is the same, also of
    several problems in one query. So are the words where the wording there is the database's (BAD_REQUEST,
    INTERNAL_ERROR).
-4. A tag that is None is left out, and taken away where it was set. There it is kept and no filter finds it.
-5. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
-6. Empty folders are no artifacts, as in any store of objects.
-7. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED. Code that
+5. A tag that is None is left out, and taken away where it was set. There it is kept and no filter finds it.
+6. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
+7. Empty folders are no artifacts, as in any store of objects.
+8. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED. Code that
    traces runs: its traces are dropped, with one warning.
 
 In a dialect with a service behind it (Azure Machine Learning): logged models answer 404 and traces 403, as observed.
