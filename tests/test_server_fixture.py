@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import mlflow
 import pytest
+from freezegun import freeze_time
 
-from mlquery.server.testing import RunningServer
+from mlquery.server.testing import RunningServer, running_server
 from mlquery.store import Store
 from tests.support.http_calls import Api
 
@@ -51,6 +55,17 @@ def test_it_shows_another_store_until_it_is_reset(mlquery_server: RunningServer)
 
     assert shown is not None
     assert client.get_experiment_by_name("prepared") is None
+
+
+def test_a_server_stops_although_a_test_has_frozen_the_time() -> None:
+    threads = {*threading.enumerate()}
+    with running_server() as server, freeze_time("2020-01-01"):
+        time.sleep(0.2)  # in which uvicorn begins to wait by the frozen clock
+        api = Api(server.url)
+        assert 200 == api.get("/health").status
+        api.close()
+
+    assert {*threading.enumerate()} <= threads
 
 
 def test_a_suite_needs_no_import_to_use_it(pytester: pytest.Pytester) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -58,6 +59,26 @@ class _Announcing(uvicorn.Server):
         self._announce()
 
 
+class _Stoppable(uvicorn.Server):
+    """A server that stops when told to, also after a test has frozen the clock by which uvicorn waits to look.
+
+    A wait that begins while freezegun shows another year does not end.
+    """
+
+    async def main_loop(self) -> None:
+        self._told, self._loop = asyncio.Event(), asyncio.get_running_loop()  # in this order, for `stop`
+        waiting = {asyncio.create_task(super().main_loop()), asyncio.create_task(self._told.wait())}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+    def stop(self) -> None:
+        """Stop, soon, from another thread."""
+        self.should_exit = True
+        if hasattr(self, "_loop"):
+            self._loop.call_soon_threadsafe(self._told.set)
+
+
 def serve(service: Service, security: Security, listening: socket.socket, announce: Callable[[], None]) -> None:
     """Serve until the process is interrupted. Requests that came since the socket was bound are answered too.
 
@@ -70,13 +91,13 @@ def serve(service: Service, security: Security, listening: socket.socket, announ
 def serving(service: Service, security: Security | None = None) -> Iterator[str]:
     """Serve on a free port of the loopback, in a thread of this process, and give the URL."""
     listening = bound_socket(LOOPBACK, 0)
-    server = uvicorn.Server(_config(service, Security() if security is None else security))
+    server = _Stoppable(_config(service, Security() if security is None else security))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="mlquery server", daemon=True)
     thread.start()
     try:
         yield url_of(listening)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join(_SOON)
         listening.close()
 
