@@ -36,6 +36,7 @@ def test_every_report_is_kept_once_as_data() -> None:
     assert {f"{name}.jsonl" for name in TARGETS} | {"versions.json"} == {path.name for path in FOLDER.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_report_is_written_as_it_was_read(name: str, tmp_path: Path) -> None:
     live.write(report_of(name), name, tmp_path)

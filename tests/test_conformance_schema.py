@@ -159,6 +159,7 @@ def test_the_schemas_know_the_keys_that_the_loader_knows() -> None:
     assert suite._VERSION_KEYS == set(stores["$defs"]["version"]["properties"])
 
 
+@pytest.mark.slow
 def test_the_schemas_know_the_dialects_and_the_calls_of_the_suite() -> None:
     definitions = schema_of("cases")["$defs"]
     dialects = definitions["case"]["properties"]["expect"]["propertyNames"]["enum"]

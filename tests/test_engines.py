@@ -119,6 +119,7 @@ def test_both_engines_find_listed_runs_in_the_same_order(store: Store, data: st.
     assert list(reference.rows(store, plan, limit)) == columnar.rows(store, plan, limit).tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.sampled_from(SMALL),
@@ -414,6 +415,7 @@ def test_a_seeded_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -
     assert _disagrees()
 
 
+@pytest.mark.slow
 def test_without_a_fault_the_engines_agree() -> None:
     """The other half of the test above."""
     assert not _disagrees()

@@ -213,6 +213,7 @@ def log_model() -> Any:
     return pyfunc.log_model(**where, python_model=Doubled(), registered_model_name="doubled", pip_requirements=[])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MLflow's, about type hints
 def test_a_model_is_logged_registered_and_loaded(client: MlflowClient) -> None:
     with mlflow.start_run() as run:

@@ -42,6 +42,7 @@ def test_artifacts_are_files_that_are_gone_when_the_mock_has_ended() -> None:
     assert not folder.parents[2].exists()
 
 
+@pytest.mark.slow
 def test_locations_look_as_those_of_mlflow_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def locations(top: Path) -> list[str]:
         with mlflow.start_run() as run:

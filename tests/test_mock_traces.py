@@ -16,6 +16,9 @@ import mlquery
 from mlquery.errors import MockWarning
 from mlquery.mlflow_plugin import uris
 
+# From the first import of `mlflow.pyfunc`, in the first trace of a process; for an error MLflow gives up the trace.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
+
 WAY_OUT = r"mlflow.set_tracking_uri\('sqlite:///mlflow.db'\).*passthrough=\('sqlite:',\)"
 
 

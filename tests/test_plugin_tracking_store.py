@@ -354,6 +354,7 @@ def refusal(call: Callable[[], Any]) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_values_that_are_none_and_models_of_a_wrong_type_meet_the_errors_of_mlflow(
     client: MlflowClient, sqlite: MlflowClient
 ) -> None:

@@ -207,6 +207,7 @@ def test_store_of_its_own():
     run(suite, code, passed=3)
 
 
+@pytest.mark.slow
 def test_the_mock_starts_before_the_fixtures_of_a_test_and_after_those_of_the_session(suite: pytest.Pytester) -> None:
     suite.makeconftest(
         """

@@ -404,6 +404,7 @@ def test_by_name(trained):
     run(suite, test_a=code).assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_a_test_and_a_fixture_that_it_asks_for_later_cannot_make_the_same_thing(suite: pytest.Pytester) -> None:
     code = """
 @pytest.fixture(scope="module")
@@ -464,6 +465,7 @@ def test_broken(broken):
     result.assert_outcomes(passed=3, errors=2)
 
 
+@pytest.mark.slow
 def test_artifacts_are_files_for_the_whole_session(suite: pytest.Pytester) -> None:
     suite.makeini(INI.format(setting="auto") + "mlquery_artifacts = tmp\n")
     suite.makeconftest("""

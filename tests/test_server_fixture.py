@@ -57,6 +57,7 @@ def test_it_shows_another_store_until_it_is_reset(mlquery_server: RunningServer)
     assert client.get_experiment_by_name("prepared") is None
 
 
+@pytest.mark.slow
 def test_a_server_stops_although_a_test_has_frozen_the_time() -> None:
     threads = {*threading.enumerate()}
     with running_server() as server, freeze_time("2020-01-01"):

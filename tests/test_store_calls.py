@@ -641,6 +641,7 @@ ROOTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(ROOTS)
 @example("mlquery-artifacts:")
 def test_locations_are_appended_as_by_mlflow(root: str) -> None:
