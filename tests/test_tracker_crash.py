@@ -14,9 +14,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from mlquery.durable.journal import write_ahead
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from tests.support import tracker_writer
@@ -121,3 +123,60 @@ def test_a_reader_sees_the_runs_of_a_process_that_is_still_writing(tmp_path: Pat
     said = [line for writer in writers for line in writer.kill()[0]]
     assert [] == lost(reader, said)
     reader.close()
+
+
+MAKERS = """
+import os, sys, traceback
+from pathlib import Path
+from unittest import mock
+import mlquery
+
+for place in range(int(sys.argv[2])):
+    makers, (wait, go) = [], os.pipe()
+    for _ in range(4):
+        maker = os.fork()
+        if maker == 0:
+            os.close(go)
+            os.read(wait, 1)
+            try:
+                mlquery.open(Path(sys.argv[1]) / str(place))
+            except BaseException:
+                traceback.print_exc()
+            os._exit(0)
+        makers.append(maker)
+    os.close(go)
+    os.close(wait)
+    for maker in makers:
+        os.waitpid(maker, 0)
+"""
+
+
+def test_processes_that_make_one_store_at_the_same_time_all_open_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAKERS, str(tmp_path), str(2 * CRASHES)]
+
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(TOP)}, stderr=subprocess.PIPE, text=True)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    for place in tmp_path.iterdir():
+        with open_store(place) as store:
+            assert 1 == store.experiments.size
+
+
+def test_a_process_that_is_killed_before_it_has_made_a_store_leaves_none_behind(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "acknowledged").touch()
+
+    with open_store(tmp_path / "a") as store:
+        assert 1 == store.experiments.size
+
+
+def test_a_log_that_another_process_starts_is_waited_for() -> None:
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    connection = mock.Mock()
+    connection.execute.side_effect = [busy, busy, mock.Mock(fetchone=lambda: ("wal",))]
+
+    assert "wal" == write_ahead(connection, 60.0)
+    connection.execute.side_effect = busy
+    with pytest.raises(sqlite3.OperationalError):
+        write_ahead(connection, -1.0)

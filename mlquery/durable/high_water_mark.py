@@ -29,6 +29,14 @@ def _boot() -> int:
         return 0
 
 
+def unwritten(folder: Path) -> set[str]:
+    """Return the name of the file of a folder if it is empty: nothing was acknowledged there; else nothing."""
+    try:
+        return set() if (folder / NAME).stat().st_size else {NAME}
+    except FileNotFoundError:
+        return set()
+
+
 class HighWaterMark:
     """The file of a store that holds the mark; it is read once, then written at each call.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -35,6 +36,22 @@ _INSERT: Final = "INSERT INTO entries (seq, call, body, crc) VALUES (?, ?, ?, ?)
 _TABLE: Final = (
     "CREATE TABLE entries (seq INTEGER PRIMARY KEY, call TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
 )
+
+
+def write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> str:
+    """Keep a write-ahead log for a database if that can be, and return which log is kept.
+
+    Where another process does the same at that moment, SQLite is busy at once: it does not wait by itself.
+    """
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            return mode
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.005)
 
 
 class Journal:
@@ -187,8 +204,7 @@ class Journal:
             return connected_to_read(self.path, opened, _BUSY_SECONDS, checks_cells=True)
         connection = connected(self.path, "mode=rwc", opened, _BUSY_SECONDS, checks_cells=True)
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
+        if write_ahead(connection, _BUSY_SECONDS) != "wal":
             raise JournalError(self.shown, "cannot be kept on this file system: it lacks what SQLite's log needs")
         connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
         return connection

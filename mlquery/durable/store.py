@@ -192,11 +192,12 @@ class DurableStore(Store):
         try:
             if unfinished_repair(self.path) is not None:
                 raise damaged(shown, "a repair of it was interrupted")
-            if (self.path / journal.NAME).exists():
-                return
             if self.path.is_file():
                 raise JournalError(shown, "is a file; a store is a folder (mlquery.load reads MLflow's databases)")
             names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+            names -= high_water_mark.unwritten(self.path)  # another process makes the store now, or was killed then
+            if (self.path / journal.NAME).exists():  # looked for last, as another process may be quicker
+                return
             if names & {high_water_mark.NAME, snapshot.NAME}:
                 raise damaged(shown, f"its {journal.NAME} is missing")
             if self.read_only:
