@@ -30,11 +30,11 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import DatasetInput, InputTag, Metric, Param
+from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Metric, Param
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sklearn.datasets import load_breast_cancer
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import AdaBoostClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
@@ -42,6 +42,8 @@ from sklearn.preprocessing import StandardScaler
 
 SEED = 20220620
 ORIGIN = "https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic"
+SEEDS = (1, 2, 3, 4)
+EPOCHS = 18
 SECOND, MINUTE = 1_000, 60_000
 Point = tuple[int, dict[str, float]]
 
@@ -155,6 +157,73 @@ def fit_on_one_class(data: Data, params: dict[str, Any]) -> Iterator[Point]:
     yield from fit_once(Data(data.train, data.valid[benign], data.train_target, data.valid_target[benign]), params)
 
 
+def fit_seeded(data: Data, params: dict[str, Any]) -> Iterator[Point]:
+    """Fit a model round by round, with a split of its seed, on three weak columns.
+
+    Both losses are measured after every round, the scores after every sixth and the last.
+    """
+    columns = ["mean texture", "mean smoothness", "mean symmetry"]
+    table = pd.concat([data.train, data.valid])[columns].to_numpy()
+    target = np.concatenate([data.train_target, data.valid_target])
+    train, valid, y_train, y_valid = train_test_split(
+        table, target, test_size=0.4, random_state=params["seed"], stratify=target
+    )
+    scaler = StandardScaler().fit(train)
+    train, valid = scaler.transform(train), scaler.transform(valid)
+    rounds = ROUNDS[params["model"]](params, train, y_train, valid)
+    for step, (fitted, held_out) in enumerate(rounds, start=1):
+        found = scores(y_valid, held_out)
+        losses = {"loss": float(log_loss(y_train, fitted, labels=[0, 1])), "validation_loss": found.pop("log_loss")}
+        yield step, losses | (found if step % 6 == 0 else {})  # `log_model` needs those of the last round
+
+
+Rounds = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def network_rounds(params: dict[str, Any], train: np.ndarray, target: np.ndarray, valid: np.ndarray) -> Rounds:
+    model = MLPClassifier((8,), solver="adam", learning_rate_init=params["learning_rate"], random_state=params["seed"])
+    return epochs_of(model, train, target, valid)
+
+
+def linear_rounds(params: dict[str, Any], train: np.ndarray, target: np.ndarray, valid: np.ndarray) -> Rounds:
+    rate = params["learning_rate"]
+    model = SGDClassifier("log_loss", learning_rate="constant", eta0=rate, random_state=params["seed"])
+    return epochs_of(model, train, target, valid)
+
+
+def epochs_of(model: Any, train: np.ndarray, target: np.ndarray, valid: np.ndarray) -> Rounds:
+    for _ in range(EPOCHS):
+        model.partial_fit(train, target, classes=[0, 1])
+        yield model.predict_proba(train)[:, 1], model.predict_proba(valid)[:, 1]
+
+
+def boosted_rounds(params: dict[str, Any], train: np.ndarray, target: np.ndarray, valid: np.ndarray) -> Rounds:
+    kinds = {"gradient_boosting": GradientBoostingClassifier, "adaboost": AdaBoostClassifier}
+    options = {"subsample": 0.7} if params["model"] == "gradient_boosting" else {}
+    model = kinds[params["model"]](
+        n_estimators=EPOCHS, learning_rate=params["learning_rate"], random_state=params["seed"], **options
+    )
+    model.fit(train, target)
+    for fitted, held_out in zip(model.staged_predict_proba(train), model.staged_predict_proba(valid), strict=True):
+        yield fitted[:, 1], held_out[:, 1]
+
+
+def forest_rounds(params: dict[str, Any], train: np.ndarray, target: np.ndarray, valid: np.ndarray) -> Rounds:
+    model = RandomForestClassifier(1, max_depth=4, warm_start=True, random_state=params["seed"])
+    for trees in range(1, EPOCHS + 1):
+        model.set_params(n_estimators=trees).fit(train, target)
+        yield model.predict_proba(train)[:, 1], model.predict_proba(valid)[:, 1]
+
+
+ROUNDS = {
+    "logistic_regression": linear_rounds,
+    "mlp": network_rounds,
+    "gradient_boosting": boosted_rounds,
+    "adaboost": boosted_rounds,
+    "random_forest": forest_rounds,
+}
+
+
 # --- the timetable ---------------------------------------------------------------------------------------------------
 
 TUNED = {"framework": "xgboost", "team": "risk"}
@@ -225,6 +294,19 @@ def interrupted_plans(data: Data) -> list[Plan]:
     ]
 
 
+def seeded_plans(data: Data) -> list[Plan]:
+    """Five models, each with four seeds."""
+    plans = []
+    rates = {"logistic_regression": 0.01, "mlp": 0.03, "gradient_boosting": 0.1, "adaboost": 0.5}
+    for seed, model in product(SEEDS, ROUNDS):
+        params = {"model": model, "seed": seed, "epochs": EPOCHS} | (
+            {"learning_rate": rates[model]} if model in rates else {}
+        )
+        points = list(fit_seeded(data, params))
+        plans.append(Plan(f"{model}-seed{seed}", params, points, EPOCHS * 5 * SECOND, "nightly", tags=PLAIN))
+    return plans
+
+
 # --- tracking --------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +316,7 @@ class Tracker:
     def __init__(self, uri: str, clock: Clock, data: Data) -> None:
         self.client = mlflow.MlflowClient(tracking_uri=uri)
         self.clock = clock
+        self.with_models: set[str] = set()
         self.inputs = [
             dataset_input(data.train, data.train_target, "breast-cancer-train", "training"),
             dataset_input(data.valid, data.valid_target, "breast-cancer-valid", "validation"),
@@ -271,6 +354,8 @@ class Tracker:
             self.client.log_inputs(run_id, self.inputs)
         self.client.log_batch(run_id, metrics=list(spread(plan, began)))
         end = began + plan.duration
+        if experiment in self.with_models:
+            self.log_model(experiment, run_id, plan, end)
         if plan.status == "SCHEDULED":
             self.client.update_run(run_id, status="SCHEDULED")
         elif plan.status is not None:
@@ -279,6 +364,19 @@ class Tracker:
             self.clock.now = end + MINUTE
             self.client.delete_run(run_id)
         return end
+
+    def log_model(self, experiment: str, run_id: str, plan: Plan, now: int) -> None:
+        """Log the model that a run ends with, and the scores of its last round as those of the model."""
+        self.clock.now = now
+        params = {key: str(value) for key, value in plan.params.items()}
+        model = self.client.create_logged_model(
+            experiment, f"{plan.params['model']}_{plan.params['seed']}", run_id, PLAIN, params, "sklearn"
+        )
+        step, metrics = plan.points[-1]
+        for key in ("accuracy", "auc"):
+            self.client.log_metric(run_id, key, metrics[key], timestamp=now, step=step, model_id=model.model_id)
+        self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step)])
+        self.client.finalize_logged_model(model.model_id, "READY")
 
 
 def spread(plan: Plan, began: int) -> Iterator[Metric]:
@@ -296,7 +394,7 @@ def dataset_input(table: pd.DataFrame, target: np.ndarray, name: str, context: s
 
 
 def track(uri: str, clock: Clock, data: Data) -> None:
-    """Make the three experiments beside MLflow's empty default."""
+    """Make the four experiments beside MLflow's empty default."""
     tracker = Tracker(uri, clock, data)
     old = tracker.experiment("first_tries", {"framework": "sklearn"})
     main = tracker.experiment("my_experiment", {"framework": "xgboost", "mlflow.note.content": "The sweep to look at."})
@@ -315,6 +413,11 @@ def track(uri: str, clock: Clock, data: Data) -> None:
 
     second = tracker.experiment("neural_networks", {"framework": "torch"})
     tracker.sweep(second, "mlp_long_sweep", network_plans(data, 40, "nightly"), "nightly", NETWORK)
+
+    seeds = tracker.experiment("five_models", {"framework": "sklearn"})
+    tracker.with_models.add(seeds)
+    for plan in seeded_plans(data):
+        clock.now = max(clock.now, tracker.log(seeds, plan)) + MINUTE
 
 
 def milliseconds(year: int, month: int, day: int, hour: int = 0) -> int:

@@ -115,9 +115,9 @@ def test_deleted_runs_are_looked_for_in_deleted_experiments_too(capsys: pytest.C
         text = printed(capsys, "search", "--from", SWEEP, "--format", "csv", "--view", view)
         return {row["experiment_id"] for row in csv.DictReader(io.StringIO(text))}
 
-    assert {"2", "3"} == experiments("active")
+    assert {"2", "3", "4"} == experiments("active")
     assert {"1", "2"} == experiments("deleted")
-    assert {"1", "2", "3"} == experiments("all")
+    assert {"1", "2", "3", "4"} == experiments("all")
 
 
 def test_experiments_are_chosen_by_name_and_by_id(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from mlquery.readers import readonly
 from mlquery.readers.errors import SourceError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
-RUNS = 50
+RUNS = 70
 
 
 @pytest.fixture
@@ -432,4 +432,4 @@ def test_a_loaded_store_goes_on_as_a_store_of_its_own(database: Path) -> None:
     new = client.create_run(client.create_experiment("new"))
     client.log_metric(new.info.run_id, "loss", 0.5)
 
-    assert ("4", before) == (new.info.experiment_id, database.read_bytes())
+    assert ("5", before) == (new.info.experiment_id, database.read_bytes())

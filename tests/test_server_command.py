@@ -69,7 +69,7 @@ def test_a_loaded_database_is_read_and_written_in_memory_only(tmp_path: Path) ->
         location = api.get("experiments/get", experiment_id=created).json["experiment"]["artifact_location"]
         api.close()
 
-    assert line.startswith(f"mlquery serves 50 runs of 4 experiments from {copy} in dialect oss on ")
+    assert line.startswith(f"mlquery serves 70 runs of 5 experiments from {copy} in dialect oss on ")
     assert (200, True) == (written, {"key": "seen", "value": "yes"} in tags)
     assert f"mlflow-artifacts:/{created}" == location
     assert (before, [copy]) == (copy.read_bytes(), list(tmp_path.iterdir()))
