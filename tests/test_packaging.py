@@ -14,6 +14,7 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SOURCES_OF_PAGE = r"mlquery/view/(src/|[\w-]+\.json$|build\.mjs$|\.npmrc$)"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]  # one build serves all tests of this file
 
@@ -33,7 +34,7 @@ def files_of_wheel(built: Path) -> set[str]:
 
 
 def tracked(folder: str) -> set[str]:
-    ignored = re.compile(r"__pycache__|\.pyc$|^docs/_build/")
+    ignored = re.compile(r"__pycache__|\.pyc$|^docs/_build/|/node_modules/")
     paths = (path.relative_to(TOP).as_posix() for path in (TOP / folder).rglob("*") if path.is_file())
     return {path for path in paths if not ignored.search(path)}
 
@@ -42,7 +43,8 @@ def test_the_wheel_holds_the_package_with_the_data_inside_it_and_nothing_else(bu
     data = {
         path for path in tracked("conformance") | tracked("examples") if not path.startswith("conformance/reports/")
     }
-    expected = tracked("mlquery") | {f"mlquery/_data/{path}" for path in data}
+    package = {path for path in tracked("mlquery") if not re.match(SOURCES_OF_PAGE, path)}
+    expected = package | {f"mlquery/_data/{path}" for path in data}
 
     assert expected == {path for path in files_of_wheel(built) if ".dist-info/" not in path}
 
@@ -56,7 +58,7 @@ def test_the_source_distribution_holds_what_the_tests_need(built: Path) -> None:
     with tarfile.open(archive) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
 
-    assert tracked("tests") | tracked("grammar") | tracked("docs") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
+    assert tracked("tests") | tracked("grammar") | tracked("docs") | tracked("mlquery") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
     assert {"CONTRIBUTING.md", "SECURITY.md"} <= names
 
 

@@ -45,9 +45,8 @@ def run(command: list[str] | str, cwd: Path) -> str:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the repository as a fresh clone has it."""
     target = tmp_path_factory.mktemp("wheel") / "clone"
-    shutil.copytree(
-        TOP, target, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist")
-    )
+    unwanted = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "dist", "node_modules")
+    shutil.copytree(TOP, target, ignore=shutil.ignore_patterns(*unwanted))
     return target
 
 
