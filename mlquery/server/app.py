@@ -24,7 +24,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlquery.server import artifacts
+from mlquery.server import artifacts, page
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
 from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
@@ -63,6 +63,7 @@ def create_app(service: Service, security: Security | None = None) -> Starlette:
     mount = service.answers.get("mount")
     if mount:
         routes.append(Mount(mount, routes=server.routes()))
+    routes += server.page_routes()  # at the root only, wherever a service has its endpoint
     if server.security.is_loopback:
         routes.append(Route("/mlquery/reset", server.reset, methods=["POST"]))
     return Starlette(
@@ -180,6 +181,24 @@ class Server:
         self.service.reset()
         return _json(200, {})
 
+    # The page
+
+    def page_routes(self) -> list[BaseRoute]:
+        """Return the routes of the page."""
+        return [
+            Route("/", _page),
+            Route(f"{page.ASSETS_PATH}{{name}}", _asset),
+            Route(f"{page.QUESTIONS_PATH}{{name}}", self._answering(self.answer_page), methods=["GET", "POST"]),
+        ]
+
+    async def answer_page(self, request: Request) -> Response:
+        """Answer a question of the page."""
+        body = await self.security.body(request.receive, dict(request.scope["headers"]), self.security.body_limit)
+        name = request.path_params["name"]
+        # In a thread: a comparison may take long, and other clients are served meanwhile.
+        answer = await run_in_threadpool(page.answer, self.service, name, body)
+        return _json(200, answer)
+
     # Files
 
     def _answering(self, handler: Handler) -> Handler:
@@ -291,6 +310,14 @@ def _required(query: Mapping[str, str], name: str) -> str:
 
 def _file_response(content: bytes, headers: dict[str, str]) -> Response:
     return Response(content, headers=headers)
+
+
+async def _page(_: Request) -> Response:
+    return page.document()
+
+
+async def _asset(request: Request) -> Response:
+    return page.asset(request.path_params["name"], request.headers.get("if-none-match"))
 
 
 async def _health(_: Request) -> Response:

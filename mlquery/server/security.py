@@ -23,6 +23,9 @@ from mlquery.server.errors import RequestError
 Receive = Callable[[], Awaitable[Any]]
 _CHANGING: Final = ("POST", "PUT", "PATCH", "DELETE")
 _OPEN: Final = ("/health", "/version")
+_PAGE: Final = "/"
+_ASSETS: Final = "/mlquery/assets/"  # like the page, they hold no data
+_QUESTIONS: Final = "/mlquery/page/"  # asked with POST although they change nothing
 _MOMENT: Final = 0.5
 MEGABYTE: Final = 1_000_000
 
@@ -56,8 +59,11 @@ class Security:
         if self.is_loopback and not is_loopback_name(_host_in(b"//" + headers.get(b"host", b""))):
             raise RequestError("Invalid Host header - possible DNS rebinding attack detected", "PERMISSION_DENIED", 403)
         origin = headers.get(b"origin")
-        if method in _CHANGING and origin is not None and not is_loopback_name(_host_in(origin)):
+        changes = method in _CHANGING and not path.startswith(_QUESTIONS)
+        if changes and origin is not None and not is_loopback_name(_host_in(origin)):
             raise RequestError("Cross-origin request blocked", "PERMISSION_DENIED", 403)
+        if path == _PAGE or path.startswith(_ASSETS):
+            return
         if self.token is not None and not _bears(headers.get(b"authorization", b""), self.token):
             raise RequestError("The Authorization header must bear the token of this server", "UNAUTHENTICATED", 401)
 

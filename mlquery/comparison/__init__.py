@@ -1,0 +1,1 @@
+"""Compares runs and models, and answers the questions of the page about them."""

@@ -1,0 +1,55 @@
+"""Turns diagnostics into what the page underlines and explains, with the filter to use instead where there is one.
+
+What is wrong with a query is decided by its dialect; here it is only shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mlquery.errors import Diagnostic
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.query.search import check
+
+_FILTER: Final = "filter_string"
+
+
+def written(diagnostic: Diagnostic, filter_string: str, dialect: Dialect) -> dict[str, Any]:
+    """Return a diagnostic; `fixed` is the whole filter to use instead if the suggestion makes the dialect accept it."""
+    return {
+        "message": diagnostic.message,
+        "argument": diagnostic.argument,
+        "start": diagnostic.span.start,
+        "stop": diagnostic.span.stop,
+        "severity": diagnostic.severity,
+        "feature": diagnostic.feature,
+        "instead": diagnostic.suggestion,
+        "fixed": _fixed(diagnostic, filter_string, dialect),
+        "text": str(diagnostic),
+    }
+
+
+def verdicts(filter_string: str, order_by: Sequence[str], but: Dialect) -> dict[str, list[dict[str, Any]]]:
+    """Return what each main dialect but one says of a query; nothing where it accepts it."""
+    dialects = [MATRIX.dialects[name] for name in MATRIX.main_dialects if name != but.name]
+    return {
+        dialect.name: [
+            written(one, filter_string, dialect) for one in check(filter_string, order_by, dialect=dialect).diagnostics
+        ]
+        for dialect in dialects
+    }
+
+
+def _fixed(diagnostic: Diagnostic, filter_string: str, dialect: Dialect) -> str | None:
+    """Return the filter with the suggestion in place of what the diagnostic is about, if that is wrong no more."""
+    instead, span = diagnostic.suggestion, diagnostic.span
+    if instead is None or diagnostic.argument != _FILTER or span.start == span.stop:
+        return None
+    changed = filter_string[: span.start] + instead + filter_string[span.stop :]
+    before, after = (_errors(string, dialect) for string in (filter_string, changed))
+    return changed if changed != filter_string and after < before else None
+
+
+def _errors(filter_string: str, dialect: Dialect) -> int:
+    return sum(one.severity == "error" for one in check(filter_string, dialect=dialect).diagnostics)

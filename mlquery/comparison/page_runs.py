@@ -1,0 +1,288 @@
+"""Turns a store and a question of the page into JSON values: what there is, a window of runs, known values, one run.
+
+Questions are plain values as the page sends them; a query that the dialect refuses is an answer, with what the other
+dialects say. How figures are computed and how answers travel is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mlquery import __version__
+from mlquery.backend.reading import read_run
+from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, Column, column_of, names_present, number
+from mlquery.comparison.page_diagnostics import verdicts, written
+from mlquery.entities import FileInfo, Run, ViewType
+from mlquery.errors import Diagnostic, QueryError
+from mlquery.language.features import Use
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.language.plan import Kind, Op
+from mlquery.language.render import render
+from mlquery.language.syntax import Name, OrderTerm
+from mlquery.query.search import search_rows
+from mlquery.store import Store
+
+Answer = dict[str, Any]
+Order = Sequence[tuple[str, bool]]
+"""Names of columns and whether each is descending."""
+
+VIEWS: Final = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
+_MOST_VALUES: Final = 1000
+_JOINS: Final = ("AND", "OR", "NOT")
+_SHOWN_KINDS: Final = {Kind.METRIC: "number", Kind.PARAM: "string", Kind.TAG: "string", Kind.ATTRIBUTE: "string"}
+
+
+def about(store: Store, dialect: str | Dialect, title: str = "mlquery") -> Answer:
+    """Return what the page must know before it asks: experiments, dialects, fields and the words of the language."""
+    chosen = MATRIX.dialect(dialect)
+    with store.lock:
+        rows = store.runs.default_order()
+        return {
+            "title": title,
+            "version": __version__,
+            "live": True,
+            "dialect": chosen.name,
+            "dialects": [{"name": name, "title": MATRIX.dialects[name].title} for name in MATRIX.main_dialects],
+            "experiments": _experiments(store),
+            "filter": "full",
+            "fields": [*_attributes(chosen, len(rows)), *_fields(store, rows)],
+            "language": _language(chosen),
+            "runs": len(rows),
+        }
+
+
+def runs(
+    store: Store,
+    dialect: str | Dialect,
+    *,
+    experiments: Sequence[str] | None = None,
+    filter: str = "",
+    order: Order = (),
+    view: str = "active",
+    offset: int = 0,
+    limit: int | None = 200,
+    columns: Sequence[str] = (),
+) -> Answer:
+    """Return a window of the runs that a filter finds, or why it is refused, and what the other dialects say.
+
+    Args:
+        store: Where to search.
+        dialect: The dialect of filter and order.
+        experiments: The ids of the experiments to search; None for all.
+        filter: The filter.
+        order: By which columns to order, the first one first.
+        view: "active", "deleted" or "all".
+        offset: How many of the runs found come before the window.
+        limit: The most runs in the window; None for all.
+        columns: The names of the columns to return; see `column_of`.
+
+    Raises:
+        KeyError: there is no such view or column.
+    """
+    chosen, terms = MATRIX.dialect(dialect), [_term(name, descending) for name, descending in order]
+    others = {"dialects": verdicts(filter, terms, chosen)}
+    warnings: list[Diagnostic] = []
+    with store.lock:
+        searched = _searched(store, experiments)
+        try:
+            options = {"dialect": chosen, "on_warning": warnings.extend}
+            found, _ = search_rows(store, searched, filter, VIEWS[view], None, terms, **options)
+        except QueryError as error:
+            return {"refused": [written(one, filter, chosen) for one in error.diagnostics], **others}
+        window: Any = found[offset : None if limit is None else offset + limit]
+        return {
+            "total": len(found),
+            "offset": offset,
+            "ids": [store.runs.ids[row] for row in window.tolist()],
+            "columns": _columns(store, columns, window),
+            "warnings": [written(one, filter, chosen) for one in warnings],
+            **others,
+        }
+
+
+def values(store: Store, field: str, experiments: Sequence[str] | None = None) -> Answer:
+    """Return the strings that a param, a tag or an attribute has, the most frequent ones first, and how many there are.
+
+    Raises:
+        KeyError: there is no such attribute.
+    """
+    with store.lock:
+        rows = store.runs.default_order()
+        column = column_of(store, field, rows)
+        if column["kind"] != "string":
+            return {"values": [], "total": 0}
+        wanted = None if experiments is None else set(experiments)
+        owners = column_of(store, "experiment_id", rows)
+    counts = [0] * len(column["table"])
+    is_wanted = [wanted is None or experiment in wanted for experiment in owners["table"]]
+    for code, owner in zip(column["codes"], owners["codes"], strict=True):
+        if code >= 0 and is_wanted[owner]:
+            counts[code] += 1
+    found = sorted((-count, string) for count, string in zip(counts, column["table"], strict=True) if count)
+    return {"values": [[string, -count] for count, string in found[:_MOST_VALUES]], "total": len(found)}
+
+
+def run(store: Store, run_id: str, files: Iterable[FileInfo] = ()) -> Answer:
+    """Return everything about a run.
+
+    Args:
+        store: Where it is.
+        run_id: Its id.
+        files: Its artifacts.
+
+    Raises:
+        StoreError: there is no such run.
+    """
+    with store.lock:
+        store.get_run(run_id)
+        row = store.runs.row_of[run_id]
+        (found,) = read_run(store, [row])
+        children = _children(store, run_id)
+        return {
+            "run_id": run_id,
+            "info": dict(found.info) | {"experiment_name": _experiment_name(store, found.info.experiment_id)},
+            "params": dict(found.data.params),
+            "metrics": {key: _metric(store, run_id, key, value) for key, value in found.data.metrics.items()},
+            "tags": dict(found.data.tags),
+            "datasets": _datasets(found),
+            "models": _models(store, found),
+            "parent": found.data.tags.get("mlflow.parentRunId"),
+            "children": children,
+            "artifacts": [{"path": one.path, "is_dir": one.is_dir, "size": one.file_size} for one in files],
+        }
+
+
+def _experiments(store: Store) -> list[Answer]:
+    column = store.runs.strings["experiment_id"]
+    counts = dict.fromkeys(store.experiments.ids, 0)
+    for code in column.codes.tolist():
+        counts[column.table[code]] = counts.get(column.table[code], 0) + 1
+    table = store.experiments
+    return [
+        {"id": one, "name": table.string("name", row), "runs": counts[one], "active": table.is_active(row)}
+        for row, one in enumerate(table.ids)
+    ]
+
+
+def _experiment_name(store: Store, experiment_id: str) -> str | None:
+    return store.experiments.string("name", store.experiments.row_of[experiment_id])
+
+
+def _attributes(dialect: Dialect, count: int) -> list[Answer]:
+    """Return the attributes that are columns, and those that only the language knows."""
+    known = {field.key: field for field in dialect.fields if field.entity == "run"}
+    names = dict.fromkeys((*ATTRIBUTES, *known))
+    return [
+        {
+            "name": name,
+            "kind": "time"
+            if name in TIMES
+            else "number"
+            if name == DURATION or _is_number(known.get(name))
+            else "string",
+            "count": count,
+            "written": f"attributes.{name}" if name in known else None,
+            "column": name in ATTRIBUTES,
+        }
+        for name in names
+    ]
+
+
+def _is_number(field: Any) -> bool:
+    return field is not None and field.type != "string"
+
+
+def _fields(store: Store, rows: Any) -> list[Answer]:
+    return [
+        {
+            "name": name,
+            "kind": "number" if name.startswith("metrics.") else "string",
+            "count": count,
+            "written": _spelled(name),
+            "column": True,
+        }
+        for name, count in names_present(store, rows)
+    ]
+
+
+def _language(dialect: Dialect) -> Answer:
+    """Return the words that the dialect has: operators by what they compare, and what joins clauses."""
+    return {
+        "operators": {kind.value: _operators(dialect, kind, type_) for kind, type_ in _SHOWN_KINDS.items()}
+        | {"number": _operators(dialect, Kind.ATTRIBUTE, "number")},
+        "joins": [join for join in _JOINS if dialect.supports(Use("run", "join", op=join))],
+    }
+
+
+def _operators(dialect: Dialect, kind: Kind, type_: str) -> list[str]:
+    ordering = (Op.GT, Op.GE, Op.LT, Op.LE)
+    fitting = [op for op in Op if (op not in ordering if type_ == "string" else "LIKE" not in op.value)]
+    lists = (Op.IN, Op.NOT_IN)
+    usable = [op for op in fitting if type_ == "string" or op not in lists]
+    return [op.value for op in usable if dialect.supports(Use("run", "filter", kind.value, op.value, type=type_))]
+
+
+def _spelled(name: str) -> str | None:
+    """Return how a filter names a metric, param or tag, in quotes where it must be; None if it cannot."""
+    prefix, _, key = name.partition(".")
+    for quoted in (False, True):
+        try:
+            return render(Name(prefix, key, quoted))
+        except ValueError:
+            continue
+    return None
+
+
+def _term(column: str, descending: bool) -> str:
+    """Return the entry of order_by that orders by a column."""
+    prefix, _, key = column.partition(".")
+    attribute = Name("attributes", column)
+    for name in (Name(prefix, key), Name(prefix, key, quoted=True)) if key else (attribute,):
+        try:
+            return render(OrderTerm(name, descending))
+        except ValueError:
+            continue
+    return f"{column} DESC" if descending else column
+
+
+def _searched(store: Store, experiments: Sequence[str] | None) -> Sequence[str]:
+    return list(store.experiments.ids) if experiments is None else experiments
+
+
+def _columns(store: Store, names: Sequence[str], rows: Any) -> Mapping[str, Column]:
+    return {name: column_of(store, name, rows) for name in names}
+
+
+def _metric(store: Store, run_id: str, key: str, value: float) -> Answer:
+    return {"value": number(value), "points": len(store.runs.history(run_id, key)[0])}
+
+
+def _children(store: Store, run_id: str) -> list[Answer]:
+    parents = store.runs.tags.get("mlflow.parentRunId")
+    code = -1 if parents is None else parents.code(run_id)
+    if parents is None or code < 0:
+        return []
+    rows = (parents.codes == code).nonzero()[0].tolist()
+    return [{"run_id": store.runs.ids[row], "run_name": store.runs.string("run_name", row)} for row in rows]
+
+
+def _datasets(found: Run) -> list[Answer]:
+    inputs = found.inputs.dataset_inputs if found.inputs else []
+    return [
+        {
+            "name": one.dataset.name,
+            "digest": one.dataset.digest,
+            "source_type": one.dataset.source_type,
+            "context": next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), None),
+        }
+        for one in inputs
+    ]
+
+
+def _models(store: Store, found: Run) -> list[Answer]:
+    outputs = found.outputs.model_outputs if found.outputs else []
+    inputs = found.inputs.model_inputs if found.inputs else []
+    described = [(one.model_id, "output") for one in outputs] + [(one.model_id, "input") for one in inputs]
+    names = {model_id: model.name for model_id, model in store.models.by_id.items()}
+    return [{"model_id": one, "name": names.get(one), "role": role} for one, role in described]
