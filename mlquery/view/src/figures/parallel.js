@@ -8,7 +8,7 @@ import { axisOf, spaced } from "./axis.js";
 import { colouring, coloursOf } from "./colours.js";
 import { contextOf, framed, legendOf, lineSample, living, make, nameOf } from "./figure.js";
 import { counted, shortened, visible } from "./labels.js";
-import { sizeOf } from "./values.js";
+import { textOf } from "./values.js";
 
 const HEIGHT = 340;
 const ABOVE = 64;
@@ -57,7 +57,6 @@ function paint(figure, data, options) {
   state.colouring = colouring(column, state.colours);
   state.width = Math.max(element.clientWidth || 600, 2 * SIDE + LEAST_GAP * (names.length - 1));
   state.gap = names.length > 1 ? (state.width - 2 * SIDE - 30) / (names.length - 1) : 0;
-  figure.stage.style.cssText = "";
   figure.stage.style.width = `${state.width}px`;
   figure.stage.style.height = `${HEIGHT + ABOVE + BELOW}px`;
   figure.stage.style.position = "relative";
@@ -386,10 +385,7 @@ function pointAt(figure, row) {
   state.hovered = row;
   drawMarks(figure);
   if (row < 0) return frame.say("");
-  const values = state.axes.map((axis) => `${visible(axis.name)}: ${visible(axis.textAt(axis.places[row]))}`);
+  const values = state.axes.map((axis) => `${visible(axis.name)}: ${textOf(state.data.columns[axis.name], row)}`);
   const [name, ...shown] = shortened([state.data.names[row] ?? `run ${row}`, ...values], 80);
   return frame.say(make("b", {}, make("bdi", {}, name)), ` ${shown.join(" · ")}`);
 }
-
-/** Return the number of rows of the data; a figure has one line for each. */
-export const rowsOf = (data) => sizeOf(Object.values(data.columns)[0]);

@@ -1,5 +1,7 @@
 // Columns of the page as numbers and categories that can be drawn. What is no finite number has a state of its own.
 
+import { numberLabel, timeLabel, visible } from "./labels.js";
+
 export const NUMBER = 0;
 export const MISSING = 1;
 export const NAN = 2;
@@ -18,6 +20,14 @@ export const sizeOf = (column) => (column.codes ?? column.values).length;
 export function valueAt(column, row) {
   if (column.kind !== "string") return column.values[row];
   return column.codes[row] < 0 ? null : column.table[column.codes[row]];
+}
+
+/** Return the value of a row as people read it. */
+export function textOf(column, row) {
+  const value = valueAt(column, row);
+  if (value === null) return "missing";
+  if (column.kind === "string") return visible(value);
+  return column.kind === "time" ? timeLabel(value) : numberLabel(Number(value));
 }
 
 /** Return whether all values can be read as numbers: metrics, times, and params that hold nothing but numbers. */

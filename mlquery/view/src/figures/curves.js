@@ -1,0 +1,386 @@
+// Curves of one metric over step or time, one for each run, and bands over groups. uPlot makes the axes, the grid and
+// zooming; the curves are drawn here, on a canvas above its own, all of one colour and dash as one path: uPlot strokes
+// every series for itself, which takes seconds for a thousand.
+
+import uPlot from "uplot";
+import { coloursOf, styleOf } from "./colours.js";
+import { contextOf, framed, legendOf, lineSample, living, make, nameOf } from "./figure.js";
+import { counted, durationLabel, numberLabel, shortened, timeLabel, visible } from "./labels.js";
+import { extentOf, NUMBER } from "./values.js";
+
+const HEIGHT = 360;
+const FEW = 16;
+const MANY = 200;
+const REACH = 40;
+const LISTED = 12;
+const X_NAMES = { step: "step", time: "time (UTC)", relative: "time since the start" };
+
+/**
+ * Draw curves.
+ *
+ * `data`: the page's `curves`: `{metric, x, runs: [{run_id, x, y}], bands: [{group, x, mean, low, high}]}`; values may be
+ * "NaN", "Infinity" and "-Infinity".
+ * `options`: `names`, a map of run ids to names; `groupOf(run_id)`, the label of the group that colours a run, or null;
+ * `log`, whether y is logarithmic; `shown`, a set of run ids, all others are left out; `highlight`, a run id;
+ * `onHighlight(run_id | null)`, called when another curve is pointed at; `onPick(run_id)`; `note`, a sentence more.
+ */
+export function draw(element, data, options) {
+  const frame = framed(element, "curves");
+  const layers = ["below", "above"].map((name) => make("canvas", { class: `curves-${name}`, "aria-hidden": "true" }));
+  const figure = { element, frame, layers, state: { cursor: null, pointed: null, range: null, plot: null } };
+  frame.plot.tabIndex = 0;
+  frame.plot.setAttribute("role", "application");
+  frame.plot.setAttribute("aria-roledescription", "line chart");
+  frame.plot.addEventListener("keydown", (event) => keyed(figure, event));
+  return living(element, data, options, {
+    paint: (given, wanted) => paint(figure, given, wanted),
+    leave: () => figure.state.plot?.destroy(),
+  });
+}
+
+function paint(figure, data, options) {
+  const { state, frame } = figure;
+  if (state.data !== data || state.log !== options.log) state.range = null;
+  state.colours = coloursOf(frame.figure);
+  Object.assign(state, { data, options, log: options.log });
+  state.curves = data.runs.filter((run) => !options.shown || options.shown.has(run.run_id)).map((run) => curveOf(run, options));
+  state.bands = (data.bands ?? []).map((band) => bandOf(band));
+  state.buckets = bucketsOf(state);
+  const admits = options.log ? (value) => value > 0 : undefined;
+  state.extent = { x: extent(state.curves.map((curve) => curve.x)), y: extent(state.curves.map((curve) => curve.y), admits) };
+  state.notPositive = options.log ? state.curves.filter((curve) => curve.y.values.some((value) => value <= 0)).length : 0;
+  describe(figure);
+  build(figure);
+}
+
+function curveOf(run, options) {
+  const [x, y] = [numbers(run.x), numbers(run.y)];
+  return { id: run.run_id, name: options.names?.get(run.run_id) ?? run.run_id, group: options.groupOf?.(run.run_id) ?? null, x, y };
+}
+
+/** Return values and states of numbers as JSON has them. */
+function numbers(given) {
+  const values = Float64Array.from(given, Number);
+  const states = Uint8Array.from(given, (value, place) => (value === null || !(Math.abs(values[place]) < 1e300) ? 1 : NUMBER));
+  return { values, states };
+}
+
+const bandOf = ({ group, x, mean, low, high }) => ({ group, x: numbers(x), mean: numbers(mean), low: numbers(low), high: numbers(high) });
+
+function extent(all, admits) {
+  const found = all.map((numbersOfOne) => extentOf(numbersOfOne, admits)).filter(Boolean);
+  return found.length ? [Math.min(...found.map(([low]) => low)), Math.max(...found.map(([, high]) => high))] : null;
+}
+
+/** Return the curves by colour and dash: one for each run while they are few, else one for each group, else one. */
+function bucketsOf({ curves, bands, colours, options }) {
+  const groups = [...new Set([...bands.map((band) => band.group), ...curves.map((curve) => curve.group)])].filter((group) => group !== null);
+  if (groups.length) {
+    const bucketOf = new Map(groups.map((group, place) => [group, { ...styleOf(place, colours), label: group, curves: [] }]));
+    const rest = { colour: colours.muted, dash: [], label: "(no group)", curves: [] };
+    for (const curve of curves) (bucketOf.get(curve.group) ?? rest).curves.push(curve);
+    return [...bucketOf.values(), ...(rest.curves.length ? [rest] : [])];
+  }
+  if (curves.length > FEW) return [{ colour: colours.hues[0], dash: [], label: null, curves }];
+  const order = [...curves].sort((a, b) => (a.id < b.id ? -1 : 1)); // a run keeps its colour when others are left out
+  return order.map((curve, place) => ({ ...styleOf(options.rankOf?.(curve.id) ?? place, colours), label: curve.name, curves: [curve] }));
+}
+
+// uPlot: axes, grid and zoom
+
+function build(figure) {
+  const { state, frame, element, layers } = figure;
+  state.plot?.destroy();
+  const { x: xs, y: ys } = state.extent;
+  if (!xs || !ys) {
+    state.plot = null;
+    frame.plot.replaceChildren();
+    return frame.note(emptyNote(state));
+  }
+  const data = [wide(xs, false), wide(ys, state.log)];
+  state.plot = new uPlot(optionsOf(figure, data), [data[0], data[1]], frame.plot);
+  state.plot.over.prepend(...layers);
+  if (state.range) state.plot.setScale("x", { min: state.range[0], max: state.range[1] });
+  return undefined;
+}
+
+const emptyNote = ({ curves, log, notPositive }) =>
+  curves.length && log && notPositive ? "No value is positive: a logarithmic axis cannot show them." : "No run has a finite value of this metric.";
+
+/** Return a range with room around it, also for values that are all the same. */
+function wide([low, high], log) {
+  if (log) return low === high ? [low / 2, high * 2] : [low / 1.05, high * 1.05];
+  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.03;
+  return [low - room, high + room];
+}
+
+function optionsOf(figure, [, ys]) {
+  const { state, element } = figure;
+  const { colours, log, data } = state;
+  const axis = { stroke: colours.ink, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.quiet, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
+  const xLabel = data.x === "relative" ? (_, values) => values.map((value) => durationLabel(value)) : (_, values) => values.map((value) => numberLabel(value));
+  const ofTime = data.x === "time";
+  return {
+    width: Math.max(240, element.clientWidth || 600),
+    height: HEIGHT,
+    ms: 1,
+    tzDate: (time) => uPlot.tzDate(new Date(time), "Etc/UTC"),
+    legend: { show: false },
+    scales: { x: { time: ofTime, range: (_, low, high) => (low === high ? wide([low, high], false) : [low, high]) }, y: { distr: log ? 3 : 1, range: log ? ys : (_, low, high) => zoomedY(state, low, high, ys) } },
+    axes: [
+      { ...axis, label: X_NAMES[data.x] ?? data.x, ...(ofTime ? {} : { values: xLabel }) },
+      { ...axis, label: shortened([data.metric], 50)[0], values: (_, values) => values.map((value) => (value === null ? "" : numberLabel(value, 4))), size: (plot, values) => Math.max(46, 14 + 7 * Math.max(0, ...(values ?? []).map((one) => one.length))) },
+    ],
+    series: [{}, { show: true, paths: () => null, points: { show: false } }],
+    cursor: { points: { show: false }, drag: { x: true, y: false }, focus: { prox: -1 } },
+    hooks: {
+      draw: [(plot) => drawCurves(figure, plot)],
+      setScale: [(plot, key) => key === "x" && rememberRange(state, plot)],
+      setCursor: [(plot) => plot.cursor.left >= 0 && point(figure, plot.cursor.left, plot.cursor.top)],
+      ready: [(plot) => plot.over.addEventListener("mouseleave", () => pointed(figure, null)), (plot) => plot.over.addEventListener("click", () => pick(state))],
+    },
+  };
+}
+
+const zoomedY = (state, low, high, ys) => ys ?? [low, high];
+
+function rememberRange(state, plot) {
+  const { min, max } = plot.scales.x;
+  const [low, high] = plot.data[0];
+  state.range = min > low || max < high ? [min, max] : null;
+}
+
+function pick({ pointed: curve, options }) {
+  if (curve) options.onPick?.(curve.id);
+}
+
+// Drawing
+
+function drawCurves(figure, plot) {
+  const { state, layers } = figure;
+  const [width, height] = [plot.over.clientWidth, plot.over.clientHeight];
+  const context = contextOf(layers[0], width, height);
+  const isMany = state.curves.length > MANY;
+  for (const band of state.bands) fillBand(context, plot, band, styleOfGroup(state, band.group).colour);
+  const underBands = state.bands.length > 0;
+  context.globalAlpha = underBands ? 0.3 : isMany ? 0.5 : 0.9;
+  for (const { colour, dash, curves } of state.buckets) strokeAll(context, plot, curves, colour, isMany || underBands ? [] : dash, isMany || underBands ? 1 : 1.75);
+  context.globalAlpha = 1;
+  for (const band of state.bands) {
+    const { colour, dash } = styleOfGroup(state, band.group);
+    strokeAll(context, plot, [{ x: band.x, y: band.mean }], colour, dash, 2.5);
+  }
+  drawMarked(figure);
+}
+
+const styleOfGroup = ({ buckets, colours }, group) => buckets.find((bucket) => bucket.label === group) ?? { colour: colours.muted, dash: [] };
+
+/** Return functions from values to pixels of CSS, without the checks that uPlot makes for every value. */
+function scalesOf(plot) {
+  const { x, y } = plot.scales;
+  const [width, height] = [plot.over.clientWidth, plot.over.clientHeight];
+  const bend = y.distr === 3 ? Math.log10 : (value) => value;
+  const [low, high] = [bend(y.min), bend(y.max)];
+  return [(value) => ((value - x.min) / (x.max - x.min)) * width, (value) => height - ((bend(value) - low) / (high - low)) * height];
+}
+
+function strokeAll(context, plot, curves, colour, dash, width) {
+  const [xAt, yAt] = scalesOf(plot);
+  context.beginPath();
+  for (const curve of curves) trace(context, curve, xAt, yAt, plot.scales.y.distr === 3);
+  context.lineWidth = width;
+  context.lineJoin = "bevel";
+  context.strokeStyle = colour;
+  context.setLineDash(dash);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** Add a curve to the path; what cannot be drawn is a gap, and a point between two gaps a short line. */
+function trace(context, { x, y }, xAt, yAt, isLog) {
+  let isPen = false;
+  let last = -1;
+  for (let place = 0; place < x.values.length; place += 1) {
+    const value = y.values[place];
+    if (y.states[place] !== NUMBER || x.states[place] !== NUMBER || (isLog && value <= 0)) {
+      isPen = false;
+      continue;
+    }
+    const [left, top] = [xAt(x.values[place]), yAt(value)];
+    if (isPen) context.lineTo(left, top);
+    else {
+      context.moveTo(left, top);
+      last = place;
+    }
+    const next = place + 1;
+    const isAlone = last === place && (next >= x.values.length || y.states[next] !== NUMBER || (isLog && y.values[next] <= 0));
+    if (isAlone) context.lineTo(left + 3, top), context.moveTo(left, top - 1.5), context.lineTo(left, top + 1.5);
+    isPen = true;
+  }
+}
+
+function fillBand(context, plot, { x, low, high }, colour) {
+  const [xAt, yAt] = scalesOf(plot);
+  const isLog = plot.scales.y.distr === 3;
+  const floor = plot.scales.y.min;
+  const places = [...x.values.keys()].filter((place) => low.states[place] === NUMBER && high.states[place] === NUMBER && (!isLog || high.values[place] > 0));
+  if (!places.length) return;
+  context.beginPath();
+  for (const place of places) context.lineTo(xAt(x.values[place]), yAt(high.values[place]));
+  for (const place of places.reverse()) context.lineTo(xAt(x.values[place]), yAt(isLog ? Math.max(low.values[place], floor / 10) : low.values[place]));
+  context.closePath();
+  context.fillStyle = colour;
+  context.globalAlpha = 0.22;
+  context.fill();
+  context.globalAlpha = 1;
+}
+
+/** Draw the run that is pointed at or highlighted above all others, and a ring where the pointer is. */
+function drawMarked({ state, layers }) {
+  const { plot, colours, options } = state;
+  const target = plot ?? null;
+  if (!target) return;
+  const context = contextOf(layers[1], target.over.clientWidth, target.over.clientHeight);
+  const marked = [state.pointed, state.curves.find((curve) => curve.id === options.highlight)].filter((curve) => curve && state.curves.includes(curve));
+  for (const curve of new Set(marked)) {
+    strokeAll(context, target, [curve], colours.ground, [], 6);
+    strokeAll(context, target, [curve], colours.ink, [], 3);
+  }
+  if (!state.pointed || state.cursor === null) return;
+  const [xAt, yAt] = scalesOf(target);
+  const place = nearestPlace(state.pointed.x.values, state.cursor);
+  context.beginPath();
+  context.arc(xAt(state.pointed.x.values[place]), yAt(state.pointed.y.values[place]), 4, 0, 2 * Math.PI);
+  context.fillStyle = colours.ground;
+  context.strokeStyle = colours.ink;
+  context.lineWidth = 2;
+  context.fill();
+  context.stroke();
+}
+
+// What is pointed at
+
+function point(figure, left, top) {
+  const { state } = figure;
+  const { plot, curves } = state;
+  if (!plot) return;
+  const x = plot.posToVal(left, "x");
+  const [, yAt] = scalesOf(plot);
+  let [found, least] = [null, REACH];
+  for (const curve of curves) {
+    const y = valueAt(curve, x);
+    const away = Math.abs(yAt(y) - top);
+    if (away < least) [found, least] = [curve, away];
+  }
+  pointed(figure, found, x);
+}
+
+function pointed(figure, curve, x = null) {
+  const { state } = figure;
+  const isNew = state.pointed !== curve;
+  Object.assign(state, { pointed: curve, cursor: x });
+  drawMarked(figure);
+  tell(figure);
+  if (isNew) state.options.onHighlight?.(curve?.id ?? null);
+}
+
+function nearestPlace(values, x) {
+  let [low, high] = [0, values.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (values[middle] <= x) low = middle;
+    else high = middle;
+  }
+  return Math.abs(values[low] - x) <= Math.abs(values[high] - x) ? low : high;
+}
+
+/** Return the value of a curve at the nearest of its points, NaN outside of them. */
+function valueAt({ x, y }, at) {
+  const { values } = x;
+  if (!values.length || at < values[0] - (values.at(-1) - values[0] || 1) * 0.05 || at > values.at(-1) + (values.at(-1) - values[0] || 1) * 0.05) return NaN;
+  const place = nearestPlace(values, at);
+  return y.states[place] === NUMBER ? y.values[place] : NaN;
+}
+
+const xText = ({ data }, x) => (data.x === "time" ? timeLabel(x) : data.x === "relative" ? durationLabel(x) : `step ${numberLabel(x, 6)}`);
+
+function tell({ state, frame }) {
+  const { pointed: curve, cursor, curves } = state;
+  if (!curve || cursor === null) return frame.say("");
+  const place = nearestPlace(curve.x.values, cursor);
+  const head = `: ${numberLabel(curve.y.values[place])} at ${xText(state, curve.x.values[place])}`;
+  const others = curves.length > LISTED ? [] : curves.filter((other) => other !== curve);
+  const values = others.map((other) => [other.name, valueAt(other, cursor)]).filter(([, value]) => !Number.isNaN(value)).sort((a, b) => b[1] - a[1]);
+  const names = shortened([curve.name, ...values.map(([name]) => name)], 60);
+  const rest = values.flatMap(([name, value], rank) => [" · ", nameOf(name, names[rank + 1]), ` ${numberLabel(value)}`]);
+  return frame.say(make("b", {}, nameOf(curve.name, names[0])), head, ...rest);
+}
+
+function keyed(figure, event) {
+  const { state } = figure;
+  const { plot, curves } = state;
+  if (!plot || event.ctrlKey || event.metaKey || event.altKey) return;
+  const { min, max } = plot.scales.x;
+  const x = state.cursor ?? max;
+  const step = (max - min) / 50;
+  const actions = {
+    ArrowLeft: () => toX(figure, Math.max(min, x - step)),
+    ArrowRight: () => toX(figure, Math.min(max, x + step)),
+    Home: () => toX(figure, min),
+    End: () => toX(figure, max),
+    ArrowUp: () => toNext(figure, 1),
+    ArrowDown: () => toNext(figure, -1),
+    "+": () => plot.setScale("x", { min: x - (x - min) / 2, max: x + (max - x) / 2 }),
+    "-": () => plot.setScale("x", { min: Math.max(plot.data[0][0], min - (max - min) / 2), max: Math.min(plot.data[0][1], max + (max - min) / 2) }),
+    0: () => plot.setScale("x", { min: plot.data[0][0], max: plot.data[0][1] }),
+    Enter: () => pick(state),
+    Escape: () => pointed(figure, null),
+  };
+  if (!actions[event.key] || !curves.length) return;
+  event.preventDefault();
+  actions[event.key]();
+}
+
+function toX(figure, x) {
+  pointed(figure, figure.state.pointed ?? figure.state.curves[0], x);
+}
+
+/** Point at the curve that is above or below at the cursor. */
+function toNext(figure, direction) {
+  const { state } = figure;
+  const x = state.cursor ?? state.plot.scales.x.max;
+  const order = [...state.curves].sort((a, b) => (valueAt(a, x) || 0) - (valueAt(b, x) || 0));
+  const place = order.indexOf(state.pointed);
+  const next = place < 0 ? (direction > 0 ? 0 : order.length - 1) : place + direction;
+  pointed(figure, order[Math.min(order.length - 1, Math.max(0, next))], x);
+}
+
+// What is written
+
+function describe({ state, frame }) {
+  const { data, curves, bands, buckets, notPositive, options } = state;
+  const name = `Curves of ${visible(data.metric)} over ${X_NAMES[data.x] ?? data.x} of ${counted(curves.length, "run")}`;
+  frame.plot.setAttribute("aria-label", `${name}. Left and right move along, up and down between runs, plus and minus zoom, 0 shows all.`);
+  frame.describe(name, ["run", "points", "first", "last", "lowest", "highest"], curves.map(rowOf));
+  const bucketOf = buckets.flatMap((bucket, place) => bucket.curves.map(() => place));
+  const named = buckets.filter((bucket) => bucket.label !== null).length > 1;
+  frame.legend(named ? legendOf(bands.length ? "group" : "run", { buckets, bucketOf: bands.length ? buckets.map((_, place) => place) : bucketOf }, lineSample) : []);
+  const notes = [
+    curves.length < data.runs.length ? `${curves.length} of ${counted(data.runs.length, "run")}.` : "",
+    notPositive ? `${counted(notPositive, "run")} with values that are not positive: they are gaps on a logarithmic axis.` : "",
+    gapNote(curves),
+    options.note ?? "",
+  ];
+  frame.note(notes.filter(Boolean).join(" "));
+}
+
+function gapNote(curves) {
+  const count = curves.filter((curve) => curve.y.states.some((state) => state !== NUMBER)).length;
+  return count ? `${counted(count, "run")} with NaN or infinite values: they are gaps.` : "";
+}
+
+function rowOf({ name, x, y }) {
+  const range = extentOf(y) ?? [NaN, NaN];
+  const [first, last] = [y.values[0] ?? NaN, y.values.at(-1) ?? NaN];
+  return [visible(name), x.values.length, ...[first, last, ...range].map((value) => numberLabel(value))];
+}

@@ -1,0 +1,182 @@
+// A scatter plot of two columns, one mark for each run, and the trade-off front: the runs that no other run beats in both.
+
+import { axisX, axisY, dot, line } from "@observablehq/plot";
+import { suggestsLog } from "./axis.js";
+import { colouring, coloursOf } from "./colours.js";
+import { framed, legendOf, living, make, nameOf } from "./figure.js";
+import { counted, numberLabel, shortened, visible } from "./labels.js";
+import { pointable, svgOf, widthOf } from "./plotting.js";
+import { isNumeric, NUMBER, numbersOf, textOf } from "./values.js";
+
+const HEIGHT = 380;
+
+/**
+ * Draw a scatter plot.
+ *
+ * `data`: `{columns: {name: column}, names: [run names]}`, one row for each run.
+ * `options`: `x` and `y`, names of numeric columns; `colour`, the name of a column; `log`, `{x: bool, y: bool}`, by
+ * default where the column suggests it; `front`, `{x: "min" | "max", y: "min" | "max"}` for the trade-off front;
+ * `shown`, a set of rows, the others are faint; `selected`, a set of rows to stress; `onPick(row)`.
+ */
+export function draw(element, data, options) {
+  const frame = framed(element, "scatter");
+  return living(element, data, options, { paint: (given, wanted) => paint(frame, element, given, wanted) });
+}
+
+function paint(frame, element, data, options) {
+  const names = [options.x, options.y];
+  const words = names.filter((name) => !data.columns[name] || !isNumeric(data.columns[name]));
+  if (words.length) return refuse(frame, words, data);
+  const colours = coloursOf(frame.figure);
+  const column = options.colour ? data.columns[options.colour] : null;
+  const coloured = colouring(column, colours);
+  const axes = names.map((name, place) => sideOf(data.columns[name], options.log?.[place ? "y" : "x"]));
+  const { points, left } = pointsOf(data, axes, options);
+  const front = options.front ? frontOf(points.filter((point) => point.isShown), options.front) : [];
+  const labels = shortened(names, 60);
+  const svg = svgOf(plotOf({ points, front, coloured, colours, axes, labels, selected: options.selected }, element));
+  frame.plot.replaceChildren(svg);
+  const name = `Scatter plot of ${visible(options.y)} over ${visible(options.x)}, ${counted(points.length, "run")}`;
+  pointable(svg, placed(svg, points), name, {
+    tell: (row) => frame.say(...(row === null ? [""] : readout(data, options, row, front))),
+    pick: options.onPick,
+  });
+  frame.legend(options.colour ? legendOf(options.colour, coloured, markSample) : []);
+  frame.note(noteOf(points, left, front, options));
+  return frame.describe(name, ["run", ...names.map(visible), "on the front"], tableRows(data, points, front, names));
+}
+
+function refuse(frame, words, data) {
+  frame.plot.replaceChildren();
+  frame.legend([]);
+  const reasons = words.map((name) => `${visible(String(name))} ${data.columns[name] ? "has values that are not numbers; boxes show them" : "is not a column here"}`);
+  frame.note(`A scatter plot needs two columns of numbers: ${reasons.join("; ")}.`);
+  frame.describe("Scatter plot without points", [], []);
+}
+
+function sideOf(column, log) {
+  return { ...numbersOf(column), isLog: column.kind !== "time" && (log ?? suggestsLog(column)), kind: column.kind };
+}
+
+/** Return the runs that have a place on both axes, and how many have none. */
+function pointsOf(data, [x, y], options) {
+  const points = [];
+  const fits = (side, row) => side.states[row] === NUMBER && (!side.isLog || side.values[row] > 0);
+  for (let row = 0; row < data.names.length; row += 1) {
+    if (fits(x, row) && fits(y, row)) {
+      points.push({ row, x: x.values[row], y: y.values[row], isShown: !options.shown || options.shown.has(row) });
+    }
+  }
+  points.sort((a, b) => a.x - b.x || a.y - b.y);
+  return { points, left: data.names.length - points.length };
+}
+
+/** Return the points that no other one beats in both directions and equals in none, in the order of x. */
+export function frontOf(points, directions) {
+  const sign = (side) => (directions[side] === "min" ? 1 : -1);
+  const [ofX, ofY] = [sign("x"), sign("y")];
+  const order = [...points].sort((a, b) => ofX * (a.x - b.x) || ofY * (a.y - b.y));
+  const front = [];
+  let best = Infinity;
+  for (const point of order) {
+    const height = ofY * point.y;
+    const equal = front.at(-1);
+    if (height < best || (equal && equal.x === point.x && equal.y === point.y)) front.push(point);
+    best = Math.min(best, height);
+  }
+  return front;
+}
+
+function plotOf({ points, front, coloured, colours, axes, labels, selected }, element) {
+  const bucket = (point) => coloured.buckets[coloured.bucketOf ? coloured.bucketOf[point.row] : 0];
+  const [fades, shown] = [points.filter((point) => !point.isShown), points.filter((point) => point.isShown)];
+  const marked = shown.filter((point) => selected?.has(point.row));
+  const dots = { x: "x", y: "y", r: points.length > 300 ? 3 : 4.5 };
+  const scales = axes.map((axis, place) => scaleOf(axis, points, place ? "y" : "x", labels[place]));
+  return {
+    width: widthOf(element),
+    height: HEIGHT,
+    marginLeft: 62,
+    marginBottom: 42,
+    marginRight: 24,
+    marginTop: 26,
+    x: { ...scales[0], type: axes[0].kind === "time" ? "utc" : scales[0].type },
+    y: { ...scales[1], type: axes[1].kind === "time" ? "utc" : scales[1].type },
+    symbol: { legend: false },
+    marks: [
+      axisX({ anchor: "bottom", label: labels[0], ...ticksOf(axes[0]) }),
+      axisY({ anchor: "left", label: labels[1], ...ticksOf(axes[1]) }),
+      dot(fades, { ...dots, fill: colours.muted, fillOpacity: 0.25, symbol: "circle" }),
+      front.length > 1 ? line(front, { x: "x", y: "y", stroke: colours.ink, strokeWidth: 1.5, strokeDasharray: "5 3", curve: "linear" }) : null,
+      ...groupsOf(shown, bucket).map(([{ colour, mark }, some]) => dot(some, { ...dots, ...inkOf(mark, colour), symbol: mark })),
+      dot(front, { x: "x", y: "y", r: 7, stroke: colours.ink, strokeWidth: 1.5, symbol: "circle" }),
+      dot(marked, { x: "x", y: "y", r: 8, stroke: colours.ink, strokeWidth: 3, symbol: "circle" }),
+    ],
+  };
+}
+
+const OPEN = new Set(["plus", "times", "asterisk"]);
+const inkOf = (mark, colour) => (OPEN.has(mark) ? { stroke: colour, strokeWidth: 1.5 } : { fill: colour, fillOpacity: 0.8 });
+
+/** Return a mark of Plot for each bucket, because one mark has one kind of ink. */
+function groupsOf(points, bucket) {
+  const groups = new Map();
+  for (const point of points) {
+    const own = bucket(point);
+    if (!groups.has(own)) groups.set(own, []);
+    groups.get(own).push(point);
+  }
+  return [...groups];
+}
+
+function scaleOf(axis, points, side, label) {
+  const values = points.map((point) => point[side]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (!values.length) return { domain: [0, 1], type: "linear", label };
+  if (axis.isLog) return { type: "log", domain: low === high ? [low / 2, high * 2] : [low, high], label, nice: low !== high };
+  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.03;
+  return { type: "linear", domain: [low - room, high + room], label };
+}
+
+const ticksOf = ({ kind, isLog }) => (kind === "time" ? {} : { tickFormat: isLog ? powerLabel : (value) => numberLabel(value), tickSpacing: 70 });
+
+/** Return the labels of a logarithmic axis: those of 1, 2 and 5 times a power, so that they do not touch. */
+function powerLabel(value) {
+  const first = Number(value.toExponential()[0]);
+  return [1, 2, 5].includes(first) ? numberLabel(value) : "";
+}
+
+function placed(svg, points) {
+  const [x, y] = [svg.scale("x"), svg.scale("y")];
+  return points.filter((point) => point.isShown).map((point) => ({ x: x.apply(point.x), y: y.apply(point.y), row: point.row }));
+}
+
+function readout(data, options, row, front) {
+  const shown = [options.x, options.y, ...(options.colour ? [options.colour] : [])];
+  const labels = shortened(shown, 40);
+  const values = shown.map((name, place) => `${labels[place]} ${shortened([textOf(data.columns[name], row)], 60)[0]}`);
+  const isFirst = front.some((point) => point.row === row);
+  const name = data.names[row] ?? `run ${row}`;
+  return [make("b", {}, nameOf(name, shortened([name], 60)[0])), ` ${values.join(" · ")}${isFirst ? " · on the trade-off front" : ""}`];
+}
+
+function noteOf(points, left, front, { front: directions }) {
+  const shown = points.filter((point) => point.isShown).length;
+  const parts = [`${shown < points.length ? `${shown.toLocaleString("en")} of ` : ""}${counted(points.length, "run")}.`];
+  if (directions) parts.push(`${counted(front.length, "run")} on the trade-off front (${directions.x} of x, ${directions.y} of y), ringed.`);
+  if (left) parts.push(`${counted(left, "run")} left out: no finite number on both axes${points.length ? "" : ", or none that a logarithmic axis can show"}.`);
+  return parts.join(" ");
+}
+
+function tableRows(data, points, front, names) {
+  const onFront = new Set(front.map((point) => point.row));
+  const shown = points.filter((point) => point.isShown);
+  return shown.map(({ row }) => [visible(data.names[row] ?? row), ...names.map((name) => textOf(data.columns[name], row)), onFront.has(row) ? "yes" : "no"]);
+}
+
+function markSample({ colour, mark }) {
+  const svg = svgOf({ width: 16, height: 12, margin: 0, axis: null, x: { domain: [0, 1] }, y: { domain: [0, 1] }, marks: [dot([0.5], { x: (d) => d, y: (d) => d, r: 4.5, symbol: mark, ...inkOf(mark, colour) })] });
+  svg.removeAttribute("role");
+  svg.setAttribute("aria-hidden", "true");
+  return svg;
+}
