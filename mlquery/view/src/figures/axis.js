@@ -8,7 +8,7 @@ import { categorical, extentOf, INFINITY, isNumeric, MINUS_INFINITY, MISSING, NA
 const NOT_POSITIVE = 5;
 const LANE = 0.075;
 const LANE_NAMES = { [MISSING]: "missing", [NAN]: "NaN", [NOT_POSITIVE]: "≤ 0", [MINUS_INFINITY]: "−∞", [INFINITY]: "+∞" };
-const WIDE = 1000;
+const WIDE = 100;
 
 /** Return whether numbers are better seen on a logarithmic axis: all positive, and of very different sizes. */
 export function suggestsLog(column) {
@@ -115,4 +115,19 @@ export function spaced(ticks, length, gap) {
     if (kept.every((other) => Math.abs(other.place - tick.place) * length >= gap)) kept.push(tick);
   }
   return kept;
+}
+
+/** Return a range with room around it, also for values that are all the same. */
+export function wide([low, high], log) {
+  if (log) return low === high ? [low / 2, high * 2] : [roundPower(low, Math.floor), roundPower(high, Math.ceil)];
+  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.03;
+  return [low - room, high + room];
+}
+
+/** Return 1, 2 or 5 times a power of ten, next to a value. */
+function roundPower(value, round) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  const steps = round === Math.floor ? [5, 2, 1] : [1, 2, 5, 10];
+  const fits = round === Math.floor ? (step) => step * power <= value : (step) => step * power >= value;
+  return (steps.find(fits) ?? 1) * power;
 }

@@ -1,15 +1,17 @@
 // A box for each value of a column, with the runs behind it as points: the median, the quartiles, and how many there are.
 
-import { axisX, axisY, boxX, dot } from "@observablehq/plot";
-import { suggestsLog } from "./axis.js";
+import { axisX, axisY, boxX, dot, gridX } from "@observablehq/plot";
+import { suggestsLog, wide } from "./axis.js";
 import { coloursOf } from "./colours.js";
 import { framed, living, make, nameOf } from "./figure.js";
-import { counted, numberLabel, shortened, visible } from "./labels.js";
+import { counted, isolated, numberLabel, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
 import { categorical, isNumeric, NUMBER, numbersOf, textOf } from "./values.js";
 
 const MOST = 40;
 const ROW = 34;
+// How far points are moved from the middle of their row, so that equal ones do not hide each other.
+const SHIFTS = [0, -6, 6, -3, 3, -9, 9];
 const NONE = "(none)";
 
 /**
@@ -34,7 +36,7 @@ function paint(frame, element, data, options) {
   if (!groups.length) return refuse(frame, `No run has a finite ${visible(options.metric)}.`);
   const colours = coloursOf(frame.figure);
   const width = widthOf(element);
-  const svg = svgOf(plotOf({ points, groups, colours, width, label: shortened([options.metric], 60)[0], isLog: logOf(metric, options) }));
+  const svg = svgOf(plotOf({ points, groups, colours, width, label: isolated(shortened([options.metric], 60)[0]), isLog: logOf(metric, options) }));
   frame.plot.replaceChildren(svg);
   const name = `Boxes of ${visible(options.metric)} by ${visible(options.by)}, ${counted(points.length, "run")} in ${counted(groups.length, "group")}`;
   const [x, y] = [svg.scale("x"), svg.scale("y")];
@@ -79,21 +81,17 @@ function groupsOf(points, by) {
   const labels = shortened(names, 26);
   groups.forEach((some, place) => {
     some.sort((a, b) => a.value - b.value);
-    some.forEach((point, rankOfPoint) => Object.assign(point, { label: `${labels[place]}  ×${some.length}`, shift: shiftOf(rankOfPoint) }));
+    some.forEach((point, rankOfPoint) => Object.assign(point, { label: `${isolated(labels[place])}  ×${some.length}`, shift: SHIFTS[rankOfPoint % SHIFTS.length] }));
   });
   points.sort((a, b) => rank(a.group) - rank(b.group) || a.value - b.value);
   return groups;
 }
 
-/** Return how far a point is moved from the middle of its row, so that equal ones do not hide each other. */
-const shiftOf = (rank) => [0, -6, 6, -3, 3, -9, 9][rank % 7];
 
 function plotOf({ points, groups, colours, width, label, isLog }) {
   const labels = groups.map(([point]) => point.label);
   const values = points.map((point) => point.value);
   const [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
-  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.02;
-  const domain = isLog ? (low === high ? [low / 2, high * 2] : [low, high]) : [low - room, high + room];
   const longest = Math.max(...labels.map((one) => one.length));
   return {
     width,
@@ -102,13 +100,14 @@ function plotOf({ points, groups, colours, width, label, isLog }) {
     marginRight: 24,
     marginBottom: 38,
     marginTop: 4,
-    x: { type: isLog ? "log" : "linear", domain, nice: isLog },
+    x: { type: isLog ? "log" : "linear", domain: wide([low, high], isLog) },
     y: { domain: labels, type: "band", padding: 0.25 },
     marks: [
+      gridX({ stroke: colours.grid, strokeOpacity: 1, tickSpacing: 80 }),
       axisX({ anchor: "bottom", label, tickFormat: (value) => numberLabel(value), tickSpacing: 80 }),
       axisY({ anchor: "left", label: null, tickSize: 0 }),
-      boxX(points, { x: "value", y: "label", fill: colours.grid, stroke: colours.ink, strokeWidth: 2, r: 0 }),
-      dot(points, { x: "value", y: "label", dy: 0, r: points.length > 300 ? 2 : 3.2, fill: colours.hues[0], fillOpacity: 0.65, transform: null }),
+      boxX(points, { x: "value", y: "label", fill: colours.box, stroke: colours.ink, strokeWidth: 2, r: 0 }),
+      ...SHIFTS.map((dy) => dot(points.filter((point) => point.shift === dy), { x: "value", y: "label", dy, r: points.length > 300 ? 2 : 3.2, fill: colours.hues[0], fillOpacity: 0.7 })),
     ],
   };
 }

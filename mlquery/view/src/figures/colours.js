@@ -19,7 +19,7 @@ export function coloursOf(element) {
     return getComputedStyle(probe).color;
   };
   const hues = Array.from({ length: HUES }, (_, place) => read(place + 1));
-  const named = ["ink", "quiet", "grid", "ground", "muted", "low", "middle", "high"].map((name) => [name, read(name)]);
+  const named = ["ink", "quiet", "grid", "ground", "box", "muted", "low", "middle", "high"].map((name) => [name, read(name)]);
   probe.remove();
   const colours = Object.fromEntries(named);
   return { ...colours, hues, ramp: rampOf([colours.low, colours.middle, colours.high]) };

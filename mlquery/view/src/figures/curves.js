@@ -3,14 +3,16 @@
 // every series for itself, which takes seconds for a thousand.
 
 import uPlot from "uplot";
+import { wide } from "./axis.js";
 import { coloursOf, styleOf } from "./colours.js";
 import { contextOf, framed, legendOf, lineSample, living, make, nameOf } from "./figure.js";
 import { counted, durationLabel, numberLabel, shortened, timeLabel, visible } from "./labels.js";
 import { extentOf, NUMBER } from "./values.js";
 
 const HEIGHT = 360;
-const FEW = 16;
+const FEW = 24;
 const MANY = 200;
+const SHARE = 64;
 const REACH = 40;
 const LISTED = 12;
 const X_NAMES = { step: "step", time: "time (UTC)", relative: "time since the start" };
@@ -107,18 +109,23 @@ function build(figure) {
 const emptyNote = ({ curves, log, notPositive }) =>
   curves.length && log && notPositive ? "No value is positive: a logarithmic axis cannot show them." : "No run has a finite value of this metric.";
 
-/** Return a range with room around it, also for values that are all the same. */
-function wide([low, high], log) {
-  if (log) return low === high ? [low / 2, high * 2] : [low / 1.05, high * 1.05];
-  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.03;
-  return [low - room, high + room];
+/** Return the labels of times: the time of day, and the date where it changes. */
+function timeLabels(_, values) {
+  let before = "";
+  const isDaily = values.length > 1 && values[1] - values[0] >= 86_400_000;
+  return values.map((value) => {
+    const [date, time] = new Date(value).toISOString().split("T");
+    const isNew = date !== before;
+    before = date;
+    return isDaily ? date : `${time.slice(0, values[1] - values[0] < 60_000 ? 8 : 5)}${isNew ? `\n${date}` : ""}`;
+  });
 }
 
 function optionsOf(figure, [, ys]) {
   const { state, element } = figure;
   const { colours, log, data } = state;
-  const axis = { stroke: colours.ink, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.quiet, width: 1 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
-  const xLabel = data.x === "relative" ? (_, values) => values.map((value) => durationLabel(value)) : (_, values) => values.map((value) => numberLabel(value));
+  const axis = { stroke: colours.ink, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.quiet, width: 1, size: 5 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
+  const xLabel = data.x === "relative" ? (_, values) => values.map((value) => durationLabel(1000 * value)) : (_, values) => values.map((value) => numberLabel(value));
   const ofTime = data.x === "time";
   return {
     width: Math.max(240, element.clientWidth || 600),
@@ -128,7 +135,7 @@ function optionsOf(figure, [, ys]) {
     legend: { show: false },
     scales: { x: { time: ofTime, range: (_, low, high) => (low === high ? wide([low, high], false) : [low, high]) }, y: { distr: log ? 3 : 1, range: log ? ys : (_, low, high) => zoomedY(state, low, high, ys) } },
     axes: [
-      { ...axis, label: X_NAMES[data.x] ?? data.x, ...(ofTime ? {} : { values: xLabel }) },
+      { ...axis, label: X_NAMES[data.x] ?? data.x, values: ofTime ? timeLabels : xLabel, size: ofTime ? 44 : 32, space: 70 },
       { ...axis, label: shortened([data.metric], 50)[0], values: (_, values) => values.map((value) => (value === null ? "" : numberLabel(value, 4))), size: (plot, values) => Math.max(46, 14 + 7 * Math.max(0, ...(values ?? []).map((one) => one.length))) },
     ],
     series: [{}, { show: true, paths: () => null, points: { show: false } }],
@@ -163,14 +170,21 @@ function drawCurves(figure, plot) {
   const isMany = state.curves.length > MANY;
   for (const band of state.bands) fillBand(context, plot, band, styleOfGroup(state, band.group).colour);
   const underBands = state.bands.length > 0;
-  context.globalAlpha = underBands ? 0.3 : isMany ? 0.5 : 0.9;
-  for (const { colour, dash, curves } of state.buckets) strokeAll(context, plot, curves, colour, isMany || underBands ? [] : dash, isMany || underBands ? 1 : 1.75);
+  context.globalAlpha = underBands ? 0.3 : isMany ? 0.25 : 0.9;
+  for (const { colour, dash, curves } of state.buckets) {
+    // A path is one layer of colour; several of them show where many curves are.
+    for (const some of shares(curves, isMany ? SHARE : curves.length)) strokeAll(context, plot, some, colour, isMany || underBands ? [] : dash, isMany || underBands ? 1 : 1.75);
+  }
   context.globalAlpha = 1;
   for (const band of state.bands) {
     const { colour, dash } = styleOfGroup(state, band.group);
     strokeAll(context, plot, [{ x: band.x, y: band.mean }], colour, dash, 2.5);
   }
   drawMarked(figure);
+}
+
+function* shares(curves, size) {
+  for (let start = 0; start < curves.length; start += size) yield curves.slice(start, start + size);
 }
 
 const styleOfGroup = ({ buckets, colours }, group) => buckets.find((bucket) => bucket.label === group) ?? { colour: colours.muted, dash: [] };
@@ -187,36 +201,49 @@ function scalesOf(plot) {
 function strokeAll(context, plot, curves, colour, dash, width) {
   const [xAt, yAt] = scalesOf(plot);
   context.beginPath();
-  for (const curve of curves) trace(context, curve, xAt, yAt, plot.scales.y.distr === 3);
+  const alone = curves.flatMap((curve) => trace(context, curve, xAt, yAt, plot.scales.y.distr === 3));
   context.lineWidth = width;
   context.lineJoin = "bevel";
   context.strokeStyle = colour;
   context.setLineDash(dash);
   context.stroke();
   context.setLineDash([]);
+  if (alone.length) drawDots(context, alone, colour);
 }
 
-/** Add a curve to the path; what cannot be drawn is a gap, and a point between two gaps a short line. */
+function drawDots(context, points, colour) {
+  context.beginPath();
+  for (const [left, top] of points) {
+    context.moveTo(left + 3, top);
+    context.arc(left, top, 3, 0, 2 * Math.PI);
+  }
+  context.fillStyle = colour;
+  context.fill();
+}
+
+/** Add a curve to the path; what cannot be drawn is a gap. Return the points between two gaps, which need a dot. */
 function trace(context, { x, y }, xAt, yAt, isLog) {
-  let isPen = false;
-  let last = -1;
+  const alone = [];
+  let length = 0;
+  let [left, top] = [0, 0];
+  const end = () => {
+    if (length === 1) alone.push([left, top]);
+    length = 0;
+  };
   for (let place = 0; place < x.values.length; place += 1) {
     const value = y.values[place];
     if (y.states[place] !== NUMBER || x.states[place] !== NUMBER || (isLog && value <= 0)) {
-      isPen = false;
+      end();
       continue;
     }
-    const [left, top] = [xAt(x.values[place]), yAt(value)];
-    if (isPen) context.lineTo(left, top);
-    else {
-      context.moveTo(left, top);
-      last = place;
-    }
-    const next = place + 1;
-    const isAlone = last === place && (next >= x.values.length || y.states[next] !== NUMBER || (isLog && y.values[next] <= 0));
-    if (isAlone) context.lineTo(left + 3, top), context.moveTo(left, top - 1.5), context.lineTo(left, top + 1.5);
-    isPen = true;
+    left = xAt(x.values[place]);
+    top = yAt(value);
+    if (length) context.lineTo(left, top);
+    else context.moveTo(left, top);
+    length += 1;
   }
+  end();
+  return alone;
 }
 
 function fillBand(context, plot, { x, low, high }, colour) {
@@ -302,7 +329,7 @@ function valueAt({ x, y }, at) {
   return y.states[place] === NUMBER ? y.values[place] : NaN;
 }
 
-const xText = ({ data }, x) => (data.x === "time" ? timeLabel(x) : data.x === "relative" ? durationLabel(x) : `step ${numberLabel(x, 6)}`);
+const xText = ({ data }, x) => (data.x === "time" ? timeLabel(x) : data.x === "relative" ? durationLabel(1000 * x) : `step ${numberLabel(x, 6)}`);
 
 function tell({ state, frame }) {
   const { pointed: curve, cursor, curves } = state;

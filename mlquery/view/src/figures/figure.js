@@ -135,7 +135,7 @@ function rampItem(buckets, [low, high]) {
   const steps = buckets.filter((bucket) => bucket.label === null);
   const svg = makeSvg("svg", { width: 96, height: 10, "aria-hidden": "true" });
   steps.forEach(({ colour }, place) => svg.append(makeSvg("rect", { x: place * 3, width: 3.2, height: 10, fill: colour })));
-  return make("li", {}, low, svg, high);
+  return low === high ? make("li", {}, low) : make("li", {}, low, svg, high);
 }
 
 /** Return a short line in the colour and dash of a bucket. */

@@ -4,7 +4,7 @@
 import { axisX, axisY, barX, link, ruleX, text } from "@observablehq/plot";
 import { coloursOf } from "./colours.js";
 import { framed, living, make, nameOf } from "./figure.js";
-import { counted, numberLabel, shortened, visible } from "./labels.js";
+import { counted, isolated, numberLabel, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
 
 const ROW = 30;
@@ -31,7 +31,7 @@ function paint(frame, element, data, options) {
   frame.note([data.warning, rest ? `${rest} more in the table below the figure.` : "", options.note].filter(Boolean).join(" "));
   frame.describe(name, ["param", "importance", "standard deviation", "Spearman", "p"], all.map(cells));
   if (!rows.length) return frame.plot.replaceChildren();
-  const labels = shortened(rows.map((row) => row.param), 28);
+  const labels = shortened(rows.map((row) => row.param), 28).map(isolated);
   rows.forEach((row, place) => (row.label = labels[place]));
   const svg = svgOf(plotOf(rows, coloursOf(frame.figure), widthOf(element)));
   frame.plot.replaceChildren(svg);

@@ -42,6 +42,9 @@ function numbered(label, number, taken) {
   return found;
 }
 
+/** Return a label whose direction does not reach into what stands beside it. */
+export const isolated = (label) => `\u2068${label}\u2069`;
+
 /** Return a number in at most `digits` significant digits. */
 export function numberLabel(value, digits = 5) {
   if (Number.isNaN(value)) return "NaN";

@@ -14,7 +14,8 @@ const HEIGHT = 340;
 const ABOVE = 64;
 const BELOW = 14;
 const SIDE = 48;
-const LEAST_GAP = 92;
+const LEAST_GAP = 84;
+const ROOM = 34;
 const REACH = 8;
 const TICK_GAP = 15;
 const MANY = 300;
@@ -55,8 +56,8 @@ function paint(figure, data, options) {
   state.colours = coloursOf(frame.figure);
   const column = options.colour ? data.columns[options.colour] : null;
   state.colouring = colouring(column, state.colours);
-  state.width = Math.max(element.clientWidth || 600, 2 * SIDE + LEAST_GAP * (names.length - 1));
-  state.gap = names.length > 1 ? (state.width - 2 * SIDE - 30) / (names.length - 1) : 0;
+  state.width = Math.max(element.clientWidth || 600, 2 * SIDE + ROOM + LEAST_GAP * (names.length - 1));
+  state.gap = names.length > 1 ? (state.width - 2 * SIDE - ROOM) / (names.length - 1) : 0;
   figure.stage.style.width = `${state.width}px`;
   figure.stage.style.height = `${HEIGHT + ABOVE + BELOW}px`;
   figure.stage.style.position = "relative";
@@ -202,7 +203,7 @@ function writeAxes(figure) {
 function axisElement(figure, axis, place, name, room) {
   const { state } = figure;
   axis.spaced = [...spaced(axis.ticks, HEIGHT, TICK_GAP), ...axis.lanes];
-  const label = make("div", { class: "parallel-name" }, nameOf(axis.name, name));
+  const label = make("div", { class: "parallel-name" }, ...nameParts(axis.name, name));
   label.style.width = `${room - 8}px`;
   const rest = axis.ticks.length + axis.lanes.length - axis.spaced.length;
   const ticks = shortened(axis.spaced.map((tick) => tick.label), Math.floor((room - 12) / 6.5));
@@ -216,6 +217,15 @@ function axisElement(figure, axis, place, name, room) {
   element.style.top = `${ABOVE}px`;
   element.style.height = `${HEIGHT}px`;
   return element;
+}
+
+/** Return a name with the kind of its field on a line of its own, where it was not cut. */
+function nameParts(full, shown) {
+  const [, kind, key] = shown.match(/^(params|metrics|tags)\.(.+)$/s) ?? [null, "", shown];
+  const parts = key.split(/(?<=[_./-])/).flatMap((part) => [part, make("wbr")]);
+  const name = nameOf(full, shown);
+  name.replaceChildren(...(kind ? [make("span", { class: "parallel-kind" }, `${kind}.`), make("wbr")] : []), ...parts);
+  return [name];
 }
 
 function tickElement(tick, label, isLane) {

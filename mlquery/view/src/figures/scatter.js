@@ -1,10 +1,10 @@
 // A scatter plot of two columns, one mark for each run, and the trade-off front: the runs that no other run beats in both.
 
-import { axisX, axisY, dot, line } from "@observablehq/plot";
-import { suggestsLog } from "./axis.js";
+import { axisX, axisY, dot, gridX, gridY, line } from "@observablehq/plot";
+import { suggestsLog, wide } from "./axis.js";
 import { colouring, coloursOf } from "./colours.js";
 import { framed, legendOf, living, make, nameOf } from "./figure.js";
-import { counted, numberLabel, shortened, visible } from "./labels.js";
+import { counted, isolated, numberLabel, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
 import { isNumeric, NUMBER, numbersOf, textOf } from "./values.js";
 
@@ -33,7 +33,7 @@ function paint(frame, element, data, options) {
   const axes = names.map((name, place) => sideOf(data.columns[name], options.log?.[place ? "y" : "x"]));
   const { points, left } = pointsOf(data, axes, options);
   const front = options.front ? frontOf(points.filter((point) => point.isShown), options.front) : [];
-  const labels = shortened(names, 60);
+  const labels = shortened(names, 60).map(isolated);
   const svg = svgOf(plotOf({ points, front, coloured, colours, axes, labels, selected: options.selected }, element));
   frame.plot.replaceChildren(svg);
   const name = `Scatter plot of ${visible(options.y)} over ${visible(options.x)}, ${counted(points.length, "run")}`;
@@ -104,10 +104,12 @@ function plotOf({ points, front, coloured, colours, axes, labels, selected }, el
     y: { ...scales[1], type: axes[1].kind === "time" ? "utc" : scales[1].type },
     symbol: { legend: false },
     marks: [
+      gridX({ stroke: colours.grid, strokeOpacity: 1, ...ticksOf(axes[0]) }),
+      gridY({ stroke: colours.grid, strokeOpacity: 1 }),
       axisX({ anchor: "bottom", label: labels[0], ...ticksOf(axes[0]) }),
       axisY({ anchor: "left", label: labels[1], ...ticksOf(axes[1]) }),
       dot(fades, { ...dots, fill: colours.muted, fillOpacity: 0.25, symbol: "circle" }),
-      front.length > 1 ? line(front, { x: "x", y: "y", stroke: colours.ink, strokeWidth: 1.5, strokeDasharray: "5 3", curve: "linear" }) : null,
+      front.length > 1 ? line(front, { x: "x", y: "y", stroke: colours.ink, strokeWidth: 1.5, strokeDasharray: "5 3", curve: "step-after" }) : null,
       ...groupsOf(shown, bucket).map(([{ colour, mark }, some]) => dot(some, { ...dots, ...inkOf(mark, colour), symbol: mark })),
       dot(front, { x: "x", y: "y", r: 7, stroke: colours.ink, strokeWidth: 1.5, symbol: "circle" }),
       dot(marked, { x: "x", y: "y", r: 8, stroke: colours.ink, strokeWidth: 3, symbol: "circle" }),
@@ -133,9 +135,7 @@ function scaleOf(axis, points, side, label) {
   const values = points.map((point) => point[side]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   if (!values.length) return { domain: [0, 1], type: "linear", label };
-  if (axis.isLog) return { type: "log", domain: low === high ? [low / 2, high * 2] : [low, high], label, nice: low !== high };
-  const room = low === high ? Math.abs(low) * 0.1 || 1 : (high - low) * 0.03;
-  return { type: "linear", domain: [low - room, high + room], label };
+  return { type: axis.isLog ? "log" : "linear", domain: wide([low, high], axis.isLog), label };
 }
 
 const ticksOf = ({ kind, isLog }) => (kind === "time" ? {} : { tickFormat: isLog ? powerLabel : (value) => numberLabel(value), tickSpacing: 70 });
