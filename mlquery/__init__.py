@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlquery import entities, errors, fluent
     from mlquery.client import Client
+    from mlquery.comparison import Comparison, compare
     from mlquery.durable.errors import DamagedJournalError, JournalError
     from mlquery.durable.opening import open as open
     from mlquery.entities import (
@@ -60,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MATRIX",
     "Client",
+    "Comparison",
     "DamagedJournalError",
     "Dataset",
     "DatasetInput",
@@ -100,6 +102,7 @@ __all__ = [
     "ViewType",
     "__version__",
     "check",
+    "compare",
     "count_runs",
     "entities",
     "errors",
@@ -119,6 +122,7 @@ __all__ = [
 _HOMES = {
     "MATRIX": "mlquery.language.matrix",
     "Client": "mlquery.client",
+    "Comparison": "mlquery.comparison",
     "DamagedJournalError": "mlquery.durable.errors",
     "Diagnostic": "mlquery.errors",
     "Dialect": "mlquery.language.matrix",
@@ -134,6 +138,7 @@ _HOMES = {
     "Store": "mlquery.store",
     "StoreError": "mlquery.errors",
     "check": "mlquery.query.search",
+    "compare": "mlquery.comparison",
     "count_runs": "mlquery.query.search",
     "explain": "mlquery.query.explain",
     "history_frame": "mlquery.query.dataframe",

@@ -32,6 +32,7 @@ STAIRS = (
     {"mlquery.durable"},
     {"mlquery.query"},
     {"mlquery.backend"},
+    {"mlquery.comparison"},
     {"mlquery.client"},
     {"mlquery.fluent", "mlquery.sync"},
     {"mlquery.mlflow_plugin", "mlquery.server"},
@@ -183,13 +184,14 @@ def direct_modules(module: str) -> set[str]:
     ("package", "rooms"),
     [
         ("pyparsing", {"mlquery.language"}),
-        ("pandas", {"mlquery.query"}),
+        ("pandas", {"mlquery.query", "mlquery.comparison"}),
         (
             "numpy",
             {
                 "mlquery.store",
                 "mlquery.engine",
                 "mlquery.query",
+                "mlquery.comparison",
                 "mlquery.readers",
                 "mlquery.durable",
                 "mlquery.sync",
@@ -201,6 +203,8 @@ def direct_modules(module: str) -> set[str]:
         ("starlette", {"mlquery.server"}),
         ("uvicorn", {"mlquery.server"}),
         ("pyarrow", {"mlquery.sync"}),
+        ("scipy", set()),  # by name alone, see mlquery.comparison.extras
+        ("sklearn", set()),
     ],
 )
 def test_a_library_is_imported_only_in_its_rooms(package: str, rooms: set[str]) -> None:

@@ -1,1 +1,6 @@
-"""Compares runs and models, and answers the questions of the page about them."""
+"""Comparing runs and models: what differs, groups and tests, importance, curves; pandas DataFrames come out."""
+
+from mlquery.comparison.comparing import compare
+from mlquery.comparison.comparison import Comparison
+
+__all__ = ["Comparison", "compare"]
