@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 
 from mlquery.comparison import curves as curve
-from mlquery.comparison.fields import ATTRIBUTE, METRIC, TAG, Field
+from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, Field
 from mlquery.comparison.grouping import Groups, field_named, group_runs
+from mlquery.comparison.importance import Importances, importances
 from mlquery.comparison.models import Model, model_fields, models_of
 from mlquery.comparison.selection import Selection
 from mlquery.comparison.values import require_direction
@@ -213,6 +214,33 @@ class Comparison:
         from mlquery.comparison.groups import tests_frame
 
         return tests_frame(self.fields, self.grouping, self.ignore, self._baseline_row)
+
+    def importance(self, metric: str) -> DataFrame:
+        """Return what params say about a metric, the largest importance first.
+
+        Columns are param, importance, std, spearman, p and n. `importance` is by how much the error of a random forest
+        grows when the values of a param are shuffled, as a part of the variance of the metric, on runs that the forest
+        was not fitted on; `std` is its standard deviation over folds and repetitions. `spearman` is the rank
+        correlation of params that are numbers (or have two values), `p` its p-value, not corrected, and `n` the number
+        of runs.
+
+        The `attrs` of the frame have n, the number of runs with a value, score, the R² of the forest, and warning: what
+        to know before reading it, None if there is nothing. Below ten runs there are no numbers. Params that are the
+        same in all runs are left out.
+
+        Raises:
+            StoreError: scipy or scikit-learn is not installed, or none of the runs has the metric.
+        """
+        from mlquery.comparison.frames import importance_frame
+
+        if metric not in self._importances:
+            params = [field for field in self.fields if field.kind == PARAM]
+            self._importances[metric] = importances(params, self._metric(metric))
+        return importance_frame(self._importances[metric])
+
+    @cached_property
+    def _importances(self) -> dict[str, Importances]:
+        return {}
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -13,6 +14,7 @@ from pandas import DataFrame
 from mlquery.comparison.curves import Band, Line
 from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, TIMES, Field
 from mlquery.comparison.grouping import Groups
+from mlquery.comparison.importance import Importance, Importances
 
 PARENT: Final = "mlflow.parentRunId"
 _KINDS: Final = {ATTRIBUTE: "attributes", PARAM: "params", METRIC: "metrics", TAG: "tags"}
@@ -118,6 +120,23 @@ def band_frame(bands: Sequence[Band], groups: Groups, x: str) -> DataFrame:
             "high": found["mean"] + found["std"],
         }
     )
+
+
+def result_columns(kind: Any, rows: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of results, which are strings, integers or floats, as columns; `kind` is their attrs class."""
+    dtypes = {"int": np.int64, "float": np.float64}
+    found: dict[str, Any] = {}
+    for field in attrs.fields(kind):
+        values = [getattr(row, field.name) for row in rows]
+        found[field.name] = np.array(values, dtypes[field.type]) if field.type in dtypes else strings(values)
+    return found
+
+
+def importance_frame(found: Importances) -> DataFrame:
+    """Return the importances of params, the largest first, with their number of runs and the warning as `attrs`."""
+    frame = DataFrame(result_columns(Importance, found.rows))
+    frame.attrs |= {"n": found.n, "score": found.score, "warning": found.warning}
+    return frame
 
 
 def labels(codes: npt.NDArray[Any], groups: Groups) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 from pandas import DataFrame
 
 from mlquery.comparison.fields import METRIC, Field
-from mlquery.comparison.frames import labels, objects, strings
+from mlquery.comparison.frames import labels, objects, result_columns, strings
 from mlquery.comparison.grouping import Groups, agreeing, find_field
 from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summary, outcomes, summaries
 
@@ -30,7 +29,7 @@ def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
             columns[field.name] = np.repeat(objects(field)[first], len(metrics))
     columns["metric"] = strings([field.key for field in metrics] * len(first))
     columns["runs"] = np.repeat([len(rows) for rows in groups.rows] or np.empty(0, np.int64), len(metrics))
-    columns |= _columns(Summary, found)
+    columns |= result_columns(Summary, found)
     return _with_level(DataFrame(columns))
 
 
@@ -47,7 +46,7 @@ def tests_frame(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], 
         "metric": strings([key for _, key in rows]),
         "group": labels(codes, groups),
         "baseline": labels(base, groups),
-        **_columns(Outcome, found),
+        **result_columns(Outcome, found),
     }
     return _with_level(DataFrame(columns))
 
@@ -102,18 +101,6 @@ def _contrast(values: Floats, group: Any, base: Any, pairs: npt.NDArray[np.int64
 def _numbers(field: Field) -> Floats:
     numbers: Floats = field.values
     return numbers
-
-
-def _columns(kind: Any, rows: Sequence[Any]) -> dict[str, Any]:
-    """Return the fields of results as columns."""
-    found: dict[str, Any] = {}
-    for field in attrs.fields(kind):
-        values = [getattr(row, field.name) for row in rows]
-        is_string = "str" in str(field.type)
-        found[field.name] = (
-            strings(values) if is_string else np.array(values, np.int64 if "int" in str(field.type) else np.float64)
-        )
-    return found
 
 
 def _with_level(frame: DataFrame) -> DataFrame:
