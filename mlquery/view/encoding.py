@@ -1,9 +1,9 @@
 """Packs values with arrays in them into base64 that the page unpacks: JSON, with the arrays as bytes beside it.
 
 The bytes are a four-byte length, the JSON of that length, and the arrays one after the other, all deflated. Where an
-array was, the JSON has `{"$array": type, "at": offset, "size": count}`. The bytes of an array are sorted by
-significance, the first bytes of all numbers first, because that deflates better. Numbers keep every bit, except those
-of curves, which `quantised` rounds. `src/unpacking.js` is the other half.
+array was, the JSON has `{"$array": type, "at": offset, "size": count}`; other keys that begin with `$` get another one.
+The bytes of an array are sorted by significance, the first bytes of all numbers first, because that deflates better.
+Numbers keep every bit, except those of curves, which `quantised` rounds. `src/unpacking.js` is the other half.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class _Packing:
         if isinstance(value, np.ndarray):
             return self.array(value)
         if isinstance(value, Mapping):
-            return {str(key): self.plain(part) for key, part in value.items()}
+            # Keys are of users too: one that begins like a mark of ours gets another one.
+            return {f"${key}" if key.startswith("$") else key: self.plain(part) for key, part in value.items()}
         if isinstance(value, list | tuple):
             return [self.plain(part) for part in value]
         return value

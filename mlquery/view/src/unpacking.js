@@ -12,7 +12,10 @@ export async function unpacked(base64) {
   const bytes = await inflated(bytesOf(base64));
   const size = new DataView(bytes.buffer).getUint32(0, true);
   const start = 4 + size;
-  const reviver = (_, part) => (part && part.$array ? arrayOf(part, bytes, start) : part);
+  const reviver = (_, part) => {
+    if (part === null || typeof part !== "object" || Array.isArray(part)) return part;
+    return part.$array ? arrayOf(part, bytes, start) : unmarked(part);
+  };
   return JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)), reviver);
 }
 
@@ -26,6 +29,13 @@ function bytesOf(base64) {
 async function inflated(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Return an object with the keys that were marked because they begin like a mark. */
+function unmarked(part) {
+  const keys = Object.keys(part);
+  if (!keys.some((key) => key.startsWith("$"))) return part;
+  return Object.fromEntries(keys.map((key) => [key.startsWith("$") ? key.slice(1) : key, part[key]]));
 }
 
 /** Return an array whose bytes are sorted by significance. */
