@@ -1,0 +1,128 @@
+// What the runs have side by side: a row for each field, a column for each run, and the distance to a baseline.
+
+import { useMemo, useState } from "preact/hooks";
+import { isMetric, parted, textOf } from "./columns.js";
+import { differs, directionOf } from "./compare.jsx";
+import { Name } from "./dom.jsx";
+import { numberLabel, shortened } from "./figures/labels.js";
+import { valueAt } from "./figures/values.js";
+
+const AT_FIRST = 12;
+const MORE = 24;
+const LONGEST = 160;
+const KINDS = [
+  ["params", "Params"],
+  ["metrics", "Metrics"],
+  ["tags", "Tags"],
+  ["", "Attributes"],
+];
+
+/** The table; `shown` is the set of rows that a brush leaves, null for all. */
+export function Differences({ view, change, answer, runs, shown, open, experimentNames }) {
+  const [most, setMost] = useState(AT_FIRST);
+  const isAll = Boolean(view.all);
+  const base = answer.baseline ? runs.ids.indexOf(answer.baseline) : -1;
+  const rows = useMemo(() => {
+    const inSight = runs.ids.map((_, row) => row).filter((row) => (!shown || shown.has(row)) && row !== base);
+    return base < 0 ? inSight : [base, ...inSight];
+  }, [runs, shown, base]);
+  const listed = rows.slice(0, most);
+  const fields = useMemo(() => {
+    const all = Object.keys(runs.columns).filter((name) => name !== "run_name");
+    return isAll ? all : all.filter((name) => name !== "run_id" && differs(runs.columns[name], rows));
+  }, [runs, rows, isAll]);
+  const headings = shortened(listed.map((row) => runs.names[row]), 40);
+  return (
+    <>
+      <div class="tool-row">
+        <label class="choice">
+          <input type="checkbox" checked={!isAll} onChange={(event) => change({ all: event.currentTarget.checked ? "" : "1" })} /> Only what differs
+        </label>
+        <span class="hint">
+          {listed.length < rows.length && `${listed.length} of ${rows.length.toLocaleString("en")} runs. `}
+          {base < 0 && "Choose a baseline to see distances from it."}
+        </span>
+        {listed.length < rows.length && (
+          <button type="button" onClick={() => setMost(most + MORE)}>
+            Show {Math.min(MORE, rows.length - listed.length)} more
+          </button>
+        )}
+      </div>
+      {!fields.length && <p class="hint">Nothing differs between these runs.</p>}
+      {fields.length > 0 && (
+        <div class="scroll" tabindex={0} role="region" aria-label="Runs side by side">
+          <table class="side-by-side">
+            <thead>
+              <tr>
+                <th scope="col">Field</th>
+                {listed.map((row, place) => (
+                  <th key={runs.ids[row]} scope="col">
+                    <button type="button" class="link" onClick={() => open(row)}>
+                      <Name cut={headings[place]}>{runs.names[row]}</Name>
+                    </button>
+                    {row === base && <small>baseline</small>}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            {KINDS.map(([prefix, title]) => (
+              <Kind key={title} title={title} fields={fields.filter((name) => parted(name).prefix === prefix)} {...{ runs, listed, base, answer, experimentNames }} />
+            ))}
+          </table>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Kind({ title, fields, runs, listed, base, answer, experimentNames }) {
+  if (!fields.length) return null;
+  return (
+    <tbody>
+      <tr class="kind">
+        <th scope="rowgroup" colspan={listed.length + 1}>
+          <span>{title}</span>
+        </th>
+      </tr>
+      {fields.map((name) => (
+        <tr key={name}>
+          <th scope="row">
+            <Name cut={shortened([parted(name).key], LONGEST)[0]}>{parted(name).key}</Name>
+          </th>
+          {listed.map((row) => (
+            <td key={runs.ids[row]} class={`${isMetric(name) ? "end" : ""}${row === base ? " base" : ""}`}>
+              <Value column={runs.columns[name]} name={name} row={row} experimentNames={experimentNames} />
+              {isMetric(name) && base >= 0 && row !== base && <Distance name={name} one={valueAt(runs.columns[name], row)} base={valueAt(runs.columns[name], base)} answer={answer} />}
+            </td>
+          ))}
+        </tr>
+      ))}
+    </tbody>
+  );
+}
+
+function Value({ column, name, row, experimentNames }) {
+  const value = valueAt(column, row);
+  if (value === null || value === undefined) return <span class="none">–</span>;
+  const text = name === "experiment_id" ? (experimentNames.get(value) ?? value) : textOf(name, column.kind, value);
+  if (column.kind !== "string") return <span title={String(value)}>{text}</span>;
+  return <Name cut={shortened([text], LONGEST)[0]}>{text}</Name>;
+}
+
+/** How far a metric is from the baseline: with a sign, an arrow, and a colour for better and worse. */
+function Distance({ name, one, base, answer }) {
+  const delta = Number(one) - Number(base);
+  if (one === null || base === null || !Number.isFinite(delta)) return null;
+  if (delta === 0) return <span class="distance same">= 0</span>;
+  const isBetter = directionOf(name, answer) === "max" ? delta > 0 : delta < 0;
+  const relative = Number(base) === 0 ? "" : ` (${signed((100 * delta) / Math.abs(Number(base)), 3)} %)`;
+  return (
+    <span class={`distance ${isBetter ? "better" : "worse"}`}>
+      <span aria-hidden="true">{delta > 0 ? "▲" : "▼"}</span> {signed(delta, 3)}
+      {relative}
+      <span class="unseen">, {isBetter ? "better" : "worse"}</span>
+    </span>
+  );
+}
+
+const signed = (value, digits) => (value > 0 ? "+" : "") + numberLabel(value, digits);
