@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     _add_conformance(
         names.add_parser("conformance", help="run the conformance suite on mlquery, a server or a program")
     )
-    _add_serve(names.add_parser("serve", help="serve MLflow's REST API from memory"))
+    _add_serve(names.add_parser("serve", help="serve MLflow's REST API and a page about the runs from memory"))
+    _add_view(names.add_parser("view", help="look at runs in a browser"))
     store_arguments.add_commands(names)
     return top
 
@@ -102,6 +103,16 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add_value(command, "--max-body", "MB", 32, "maximum size of a request", count)
     add_value(command, "--max-artifact", "MB", 1000, "maximum size of an artifact", count)
     command.set_defaults(command=commands.serve)
+
+
+def _add_view(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source", metavar="SOURCE", help="tracking URI, MLflow database, mlruns folder or store on disk; read-only"
+    )
+    add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
+    add_value(command, "--port", "N", 0, "port to listen on, 0 for any free one", port)
+    command.add_argument("--no-browser", action="store_true", help="only print the address, open no browser")
+    command.set_defaults(command=commands.view)
 
 
 class _DeprecatedTweaks(argparse.Action):

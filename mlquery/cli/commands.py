@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
@@ -102,14 +103,25 @@ def conformance(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve MLflow's REST API until interrupted."""
+    _serving("serve").serve(options, _dialect(options.dialect))
+    return ACCEPTED
+
+
+def view(options: argparse.Namespace) -> int:
+    """Show the runs of a source in a browser until interrupted."""
+    _serving("view").view(options, _dialect(options.dialect))
+    return ACCEPTED
+
+
+def _serving(command: str) -> ModuleType:
+    """Return the module that serves, which needs packages that the other commands do not."""
     try:
-        from mlquery.cli.serving import serve as serve_store
+        from mlquery.cli import serving
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mlquery":
             raise
-        raise UsageError(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
-    serve_store(options, _dialect(options.dialect))
-    return ACCEPTED
+        raise UsageError(f"{command} needs {error.name}: pip install 'mlquery[server]'") from None
+    return serving
 
 
 def _filter(options: argparse.Namespace) -> str:

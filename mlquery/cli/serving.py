@@ -1,16 +1,19 @@
-"""Runs `mlquery serve`: loads a source, binds a port, prints the URL, and serves until it is interrupted."""
+"""Runs `mlquery serve` and `mlquery view`: load a source, bind a port, print the URL, and serve until interrupted."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import sys
+import webbrowser
 
 from mlquery.readers import load
-from mlquery.server.process import bound_socket, url_of
+from mlquery.server.process import LOOPBACK, bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
 from mlquery.server.security import MEGABYTE, Security, is_loopback_name
 from mlquery.server.service import new_service, new_store
+from mlquery.store import Store
+from mlquery.sync.reading import read_source
 
 
 def serve(options: argparse.Namespace, dialect: str) -> None:
@@ -32,3 +35,22 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
             print("warning: anyone who can reach this address can read and write; instead: --token", file=sys.stderr)
         line = f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}"
         serve_socket(new_service(store, dialect), security, listening, lambda: print(line, flush=True))
+
+
+def view(options: argparse.Namespace, dialect: str) -> None:
+    """Serve the page with the runs of a source, on the loopback, and open it in a browser.
+
+    Raises:
+        StoreError: the source cannot be read.
+        OSError: the port cannot be bound.
+    """
+    with bound_socket(LOOPBACK, options.port) as listening:
+        store = read_source(options.source)
+        gc.freeze()
+        serve_socket(new_service(store, dialect), Security(), listening, lambda: _show(store, options, url_of(listening)))
+
+
+def _show(store: Store, options: argparse.Namespace, url: str) -> None:
+    print(f"mlquery shows {store.runs.size} runs of {options.source} on {url} (Ctrl-C ends it)", flush=True)
+    if not options.no_browser:
+        webbrowser.open(url)
