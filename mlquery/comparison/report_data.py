@@ -28,7 +28,7 @@ from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.query.histories import downsample
 from mlquery.store import Store
-from mlquery.view.encoding import quantised, smallest
+from mlquery.view.encoding import TIME_LEVELS, quantised, smallest
 
 POINTS: Final = 200
 """The most points of a curve in a report."""
@@ -134,10 +134,10 @@ def _line(store: Store, row: int, run_id: str, key: str) -> _Line:
 def _together(lines: list[_Line]) -> Answer:
     """Return lines one after the other: values and times in levels, steps as differences.
 
-    A level is 1/65,532 of the range of the values, or of the times, of the curve.
+    A level is 1/65,532 of the range of the values of a curve, and 1/4,095 of that of its times.
     """
     values = [quantised(line.values) for line in lines]
-    times = [quantised(line.times.astype(np.float64)) for line in lines]
+    times = [quantised(line.times.astype(np.float64), TIME_LEVELS) for line in lines]
     return {
         "rows": smallest(np.array([line.row for line in lines])),
         "sizes": smallest(np.array([len(line.steps) for line in lines])),
@@ -149,6 +149,7 @@ def _together(lines: list[_Line]) -> Answer:
 
 def _levels(found: list[dict[str, Any]]) -> Answer:
     return {
+        "top": found[0]["top"],
         "low": np.array([one["low"] for one in found]),
         "high": np.array([one["high"] for one in found]),
         "levels": np.concatenate([one["levels"] for one in found]),

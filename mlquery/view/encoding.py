@@ -21,7 +21,9 @@ import numpy.typing as npt
 from mlquery.view.columns import NumberColumn, StringColumn, TimeColumn
 
 LEVELS: Final = 65532
-"""The last of the levels that the values of a curve are rounded to; the codes above stand for NaN, inf and -inf."""
+"""The last of the levels that values of a curve are rounded to; the codes above stand for NaN, inf and -inf."""
+TIME_LEVELS: Final = 4095
+"""The last of the levels that times of a curve are rounded to."""
 _NAN, _INFINITY, _MINUS_INFINITY = LEVELS + 1, LEVELS + 2, LEVELS + 3
 
 _TYPES: Final = (np.int8, np.int16, np.int32)
@@ -103,21 +105,20 @@ def _all_whole(values: npt.NDArray[Any]) -> bool:
     return bool((values == np.floor(values)).all()) and not bool((np.signbit(values) & (values == 0)).any())
 
 
-def quantised(values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Return a curve rounded to 65,533 levels between its smallest and its largest finite value, as differences.
+def quantised(values: npt.NDArray[np.float64], top: int = LEVELS) -> dict[str, Any]:
+    """Return a curve rounded to levels from 0 to `top` between its smallest and largest finite value, as differences.
 
-    A value moves by at most half a level, 1/131,064 of the range of the curve; NaN and the infinities stay what they
-    are.
+    A value moves by at most half a level; NaN and the infinities stay what they are.
     """
     finite = np.isfinite(values)
     some = values[finite]
     low, high = (float(some.min()), float(some.max())) if len(some) else (0.0, 0.0)
     half_span = high / 2 - low / 2  # the whole span of very large values is infinite
     scaled = (values / 2 - low / 2) / half_span if half_span > 0 else np.zeros(len(values))
-    codes = np.where(finite, np.rint(np.where(finite, scaled, 0.0) * LEVELS), _NAN).astype(np.int64)
+    codes = np.where(finite, np.rint(np.where(finite, scaled, 0.0) * top), _NAN).astype(np.int64)
     codes[values == np.inf] = _INFINITY
     codes[values == -np.inf] = _MINUS_INFINITY
-    return {"low": low, "high": high, "levels": differences(codes).astype(np.uint16)}
+    return {"low": low, "high": high, "top": top, "levels": differences(codes).astype(np.uint16)}
 
 
 def differences(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

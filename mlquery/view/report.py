@@ -36,6 +36,7 @@ _PAGE: Final = Template("""<!doctype html>
 <div id="app"></div>
 <noscript>This report needs JavaScript. Its data is in this file; nothing is loaded from elsewhere.</noscript>
 <script type="application/octet-stream" id="mlquery-data">$data</script>
+<script type="text/plain" id="mlquery-licences">$licences</script>
 <script>$script</script>
 </body>
 </html>
@@ -86,7 +87,12 @@ def report_html(title: str, data: Mapping[str, Any]) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     page = _PAGE.substitute(
-        policy=policy, title=escape(title), style=style, script=script, data=packed({"title": title, **data})
+        policy=policy,
+        title=escape(title),
+        style=style,
+        script=script,
+        licences=_asset("LICENSES.txt"),
+        data=packed(data),
     )
     return page.encode("utf-8", "replace").decode()
 

@@ -51,12 +51,12 @@ function arrayOf({ $array: type, at, size }, bytes, start) {
 }
 
 /** Return the values of a curve, which were rounded to levels and stored as differences. */
-export function curveOf({ low, high, levels }) {
+export function curveOf({ low, high, top, levels }) {
   const values = new Float64Array(levels.length);
   let code = 0;
   for (let place = 0; place < levels.length; place += 1) {
     code = (code + levels[place]) & 65535;
-    values[place] = code <= LEVELS ? between(low, high, code / LEVELS) : special(code);
+    values[place] = code <= LEVELS ? between(low, high, code / top) : special(code);
   }
   return values;
 }

@@ -2,8 +2,8 @@
 // among the numbers – missing, NaN, infinite, or not positive on a logarithmic axis – has a lane of its own at an end.
 
 import { scaleLinear, scaleLog, scaleUtc } from "d3-scale";
-import { counted, durationLabel, numberLabel, timeLabel } from "./labels.js";
-import { categorical, extentOf, INFINITY, isNumeric, MINUS_INFINITY, MISSING, NAN, NUMBER, numbersOf } from "./values.js";
+import { counted, timeLabel } from "./labels.js";
+import { categorical, extentOf, INFINITY, isNumeric, labelOf, MINUS_INFINITY, MISSING, NAN, NUMBER, numbersOf } from "./values.js";
 
 const NOT_POSITIVE = 5;
 const LANE = 0.075;
@@ -72,11 +72,6 @@ function ticksOf(scale, extent, isLog, wanted) {
   const kept = inner.filter(apart);
   const every = Math.ceil(kept.length / (wanted + 1)) || 1;
   return [extent[0], ...kept.filter((_, place) => place % every === 0), extent[1]];
-}
-
-function labelOf(name, kind) {
-  if (kind === "time") return timeLabel;
-  return name === "duration" ? durationLabel : numberLabel;
 }
 
 function tickLabel(name, kind, scale, value) {

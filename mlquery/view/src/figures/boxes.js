@@ -6,7 +6,7 @@ import { coloursOf } from "./colours.js";
 import { framed, living, make, nameOf } from "./figure.js";
 import { counted, isolated, numberLabel, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
-import { categorical, isNumeric, NUMBER, numbersOf, textOf } from "./values.js";
+import { categorical, isNumeric, labelOf, NUMBER, numbersOf, textOf } from "./values.js";
 
 const MOST = 40;
 const ROW = 34;
@@ -36,20 +36,20 @@ function paint(frame, element, data, options) {
   if (!groups.length) return refuse(frame, `No run has a finite ${visible(options.metric)}.`);
   const colours = coloursOf(frame.figure);
   const width = widthOf(element);
-  const svg = svgOf(plotOf({ points, groups, colours, width, label: isolated(shortened([options.metric], 60)[0]), isLog: logOf(metric, options) }));
+  const svg = svgOf(plotOf({ points, groups, colours, width, label: isolated(shortened([options.metric], 60)[0]), write: labelOf(options.metric, metric.kind), isLog: logOf(metric, options) }));
   frame.plot.replaceChildren(svg);
   const name = `Boxes of ${visible(options.metric)} by ${visible(options.by)}, ${counted(points.length, "run")} in ${counted(groups.length, "group")}`;
   const [x, y] = [svg.scale("x"), svg.scale("y")];
   const places = points.map((point) => ({ x: x.apply(point.value), y: y.apply(point.label) + y.bandwidth / 2 + point.shift, row: point.row }));
   pointable(svg, places, name, { tell: (row) => frame.say(...(row === null ? [""] : readout(data, options, row))), pick: options.onPick });
   frame.note(`The box spans the quartiles, the line is the median, whiskers reach to the last run within 1.5 times the box.${left ? ` ${counted(left, "run")} left out: no finite number.` : ""}`);
-  return frame.describe(name, [visible(options.by), "runs", "lowest", "median", "highest"], groups.map(rowOf));
+  return frame.describe(name, [visible(options.by), "runs", "lowest", "median", "highest"], () => groups.map(rowOf));
 }
 
 function refuse(frame, reason) {
   frame.plot.replaceChildren();
   frame.note(reason);
-  frame.describe("Boxes that cannot be drawn", [], []);
+  frame.describe("Boxes that cannot be drawn", [], () => []);
 }
 
 const logOf = (metric, options) => metric.kind !== "time" && (options.log ?? suggestsLog(metric));
@@ -88,7 +88,7 @@ function groupsOf(points, by) {
 }
 
 
-function plotOf({ points, groups, colours, width, label, isLog }) {
+function plotOf({ points, groups, colours, width, label, write, isLog }) {
   const labels = groups.map(([point]) => point.label);
   const values = points.map((point) => point.value);
   const [low, high] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
@@ -104,7 +104,7 @@ function plotOf({ points, groups, colours, width, label, isLog }) {
     y: { domain: labels, type: "band", padding: 0.25 },
     marks: [
       gridX({ stroke: colours.grid, strokeOpacity: 1, tickSpacing: 80 }),
-      axisX({ anchor: "bottom", label, tickFormat: (value) => numberLabel(value), tickSpacing: 80 }),
+      axisX({ anchor: "bottom", label, tickFormat: (value) => write(value), tickSpacing: 80 }),
       axisY({ anchor: "left", label: null, tickSize: 0 }),
       boxX(points, { x: "value", y: "label", fill: colours.box, stroke: colours.ink, strokeWidth: 2, r: 0 }),
       ...SHIFTS.map((dy) => dot(points.filter((point) => point.shift === dy), { x: "value", y: "label", dy, r: points.length > 300 ? 2 : 3.2, fill: colours.hues[0], fillOpacity: 0.7 })),
@@ -121,6 +121,6 @@ function rowOf(group) {
 
 function readout(data, options, row) {
   const name = data.names[row] ?? `run ${row}`;
-  const values = [options.metric, options.by].map((key) => `${shortened([key], 40)[0]} ${shortened([textOf(data.columns[key], row)], 60)[0]}`);
+  const values = [options.metric, options.by].map((key) => `${shortened([key], 40)[0]} ${shortened([textOf(data.columns[key], row, key)], 60)[0]}`);
   return [make("b", {}, nameOf(name, shortened([name], 60)[0])), ` ${values.join(" · ")}`];
 }

@@ -42,22 +42,33 @@ export function draw(element, data, options) {
 
 function paint(figure, data, options) {
   const { state, frame } = figure;
-  if (state.data !== data || state.log !== options.log) state.range = null;
-  state.colours = coloursOf(frame.figure);
-  Object.assign(state, { data, options, log: options.log });
-  state.curves = data.runs.filter((run) => !options.shown || options.shown.has(run.run_id)).map((run) => curveOf(run, options));
-  state.bands = (data.bands ?? []).map((band) => bandOf(band));
+  const colours = coloursOf(frame.figure);
+  const width = Math.max(240, figure.element.clientWidth || 600);
+  const look = JSON.stringify([colours, width, options.log]);
+  const isNew = state.data !== data || state.names !== options.names || state.groupOf !== options.groupOf;
+  if (isNew) read(state, data, options);
+  if (isNew || state.log !== options.log) state.range = null;
+  Object.assign(state, { colours, width, options, log: options.log });
+  state.curves = state.all.filter((curve) => !options.shown || options.shown.has(curve.id));
+  if (!state.curves.includes(state.pointed)) state.pointed = null;
   state.buckets = bucketsOf(state);
-  const admits = options.log ? (value) => value > 0 : undefined;
-  state.extent = { x: extent(state.curves.map((curve) => curve.x)), y: extent(state.curves.map((curve) => curve.y), admits) };
-  state.notPositive = options.log ? state.curves.filter((curve) => curve.y.values.some((value) => value <= 0)).length : 0;
   describe(figure);
-  build(figure);
+  if (!isNew && look === state.look && state.plot) return drawCurves(figure, state.plot);
+  state.look = look;
+  return build(figure);
+}
+
+/** Read the data once: what is shown of it changes more often than it does. */
+function read(state, data, options) {
+  const { names, groupOf } = options;
+  const all = data.runs.map((run) => curveOf(run, options));
+  Object.assign(state, { data, names, groupOf, all, bands: (data.bands ?? []).map(bandOf) });
 }
 
 function curveOf(run, options) {
   const [x, y] = [numbers(run.x), numbers(run.y)];
-  return { id: run.run_id, name: options.names?.get(run.run_id) ?? run.run_id, group: options.groupOf?.(run.run_id) ?? null, x, y };
+  const hasGaps = y.states.some((state) => state !== NUMBER);
+  return { id: run.run_id, name: options.names?.get(run.run_id) ?? run.run_id, group: options.groupOf?.(run.run_id) ?? null, x, y, hasGaps };
 }
 
 /** Return values and states of numbers as JSON has them. */
@@ -75,25 +86,29 @@ function extent(all, admits) {
 }
 
 /** Return the curves by colour and dash: one for each run while they are few, else one for each group, else one. */
-function bucketsOf({ curves, bands, colours, options }) {
-  const groups = [...new Set([...bands.map((band) => band.group), ...curves.map((curve) => curve.group)])].filter((group) => group !== null);
-  if (groups.length) {
-    const bucketOf = new Map(groups.map((group, place) => [group, { ...styleOf(place, colours), label: group, curves: [] }]));
-    const rest = { colour: colours.muted, dash: [], label: "(no group)", curves: [] };
-    for (const curve of curves) (bucketOf.get(curve.group) ?? rest).curves.push(curve);
-    return [...bucketOf.values(), ...(rest.curves.length ? [rest] : [])];
-  }
-  if (curves.length > FEW) return [{ colour: colours.hues[0], dash: [], label: null, curves }];
-  const order = [...curves].sort((a, b) => (a.id < b.id ? -1 : 1)); // a run keeps its colour when others are left out
-  return order.map((curve, place) => ({ ...styleOf(options.rankOf?.(curve.id) ?? place, colours), label: curve.name, curves: [curve] }));
+function bucketsOf({ all, curves, bands, colours }) {
+  const groups = [...new Set([...bands.map((band) => band.group), ...all.map((curve) => curve.group)])].filter((group) => group !== null);
+  if (groups.length) return byGroup(groups, curves, colours);
+  if (all.length > FEW) return [{ colour: colours.hues[0], dash: [], label: null, curves }];
+  const shown = new Set(curves);
+  // By place among all runs, so that a run keeps its colour when others are left out.
+  const buckets = all.map((curve, place) => ({ ...styleOf(place, colours), label: curve.name, curves: [curve] }));
+  return buckets.filter((bucket) => shown.has(bucket.curves[0]));
+}
+
+function byGroup(groups, curves, colours) {
+  const bucketOf = new Map(groups.map((group, place) => [group, { ...styleOf(place, colours), label: group, curves: [] }]));
+  const rest = { colour: colours.muted, dash: [], label: "(no group)", curves: [] };
+  for (const curve of curves) (bucketOf.get(curve.group) ?? rest).curves.push(curve);
+  return [...bucketOf.values(), ...(rest.curves.length ? [rest] : [])];
 }
 
 // uPlot: axes, grid and zoom
 
 function build(figure) {
-  const { state, frame, element, layers } = figure;
+  const { state, frame, layers } = figure;
   state.plot?.destroy();
-  const { x: xs, y: ys } = state.extent;
+  const [xs, ys] = extentsOf(state);
   if (!xs || !ys) {
     state.plot = null;
     frame.plot.replaceChildren();
@@ -106,8 +121,13 @@ function build(figure) {
   return undefined;
 }
 
-const emptyNote = ({ curves, log, notPositive }) =>
-  curves.length && log && notPositive ? "No value is positive: a logarithmic axis cannot show them." : "No run has a finite value of this metric.";
+/** Return the ranges of all curves, those that are not shown too: axes stay while bounds are dragged. */
+function extentsOf({ all, log }) {
+  return [extent(all.map((curve) => curve.x)), extent(all.map((curve) => curve.y), log ? (value) => value > 0 : undefined)];
+}
+
+const emptyNote = ({ all, log }) =>
+  log && all.some(isNotPositive) ? "No value is positive: a logarithmic axis cannot show them." : "No run has a finite value of this metric.";
 
 /** Return the labels of times: the time of day, and the date where it changes. */
 function timeLabels(_, values) {
@@ -122,13 +142,13 @@ function timeLabels(_, values) {
 }
 
 function optionsOf(figure, [, ys]) {
-  const { state, element } = figure;
-  const { colours, log, data } = state;
+  const { state } = figure;
+  const { colours, log, data, width } = state;
   const axis = { stroke: colours.ink, grid: { stroke: colours.grid, width: 1 }, ticks: { stroke: colours.quiet, width: 1, size: 5 }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
   const xLabel = data.x === "relative" ? (_, values) => values.map((value) => durationLabel(1000 * value)) : (_, values) => values.map((value) => numberLabel(value));
   const ofTime = data.x === "time";
   return {
-    width: Math.max(240, element.clientWidth || 600),
+    width,
     height: HEIGHT,
     ms: 1,
     tzDate: (time) => uPlot.tzDate(new Date(time), "Etc/UTC"),
@@ -385,10 +405,11 @@ function toNext(figure, direction) {
 // What is written
 
 function describe({ state, frame }) {
-  const { data, curves, bands, buckets, notPositive, options } = state;
+  const { data, curves, bands, buckets, options, log } = state;
+  const notPositive = log ? curves.filter(isNotPositive).length : 0;
   const name = `Curves of ${visible(data.metric)} over ${X_NAMES[data.x] ?? data.x} of ${counted(curves.length, "run")}`;
   frame.plot.setAttribute("aria-label", `${name}. Left and right move along, up and down between runs, plus and minus zoom, 0 shows all.`);
-  frame.describe(name, ["run", "points", "first", "last", "lowest", "highest"], curves.map(rowOf));
+  frame.describe(name, ["run", "points", "first", "last", "lowest", "highest"], () => curves.map(rowOf));
   const bucketOf = buckets.flatMap((bucket, place) => bucket.curves.map(() => place));
   const named = buckets.filter((bucket) => bucket.label !== null).length > 1;
   frame.legend(named ? legendOf(bands.length ? "group" : "run", { buckets, bucketOf: bands.length ? buckets.map((_, place) => place) : bucketOf }, lineSample) : []);
@@ -401,8 +422,10 @@ function describe({ state, frame }) {
   frame.note(notes.filter(Boolean).join(" "));
 }
 
+const isNotPositive = ({ y }) => y.values.some((value) => value <= 0);
+
 function gapNote(curves) {
-  const count = curves.filter((curve) => curve.y.states.some((state) => state !== NUMBER)).length;
+  const count = curves.filter((curve) => curve.hasGaps).length;
   return count ? `${counted(count, "run")} with NaN or infinite values: they are gaps.` : "";
 }
 

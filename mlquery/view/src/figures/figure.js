@@ -25,10 +25,13 @@ export function makeSvg(tag, attributes = {}) {
   return element;
 }
 
+const TABLE_DELAY = 150; // while bounds are dragged, nobody reads the table
+
 /**
  * Return the frame of a figure in an element.
  *
- * `plot` is where to draw; `describe(name, rows)` sets what the figure is called and the table that says the same;
+ * `plot` is where to draw; `describe(name, header, rowsOf)` sets what the figure is called and, a little later, the table
+ * that says the same;
  * `say(...parts)` tells what the pointer or the keyboard points at; `note(string)` is read by everyone.
  */
 export function framed(element, kind) {
@@ -39,12 +42,14 @@ export function framed(element, kind) {
   const table = make("div", { class: "figure-hidden" });
   const figure = make("figure", { class: `figure figure-${kind}` }, plot, legend, notes, readout, table);
   element.replaceChildren(figure);
+  let waiting = 0;
   return {
     figure,
     plot,
-    describe(name, header, rows) {
+    describe(name, header, rowsOf) {
       figure.setAttribute("aria-label", name);
-      table.replaceChildren(tableOf(name, header, rows));
+      clearTimeout(waiting);
+      waiting = setTimeout(() => table.replaceChildren(tableOf(name, header, rowsOf())), TABLE_DELAY);
     },
     note(string) {
       notes.textContent = string;
@@ -68,14 +73,23 @@ function tableOf(name, header, rows) {
 }
 
 /**
- * Return a figure that is drawn now, on update, when its width changes and when the look changes.
+ * Return a figure that is drawn now, in the frame after an update, when its width changes and when the look changes. One
+ * that nobody sees is not drawn before it is scrolled to, or printed.
  *
  * `paint(data, options)` draws; `leave()` lets go of what it holds.
  */
 export function living(element, data, options, { paint, leave = () => {} }) {
   let given = [data, options ?? {}];
   let width = element.clientWidth;
-  const redraw = () => paint(...given);
+  let [isNear, isStale, frame] = [true, false, 0];
+  const redraw = () => {
+    isStale = false;
+    paint(...given);
+  };
+  const near = new IntersectionObserver((entries) => {
+    isNear = entries.at(-1).isIntersecting;
+    if (isNear && isStale) redraw();
+  });
   const sizes = new ResizeObserver(() => {
     if (element.clientWidth === width || element.clientWidth === 0) return;
     width = element.clientWidth;
@@ -83,14 +97,19 @@ export function living(element, data, options, { paint, leave = () => {} }) {
   });
   redraw();
   sizes.observe(element);
+  near.observe(element);
   const stopWatching = watchLook(element, redraw);
   return {
     update(newData, newOptions) {
       given = [newData ?? given[0], newOptions ?? given[1]];
-      redraw();
+      isStale = true;
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => isNear && isStale && redraw());
     },
     destroy() {
+      cancelAnimationFrame(frame);
       sizes.disconnect();
+      near.disconnect();
       stopWatching();
       leave();
       element.replaceChildren();

@@ -19,6 +19,7 @@ const ROOM = 34;
 const REACH = 8;
 const TICK_GAP = 15;
 const MANY = 300;
+const SHARE = 64;
 
 /**
  * Draw parallel coordinates.
@@ -105,12 +106,10 @@ function redraw(figure) {
   const isMany = state.size > MANY;
   context.lineJoin = "round";
   context.globalAlpha = 0.25;
-  stroke(context, state, (row) => state.shown[row] && !state.active[row], state.colours.muted, [], 0.75);
-  context.globalAlpha = isMany ? 0.55 : 0.85;
-  const { buckets, bucketOf } = state.colouring;
-  buckets.forEach(({ colour, dash }, place) => {
-    const isIn = (row) => state.active[row] && (!bucketOf || bucketOf[row] === place);
-    stroke(context, state, isIn, colour, isMany ? [] : dash, isMany ? 1 : 1.5);
+  stroke(context, state, fadedRows(state), state.colours.muted, [], 0.75);
+  context.globalAlpha = isMany ? 0.5 : 0.85;
+  state.colouring.buckets.forEach(({ colour, dash }, place) => {
+    for (const rows of shares(activeRows(state, place), isMany)) stroke(context, state, rows, colour, isMany ? [] : dash, isMany ? 1 : 1.5);
   });
   context.globalAlpha = 1;
   drawRules(context, state);
@@ -119,17 +118,26 @@ function redraw(figure) {
   frame.note(noteOf(state, count));
 }
 
-function stroke(context, state, isIn, colour, dash, width) {
-  const { axes, size } = state;
+const rowsWhere = (size, isIn) => Array.from({ length: size }, (_, row) => row).filter(isIn);
+
+const fadedRows = ({ size, shown, active }) => rowsWhere(size, (row) => shown[row] && !active[row]);
+
+function activeRows({ size, active, colouring: { bucketOf } }, bucket) {
+  return rowsWhere(size, (row) => active[row] && (!bucketOf || bucketOf[row] === bucket));
+}
+
+/** Yield rows in parts: a path is one layer of colour, and several of them show where many lines are. */
+function* shares(rows, isMany) {
+  const size = isMany ? SHARE : rows.length || 1;
+  for (let start = 0; start < rows.length; start += size) yield rows.slice(start, start + size);
+}
+
+function stroke(context, state, rows, colour, dash, width) {
+  if (!rows.length) return;
+  const { axes } = state;
   const xs = axes.map((_, place) => xOf(state, place));
-  let isEmpty = true;
   context.beginPath();
-  for (let row = 0; row < size; row += 1) {
-    if (!isIn(row)) continue;
-    isEmpty = false;
-    trace(context, axes, xs, row);
-  }
-  if (isEmpty) return;
+  for (const row of rows) trace(context, axes, xs, row);
   context.strokeStyle = colour;
   context.lineWidth = width;
   context.setLineDash(dash);
@@ -163,10 +171,10 @@ function drawRules(context, state) {
 function drawMarks({ state, marks }) {
   const context = contextOf(marks, state.width, HEIGHT + BELOW);
   const selected = state.options.selected ?? new Set();
-  if (selected.size) stroke(context, state, (row) => selected.has(row) && state.shown[row], state.colours.ink, [6, 3], 2);
+  if (selected.size) stroke(context, state, rowsWhere(state.size, (row) => selected.has(row) && state.shown[row]), state.colours.ink, [6, 3], 2);
   if (state.hovered < 0) return;
-  stroke(context, state, (row) => row === state.hovered, state.colours.ground, [], 6);
-  stroke(context, state, (row) => row === state.hovered, state.colours.ink, [], 3);
+  stroke(context, state, [state.hovered], state.colours.ground, [], 6);
+  stroke(context, state, [state.hovered], state.colours.ink, [], 3);
 }
 
 function noteOf({ size, shown, bounds }, count) {
@@ -177,8 +185,8 @@ function noteOf({ size, shown, bounds }, count) {
 
 function describe({ state, frame }, count) {
   const name = `Parallel coordinates of ${counted(count, "run")} over ${counted(state.axes.length, "axis").replace("axiss", "axes")}`;
-  const rows = state.axes.map((axis) => [visible(axis.name), axis.isLog ? "logarithmic" : axis.kind, axis.summary, boundsText(state, axis)]);
-  frame.describe(name, ["axis", "kind", "values", "bounds"], rows);
+  const rowOf = (axis) => [visible(axis.name), axis.isLog ? "logarithmic" : axis.kind, axis.summary, boundsText(state, axis)];
+  frame.describe(name, ["axis", "kind", "values", "bounds"], () => state.axes.map(rowOf));
 }
 
 function boundsText({ bounds }, axis) {
@@ -395,7 +403,7 @@ function pointAt(figure, row) {
   state.hovered = row;
   drawMarks(figure);
   if (row < 0) return frame.say("");
-  const values = state.axes.map((axis) => `${visible(axis.name)}: ${textOf(state.data.columns[axis.name], row)}`);
+  const values = state.axes.map((axis) => `${visible(axis.name)}: ${textOf(state.data.columns[axis.name], row, axis.name)}`);
   const [name, ...shown] = shortened([state.data.names[row] ?? `run ${row}`, ...values], 80);
   return frame.say(make("b", {}, make("bdi", {}, name)), ` ${shown.join(" · ")}`);
 }

@@ -4,9 +4,9 @@ import { axisX, axisY, dot, gridX, gridY, line } from "@observablehq/plot";
 import { suggestsLog, wide } from "./axis.js";
 import { colouring, coloursOf } from "./colours.js";
 import { framed, legendOf, living, make, nameOf } from "./figure.js";
-import { counted, isolated, numberLabel, shortened, visible } from "./labels.js";
+import { counted, isolated, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
-import { isNumeric, NUMBER, numbersOf, textOf } from "./values.js";
+import { isNumeric, labelOf, NUMBER, numbersOf, textOf } from "./values.js";
 
 const HEIGHT = 380;
 
@@ -30,7 +30,7 @@ function paint(frame, element, data, options) {
   const colours = coloursOf(frame.figure);
   const column = options.colour ? data.columns[options.colour] : null;
   const coloured = colouring(column, colours);
-  const axes = names.map((name, place) => sideOf(data.columns[name], options.log?.[place ? "y" : "x"]));
+  const axes = names.map((name, place) => sideOf(name, data.columns[name], options.log?.[place ? "y" : "x"]));
   const { points, left } = pointsOf(data, axes, options);
   const front = options.front ? frontOf(points.filter((point) => point.isShown), options.front) : [];
   const labels = shortened(names, 60).map(isolated);
@@ -43,7 +43,7 @@ function paint(frame, element, data, options) {
   });
   frame.legend(options.colour ? legendOf(options.colour, coloured, markSample) : []);
   frame.note(noteOf(points, left, front, options));
-  return frame.describe(name, ["run", ...names.map(visible), "on the front"], tableRows(data, points, front, names));
+  return frame.describe(name, ["run", ...names.map(visible), "on the front"], () => tableRows(data, points, front, names));
 }
 
 function refuse(frame, words, data) {
@@ -51,11 +51,11 @@ function refuse(frame, words, data) {
   frame.legend([]);
   const reasons = words.map((name) => `${visible(String(name))} ${data.columns[name] ? "has values that are not numbers; boxes show them" : "is not a column here"}`);
   frame.note(`A scatter plot needs two columns of numbers: ${reasons.join("; ")}.`);
-  frame.describe("Scatter plot without points", [], []);
+  frame.describe("Scatter plot without points", [], () => []);
 }
 
-function sideOf(column, log) {
-  return { ...numbersOf(column), isLog: column.kind !== "time" && (log ?? suggestsLog(column)), kind: column.kind };
+function sideOf(name, column, log) {
+  return { label: labelOf(name, column.kind), ...numbersOf(column), isLog: column.kind !== "time" && (log ?? suggestsLog(column)), kind: column.kind };
 }
 
 /** Return the runs that have a place on both axes, and how many have none. */
@@ -138,13 +138,13 @@ function scaleOf(axis, points, side, label) {
   return { type: axis.isLog ? "log" : "linear", domain: wide([low, high], axis.isLog), label };
 }
 
-const ticksOf = ({ kind, isLog }) => (kind === "time" ? {} : { tickFormat: isLog ? powerLabel : (value) => numberLabel(value), tickSpacing: 70 });
-
-/** Return the labels of a logarithmic axis: those of 1, 2 and 5 times a power, so that they do not touch. */
-function powerLabel(value) {
-  const first = Number(value.toExponential()[0]);
-  return [1, 2, 5].includes(first) ? numberLabel(value) : "";
+function ticksOf({ kind, isLog, label }) {
+  if (kind === "time") return {};
+  return { tickFormat: (value) => (isLog && !isRound(value) ? "" : label(value)), tickSpacing: 80 };
 }
+
+/** Return whether a value is 1, 2 or 5 times a power of ten: labels of more would touch on a logarithmic axis. */
+const isRound = (value) => [1, 2, 5].includes(Number(value.toExponential(6).split("e")[0]));
 
 function placed(svg, points) {
   const [x, y] = [svg.scale("x"), svg.scale("y")];
@@ -154,7 +154,7 @@ function placed(svg, points) {
 function readout(data, options, row, front) {
   const shown = [options.x, options.y, ...(options.colour ? [options.colour] : [])];
   const labels = shortened(shown, 40);
-  const values = shown.map((name, place) => `${labels[place]} ${shortened([textOf(data.columns[name], row)], 60)[0]}`);
+  const values = shown.map((name, place) => `${labels[place]} ${shortened([textOf(data.columns[name], row, name)], 60)[0]}`);
   const isFirst = front.some((point) => point.row === row);
   const name = data.names[row] ?? `run ${row}`;
   return [make("b", {}, nameOf(name, shortened([name], 60)[0])), ` ${values.join(" · ")}${isFirst ? " · on the trade-off front" : ""}`];
@@ -171,7 +171,7 @@ function noteOf(points, left, front, { front: directions }) {
 function tableRows(data, points, front, names) {
   const onFront = new Set(front.map((point) => point.row));
   const shown = points.filter((point) => point.isShown);
-  return shown.map(({ row }) => [visible(data.names[row] ?? row), ...names.map((name) => textOf(data.columns[name], row)), onFront.has(row) ? "yes" : "no"]);
+  return shown.map(({ row }) => [visible(data.names[row] ?? row), ...names.map((name) => textOf(data.columns[name], row, name)), onFront.has(row) ? "yes" : "no"]);
 }
 
 function markSample({ colour, mark }) {

@@ -1,6 +1,6 @@
 // Columns of the page as numbers and categories that can be drawn. What is no finite number has a state of its own.
 
-import { numberLabel, timeLabel, visible } from "./labels.js";
+import { durationLabel, numberLabel, timeLabel, visible } from "./labels.js";
 
 export const NUMBER = 0;
 export const MISSING = 1;
@@ -22,12 +22,17 @@ export function valueAt(column, row) {
   return column.codes[row] < 0 ? null : column.table[column.codes[row]];
 }
 
-/** Return the value of a row as people read it. */
-export function textOf(column, row) {
+/** Return the value of a row as people read it; `name` is that of the column. */
+export function textOf(column, row, name = "") {
   const value = valueAt(column, row);
   if (value === null) return "missing";
-  if (column.kind === "string") return visible(value);
-  return column.kind === "time" ? timeLabel(value) : numberLabel(Number(value));
+  return column.kind === "string" ? visible(value) : labelOf(name, column.kind)(Number(value));
+}
+
+/** Return how the numbers of a column are written. */
+export function labelOf(name, kind) {
+  if (kind === "time") return timeLabel;
+  return name === "duration" ? durationLabel : numberLabel;
 }
 
 /** Return whether all values can be read as numbers: metrics, times, and params that hold nothing but numbers. */
