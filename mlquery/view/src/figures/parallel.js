@@ -108,8 +108,9 @@ function redraw(figure) {
   context.globalAlpha = 0.25;
   stroke(context, state, fadedRows(state), state.colours.muted, [], 0.75);
   context.globalAlpha = isMany ? 0.5 : 0.85;
+  const active = activeRows(state);
   state.colouring.buckets.forEach(({ colour, dash }, place) => {
-    for (const rows of shares(activeRows(state, place), isMany)) stroke(context, state, rows, colour, isMany ? [] : dash, isMany ? 1 : 1.5);
+    for (const rows of shares(active[place], isMany)) stroke(context, state, rows, colour, isMany ? [] : dash, isMany ? 1 : 1.5);
   });
   context.globalAlpha = 1;
   drawRules(context, state);
@@ -122,8 +123,11 @@ const rowsWhere = (size, isIn) => Array.from({ length: size }, (_, row) => row).
 
 const fadedRows = ({ size, shown, active }) => rowsWhere(size, (row) => shown[row] && !active[row]);
 
-function activeRows({ size, active, colouring: { bucketOf } }, bucket) {
-  return rowsWhere(size, (row) => active[row] && (!bucketOf || bucketOf[row] === bucket));
+/** Return the rows that are meant, for each bucket of the colouring. */
+function activeRows({ size, active, colouring: { bucketOf, buckets } }) {
+  const rows = buckets.map(() => []);
+  for (let row = 0; row < size; row += 1) if (active[row]) rows[bucketOf ? bucketOf[row] : 0].push(row);
+  return rows;
 }
 
 /** Yield rows in parts: a path is one layer of colour, and several of them show where many lines are. */
