@@ -66,7 +66,8 @@ def group_runs(fields: Sequence[Field], size: int, group_by: Iterable[str] | Non
         left_out = {id(find_field(fields, name)) for name in ignore}
         chosen = tuple(field for field in fields if field.kind == PARAM and id(field) not in left_out)
     codes, first = agreeing(chosen, size)
-    labels = tuple(_label([field for field in chosen if field.differs], row) for row in first)
+    differing = [field for field in chosen if field.differs]
+    labels = tuple(_label(differing, row) for row in first)
     order = np.argsort(codes, kind="stable")
     rows = tuple(np.split(order, np.cumsum(np.bincount(codes, minlength=len(first)))[:-1])) if size else ()
     return Groups(chosen, codes, labels, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from pandas import DataFrame
@@ -12,7 +13,7 @@ from pandas import DataFrame
 from mlquery.comparison.fields import METRIC, Field
 from mlquery.comparison.frames import labels, objects, result_columns, strings
 from mlquery.comparison.grouping import Groups, agreeing, find_field
-from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summary, outcomes, summaries
+from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summaries, outcomes, summaries
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,7 +30,7 @@ def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
             columns[field.name] = np.repeat(objects(field)[first], len(metrics))
     columns["metric"] = strings([field.key for field in metrics] * len(first))
     columns["runs"] = np.repeat([len(rows) for rows in groups.rows] or np.empty(0, np.int64), len(metrics))
-    columns |= result_columns(Summary, found)
+    columns |= {field.name: getattr(found, field.name) for field in attrs.fields(Summaries)}
     return _with_level(DataFrame(columns))
 
 

@@ -37,49 +37,43 @@ PAIRED: Final = "paired t-test"
 WELCH: Final = "Welch's t-test"
 
 
-@attrs.frozen
-class Summary:
-    """What a group does in a metric: `low` and `high` are the bootstrap interval of the mean."""
+@attrs.frozen(eq=False)
+class Summaries:
+    """What groups do in a metric, each (groups,): `low` and `high` are the bootstrap interval of the mean."""
 
-    n: int
-    mean: float
-    std: float
-    min: float
-    max: float
-    low: float = np.nan
-    high: float = np.nan
-
-
-def summaries(groups: Sequence[Floats]) -> list[Summary]:
-    """Return the summary of each group of numbers; std has n - 1, and is missing for one number."""
-    found = [_summary(group) for group in groups]
-    for places, low, high in _intervals(groups):
-        for place, *interval in zip(places, low.tolist(), high.tolist(), strict=True):
-            found[place] = attrs.evolve(found[place], low=interval[0], high=interval[1])
-    return found
+    n: npt.NDArray[np.int64]
+    mean: Floats
+    std: Floats
+    min: Floats
+    max: Floats
+    low: Floats
+    high: Floats
 
 
-def _summary(values: Floats) -> Summary:
-    if not len(values):
-        return Summary(0, *[np.nan] * 4)
-    with np.errstate(all="ignore"):
-        std = float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
-        return Summary(len(values), float(np.mean(values)), std, float(np.min(values)), float(np.max(values)))
-
-
-def _intervals(groups: Sequence[Floats]) -> list[tuple[list[int], Floats, Floats]]:
-    """Return the intervals of groups that have enough different numbers, those of one size together."""
-    by_size: dict[int, list[int]] = {}
-    for place, group in enumerate(groups):
-        if len(group) >= FEWEST_OF_INTERVAL and np.ptp(group) > 0:
-            by_size.setdefault(len(group), []).append(place)
-    found = []
-    for size, places in by_size.items():
+def summaries(groups: Sequence[Floats]) -> Summaries:
+    """Return the summaries of groups of numbers; std has n - 1, and is missing for one number."""
+    n = np.array([len(group) for group in groups], np.int64)
+    found = Summaries(n, *(np.full(len(groups), np.nan) for _ in range(6)))
+    for size in np.unique(n[n > 0]).tolist():
         together = max(1, _CELLS // (size * RESAMPLES))
+        places = np.flatnonzero(n == size)
         for start in range(0, len(places), together):
-            chosen = places[start : start + together]
-            found.append((chosen, *interval(np.array([groups[place] for place in chosen]))))
+            _summarize(found, places[start : start + together], groups)
     return found
+
+
+def _summarize(found: Summaries, places: npt.NDArray[np.int64], groups: Sequence[Floats]) -> None:
+    """Write the numbers of groups of one size, those at `places`."""
+    samples = np.array([groups[place] for place in places.tolist()])
+    size = samples.shape[1]
+    with np.errstate(all="ignore"):
+        found.mean[places] = samples.mean(axis=1)
+        found.min[places], found.max[places] = samples.min(axis=1), samples.max(axis=1)
+        if size > 1:
+            found.std[places] = samples.std(axis=1, ddof=1)
+        differing = np.ptp(samples, axis=1) > 0
+    if size >= FEWEST_OF_INTERVAL and differing.any():
+        found.low[places[differing]], found.high[places[differing]] = interval(samples[differing])
 
 
 def interval(samples: Floats) -> tuple[Floats, Floats]:
