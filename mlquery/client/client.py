@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 from mlquery.backend import Backend
 from mlquery.client.models import LoggedModelCalls, RegistryCalls
 from mlquery.client.tracking import TrackingCalls
 from mlquery.language.matrix import Dialect
 from mlquery.registry import Registry
 from mlquery.store import Store
+
+if TYPE_CHECKING:
+    from mlquery.comparison import Comparison
 
 
 class Client(TrackingCalls, LoggedModelCalls, RegistryCalls):
@@ -50,3 +56,34 @@ class Client(TrackingCalls, LoggedModelCalls, RegistryCalls):
     def tracking_uri(self) -> str:
         """Name what answers; there is nothing to connect to."""
         return f"mlquery:{self.dialect}"
+
+    def compare_runs(
+        self,
+        runs: Any,
+        value: str | Mapping[str, str] = "last",
+        baseline: str | None = None,
+        group_by: Iterable[str] | None = None,
+        ignore: Iterable[str] = (),
+        *,
+        experiment_ids: Sequence[str] | None = None,
+        directions: Mapping[str, str] | None = None,
+        order_by: Sequence[str] | None = None,
+        max_runs: int | None = 10_000,
+    ) -> Comparison:
+        """Put runs side by side: those of a filter in the dialect of the client, of ids, or of a page.
+
+        Args, returns and raises: as of `mlquery.compare`.
+        """
+        from mlquery.comparison import compare
+
+        self.store.faults.before("search_runs")
+        return compare(
+            runs,
+            *(value, baseline, group_by, ignore),
+            source=self,
+            experiment_ids=experiment_ids,
+            directions=directions,
+            order_by=order_by,
+            max_runs=max_runs,
+            on_warning=self.backend.on_warning,
+        )

@@ -180,7 +180,7 @@ class Comparison:
             raise invalid_parameter(f"mode is 'min' or 'max', not {mode!r}")
         field = self._metric(metric)
         direction = mode or require_direction([metric], self.directions)[metric]
-        return ranking_frame(field, direction, self.run_ids, self._strings(ATTRIBUTE, "run_name"), self.grouping)
+        return ranking_frame(field, direction, self.run_ids, self.run_names, self.grouping)
 
     @_frame
     def groups(self) -> DataFrame:
@@ -257,7 +257,7 @@ class Comparison:
         """
         from mlquery.comparison.frames import tree_frame
 
-        return tree_frame(self.run_ids, self._strings(ATTRIBUTE, "run_name"), self._strings(TAG, _PARENT))
+        return tree_frame(self.run_ids, self.run_names, self._strings(TAG, _PARENT))
 
     @_frame
     def models(self) -> DataFrame:
@@ -281,6 +281,16 @@ class Comparison:
     @cached_property
     def _models(self) -> list[Model]:
         return models_of(self.store, self.run_ids, self.selection.versions())
+
+    @property
+    def run_names(self) -> list[str | None]:
+        """Return the names of the runs, in their order."""
+        return self._strings(ATTRIBUTE, "run_name")
+
+    def _repr_html_(self) -> str:
+        from mlquery.comparison.html import comparison_html
+
+        return comparison_html(self)
 
     @property
     def _baseline_row(self) -> int | None:

@@ -258,6 +258,12 @@ class Run(Fields):
         shown = {name: part.to_dictionary() for name, part in parts.items() if part}
         return {"info": dict(self.info), **shown}
 
+    def _repr_html_(self) -> str:
+        """Return the run as notebooks show it."""
+        from mlquery.entities.html import run_html  # not needed to search
+
+        return run_html(self)
+
 
 @attrs.frozen(repr=False)
 class Experiment(Fields):
@@ -275,6 +281,12 @@ class Experiment(Fields):
     workspace: str = "default"
     trace_location: None = None
     effective_trace_archival_retention: None = None
+
+    def _repr_html_(self) -> str:
+        """Return the experiment as notebooks show it."""
+        from mlquery.entities.html import experiment_html
+
+        return experiment_html(self)
 
 
 @attrs.frozen(repr=False)
@@ -300,3 +312,9 @@ class PagedList(list[T]):
     def to_list(self) -> list[T]:
         """Return the items as an ordinary list."""
         return list(self)
+
+    def _repr_html_(self) -> str:
+        """Return the page as notebooks show it."""
+        from mlquery.entities.html import page_html
+
+        return page_html(self, self.token)

@@ -13,6 +13,15 @@ from mlquery.query.search import check, plan_of
 _INDENT = "  "
 
 
+class Explanation(str):
+    """What a query means: a string of several lines, which notebooks show as they are."""
+
+    def _repr_html_(self) -> str:
+        from mlquery.entities.html import document, preformatted
+
+        return document(preformatted(self))
+
+
 def explain(
     filter_string: str | None = "",
     order_by: Sequence[str] | None = None,
@@ -20,15 +29,16 @@ def explain(
     dialect: str | Dialect = "oss",
     entity: str = "run",
     view_type: int = 1,
-) -> str:
+) -> Explanation:
     """Return what a query means in a dialect, or why it is refused, in several lines."""
     chosen = MATRIX.dialect(dialect)
     verdict = check(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
     head = [f"dialect   {chosen.name} ({chosen.title})"]
     if not verdict:
-        return "\n".join([*head, "refused", *map(str, verdict.diagnostics)])
+        return Explanation("\n".join([*head, "refused", *map(str, verdict.diagnostics)]))
     plan = plan_of(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
-    return "\n".join([*head, *_written(filter_string or ""), *_meaning(plan, entity), *map(str, verdict.diagnostics)])
+    meaning = [*_written(filter_string or ""), *_meaning(plan, entity)]
+    return Explanation("\n".join([*head, *meaning, *map(str, verdict.diagnostics)]))
 
 
 def _written(filter_string: str) -> list[str]:
