@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from mlquery.comparison.comparison import Comparison
 from mlquery.comparison.fields import metric_keys, read_fields
+from mlquery.comparison.reported import Comparison
 from mlquery.comparison.selection import Search, Selection, dialect_of, select
 from mlquery.comparison.values import LAST, Value, check_directions, check_value, how_of
 from mlquery.errors import invalid_parameter

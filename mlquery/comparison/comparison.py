@@ -287,11 +287,6 @@ class Comparison:
         """Return the names of the runs, in their order."""
         return self._strings(ATTRIBUTE, "run_name")
 
-    def _repr_html_(self) -> str:
-        from mlquery.comparison.html import comparison_html
-
-        return comparison_html(self)
-
     @property
     def _baseline_row(self) -> int | None:
         return None if self.baseline is None else self.run_ids.index(self.baseline)
