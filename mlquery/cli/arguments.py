@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     demo = names.add_parser("demo", help="run the queries of the Azure documentation on the example database")
     demo.set_defaults(command=commands.demo)
     _add_search(names.add_parser("search", help="search the runs of an MLflow database or mlruns folder"))
+    _add_compare(names.add_parser("compare", help="put runs side by side: what differs, groups, tests, a report"))
     _add_query(names.add_parser("check", help="check whether a dialect accepts a query"), commands.check)
     _add_query(names.add_parser("explain", help="show what a query means under a dialect"), commands.explain)
     matrix = names.add_parser("matrix", help="print the support matrix")
@@ -63,6 +64,31 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
     add_choice(command, "--format", commands.FORMATS, "output format")
     command.set_defaults(command=commands.search)
+
+
+def _add_compare(command: argparse.ArgumentParser) -> None:
+    runs = (
+        "a filter, or ids of runs, their beginnings or names; default: all runs; - reads a filter from standard input"
+    )
+    command.add_argument("runs", metavar="FILTER|ID", nargs="*", help=runs)
+    sources = "tracking URI, MLflow database, mlruns folder or store on disk"
+    command.add_argument("--from", dest="source", metavar="SOURCE", required=True, help=sources)
+    add_list(command, "--experiment", "NAME", "experiment to search; may be repeated; default: all")
+    add_list(command, *ORDER_BY)
+    values = "value of metrics: last, best, min, max, mean or step:N; METRIC=VALUE for one of them, may be repeated"
+    add_list(command, "--value", "VALUE", f"{values}; default: last")
+    add_list(command, "--direction", "METRIC=max|min", "what is better of a metric; may be repeated; default: by name")
+    add_list(
+        command, "--group-by", "FIELD", "field in which a group of runs agrees; may be repeated; default: all params"
+    )
+    add_list(command, "--ignore", "PARAM", "param that tells runs of a group apart, such as seed; may be repeated")
+    command.add_argument("--baseline", metavar="ID", help="run that others are compared with: its id or name")
+    command.add_argument("-o", "--output", metavar="FILE", help="write a report as one HTML file")
+    command.add_argument("--title", metavar="TITLE", help="title of the report")
+    command.add_argument("--dialect", metavar="NAME", help="dialect to follow; default: that of the source, or oss")
+    add_choice(command, "--format", commands.COMPARISON_FORMATS, "output format")
+    command.add_argument("--no-color", action="store_true", help="print no colors")
+    command.set_defaults(command=commands.compare)
 
 
 def _add_conformance(command: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 DEFAULT_DIALECT = "oss"  # as in the matrix, which is not imported for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
+COMPARISON_FORMATS = ["table", "csv", "json", "md"]
 _PAGE = 1000  # runs per search, as in MLflow's client
 
 
@@ -101,6 +102,13 @@ def conformance(options: argparse.Namespace) -> int:
     return ACCEPTED if run_suite(options, dialects) else REFUSED
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Put runs side by side."""
+    from mlquery.cli.comparing import compare_command
+
+    return compare_command(options)
+
+
 def serve(options: argparse.Namespace) -> int:
     """Serve MLflow's REST API until interrupted."""
     _serving("serve").serve(options, _dialect(options.dialect))
@@ -125,9 +133,13 @@ def _serving(command: str) -> ModuleType:
 
 
 def _filter(options: argparse.Namespace) -> str:
+    return filter_of(options.filter)
+
+
+def filter_of(argument: str) -> str:
     """Return the filter; one from standard input may have any bytes, and loses the line break at its end."""
-    if options.filter != "-":
-        return str(options.filter)
+    if argument != "-":
+        return argument
     if sys.stdin is None:
         raise UsageError("the filter '-' is read from standard input, which is closed")
     filter_string = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")

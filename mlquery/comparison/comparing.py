@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from mlquery.comparison.fields import metric_keys, read_fields
 from mlquery.comparison.reported import Comparison
-from mlquery.comparison.selection import Search, Selection, dialect_of, select
+from mlquery.comparison.selection import Search, Selection, dialect_of, run_named, select
 from mlquery.comparison.values import LAST, Value, check_directions, check_value, how_of
 from mlquery.errors import invalid_parameter
 from mlquery.language.matrix import Dialect
 from mlquery.query.search import OnWarning, warn_caller
 
 MAX_RUNS: Final = 10_000
-_SHORTEST: Final = 4  # characters of an abbreviated id
 
 
 def compare(
@@ -70,7 +69,7 @@ def compare(
         found,
         fields,
         value if isinstance(value, str) else dict(value),
-        None if baseline is None else _run_named(found, baseline),
+        None if baseline is None else run_named(found.store, found.run_ids, baseline, "the baseline"),
         None if group_by is None else _names("group_by", group_by),
         _names("ignore", ignore),
         dict(directions or {}),
@@ -89,18 +88,3 @@ def _names(argument: str, given: Iterable[str]) -> tuple[str, ...]:
     if isinstance(given, str):
         raise invalid_parameter(f"{argument} must be a list of fields, such as {argument}=[{given!r}]")
     return tuple(dict.fromkeys(given))
-
-
-def _run_named(found: Selection, name: str) -> str:
-    """Return the id of one of the runs, of which its id, its name or the beginning of its id is given."""
-    if name in found.run_ids:
-        return name
-    with found.store.lock:
-        names = found.store.runs.strings.cells["run_name"].at([found.store.runs.row_of[i] for i in found.run_ids])
-    named = [run_id for run_id, own in zip(found.run_ids, names, strict=True) if own == name]
-    if not named and len(name) >= _SHORTEST:
-        named = [run_id for run_id in found.run_ids if run_id.startswith(name)]
-    if len(named) != 1:
-        problem = "is none of the runs" if not named else f"may be one of {len(named)} runs"
-        raise invalid_parameter(f"the baseline {name!r} {problem}; instead: the id of one of them")
-    return named[0]

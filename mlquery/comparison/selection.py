@@ -24,6 +24,7 @@ from mlquery.store import Store
 DEFAULT_DIALECT: Final = "oss"
 _PAGE: Final = 1000
 _SHOWN: Final = 3
+_SHORTEST: Final = 4  # characters of an abbreviated id
 _NEEDS_SOURCE: Final = "{} need a source: compare(…, source=source), {}"
 _SOURCES: Final = "where source is a Store, a Client or an mlflow.MlflowClient"
 
@@ -73,6 +74,29 @@ def dialect_of(given: str | Dialect | None, source: Any) -> Dialect:
     """Return the dialect that is given, else that of the source, else that of open-source MLflow."""
     own = getattr(source, "dialect", None)
     return MATRIX.dialect(given or (own if isinstance(own, str | Dialect) else None) or DEFAULT_DIALECT)
+
+
+def run_named(store: Store, run_ids: Sequence[str], name: str, what: str = "the run") -> str:
+    """Return the id of one of some runs, of which its id, its name or the beginning of its id is given.
+
+    Raises:
+        StoreError: it is none of them, or may be several.
+    """
+    with store.lock:
+        if name in store.runs.row_of and name in run_ids:
+            return name
+        names = store.runs.strings.cells["run_name"].at([store.runs.row_of[run_id] for run_id in run_ids])
+    found = [run_id for run_id, own in zip(run_ids, names, strict=True) if own == name]
+    if not found and len(name) >= _SHORTEST:
+        found = [run_id for run_id in run_ids if run_id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise StoreError(
+            f"{what} {name!r} is none of the runs; instead: the id of one of them", RESOURCE_DOES_NOT_EXIST
+        )
+    candidates = f"{', '.join(found[:_SHOWN])}{', …' * (len(found) > _SHOWN)}"
+    raise invalid_parameter(f"{what} {name!r} may be one of {len(found)} runs: {candidates}")
 
 
 def select(runs: Any, source: Any, search: Search) -> Selection:
