@@ -28,7 +28,7 @@ from mlquery.sync.sources import chosen_experiments, experiments_of
 _ID: Final = re.compile(r"[\w-]+")
 _ORDER: Final = {METRIC: 0, PARAM: 1, ATTRIBUTE: 2, TAG: 3}
 _SHORT: Final = 8  # characters of an id
-_SIGNIFICANT: Final = 0.05
+_SIGNIFICANT: Final = 0.05  # what is coloured
 
 
 def compare_command(options: argparse.Namespace) -> int:
@@ -171,7 +171,7 @@ def _groups(found: Comparison) -> Iterator[Grid]:
     groups, tests = found.groups, found.tests
     level = f"{100 * groups.attrs['level']:g} %"
     header = ["group", "n", "mean", "std", f"{level} interval"]
-    header += ["difference", "its interval", "p (Holm)", "effect"] if len(tests) else []
+    header += ["difference", "p (Holm)", "effect", "its interval"] if len(tests) else []
     for metric in dict.fromkeys(groups["metric"].tolist()):
         rows = groups[groups["metric"] == metric].to_dict("records")
         direction = direction_of(metric, found.directions)
@@ -181,7 +181,9 @@ def _groups(found: Comparison) -> Iterator[Grid]:
         title = f"{one_line(metric)} by group" + (
             f", {'lower' if direction == 'min' else 'higher'} is better" if direction else ""
         )
-        yield Grid(title, header, [list(_group_cells(found, row, against, len(header))) for row in rows], len(header))
+        yield Grid(
+            title, header, [list(_group_cells(found, row, against, len(header))) for row in rows], 5, complete="json"
+        )
 
 
 def _group_cells(found: Comparison, row: dict[str, Any], against: dict[str, Any], columns: int) -> Iterator[Cell]:
@@ -196,10 +198,10 @@ def _group_cells(found: Comparison, row: dict[str, Any], against: dict[str, Any]
     yield Cell(
         _shown(test["difference"], "+"), _style(found, row["metric"], test["difference"]) if is_significant else ""
     )
-    yield Cell(_interval(test["low"], test["high"]))
     yield Cell("" if isnan(test["p_holm"]) else f"{test['p_holm']:.2g}", BOLD if is_significant else "")
     effect = test["effect_size"]
     yield Cell("" if isnan(effect) else f"{test['effect']} {effect:+.2f}")
+    yield Cell(_interval(test["low"], test["high"]))
 
 
 def _interval(low: float, high: float) -> str:

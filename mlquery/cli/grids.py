@@ -39,14 +39,16 @@ class Grid:
 
     Attributes:
         fixed: How many columns are always shown; of the others those that fit.
-        more: What the columns are that do not fit ("run").
+        column: What the other columns are.
+        complete: The format that has them all.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     fixed: int = 1
-    more: str = "column"
+    column: str = "column"
+    complete: str = "csv"
 
     def fitted(self, width: int) -> Grid:
         """Return the table without the columns that do not fit into so many characters."""
@@ -57,7 +59,9 @@ class Grid:
             used += widths[kept]
             kept += 1
         left_out = len(widths) - kept
-        note = f"; {left_out} more {self.more}{'s' * (left_out != 1)} with --format csv" if left_out else ""
+        note = (
+            f"; {left_out} more {self.column}{'s' * (left_out != 1)} with --format {self.complete}" if left_out else ""
+        )
         return attrs.evolve(
             self, title=self.title + note, header=self.header[:kept], rows=[r[:kept] for r in self.rows]
         )
@@ -117,7 +121,12 @@ def _rich_table(grid: Grid) -> Any:
     from rich.text import Text
 
     shown = Table(
-        title=Text(grid.title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False
+        title=Text(grid.title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for place, name in enumerate(grid.header):
         numeric = place > 0 and all(_is_numeric(row[place].string) for row in grid.rows)
