@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,11 +13,14 @@ from hypothesis import strategies as st
 
 from mlquery.errors import QueryError
 from mlquery.language import tokens
-from mlquery.language.parser import parse_filter, parse_order_by
+from mlquery.language.parser import parse_aggregates, parse_filter, parse_operand, parse_order_by
 from tests.support.random_syntax import (
+    AGGREGATE_SPELLINGS,
+    OPERAND_SPELLINGS,
     ORDER_SPELLINGS,
     SETTINGS,
     SPELLINGS,
+    STARTS,
     damaged,
     derived_filters,
     derived_orders,
@@ -26,10 +32,18 @@ from tests.support.random_syntax import (
 _CHARACTERS = st.characters(exclude_categories=["Cs"])  # lone surrogates are the parser's own affair
 
 
+READERS: dict[str, Callable[[str], Any]] = {
+    "filter": parse_filter,
+    "order_by": parse_order_by,
+    "operand": partial(parse_operand, argument="columns[0]"),
+    "aggregates": parse_aggregates,
+}
+
+
 def is_read(text: str, start: str) -> bool:
     """Tell whether the parser accepts a string."""
     try:
-        parse_filter(text) if start == "filter" else parse_order_by(text)
+        READERS[start](text)
     except QueryError:
         return False
     return True
@@ -78,7 +92,23 @@ def test_damaged_orders_get_the_same_verdict(text: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", ["filter", "order_by"])
+@SETTINGS
+@given(OPERAND_SPELLINGS, damaged(OPERAND_SPELLINGS))
+def test_fields_and_calls_get_the_same_verdict_damaged_or_not(text: str, other: str) -> None:
+    assert (True, True) == (is_in_grammar(text, "operand"), is_read(text, "operand"))
+    assert is_in_grammar(other, "operand") == is_read(other, "operand")
+
+
+@pytest.mark.slow
+@SETTINGS
+@given(AGGREGATE_SPELLINGS, damaged(AGGREGATE_SPELLINGS))
+def test_aggregates_get_the_same_verdict_damaged_or_not(text: str, other: str) -> None:
+    assert (True, True) == (is_in_grammar(text, "aggregates"), is_read(text, "aggregates"))
+    assert is_in_grammar(other, "aggregates") == is_read(other, "aggregates")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", STARTS)
 def test_any_text_gets_the_same_verdict(start: str) -> None:
     @SETTINGS
     @given(st.text(_CHARACTERS, max_size=12))
@@ -129,6 +159,25 @@ def test_any_text_gets_the_same_verdict(start: str) -> None:
         ("(and a = 1)", False),
         ("a IS NOT NULL", True),
         ("a IS NOT  NULL", False),
+        ("max(metrics.a) = 1", True),
+        ("MAX (\tmetrics.`a b` )= 1", True),
+        ("at(metrics.a, -3) IN (1)", True),
+        ("at(metrics.a , 1.5 )IS NULL", True),
+        ("max(metrics.a) = 1min(metrics.a) = 1", False),
+        ("a = 'x'min(metrics.a) = 1", True),
+        ("a = 1 min(metrics.a) IS NULL", False),
+        ("max() = 1", False),
+        ("max(min(metrics.a)) = 1", False),
+        ("max(metrics.a, 'b') = 1", False),
+        ("max(metrics.a, 1, 2) = 1", False),
+        ("metrics.max(a) = 1", False),
+        ("m\u00e9(metrics.a) = 1", False),
+        ("\u017f(metrics.a) = 1", False),
+        ("NOT (a) = 1", False),
+        ("like(a) = 1", False),
+        ("likes(a) = 1", True),
+        ("case(a) = 1", True),
+        ("NOT max(metrics.a) = 1 or(min(b) = 1)", True),
     ],
 )
 def test_the_corners_of_the_grammar(text: str, is_filter: bool) -> None:
@@ -160,6 +209,13 @@ def test_the_corners_of_the_grammar(text: str, is_filter: bool) -> None:
         ("tags.`a ` DESC", False),
         ("tags.'a\t'\nasc", False),
         ("'status'", False),
+        ("max(metrics.a)", True),
+        ("at(metrics.`it's`, 1) DESC", True),
+        ("at( metrics.a,1 )\tasc", True),
+        ("max(metrics.a)DESC", False),
+        (" max(metrics.a)", False),
+        ("max(metrics.a) ", False),
+        ("max(metrics.a), b", False),
         ('"status"', True),
     ],
 )
@@ -171,6 +227,7 @@ def test_the_corners_of_order_by(text: str, is_entry: bool) -> None:
     ("terminal", "expression"),
     [
         ("PREFIX", tokens.PREFIX),
+        ("FUNCTION", tokens.FUNCTION.replace("(?-i:", "(?:")),
         ("KEY", tokens.DOTTED),
         ("ATTRIBUTE", f"(?!{tokens.RESERVED}){tokens.SEGMENT}"),
         ("BACKTICKED", tokens.BACKTICKED),

@@ -9,10 +9,12 @@ from hypothesis import given
 
 from mlquery.errors import Span
 from mlquery.language.grammar import tree_of
-from mlquery.language.parser import parse_filter, parse_order_by, plain_conjunction
+from mlquery.language.parser import parse_aggregates, parse_filter, parse_operand, parse_order_by, plain_conjunction
 from mlquery.language.render import render
 from mlquery.language.syntax import (
+    Aggregate,
     And,
+    Call,
     Comparison,
     Expression,
     Group,
@@ -20,6 +22,7 @@ from mlquery.language.syntax import (
     Name,
     Not,
     Number,
+    Operand,
     Or,
     OrderTerm,
     Range,
@@ -29,6 +32,8 @@ from tests.support.random_syntax import (
     ORDER_TERMS,
     SETTINGS,
     TREES,
+    spelled_aggregates,
+    spelled_operands,
     spelled_order_terms,
     spelled_trees,
 )
@@ -64,6 +69,31 @@ def test_every_spelling_of_an_order_term_is_read_as_that_term(pair: tuple[OrderT
     term, text = pair
 
     assert term == parse_order_by(text)
+
+
+@pytest.mark.slow
+@SETTINGS
+@given(spelled_operands())
+def test_every_spelling_of_a_field_or_a_call_is_read_as_that(pair: tuple[Operand, str]) -> None:
+    operand, text = pair
+
+    read = parse_operand(text, "columns[0]")
+
+    assert (operand, operand) == (read, parse_operand(render(operand), "columns[0]"))
+    assert Span(0, len(text)) == read.span
+
+
+@pytest.mark.slow
+@SETTINGS
+@given(spelled_aggregates())
+def test_every_spelling_of_aggregates_is_read_as_those(pair: tuple[tuple[Aggregate, ...], str]) -> None:
+    aggregates, text = pair
+
+    read = parse_aggregates(text)
+
+    assert aggregates == read == parse_aggregates(", ".join(map(render, aggregates)))
+    assert list(read) == [one for part in read for one in parse_aggregates(text[slice_of(part.span)])]
+    assert [one.function for one in read] == [text[slice_of(one.word)].lower() for one in read]
 
 
 @pytest.mark.slow
@@ -129,6 +159,7 @@ def is_written(value: String | Number | Items | Range, source: str) -> bool:
 
 
 METRIC = Name("metrics", "a")
+SPACED = Name("metrics", "a b", True)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +172,8 @@ METRIC = Name("metrics", "a")
         (Comparison(Name(None, "run name", True), "IS NULL", None), "`run name` IS NULL"),
         (Comparison(METRIC, "BETWEEN", Range(Number("1"), Number("2"))), "metrics.a BETWEEN 1 AND 2"),
         (Comparison(METRIC, "NOT IN", Items((Number("1"), String("it's")))), 'metrics.a NOT IN (1, "it\'s")'),
+        (Comparison(Call("max", METRIC), "<", Number("1")), "max(metrics.a) < 1"),
+        (Comparison(Call("at", SPACED, Number("-7")), "IS NULL", None), "at(metrics.`a b`, -7) IS NULL"),
         (Not(Group(Or((Comparison(METRIC, "==", Number("1")),) * 2))), "NOT (metrics.a == 1 OR metrics.a == 1)"),
     ],
 )
@@ -161,13 +194,14 @@ def test_the_canonical_string_of_a_tree(tree: Expression, text: str) -> None:
         Items((String("'\""),)),
         Items((String("a\\b"),)),
         Items((String("a\nb"),)),
+        Call("max", Name("metrics", "a b")),
         OrderTerm(Name("tags", "it's", True)),
         OrderTerm(Name("tags", "a`b", True)),
         OrderTerm(Name("tags", "a\\b", True)),
         OrderTerm(Name("tags", "a ", True), descending=True),
     ],
 )
-def test_a_tree_that_no_string_has_is_not_written(part: Name | String | Items | OrderTerm) -> None:
+def test_a_tree_that_no_string_has_is_not_written(part: Operand | String | Items | OrderTerm) -> None:
     with pytest.raises(ValueError, match=r"cannot be quoted|cannot be written without quotes"):
         render(part)
 

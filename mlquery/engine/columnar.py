@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlquery.engine.histories import IntegerColumn, history_column
 from mlquery.engine.masks import Test, all_of, durations, test_for
 from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.semantics import id_rank
@@ -27,6 +28,7 @@ _START_TIME, _RUN_ID = FieldRef(Kind.ATTRIBUTE, "start_time"), FieldRef(Kind.ATT
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Rows:
     """Return the rows that a plan selects, in its order, as an array (n,); the first `limit` of them."""
     table = store.runs if plan.entity is Entity.RUN else store.experiments
+    store.runs.derived.renew(store.version)
     listed, where = _listed_ids(plan.where, table) if plan.entity is Entity.RUN else (None, plan.where)
     test = all_of(_tests(plan, where, table))
     keys = _keys_beyond_default(plan)
@@ -148,6 +150,8 @@ def _ranks(key: SortKey, table: Any, rows: Rows) -> npt.NDArray[Any]:
     match key.field:
         case FieldRef(Kind.METRIC, name):
             return _metric_ranks(table.metrics.get(name), key.descending, rows)
+        case FieldRef(Kind.HISTORY):
+            return _history_ranks(history_column(table, key.field), key.descending, rows)
         case FieldRef(Kind.PARAM, name):
             return _string_ranks(table.params.get(name), key, rows)
         case FieldRef(Kind.TAG, name):
@@ -164,6 +168,13 @@ def _metric_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]
         return np.full(len(rows), np.inf)
     values: npt.NDArray[Any] = column.values[rows]  # NumPy sorts NaN last
     return -values if descending else values
+
+
+def _history_ranks(column: Any, descending: bool, rows: Rows) -> npt.NDArray[Any]:
+    if not isinstance(column, IntegerColumn):
+        return _metric_ranks(column, descending, rows)
+    _, ranks = np.unique(column.values[rows], return_inverse=True)  # a step may be any integer of 64 bits
+    return np.where(column.known[rows], -ranks if descending else ranks, _LAST)
 
 
 def _time_ranks(values: npt.NDArray[np.int64], descending: bool) -> npt.NDArray[Any]:
@@ -187,13 +198,21 @@ def _string_ranks(column: Any, key: SortKey, rows: Rows) -> npt.NDArray[Any]:
 
 def _place_missing(found: Rows, key: SortKey, table: Any) -> Rows:
     """Separate NaN from missing metrics, and put missing values first if the key says so."""
-    if key.field.kind is Kind.METRIC:
-        column = table.metrics.get(key.field.key)
-        if column is None:
-            return found
+    column = _float_column(key.field, table)
+    if column is not None:
         states = column.states[found]
         return np.concatenate([found[states == state] for state in (NUMBER, NAN, ABSENT)])
     if key.missing_is_least and not key.descending:
         is_missing = _ranks(key, table, found) == _LAST
         return np.concatenate([found[is_missing], found[~is_missing]])
     return found
+
+
+def _float_column(field: FieldRef, table: Any) -> Any:
+    """Return the column of a field whose values may be NaN; None for other fields and for a metric that no run has."""
+    if field.kind is Kind.METRIC:
+        return table.metrics.get(field.key)
+    if field.kind is Kind.HISTORY:
+        column = history_column(table, field)
+        return None if isinstance(column, IntegerColumn) else column
+    return None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlquery.engine.histories import IntegerColumn, history_column
 from mlquery.language.plan import All, AnyOf, FieldRef, Kind, Negation, Op, Predicate, Where
 from mlquery.language.semantics import COMPARISONS, number_test, string_test
 from mlquery.store.columns import ABSENT, MISSING, NAN
@@ -62,6 +63,8 @@ def _predicate(predicate: Predicate, table: Any) -> Test:
     match field:
         case FieldRef(Kind.METRIC, key):
             return _metric(table.metrics.get(key), predicate, table)
+        case FieldRef(Kind.HISTORY):
+            return _history(predicate, table)
         case FieldRef(Kind.PARAM, key):
             return _string(table.params.get(key), predicate, table)
         case FieldRef(Kind.TAG, key):
@@ -76,6 +79,13 @@ def _predicate(predicate: Predicate, table: Any) -> Test:
             values = table.times[key].values
             return _number(values, values != MISSING, predicate)
     return _string(table.strings.get(field.key), predicate, table)
+
+
+def _history(predicate: Predicate, table: Any) -> Test:
+    column = history_column(table, predicate.field)
+    if isinstance(column, IntegerColumn):
+        return _number(column.values, column.known, predicate)
+    return _metric(column, predicate, table)
 
 
 def durations(table: Any) -> tuple[npt.NDArray[np.int64], Mask]:
@@ -117,7 +127,7 @@ def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) ->
     if op in (Op.IN, Op.NOT_IN):
         return _listed(values, lambda rows: known[rows], predicate)
     integer = int(value)  # type: ignore[arg-type]
-    if not MISSING < integer < 2**63:
+    if not -(2**63) <= integer < 2**63:
         passes = number_test(op, float(integer))(0.0)
         return lambda rows: known[rows] & passes
     compare: Any = COMPARISONS[op]
@@ -139,9 +149,14 @@ def _beside(values: npt.NDArray[np.int64], known: Mask, op: Op, value: float) ->
 
 def _listed(values: npt.NDArray[Any], known: Test, predicate: Predicate) -> Test:
     value: Any = predicate.value
-    wanted = [v for v in value if abs(v) < 2**63 or values.dtype.kind == "f"]
-    listed = np.array(wanted, dtype=values.dtype if values.dtype.kind == "f" else None)
+    wanted = value if values.dtype.kind == "f" else [int(v) for v in value if _is_in_column(v)]
+    listed = np.array(wanted, dtype=values.dtype)
     return lambda rows: np.isin(values[rows], listed, invert=predicate.op is Op.NOT_IN) & known(rows)
+
+
+def _is_in_column(number: float) -> bool:
+    """Tell whether a column of integers can have a number."""
+    return -(2**63) <= number < 2**63 and number == int(number)
 
 
 def _string(column: Any, predicate: Predicate, table: Any) -> Test:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from mlquery.engine.history_values import Point, history_value
 from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.semantics import id_rank, number_test, string_test
 from mlquery.store import Store
 
 _CONTEXT_TAG = "mlflow.data.context"
+_Read = Callable[[Any, FieldRef], list[Any]]
+"""Returns the values of a field of an entity: none, one, or one for each dataset."""
 
 
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Sequence[int]:
     """Return the rows that a plan selects, in its order; the first `limit` of them."""
     table: Any = store.runs if plan.entity is Entity.RUN else store.experiments
     entity_at = table.run_at if plan.entity is Entity.RUN else table.experiment_at
-    return select([entity_at(row) for row in range(table.size)], plan)[:limit]
+    return select([entity_at(row) for row in range(table.size)], plan, partial(_values_of_run, store))[:limit]
 
 
-def select(entities: Sequence[Any], plan: Plan) -> list[int]:
-    """Return the positions of the entities that a plan selects, in its order."""
-    found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity)]
+def _values_of_run(store: Store, entity: Any, field: FieldRef) -> list[Any]:
+    """Return the values of a field of which the histories of metrics are in the store."""
+    if field.kind is not Kind.HISTORY:
+        return _values(entity, field)
+    latest = _values(entity, FieldRef(Kind.METRIC, field.key))
+    if not latest:
+        return []
+    values, timestamps, steps = store.runs.points(entity.info.run_id, field.key)
+    value = history_value(field, list(map(Point, steps, timestamps, values)), *latest)
+    return [] if value is None else [value]
+
+
+def select(entities: Sequence[Any], plan: Plan, read: _Read | None = None) -> list[int]:
+    """Return the positions of the entities that a plan selects, in its order; `read` has what is not on them."""
+    read = read or _values
+    found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity, read)]
     for key in reversed(plan.order):
-        found = _sorted(found, [_values(entities[i], key.field) for i in found], key)
+        found = _sorted(found, [read(entities[i], key.field) for i in found], key)
     return found
 
 
@@ -33,21 +50,21 @@ def _is_in_view(entity: Any, plan: Plan) -> bool:
     return is_wanted and info.lifecycle_stage in plan.stages
 
 
-def _holds(where: Where, entity: Any) -> bool:
+def _holds(where: Where, entity: Any, read: _Read) -> bool:
     """Tell whether an entity satisfies a condition."""
     match where:
         case All(parts):
-            return all(_holds(part, entity) for part in parts)
+            return all(_holds(part, entity, read) for part in parts)
         case AnyOf(parts):
-            return any(_holds(part, entity) for part in parts)
+            return any(_holds(part, entity, read) for part in parts)
         case Negation(part):
-            return not _holds(part, entity)
+            return not _holds(part, entity, read)
         case Predicate(field, Op.IS_NULL | Op.IS_NOT_NULL as op):
-            return bool(_values(entity, field)) is (op is Op.IS_NOT_NULL)
+            return bool(read(entity, field)) is (op is Op.IS_NOT_NULL)
         case Predicate(field, op, value, nan):
             return any(
                 (string_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v)
-                for v in _values(entity, field)
+                for v in read(entity, field)
             )
 
 

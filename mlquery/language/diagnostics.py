@@ -90,7 +90,7 @@ def _filled(instead: str | None, label: str, placeholders: dict[str, str]) -> st
     """Return the suggestion with its placeholders replaced by parts of the query."""
     if instead is None:
         return None
-    key = label.partition(".")[2] or label
+    key = (label.partition(".")[2] or label).strip("`")
     for name, value in {"field": label, "key": key, **placeholders}.items():
         instead = instead.replace(f"<{name}>", value) if value else instead
     return instead

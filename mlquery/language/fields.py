@@ -79,7 +79,7 @@ def find_field(name: Name, clause: str, diagnostics: Diagnostics) -> Target | No
         _add_unknown_key(name, f"datasets have no field {name.key!r}", DATASET_KEYS, diagnostics)
         return None
     type_, key = "number" if kind is Kind.METRIC else "string", name.key if kind is Kind.DATASET else None
-    return Target(entity, kind, FieldRef(kind, name.key), type_, key, _label(name), name.quoted)
+    return Target(entity, kind, FieldRef(kind, name.key), type_, key, label_of(name), name.quoted)
 
 
 def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | None:
@@ -96,7 +96,7 @@ def _attribute(name: Name, clause: str, diagnostics: Diagnostics) -> Target | No
     if clause == "filter" and field.filters_as:
         kind, stored_key = field.filters_as
         ref = FieldRef(Kind(kind), stored_key)
-    return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, _label(name), name.quoted, spelling)
+    return Target(entity, Kind.ATTRIBUTE, ref, field.type, field.key, label_of(name), name.quoted, spelling)
 
 
 def _spelling(name: Name, entity: Entity) -> str | None:
@@ -105,7 +105,8 @@ def _spelling(name: Name, entity: Entity) -> str | None:
     return _ATTRIBUTES if is_plural else None if name.prefix is None else "prefix"
 
 
-def _label(name: Name) -> str:
+def label_of(name: Name) -> str:
+    """Return a field as users write it."""
     key = f"`{name.key}`" if name.quoted else name.key
     return f"{name.prefix}.{key}" if name.prefix else key
 

@@ -1,4 +1,4 @@
-"""The grammar of a filter, composed of pyparsing's elements: the only module that imports pyparsing.
+"""The grammar of filters and calls, composed of pyparsing's elements: the only module that imports pyparsing.
 
 `grammar/mlquery.lark` is the normative grammar; the regular expressions here are the same. Whitespace is never skipped
 silently: every element says where it is allowed. Independent of any dialect, field names and data.
@@ -14,7 +14,23 @@ import pyparsing as pp
 from mlquery.errors import Span
 from mlquery.language import tokens as lexical
 from mlquery.language.node_builders import conjunction_of, covering, literal_of, name_of
-from mlquery.language.syntax import Comparison, Expression, Group, Items, Literal, Name, Not, Number, Or, Range, String
+from mlquery.language.syntax import (
+    Aggregate,
+    Call,
+    Comparison,
+    Expression,
+    Group,
+    Items,
+    Literal,
+    Name,
+    Not,
+    Number,
+    Operand,
+    Or,
+    OrderTerm,
+    Range,
+    String,
+)
 
 _ONE_ITEM = re.compile(lexical.ITEM, re.IGNORECASE)
 
@@ -32,6 +48,28 @@ def _token(pattern: str, name: str, action: Any) -> pp.ParserElement:
 
 def _name(_source: str, _loc: int, tokens: pp.ParseResults) -> Name:
     return name_of(tokens[0])
+
+
+def _call(_source: str, loc: int, tokens: pp.ParseResults) -> Call:
+    opening, name, *step, closing = tokens
+    function, word = _function(opening)
+    return Call(function, name, step[0] if step else None, Span(loc, closing.end()), word)
+
+
+def _aggregate(_source: str, loc: int, tokens: pp.ParseResults) -> Aggregate:
+    opening, *operand, closing = tokens
+    function, word = _function(opening)
+    return Aggregate(function, operand[0] if operand else None, Span(loc, closing.end()), word)
+
+
+def _function(opening: re.Match[str]) -> tuple[str, Span]:
+    return opening["function"].lower(), Span(*opening.span("function"))
+
+
+def _order_term(source: str, _loc: int, tokens: pp.ParseResults) -> OrderTerm:
+    call, *direction = tokens
+    descending = bool(direction) and direction[0]["direction"].upper() == "DESC"
+    return OrderTerm(call, descending, Span(0, len(source)))
 
 
 def _operator(_source: str, _loc: int, tokens: pp.ParseResults) -> _Operator:
@@ -83,10 +121,23 @@ def _unchanged(_source: str, _loc: int, tokens: pp.ParseResults) -> pp.ParseResu
     return tokens
 
 
-def _build() -> pp.ParserElement:
-    """Compose the grammar of a filter; the names are those of the railroad diagram."""
+class _Start(NamedTuple):
+    """What a whole string can be: a filter, an entry of order_by with a call, a field or call, a list of aggregates."""
+
+    filter: pp.ParserElement
+    order_by: pp.ParserElement
+    operand: pp.ParserElement
+    aggregates: pp.ParserElement
+
+
+def _build() -> _Start:
+    """Compose the grammar; the names are those of the railroad diagram."""
     name = _token(lexical.NAME, "name", _name)
     string, number = _token(lexical.STRING, "string", _literal), _token(lexical.NUMBER, "number", _literal)
+    opening, closing = _token(lexical.OPEN, "function (", _unchanged), _token(lexical.CLOSE, ")", _unchanged)
+    comma = _token(lexical.COMMA, ",", _unchanged).suppress()
+    call = (opening + name + pp.Opt(comma + number) + closing).set_name("call").add_parse_action(_call)
+    operand = (call | name).set_name("operand")
     literal = (string | number).set_name("literal")
     conjunction_word = _token(lexical.AND, "AND", _unchanged).suppress()
     between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()
@@ -99,13 +150,13 @@ def _build() -> pp.ParserElement:
         | _token(lexical.NULL, "IS [NOT] NULL", _operator)
         | _token(lexical.BETWEEN, "BETWEEN", _operator) + ends
     )
-    plain_comparison = (name + plain).set_name("plain comparison").add_parse_action(_comparison)
-    comparison = (name + (plain | others)).set_name("comparison").add_parse_action(_comparison)
+    plain_comparison = (operand + plain).set_name("plain comparison").add_parse_action(_comparison)
+    comparison = (operand + (plain | others)).set_name("comparison").add_parse_action(_comparison)
     whitespace = pp.Regex(r"\s*").set_name("whitespace").suppress()
     disjunction, factor = pp.Forward(), pp.Forward()
     disjunction.set_name("disjunction")
     factor.set_name("factor")
-    group = _token(r"\(\s*", "(", _unchanged) + disjunction + _token(r"\s*\)", ")", _unchanged)
+    group = _token(r"\(\s*", "(", _unchanged) + disjunction + closing
     negation = _token(lexical.NOT, "NOT", _unchanged) + factor
     factor <<= comparison | negation.add_parse_action(_not) | group.add_parse_action(_group)
     more = conjunction_word + factor | whitespace + plain_comparison
@@ -113,7 +164,20 @@ def _build() -> pp.ParserElement:
     alternatives = conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)
     disjunction <<= alternatives.add_parse_action(_or)
     padding = pp.Opt(conjunction_word) + whitespace
-    grammar: pp.ParserElement = (padding + disjunction + padding + pp.StringEnd()).set_name("filter")
+    direction = _token(lexical.ORDER_DIRECTION, "direction", _unchanged)
+    order_term = (call + pp.Opt(direction)).add_parse_action(_order_term)
+    aggregate = (opening + pp.Opt(operand) + closing).set_name("aggregate").add_parse_action(_aggregate)
+    aggregates = whitespace + aggregate + pp.ZeroOrMore(comma + aggregate) + whitespace
+    return _Start(
+        _whole(padding + disjunction + padding, "filter"),
+        _whole(order_term, "order by a call"),
+        _whole(operand, "one operand"),
+        _whole(aggregates, "aggregates"),
+    )
+
+
+def _whole(element: pp.ParserElement, name: str) -> pp.ParserElement:
+    grammar: pp.ParserElement = (element + pp.StringEnd()).set_name(name)
     grammar.leave_whitespace().parse_with_tabs()
     grammar.streamline()
     return grammar
@@ -124,8 +188,32 @@ GRAMMAR = _build()
 
 def tree_of(source: str) -> Expression | None:
     """Return the syntax tree of a filter, None if it is not valid. Deep nesting raises RecursionError."""
+    tree: Expression | None = _first(GRAMMAR.filter, source)
+    return tree
+
+
+def order_term_of(source: str) -> OrderTerm | None:
+    """Return the syntax tree of an entry of order_by that begins with a call, None if it is not valid."""
+    term: OrderTerm | None = _first(GRAMMAR.order_by, source)
+    return term
+
+
+def operand_of(source: str) -> Operand | None:
+    """Return the syntax tree of a field or a call, None if it is neither."""
+    operand: Operand | None = _first(GRAMMAR.operand, source)
+    return operand
+
+
+def aggregates_of(source: str) -> tuple[Aggregate, ...] | None:
+    """Return the syntax trees of a list of aggregates, None if it is not valid."""
     try:
-        tree: Expression = GRAMMAR.parse_string(source)[0]
+        return tuple(GRAMMAR.aggregates.parse_string(source))
     except pp.ParseBaseException:
         return None
-    return tree
+
+
+def _first(grammar: pp.ParserElement, source: str) -> Any:
+    try:
+        return grammar.parse_string(source)[0]
+    except pp.ParseBaseException:
+        return None

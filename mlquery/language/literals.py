@@ -212,7 +212,7 @@ def _check_id(part: String, diagnostics: Diagnostics) -> None:
 def _check_number(part: String | Number, target: Target, diagnostics: Diagnostics) -> None:
     if isinstance(part, String) and not _NUMBER.fullmatch(part.value):
         diagnostics.error("wrong-type", f"{target.label} is a number, not {part.value!r}", part.span)
-    elif isinstance(part, String) and target.kind is Kind.METRIC:
+    elif isinstance(part, String) and target.kind in (Kind.METRIC, Kind.HISTORY):
         message = f"{target.label} is a number: write the value without quotes"
         diagnostics.error("wrong-type", message, part.span, suggestion=part.value)
     elif target.kind is Kind.ATTRIBUTE:
@@ -302,6 +302,8 @@ def _value(part: String | Number, target: Target, diagnostics: Diagnostics) -> V
     written = part.value
     if target.type == "integer":
         return int(written)
+    if target.ref.function is not None and target.ref.function.is_integer:
+        return int(written) if Number(written).is_integer and _fits_64_bits(written) else float(written)
     if target.type == "number":
         is_integer = target.kind is Kind.ATTRIBUTE and Number(written).is_integer and len(written) < _MOST_DIGITS
         return int(written) if is_integer else float(written)

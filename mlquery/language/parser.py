@@ -1,4 +1,4 @@
-"""Parse a filter or an order_by entry into a syntax tree. Independent of any dialect, field names and data.
+"""Parse a filter, an order_by entry, a field or aggregates into syntax trees. Independent of dialect, fields and data.
 
 Most filters are comparisons with strings or numbers, joined by AND, which are parsed here. Everything else is left to
 `grammar`, which is imported only then. Both use the regular expressions of `tokens`.
@@ -7,12 +7,16 @@ Most filters are comparisons with strings or numbers, joined by AND, which are p
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
 from mlquery.language.node_builders import conjunction_of, literal_of, name_of
-from mlquery.language.syntax import And, Comparison, Expression, OrderTerm
+from mlquery.language.syntax import Aggregate, And, Comparison, Expression, Operand, OrderTerm
+
+_Tree = TypeVar("_Tree")
 
 _MAX_TOKENS = 10_000
 _MAX_DEPTH = 32
@@ -81,18 +85,56 @@ def parse_order_by(source: str, argument: str = "order_by[0]") -> OrderTerm:
     """Return the syntax tree of one entry of order_by.
 
     Raises:
-        QueryError: it is not a field with an optional ASC or DESC (code "syntax").
+        QueryError: it is not a field or a call with an optional ASC or DESC (code "syntax").
 
     Source: MLflow 3.17 `SearchUtils.parse_order_by_for_search_runs`.
     """
     match = _compiled(lexical.ORDER_BY).fullmatch(source)
     if match is None:
-        from mlquery.language.syntax_errors import order_error
-
-        raise QueryError(order_error(source, argument))
+        return _order_by_call(source, argument)
     _require_encodable(source, argument)
     descending = (match["direction"] or "").upper() == "DESC"
     return OrderTerm(name_of(match), descending, Span(0, len(source)))
+
+
+def _order_by_call(source: str, argument: str) -> OrderTerm:
+    from mlquery.language.grammar import order_term_of
+    from mlquery.language.syntax_errors import order_error
+
+    return _required(order_term_of(source), source, argument, order_error)
+
+
+def parse_operand(source: str, argument: str) -> Operand:
+    """Return the syntax tree of a field, such as ``params.`my key` ``, or of a call, such as `max(metrics.loss)`.
+
+    Raises:
+        QueryError: it is neither (code "syntax").
+    """
+    from mlquery.language.grammar import operand_of
+    from mlquery.language.syntax_errors import operand_error
+
+    operand: Operand = _required(operand_of(source), source, argument, operand_error)
+    return operand
+
+
+def parse_aggregates(source: str, argument: str = "aggregates") -> tuple[Aggregate, ...]:
+    """Return the syntax trees of aggregates that are separated by commas, such as `count(), mean(metrics.auc)`.
+
+    Raises:
+        QueryError: it is not a list of aggregates (code "syntax").
+    """
+    from mlquery.language.grammar import aggregates_of
+    from mlquery.language.syntax_errors import aggregates_error
+
+    return _required(aggregates_of(source), source, argument, aggregates_error)
+
+
+def _required(tree: _Tree | None, source: str, argument: str, error: Callable[[str, str], Diagnostic]) -> _Tree:
+    """Return the syntax tree of a string; without one, raise the error that explains why the string is not valid."""
+    if tree is None:
+        raise QueryError(error(source, argument))
+    _require_encodable(source, argument)
+    return tree
 
 
 def _require_reasonable_size(source: str, argument: str) -> None:

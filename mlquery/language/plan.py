@@ -16,6 +16,26 @@ class Kind(Enum):
     TAG = "tag"
     ATTRIBUTE = "attribute"
     DATASET = "dataset"
+    HISTORY = "history"
+
+
+class Function(Enum):
+    """What a field of the kind HISTORY takes from all points of a metric."""
+
+    MAX = "max"
+    MIN = "min"
+    MEAN = "mean"
+    FIRST = "first"
+    LAST = "last"
+    COUNT = "count"
+    AT = "at"
+    ARGMAX = "argmax"
+    ARGMIN = "argmin"
+
+    @property
+    def is_integer(self) -> bool:
+        """Tell whether the result is a number of points or a step."""
+        return self in (Function.COUNT, Function.ARGMAX, Function.ARGMIN)
 
 
 class Op(Enum):
@@ -58,10 +78,16 @@ Value = str | float | int | tuple[str, ...] | tuple[float, ...] | None
 
 @attrs.frozen
 class FieldRef:
-    """A field under its canonical name; the id of a row is the attribute `run_id` or `experiment_id`."""
+    """A field under its canonical name; the id of a row is the attribute `run_id` or `experiment_id`.
+
+    A history has the key of its metric and a `function` of its points, `AT` also a `step`. `LAST` is none of them: the
+    last value is the metric itself.
+    """
 
     kind: Kind
     key: str
+    function: Function | None = None
+    step: int | None = None
 
 
 @attrs.frozen

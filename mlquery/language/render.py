@@ -9,7 +9,9 @@ import re
 
 from mlquery.language import tokens as lexical
 from mlquery.language.syntax import (
+    Aggregate,
     And,
+    Call,
     Comparison,
     Expression,
     Group,
@@ -18,6 +20,7 @@ from mlquery.language.syntax import (
     Name,
     Not,
     Number,
+    Operand,
     Or,
     OrderTerm,
     Range,
@@ -28,7 +31,7 @@ _BARE_KEY = re.compile(lexical.DOTTED, re.IGNORECASE)
 _BARE_NAME = re.compile(rf"(?!{lexical.RESERVED}){lexical.SEGMENT}", re.IGNORECASE)
 
 
-def render(node: Expression | OrderTerm | Name | Literal) -> str:
+def render(node: Expression | OrderTerm | Aggregate | Operand | Literal) -> str:
     """Return the string of a syntax tree.
 
     Raises:
@@ -38,18 +41,16 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
     match node:
         case Comparison(name, op, value):
             return f"{render(name)} {op}" if value is None else f"{render(name)} {op} {render(value)}"
-        case And(operands):
-            return " AND ".join(map(render, operands))
-        case Or(operands):
-            return " OR ".join(map(render, operands))
-        case Not(operand):
-            return f"NOT {render(operand)}"
-        case Group(operand):
-            return f"({render(operand)})"
+        case And() | Or() | Not() | Group():
+            return _join(node)
         case OrderTerm(name, descending):
             return _order_term(name, descending)
         case Name():
             return _name(node, _KEY_QUOTES)
+        case Call(function, name, step):
+            return f"{function}({render(name)}{'' if step is None else f', {render(step)}'})"
+        case Aggregate(function, operand):
+            return f"{function}({'' if operand is None else render(operand)})"
         case String(value):
             return _between(value, _STRING_QUOTES)
         case Number(value):
@@ -61,6 +62,18 @@ def render(node: Expression | OrderTerm | Name | Literal) -> str:
     raise TypeError(f"not a syntax tree: {node!r}")
 
 
+def _join(node: And | Or | Not | Group) -> str:
+    match node:
+        case And(operands):
+            return " AND ".join(map(render, operands))
+        case Or(operands):
+            return " OR ".join(map(render, operands))
+        case Not(operand):
+            return f"NOT {render(operand)}"
+        case Group(operand):
+            return f"({render(operand)})"
+
+
 _Quotes = tuple[tuple[str, re.Pattern[str]], ...]
 _STRING_QUOTES = (("'", re.compile(lexical.SINGLE_QUOTED)), ('"', re.compile(lexical.DOUBLE_QUOTED)))
 _ITEM_QUOTES = tuple((quote, re.compile(lexical.ITEM, re.IGNORECASE)) for quote in "'\"")
@@ -68,7 +81,9 @@ _KEY_QUOTES = (("`", re.compile(lexical.BACKTICKED)), *reversed(_STRING_QUOTES))
 _ORDER_QUOTES = tuple((quote, re.compile(quote + lexical.ORDER_KEY + quote)) for quote in "`\"'")
 
 
-def _order_term(name: Name, descending: bool) -> str:
+def _order_term(name: Operand, descending: bool) -> str:
+    if isinstance(name, Call):
+        return render(name) + (" DESC" if descending else "")
     if descending and name.quoted and name.key[-1:].isspace():
         raise ValueError(f"the key {name.key!r} cannot be quoted before a direction")
     return _name(name, _ORDER_QUOTES) + (" DESC" if descending else "")

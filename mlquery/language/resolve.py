@@ -13,14 +13,15 @@ import attrs
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language.diagnostics import Diagnostics
 from mlquery.language.features import Use
-from mlquery.language.fields import Target, find_field
+from mlquery.language.fields import Target
+from mlquery.language.functions import find_operand
 from mlquery.language.literals import NULL_OPS, predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
 from mlquery.language.precedence import by_precedence
 from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
-from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Or, OrderTerm
+from mlquery.language.syntax import And, Call, Comparison, Expression, Group, Not, Or, OrderTerm
 
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
 
@@ -62,6 +63,7 @@ def resolve(query: Query, dialect: Dialect, problems: Iterable[Diagnostic] = ())
     """
     diagnostics = Diagnostics(dialect, query.entity, errors=list(problems))
     in_filter = diagnostics.for_argument("filter_string", query.filter_string)
+    query = _without_refused_calls(query, in_filter)
     where = _where(query.where, in_filter)
     _require_few_clauses(query, in_filter)
     stages = frozenset(_STAGES[query.view])
@@ -74,6 +76,17 @@ def resolve(query: Query, dialect: Dialect, problems: Iterable[Diagnostic] = ())
         raise QueryError(*by_precedence(query.entity, diagnostics.errors))
     plan = Plan(query.entity, where, order, stages, query.experiment_ids)
     return Resolved(plan, tuple(diagnostics.warnings))
+
+
+def _without_refused_calls(query: Query, diagnostics: Diagnostics) -> Query:
+    """Return a query without its filter if calls in it are refused, whose errors are added.
+
+    A service that knows no calls refuses such a string before it looks at any clause.
+    """
+    aside = attrs.evolve(diagnostics, warnings=[])
+    calls = [clause.name for clause in _comparisons(query.where) if isinstance(clause.name, Call)]
+    targets = [find_operand(call, "filter", aside) for call in calls]
+    return attrs.evolve(query, where=And(())) if None in targets else query
 
 
 def _where(node: Expression, diagnostics: Diagnostics) -> Where:
@@ -103,7 +116,7 @@ def _join(diagnostics: Diagnostics, op: str) -> Use:
 def _predicate(node: Comparison, diagnostics: Diagnostics) -> Where:
     """Return the predicate of a clause; if the clause is not valid, add an error and return a placeholder."""
     before = len(diagnostics.errors)
-    target = find_field(node.name, "filter", diagnostics)
+    target = find_operand(node.name, "filter", diagnostics)
     if target is not None:
         return predicate_for(node, target, diagnostics)
     _put_operator_first(node, diagnostics, before)
@@ -128,8 +141,8 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
         return
     ignored = Diagnostics(diagnostics.dialect, query.entity)
     clauses = list(_comparisons(query.where))
-    joined = [_tables(find_field(c.name, "filter", ignored)) for c in clauses if c.op not in NULL_OPS]
-    ordered = [_tables(find_field(term.name, "order", ignored)) for term in query.order if term is not None]
+    joined = [_tables(find_operand(c.name, "filter", ignored)) for c in clauses if c.op not in NULL_OPS]
+    ordered = [_tables(find_operand(term.name, "order", ignored)) for term in query.order if term is not None]
     elsewhere = sum(map(bool, joined))
     counts = {
         "joined_tables": (sum(joined) + sum(ordered), "joins, for metrics, params, tags, names and datasets"),
@@ -172,7 +185,7 @@ def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
         if term is None:
             continue
         of_entry = diagnostics.for_argument(f"order_by[{index}]", written)
-        target = find_field(term.name, "order", of_entry)
+        target = find_operand(term.name, "order", of_entry)
         if target is None:
             continue
         of_entry.check(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from mlquery.language.linear_regex import search_test
 from mlquery.language.plan import Op, Value
@@ -78,6 +80,25 @@ def _like(pattern: str, folds_case: bool) -> StringTest:
 
 def _until_nul(string: str) -> str:
     return string.partition("\0")[0] if "\0" in string else string
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of at least one number: the exactly rounded sum, divided by the number of them.
+
+    It does not depend on their order. Where the sum is beyond the largest double, the mean is rounded exactly.
+    """
+    try:
+        return math.fsum(values) / len(values) + 0.0
+    except (OverflowError, ValueError):  # of numbers that are too large or of infinity
+        infinite = [value for value in values if math.isinf(value)]
+        return sum(infinite) if infinite else _mean_of_large(sum(map(Fraction, values)), len(values))
+
+
+def _mean_of_large(total: Fraction | int, count: int) -> float:
+    try:
+        return float(total) / count
+    except OverflowError:
+        return float(total / count)
 
 
 def id_rank(identifier: str) -> tuple[int, int, str]:

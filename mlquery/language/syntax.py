@@ -18,6 +18,17 @@ class Name:
 
 
 @attrs.frozen
+class Call:
+    """A function of the history of a field: `max(metrics.loss)`, `at(metrics.loss, 100)`; its name in lower case."""
+
+    function: str
+    name: Name
+    step: Number | None = None
+    span: Span = attrs.field(default=Span(0, 0), eq=False)
+    word: Span = attrs.field(default=Span(0, 0), eq=False)
+
+
+@attrs.frozen
 class String:
     """A string literal; `value` is the characters between the quotes, unchanged."""
 
@@ -56,13 +67,15 @@ class Range:
 
 
 Literal = String | Number | Items | Range | None
+Operand = Name | Call
+"""What a comparison tests, an order sorts by and a column shows."""
 
 
 @attrs.frozen
 class Comparison:
     """One clause. `op` is in upper case with single spaces; `written` is the operator as written."""
 
-    name: Name
+    name: Operand
     op: str
     value: Literal
     written: str = attrs.field(default="", eq=False)
@@ -110,6 +123,16 @@ Expression = Comparison | And | Or | Not | Group
 class OrderTerm:
     """One entry of `order_by`."""
 
-    name: Name
+    name: Operand
     descending: bool = False
     span: Span = attrs.field(default=Span(0, 0), eq=False)
+
+
+@attrs.frozen
+class Aggregate:
+    """A function over runs: `count()`, `mean(metrics.auc)`, `mean(max(metrics.auc))`; its name in lower case."""
+
+    function: str
+    operand: Operand | None = None
+    span: Span = attrs.field(default=Span(0, 0), eq=False)
+    word: Span = attrs.field(default=Span(0, 0), eq=False)

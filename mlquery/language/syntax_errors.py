@@ -1,4 +1,4 @@
-"""Explain why a string is not a valid filter or order_by entry, and what to write instead, after the parser refused it.
+"""Explain why a string is not a valid filter, order_by entry or field, and what to write instead.
 
 The string is read again from the left, clause by clause, up to the first mistake. Independent of any dialect.
 """
@@ -26,6 +26,9 @@ _NULL = _compiled(lexical.NULL)
 _BETWEEN = _compiled(lexical.BETWEEN)
 _BETWEEN_AND = _compiled(lexical.BETWEEN_AND)
 _OPERATORS = (_PLAIN, _IN, _NULL, _BETWEEN)
+_FUNCTION = _compiled(lexical.OPEN)
+_COMMA = _compiled(lexical.COMMA)
+_CLOSE = _compiled(lexical.CLOSE)
 _ITEM = _compiled(lexical.ITEM)
 _ITEMS = _compiled(lexical.ITEMS)
 _GAP = _compiled(lexical.GAP)
@@ -62,6 +65,16 @@ def order_error(source: str, argument: str) -> Diagnostic:
     return _diagnostic(source, argument, _order_problem(source))
 
 
+def operand_error(source: str, argument: str) -> Diagnostic:
+    """Return the diagnostic for a string that is neither a field nor a call."""
+    return _diagnostic(source, argument, _unclosed_quote(source) or _operand_problem(source))
+
+
+def aggregates_error(source: str, argument: str) -> Diagnostic:
+    """Return the diagnostic for a list of aggregates that the parser could not read."""
+    return _diagnostic(source, argument, _unclosed_quote(source) or _aggregates_problem(source))
+
+
 def _diagnostic(source: str, argument: str, problem: _Problem) -> Diagnostic:
     word = _WORD.match(source, problem.start)
     stop = word.end() if word else len(source)
@@ -77,6 +90,9 @@ def _order_problem(source: str) -> _Problem:
         return _Problem("an order_by entry is empty", 0, "metrics.accuracy DESC")
     if start or source != source.rstrip():
         return _Problem("whitespace before or after the entry", 0 if start else len(source.rstrip()), source.strip())
+    if _FUNCTION.match(source, start):
+        stop = _call(source, start)
+        return stop if isinstance(stop, _Problem) else _no_direction(source, 0, stop)
     if name is None:
         return _no_field(source, start)
     if source[name.end() : name.end() + 1] == ".":
@@ -89,7 +105,44 @@ def _order_problem(source: str) -> _Problem:
         )
     if name["prefix"] and not source[name.end()].isspace():
         return _bad_key(_DIRECTION.sub("", source), name)
-    return _Problem("expected ASC or DESC", _skip_whitespace(source, name.end()), f"{name[0]} DESC")
+    return _no_direction(source, *name.span())
+
+
+def _no_direction(source: str, start: int, stop: int) -> _Problem:
+    return _Problem("expected ASC or DESC", _skip_whitespace(source, stop), f"{source[start:stop]} DESC")
+
+
+def _operand_problem(source: str) -> _Problem:
+    if not source.strip():
+        return _Problem("the field is empty", 0, "params.model")
+    stop = _operand(source, 0)
+    if isinstance(stop, _Problem):
+        return stop
+    name = _NAME.match(source)
+    is_key = name is not None and not _FUNCTION.match(source) and name["prefix"] is not None
+    return _bad_key(source, name) if name and is_key else _Problem("expected nothing after the field", stop)
+
+
+def _aggregates_problem(source: str) -> _Problem:
+    position = _skip_whitespace(source, 0)
+    while True:
+        stop = _aggregate(source, position)
+        if isinstance(stop, _Problem):
+            return stop
+        comma = _COMMA.match(source, stop)
+        if comma is None:
+            return _Problem("expected a comma between two aggregates", _skip_whitespace(source, stop), ",")
+        position = comma.end()
+
+
+def _aggregate(source: str, start: int) -> int | _Problem:
+    opening = _FUNCTION.match(source, start)
+    if opening is None:
+        return _Problem("expected a function over runs, such as count() or mean(metrics.accuracy)", start)
+    if closing := _CLOSE.match(source, opening.end()):
+        return closing.end()
+    stop = _operand(source, opening.end())
+    return stop if isinstance(stop, _Problem) else _closed(source, opening, stop)
 
 
 def _order_key_problem(source: str, name: re.Match[str]) -> _Problem:
@@ -149,18 +202,58 @@ def _close(source: str, position: int, opened: list[int]) -> int:
 
 def _clause(source: str, start: int) -> int | _Problem:
     """Return the end of the clause that begins here, or what is wrong with it."""
-    name = _NAME.match(source, start)
-    if name is None:
-        return _no_field(source, start)
-    if operator := _PLAIN.match(source, name.end()):
+    stop = _operand(source, start)
+    if isinstance(stop, _Problem):
+        return stop
+    if operator := _PLAIN.match(source, stop):
         return _value(source, operator.end())
-    if listed := _IN.match(source, name.end()):
+    if listed := _IN.match(source, stop):
         return _list(source, listed.end())
-    if null := _NULL.match(source, name.end()):
+    if null := _NULL.match(source, stop):
         return null.end()
-    if between := _BETWEEN.match(source, name.end()):
-        return _range(source, name, between)
-    return _no_operator(source, name)
+    if between := _BETWEEN.match(source, stop):
+        return _range(source, source[start:stop], between)
+    return _no_operator(source, start, stop)
+
+
+def _operand(source: str, start: int) -> int | _Problem:
+    """Return the end of the field or the call that begins here, or what is wrong with it."""
+    if _FUNCTION.match(source, start):
+        return _call(source, start)
+    name = _NAME.match(source, start)
+    return _no_field(source, start) if name is None else name.end()
+
+
+def _call(source: str, start: int) -> int | _Problem:
+    """Return the end of the call that begins here, or what is wrong with it."""
+    opening = _FUNCTION.match(source, start)
+    assert opening is not None
+    word, position = opening["function"], opening.end()
+    if _FUNCTION.match(source, position):
+        return _Problem("a function takes a metric, not another function", position)
+    name = _NAME.match(source, position)
+    if name is None:
+        return _Problem("a function takes a metric", position, f"{word}(metrics.loss)")
+    stop = name.end()
+    if comma := _COMMA.match(source, stop):
+        step = _NUMBER.match(source, comma.end())
+        if step is None:
+            return _Problem("the second argument is a step", comma.end(), f"{word}({name[0]}, 100)")
+        stop = step.end()
+    elif not _CLOSE.match(source, stop) and ")" in source[stop:]:
+        return _bad_key(source[: source.index(")", stop)], name)
+    return _closed(source, opening, stop)
+
+
+def _closed(source: str, opening: re.Match[str], stop: int) -> int | _Problem:
+    """Return where the call whose arguments end at `stop` ends."""
+    closing = _CLOSE.match(source, stop)
+    if closing:
+        return closing.end()
+    start = _skip_whitespace(source, stop)
+    if start < len(source):
+        return _Problem("expected the closing parenthesis of the function", start, ")")
+    return _Problem("this parenthesis is never closed", opening.start() + opening[0].index("("))
 
 
 def _no_field(source: str, start: int) -> _Problem:
@@ -178,15 +271,16 @@ def _last_word(source: str) -> int:
     return len(stripped) - (lengths[0] if lengths else 1)
 
 
-def _no_operator(source: str, name: re.Match[str]) -> _Problem:
-    start = _skip_whitespace(source, name.end())
+def _no_operator(source: str, start_of_operand: int, stop_of_operand: int) -> _Problem:
+    start = _skip_whitespace(source, stop_of_operand)
     word = _WORD.match(source, start)
     if word and word[0] in _OTHER_OPERATORS:
         return _Problem(f"{word[0]} is not an operator", start, _OTHER_OPERATORS[word[0]])
     if word and word[0].upper() == "IS":
         return _Problem("expected IS NULL or IS NOT NULL, with one space between NOT and NULL", start, "IS NOT NULL")
-    stop = _end_of_key(source, name.end())
-    if stop is not None and (name["prefix"] or source.startswith(".", start)):
+    name, stop = _NAME.match(source, start_of_operand), _end_of_key(source, stop_of_operand)
+    is_name = name is not None and name.end() == stop_of_operand
+    if name and is_name and stop is not None and (name["prefix"] or source.startswith(".", start)):
         return _bad_key(source[:stop], name)
     return _Problem("expected an operator: = != > >= < <= LIKE ILIKE IN, IS NULL", start)
 
@@ -258,13 +352,13 @@ def _list(source: str, start: int) -> int | _Problem:
     return _Problem("a list contains quoted strings or numbers, separated by commas", start, "IN ('a', 'b')")
 
 
-def _range(source: str, name: re.Match[str], between: re.Match[str]) -> int | _Problem:
+def _range(source: str, operand: str, between: re.Match[str]) -> int | _Problem:
     low = _LITERAL.match(source, between.end())
     conjunction = low and _BETWEEN_AND.match(source, low.end())
     high = conjunction and _LITERAL.match(source, conjunction.end())
     if high:
         return high.end()
-    return _Problem("BETWEEN takes two numbers", _skip_whitespace(source, name.end()), f"{name[0]} BETWEEN 1 AND 2")
+    return _Problem("BETWEEN takes two numbers", between.start("op"), f"{operand} BETWEEN 1 AND 2")
 
 
 def _joint(source: str, position: int, opened: list[int]) -> int | _Problem:
@@ -277,13 +371,14 @@ def _joint(source: str, position: int, opened: list[int]) -> int | _Problem:
         return _Problem("this parenthesis is never closed", opened[-1]) if is_last and opened else conjunction.end()
     if alternative := _OR.match(source, position):
         return alternative.end()
-    following = _NAME.match(source, start)
-    if following and _PLAIN.match(source, following.end()):
+    stop = _operand(source, start)
+    following = None if isinstance(stop, _Problem) else stop
+    if following is not None and _PLAIN.match(source, following):
         return start
     return _not_joined(source, start, following)
 
 
-def _not_joined(source: str, start: int, following: re.Match[str] | None) -> _Problem:
+def _not_joined(source: str, start: int, following: int | None) -> _Problem:
     rest = source[start : start + 1]
     if rest == ";":
         return _Problem("a filter does not end with a semicolon", start)
@@ -293,9 +388,10 @@ def _not_joined(source: str, start: int, following: re.Match[str] | None) -> _Pr
         return _Problem("alternatives are joined with OR, in the extended dialect", start, "OR")
     if rest == ")":
         return _Problem("this parenthesis was never opened", start)
-    if following and any(operator.match(source, following.end()) for operator in _OPERATORS):
-        return _Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {following[0]}")
-    if following or rest == "(" or _NOT.match(source, start):
+    if following is not None and any(operator.match(source, following) for operator in _OPERATORS):
+        operand = source[start:following]
+        return _Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {operand}")
+    if following is not None or rest == "(" or _NOT.match(source, start):
         return _Problem("expected AND between two clauses", start, "AND")
     return _Problem("expected AND or the end of the filter", start)
 

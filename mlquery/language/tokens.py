@@ -29,6 +29,7 @@ def _name(quoted: str, bare_quoted: str) -> str:
 
 
 NAME = _name(f"{BACKTICKED}|{STRING}", f"{BACKTICKED}|{DOUBLE_QUOTED}")
+FUNCTION = rf"(?!{RESERVED})(?-i:[A-Za-z_][A-Za-z0-9_]*)"
 NUMBER = r"-?\d+(?:\.\d+)?e-?\d+(?!\w)|-?(?:\d+\.\d*|\.\d+)(?!\w)|-?\d+(?!\w)"
 
 SYMBOL = r"\s*(?P<op>!=|>=|<=|==|<>|=|>|<)(?![<>=~!])\s*"
@@ -41,6 +42,9 @@ BETWEEN_AND = r"\s*(?<!\w)AND(?!\w)\s*"
 AND = r"(?:\s*(?<!\w)AND(?![\w.]))+\s*"  # before a dot, it is a prefix
 OR = r"\s*(?<!\w)(?P<op>OR)(?!\w)\s*"
 NOT = r"NOT(?!\w)\s*"
+OPEN = rf"(?P<function>{FUNCTION})\s*\(\s*"
+COMMA = r"\s*,\s*"
+CLOSE = r"\s*\)"
 
 GAP = r"[ \t\n\r\f]*"
 ITEM = rf"'[^'\\\n\r\0]*'|\"[^\"\\\n\r\0]*\"|{NUMBER}"
@@ -52,6 +56,8 @@ ORDER_KEY = r"""[^`'"\\]*"""
 ORDER_NAME = _name(f"`{ORDER_KEY}`|'{ORDER_KEY}'|\"{ORDER_KEY}\"", f'`{ORDER_KEY}`|"{ORDER_KEY}"')
 ORDER_WHITESPACE = r"""(?<!\s[`'"])\s+"""
 ORDER_BY = rf"{ORDER_NAME}(?:{ORDER_WHITESPACE}(?P<direction>ASC|DESC))?"
+
+ORDER_DIRECTION = r"\s+(?P<direction>ASC|DESC)"
 
 _TWO_WORDS = r"NOT\s+(?:NULL|LIKE|ILIKE|RLIKE)\b"
 PIECE = re.compile(rf"{BACKTICKED}|{STRING}|{NUMBER}|\r\n|\s|{_TWO_WORDS}|\w+|[<>=~!]+|.", re.DOTALL | re.IGNORECASE)

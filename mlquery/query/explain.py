@@ -6,11 +6,34 @@ from collections.abc import Sequence
 
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_filter
-from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
+from mlquery.language.plan import (
+    All,
+    AnyOf,
+    Entity,
+    FieldRef,
+    Function,
+    Kind,
+    Negation,
+    Op,
+    Plan,
+    Predicate,
+    SortKey,
+    Where,
+)
 from mlquery.language.render import render
 from mlquery.query.search import check, plan_of
 
 _INDENT = "  "
+_HISTORY: dict[Function | None, str] = {
+    Function.MAX: "maximum",
+    Function.MIN: "minimum",
+    Function.MEAN: "mean",
+    Function.FIRST: "first value",
+    Function.COUNT: "number of points",
+    Function.AT: "value at step {}",
+    Function.ARGMAX: "first step with the maximum",
+    Function.ARGMIN: "first step with the minimum",
+}
 
 
 class Explanation(str):
@@ -77,7 +100,7 @@ def _test(predicate: Predicate) -> str:
     shown = f"({', '.join(map(repr, value))})" if isinstance(value, tuple) else repr(value)
     if predicate.nan is not None:
         return f"{field} {op.value} {shown} (NaN counts as {predicate.nan:g})"
-    nan = "NaN too, " if predicate.field.kind is Kind.METRIC else ""
+    nan = "NaN too, " if _can_be_nan(predicate.field) else ""
     missing = f" ({nan}but not where it is missing)" if op in (Op.NE, Op.NOT_IN) else ""
     return f"{field} {op.value} {shown}{missing}"
 
@@ -88,9 +111,16 @@ def _field(field: FieldRef) -> str:
             return field.key
         case Kind.METRIC:
             return f"latest value of metric {field.key!r}"
+        case Kind.HISTORY:
+            return f"{_HISTORY[field.function].format(field.step)} of metric {field.key!r}"
         case Kind.DATASET:
             return f"{field.key} of any dataset"
     return f"{field.kind.value} {field.key!r}"
+
+
+def _can_be_nan(field: FieldRef) -> bool:
+    is_history = field.function is not None and not field.function.is_integer
+    return field.kind is Kind.METRIC or is_history
 
 
 def _key(key: SortKey) -> str:

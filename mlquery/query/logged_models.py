@@ -20,7 +20,7 @@ from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, string_test
-from mlquery.language.syntax import And, Comparison, Expression, Items, Number, Range, String
+from mlquery.language.syntax import And, Call, Comparison, Expression, Items, Number, Range, String
 from mlquery.store.model_table import ModelTable, StoredModel
 from mlquery.store.state import integer_id
 
@@ -106,10 +106,16 @@ def _clauses(expression: Expression) -> list[Comparison]:
 
 
 def _read(clause: Comparison) -> ModelTest:
-    kind = clause.name.prefix or "attributes"
+    name = clause.name
+    if isinstance(name, Call):
+        raise invalid_parameter(
+            f"Invalid filter string: {name.function}() is about the history of a metric of a run, "
+            "and a search of logged models has none; compare the metric itself."
+        )
+    kind = name.prefix or "attributes"
     if kind not in _KINDS:
         raise invalid_parameter(f"Invalid entity type: {kind!r}. Expected one of {list(_KINDS)}.")
-    key = clause.name.key if clause.name.prefix else _ORDER_ALIASES.get(clause.name.key, clause.name.key)
+    key = name.key if name.prefix else _ORDER_ALIASES.get(name.key, name.key)
     is_number = kind == "metrics" or (kind == "attributes" and key in _NUMBERS)
     ops = _NUMBER_OPS if is_number else _STRING_OPS
     if clause.op not in ops:

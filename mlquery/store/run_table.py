@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mlquery.entities import EMPTY, Dataset, DatasetInput, Run, RunInfo, RunInputs
 from mlquery.store.cells import Cells
 from mlquery.store.columns import StringCells, StringColumn
+from mlquery.store.derived import DerivedColumns
 from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
@@ -60,6 +61,7 @@ class RunTable(Table):
         self.datasets: dict[tuple[str, str, str], Dataset] = {}
         self.roots: dict[str, str] = {}
         self.own_artifact_uris: dict[int, str | None] = {}
+        self.derived = DerivedColumns()
         self._uris_made = 0
 
     def copy(self) -> RunTable:

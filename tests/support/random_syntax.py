@@ -18,7 +18,9 @@ from lark.exceptions import LarkError
 
 from mlquery.language import render as canonical
 from mlquery.language.syntax import (
+    Aggregate,
     And,
+    Call,
     Comparison,
     Expression,
     Group,
@@ -27,6 +29,7 @@ from mlquery.language.syntax import (
     Name,
     Not,
     Number,
+    Operand,
     Or,
     OrderTerm,
     Range,
@@ -34,6 +37,7 @@ from mlquery.language.syntax import (
 )
 
 GRAMMAR_FILE = Path(__file__).resolve().parents[2] / "grammar" / "mlquery.lark"
+STARTS = ["filter", "order_by", "operand", "aggregates"]
 EXAMPLES = int(os.environ.get("MLQUERY_FUZZ", "150"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
@@ -42,7 +46,7 @@ SETTINGS = settings(max_examples=EXAMPLES, deadline=None, database=None, suppres
 def lark_parser() -> Lark:
     """Read the normative grammar as its first comment says."""
     source = GRAMMAR_FILE.read_text(encoding="utf-8")
-    return Lark(source, parser="earley", lexer="dynamic", start=["filter", "order_by"])
+    return Lark(source, parser="earley", lexer="dynamic", start=STARTS)
 
 
 def is_in_grammar(text: str, start: str) -> bool:
@@ -71,7 +75,7 @@ _ANY_STRING = st.one_of(
 )
 
 
-def _can_be_written(node: Expression | Literal | Name | OrderTerm) -> bool:
+def _can_be_written(node: Expression | Literal | Operand | OrderTerm) -> bool:
     try:
         canonical.render(node)
     except ValueError:
@@ -90,6 +94,10 @@ NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(lambda number: f"{number:.3f}"),
 ).map(Number)
+_FUNCTIONS = st.sampled_from(["max", "min", "at", "count", "argmax", "foo", "_x1", "order_by", "a"])
+CALLS = st.builds(Call, _FUNCTIONS, NAMES, st.one_of(st.none(), NUMBERS))
+OPERANDS = st.one_of(NAMES, NAMES, CALLS)
+AGGREGATES = st.lists(st.builds(Aggregate, _FUNCTIONS, st.one_of(st.none(), OPERANDS)), min_size=1, max_size=3)
 STRINGS = _ANY_STRING.map(String).filter(_can_be_written)
 _LITERALS = st.one_of(STRINGS, NUMBERS)
 _ITEMS = st.one_of(_ANY_STRING.map(String), NUMBERS).filter(lambda item: _can_be_written(Items((item,))))
@@ -100,10 +108,10 @@ _PLAIN_OPS = st.sampled_from(
     + [f"{negation}{word}" for negation in ("", "NOT ") for word in ("LIKE", "ILIKE", "RLIKE")]
 )
 COMPARISONS = st.one_of(
-    st.builds(Comparison, NAMES, _PLAIN_OPS, _LITERALS),
-    st.builds(Comparison, NAMES, st.sampled_from(["IN", "NOT IN"]), _LISTS),
-    st.builds(Comparison, NAMES, st.sampled_from(["IS NULL", "IS NOT NULL"]), st.none()),
-    st.builds(Comparison, NAMES, st.just("BETWEEN"), st.builds(Range, _LITERALS, _LITERALS)),
+    st.builds(Comparison, OPERANDS, _PLAIN_OPS, _LITERALS),
+    st.builds(Comparison, OPERANDS, st.sampled_from(["IN", "NOT IN"]), _LISTS),
+    st.builds(Comparison, OPERANDS, st.sampled_from(["IS NULL", "IS NOT NULL"]), st.none()),
+    st.builds(Comparison, OPERANDS, st.just("BETWEEN"), st.builds(Range, _LITERALS, _LITERALS)),
 )
 
 
@@ -122,7 +130,7 @@ def _factors(inner: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expressi
 _FACTORS = st.recursive(COMPARISONS, _factors, max_leaves=6)
 TREES = st.one_of(_joined(_joined(_FACTORS, And), Or), st.just(And(())))
 """Every shape of tree that a filter can have."""
-ORDER_TERMS = st.builds(OrderTerm, NAMES, st.booleans()).filter(_can_be_written)
+ORDER_TERMS = st.builds(OrderTerm, OPERANDS, st.booleans()).filter(_can_be_written)
 
 
 # ---- Spellings ------------------------------------------------------------------------------------------------------
@@ -158,12 +166,28 @@ class _Speller:
             return self.around(self.word(op))
         return self.draw(_ANY_WHITESPACE) + op + self.draw(_ANY_WHITESPACE)
 
+    def operand(self, node: Operand) -> str:
+        if isinstance(node, Name):
+            return canonical.render(node)
+        step = "" if node.step is None else f"{self.draw(_ANY_WHITESPACE)},{self.padded(canonical.render(node.step))}"
+        return self.call(node.function, self.padded(canonical.render(node.name)) + step)
+
+    def call(self, function: str, arguments: str) -> str:
+        return f"{self.word(function)}{self.draw(_ANY_WHITESPACE)}({arguments})"
+
+    def padded(self, text: str) -> str:
+        return self.draw(_ANY_WHITESPACE) + text + self.draw(_ANY_WHITESPACE)
+
+    def aggregate(self, node: Aggregate) -> str:
+        operand = "" if node.operand is None else self.operand(node.operand)
+        return self.padded(self.call(node.function, self.padded(operand)))
+
     def items(self, node: Items) -> str:
         items = [self.draw(_ASCII_WHITESPACE) + _item(item) + self.draw(_ASCII_WHITESPACE) for item in node.items]
         return f"({','.join(items)}{self.draw(st.sampled_from(['', ',', ', ']))})"
 
     def comparison(self, node: Comparison) -> str:
-        name = canonical.render(node.name)
+        name = self.operand(node.name)
         match node.value:
             case None:
                 return name + self.draw(_SOME_WHITESPACE) + self.word(node.op)
@@ -221,11 +245,30 @@ def spelled_order_terms(draw: st.DrawFn) -> tuple[OrderTerm, str]:
     term = draw(ORDER_TERMS)
     words = ["desc", "DESC", "Desc"] if term.descending else ["", "ASC", "asc"]
     direction = draw(st.sampled_from(words if _can_be_written(evolve(term, descending=True)) else [""]))
-    name = canonical.render(OrderTerm(term.name))
+    is_name = isinstance(term.name, Name)
+    name = canonical.render(OrderTerm(term.name)) if is_name else _Speller(draw).operand(term.name)
     return term, name + (draw(_SOME_WHITESPACE) + direction if direction else "")
 
 
 ORDER_SPELLINGS = spelled_order_terms().map(lambda pair: pair[1])
+
+
+@st.composite
+def spelled_operands(draw: st.DrawFn) -> tuple[Operand, str]:
+    """Draw a field or a call and one of its spellings."""
+    operand = draw(OPERANDS)
+    return operand, _Speller(draw).operand(operand)
+
+
+@st.composite
+def spelled_aggregates(draw: st.DrawFn) -> tuple[tuple[Aggregate, ...], str]:
+    """Draw aggregates and one of their spellings."""
+    aggregates = draw(AGGREGATES)
+    return tuple(aggregates), ",".join(map(_Speller(draw).aggregate, aggregates))
+
+
+OPERAND_SPELLINGS = spelled_operands().map(lambda pair: pair[1])
+AGGREGATE_SPELLINGS = spelled_aggregates().map(lambda pair: pair[1])
 
 
 # ---- Texts from the grammar -----------------------------------------------------------------------------------------
@@ -236,6 +279,7 @@ _TERMINALS = {
     "PREFIX": _PREFIXES,
     "ATTRIBUTE": _BARE_NAMES,
     "KEY": _BARE_KEYS,
+    "FUNCTION": st.sampled_from(["max", "MAX", "at", "foo", "x_1", "_"]),
     "BACKTICKED": st.sampled_from(["``", "`a b`", '`it\'s "x"`', "`a``b`", "`x.y`"]),
     "STRING": _QUOTED,
     "DOUBLE_QUOTED": _QUOTED.filter(lambda text: text[0] == '"'),
@@ -261,6 +305,12 @@ _ORDER_TERMINALS = {
     "ORDER_BACKTICKED": _ORDER_KEYS.map("`{}`".format),
     "ORDER_SINGLE_QUOTED": _ORDER_KEYS.map("'{}'".format),
     "ORDER_DOUBLE_QUOTED": _ORDER_KEYS.map('"{}"'.format),
+    "FUNCTION": _TERMINALS["FUNCTION"],
+    "BACKTICKED": _TERMINALS["BACKTICKED"],
+    "STRING": _TERMINALS["STRING"],
+    "DOUBLE_QUOTED": _TERMINALS["DOUBLE_QUOTED"],
+    "NUMBER": _TERMINALS["NUMBER"],
+    "_WHITESPACE": _TERMINALS["_WHITESPACE"],
     "DIRECTION": st.sampled_from(["ASC", "DESC", "desc"]),
     "_ORDER_WHITESPACE": _SOME_WHITESPACE,
 }
