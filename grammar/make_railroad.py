@@ -49,6 +49,10 @@ SECTIONS = (
     "comparison",
     "plain comparison",
     "plain operator",
+    "operand",
+    "call",
+    "aggregates",
+    "aggregate",
     "literal",
     "list",
     "name",
@@ -64,6 +68,7 @@ BOXES = {
     tokens.SEGMENT: "word",
     tokens.NUMBER: "number",
     tokens.STRING: "string",
+    tokens.FUNCTION: "function",
     tokens.BACKTICKED: "backticked",
     tokens.SINGLE_QUOTED: "single-quoted",
     tokens.DOUBLE_QUOTED: "double-quoted",
@@ -72,6 +77,7 @@ BOXES = {
 SETS = {
     r"[^\W\d]": "letter or _",
     r"[_a-zà-ü]": "_ a…z à…ü",
+    "(?-i:[A-Za-z_][A-Za-z0-9_]*)": "A…Z a…z _, then 0…9 too",
     r"\w": "letter, digit or _",
     r"\d": "digit",
     "[^`]": "any character but `",
@@ -97,11 +103,14 @@ _FIRST_PLACEHOLDER = 0xE000
 
 def drawings() -> Iterator[tuple[str, Any]]:
     """Return the title and the diagram of every section."""
-    elements = {element.name: element for element in _elements(GRAMMAR) if element.name in SECTIONS}
+    elements = {
+        element.name: element for start in GRAMMAR for element in _elements(start) if element.name in SECTIONS
+    }
     for name in SECTIONS:
         yield name, _inside(elements[name])
         if name == "filter":
-            yield "entry of order_by", _drawn_regex(tokens.ORDER_BY)
+            by_name, by_call = _drawn_regex(tokens.ORDER_BY), _inside(GRAMMAR.order_by)
+            yield "entry of order_by", railroad.Choice(0, by_name, by_call)
     for expression, name in BOXES.items():
         if name not in SECTIONS:
             yield name, _drawn_regex(expression, except_for=expression)

@@ -91,7 +91,7 @@ def _computed(table: Any, field: FieldRef) -> HistoryColumn:
     if column is None:
         return _absent(function, size)
     cells = table.metrics.cells[field.key]
-    _, values, _, steps = cells.dense(size, 4)
+    steps = cells.dense(size, 4)[-1]
     if function.is_integer:
         return _integers(function, column, steps, cells.histories)
     return _floats(field, column, steps, cells.histories)

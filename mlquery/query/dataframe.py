@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
+from mlquery.engine.histories import IntegerColumn, history_column
 from mlquery.language.matrix import Dialect
+from mlquery.language.plan import FieldRef, Kind
 from mlquery.query.histories import histories
+from mlquery.query.operands import columns_of_calls
 from mlquery.query.search import OnWarning, search_rows, warn_caller
 from mlquery.store import Store
 from mlquery.store.columns import ABSENT, MetricColumn, StringColumn
@@ -57,16 +61,18 @@ def search_frame(
         run_view_type: A number of `ViewType`.
         max_results: The most rows to return; None for all of them.
         order_by: Order terms.
-        columns: Names of the columns to return, such as "run_id" and "metrics.auc"; by default all.
-        dialect: The dialect of filter and order.
+        columns: Names of the columns to return, such as "run_id", "metrics.auc" and, if the dialect has functions of
+            histories, "max(metrics.auc)"; by default all but such functions.
+        dialect: The dialect of filter, order and columns.
         on_warning: Receives warnings; by default they are issued as `QueryWarning`.
 
     Raises:
-        QueryError: The dialect refuses the query.
+        QueryError: The dialect refuses the query or a function in `columns`.
         ValueError: A name in `columns` is not a valid column.
 
     **Source**: `mlflow.search_runs(output_format="pandas")` of MLflow 3.17.
     """
+    calls = columns_of_calls(columns or (), dialect, on_warning)
     pages: list[Any] = []
     token, wanted = None, max_results
     with store.lock:
@@ -83,7 +89,7 @@ def search_frame(
             if token is None:
                 break
         found = np.concatenate(pages) if pages else np.empty(0, np.int64)
-        return runs_frame(store, found) if columns is None else projected_frame(store, found, columns)
+        return runs_frame(store, found) if columns is None else projected_frame(store, found, columns, calls)
 
 
 def runs_frame(store: Store, rows: Any) -> DataFrame:
@@ -108,19 +114,43 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
         return projected_frame(store, rows, names)
 
 
-def projected_frame(store: Store, rows: Any, columns: Sequence[str]) -> DataFrame:
+def projected_frame(
+    store: Store, rows: Any, columns: Sequence[str], calls: Mapping[str, FieldRef] = MappingProxyType({})
+) -> DataFrame:
     """Return the named columns of the runs at `rows`, in the order of the names, without reading others.
 
-    A key that none of the runs has is a column of missing values.
+    A key that none of the runs has is a column of missing values. `calls` are the fields of the columns that are
+    functions of histories.
 
     Raises:
         ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
     """
     with store.lock:
         dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
-        arrays = {name: _named_array(store.runs, name, rows, dtype) for name in columns}
+        arrays = {
+            name: field_array(store, calls[name], rows)
+            if name in calls
+            else _named_array(store.runs, name, rows, dtype)
+            for name in columns
+        }
         # The arrays are not shared, but pandas warns of a fragmented frame with more than a hundred columns.
         return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
+
+
+def field_array(store: Store, field: FieldRef, rows: Any) -> Any:
+    """Return the values of a metric or of a function of its history; steps and counts as nullable integers."""
+    runs = store.runs
+    if field.kind is Kind.METRIC:
+        return _metric_array(runs, field.key, rows)
+    runs.derived.renew(store.version)
+    column = history_column(runs, field)
+    if isinstance(column, IntegerColumn):
+        return pd.arrays.IntegerArray(column.values[rows], ~column.known[rows])
+    return column.values[rows]
+
+
+def _metric_array(runs: RunTable, key: str, rows: Any) -> Any:
+    return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
 
 
 def _named_array(runs: RunTable, name: str, rows: Any, dtype: Any) -> Any:
@@ -133,7 +163,7 @@ def _named_array(runs: RunTable, name: str, rows: Any, dtype: Any) -> Any:
     if name in _STRINGS:
         return _string_array(runs.strings[name].table, runs.strings[name].codes[rows], dtype)
     if prefix == "metrics" and key:
-        return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
+        return _metric_array(runs, key, rows)
     if prefix not in ("params", "tags") or not key:
         columns = ", ".join((*_STRINGS, *_TIMES, "metrics.*", "params.*", "tags.*"))
         raise ValueError(f"unknown column {name!r}; columns are {columns}")

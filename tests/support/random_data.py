@@ -6,8 +6,11 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 METRIC_KEYS = ["acc", "loss", "val loss", "a.b"]
 METRIC_VALUES = [0.0, -0.0, 1.0, 1.0, -1.0, 0.5, 1e-3, 1e300, float("nan"), float("nan"), float("inf"), float("-inf")]
+STEPS = [0, 0, 1, 1, 2, 5, -3, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]
 PARAM_KEYS = ["lr", "model", "a-b"]
 TAG_KEYS = ["team", "stage", "x y"]
 TEXTS = [
@@ -106,7 +109,20 @@ def new_store(seed: int, runs: int, rare_keys: int = 0) -> Any:
         store.load_experiment(str(number), name, tags=tags, lifecycle_stage=_stage(rng), **times)
     for _ in range(runs):
         _load_run(store, rng, rare_keys)
+    _load_histories(store, random.Random(seed))
     return store
+
+
+def _load_histories(store: Any, rng: random.Random) -> None:
+    """Add points to most metrics of most runs, and a metric to some."""
+    for run_id in store.runs.ids:
+        for key in rng.sample(METRIC_KEYS, rng.randrange(3)):
+            size = rng.choice([1, 2, 4, 9])
+            values, times, steps = ([rng.choice(pool) for _ in range(size)] for pool in _POINTS)
+            store.load_history(run_id, key, np.array(values), np.array(times), np.array(steps))
+
+
+_POINTS: list[list[Any]] = [[*METRIC_VALUES, 1.7976931348623157e308], [0, 0, 1, 2], STEPS]
 
 
 def _stage(rng: random.Random) -> str:

@@ -18,6 +18,26 @@ def _field(prefixes: list[str], keys: list[str]) -> st.SearchStrategy[str]:
 
 
 METRICS = _field(["metric", "metrics"], [*data.METRIC_KEYS, "nowhere"])
+FUNCTIONS = ["max", "min", "mean", "first", "last", "argmax", "argmin", "count", "COUNT", "Max"]
+
+
+def _call(words: list[str]) -> str:
+    function, field, before, after, step = words
+    return f"{function}({before}{field}{after})" if function else f"at({before}{field}, {step}{after})"
+
+
+_STEPS = [*map(str, data.STEPS), "-0", "7"]
+HISTORIES = (
+    st.tuples(
+        st.sampled_from([*FUNCTIONS, *FUNCTIONS, "", "", ""]),
+        METRICS,
+        *(st.sampled_from(["", "", " ", "\n"]) for _ in range(2)),
+        st.sampled_from(_STEPS),
+    )
+    .map(list)
+    .map(_call)
+)
+"""Functions of the points of a metric."""
 PARAMS = _field(["param", "params", "parameter", "parameters"], [*data.PARAM_KEYS, "nowhere"])
 TAGS = _field(["tag", "tags"], [*data.TAG_KEYS, "mlflow.runName", "nowhere"])
 DATASETS = _field(["dataset", "datasets"], ["name", "digest", "context"])
@@ -83,6 +103,9 @@ _NUMBER_SPELLINGS = [
     "1.7976931348623157e308",
 ]
 NUMBER_VALUES = st.sampled_from(_NUMBER_SPELLINGS)
+STEP_VALUES = st.sampled_from(
+    [*_STEPS, "2.5", "9007199254740992.0", "9223372036854775808", "-9223372036854775809", "1" + "0" * 400]
+)
 TIME_VALUES = st.sampled_from(
     [*map(str, data.TIMES), "1700000000000.5", "1.7e12", "-5", "0.5", "1e999", "9223372036854775807"]
 )
@@ -205,6 +228,10 @@ EXTENDED_CLAUSES = st.one_of(
     _between(st.one_of(TIME_ATTRIBUTES, st.just("attributes.duration")), TIME_VALUES),
     *(_comparison(field, _IN, _list_of(values)) for field, values in TEXT_FIELDS),
     _comparison(METRICS, _IN, _list_of(NUMBER_VALUES)),
+    _comparison(HISTORIES, NUMBER_OPS, st.one_of(NUMBER_VALUES, STEP_VALUES)),
+    _comparison(HISTORIES, _IN, _list_of(st.one_of(NUMBER_VALUES, STEP_VALUES))),
+    _between(HISTORIES, st.one_of(NUMBER_VALUES, STEP_VALUES)),
+    st.tuples(HISTORIES, _NULL).map(" ".join),
     _comparison(TIME_ATTRIBUTES, _IN, _list_of(TIME_VALUES)),
     _comparison(_ANY_TEXT_FIELD, st.sampled_from(["RLIKE", "NOT RLIKE"]), _PATTERNS),
     *(_comparison(field, _OTHER_TEXT_OPS, values) for field, values in TEXT_FIELDS),
@@ -221,4 +248,9 @@ def _joined(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 EXTENDED_FILTERS = st.one_of(st.just(""), st.recursive(EXTENDED_CLAUSES, _joined, max_leaves=5))
-EXTENDED_ORDERS = st.one_of(RUN_ORDERS, st.just(["attributes.duration DESC"]), st.just(["attributes.duration"]))
+EXTENDED_ORDERS = st.one_of(
+    RUN_ORDERS,
+    st.just(["attributes.duration DESC"]),
+    st.just(["attributes.duration"]),
+    st.lists(st.tuples(HISTORIES, _DIRECTIONS).map("".join), min_size=1, max_size=2),
+)
