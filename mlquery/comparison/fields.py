@@ -107,7 +107,7 @@ def _metrics(store: Store, rows: list[int], value: Value, directions: Mapping[st
     keys = _keys(store.runs.metric_keys, rows)
     best = require_direction([key for key in keys if how_of(value, key) == "best"], directions)
     for key in keys:
-        values, states = chosen_values(store.runs, rows, key, best.get(key) or how_of(value, key))
+        values, states = chosen_values(store, rows, key, best.get(key) or how_of(value, key))
         yield Field(METRIC, key, values, states > 0)
 
 

@@ -1,6 +1,6 @@
 """Turns the points of a metric into the one value that a run is compared by: last, best, min, max, mean or at a step.
 
-NaN is left out unless a run has nothing else. Runs are given as rows of a store's table.
+What these are is specified by the functions of the language. Runs are given as rows of a store's table.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from mlquery.engine.histories import history_column
 from mlquery.errors import invalid_parameter
-from mlquery.store.columns import ABSENT, NAN, NUMBER, MetricCells
-from mlquery.store.history import read_only
-from mlquery.store.run_table import RunTable
+from mlquery.language.plan import FieldRef, Function, Kind
+from mlquery.store import Store
 
 Floats = npt.NDArray[np.float64]
 States = npt.NDArray[np.uint8]
@@ -87,49 +87,22 @@ def require_direction(keys: Iterable[str], directions: Mapping[str, str]) -> dic
     return {key: direction for key, direction in found.items() if direction is not None}
 
 
-def chosen_values(runs: RunTable, rows: list[int], key: str, how: str) -> tuple[Floats, States]:
+def chosen_values(store: Store, rows: list[int], key: str, how: str) -> tuple[Floats, States]:
     """Return the values of a metric and their states (absent, number, NaN), each (n,).
 
+    They are those of the functions of the language (`max(metrics.loss)`, `at(metrics.loss, 100)` …).
+
     Args:
-        runs: The table of the runs.
-        rows: Their rows.
-        key: The metric.
+        store: Where the runs are; its lock is held.
+        rows: The rows of the runs.
+        key: A metric that some of the runs have.
         how: "last", "min", "max", "mean" or "step:N".
     """
-    cells = runs.metrics.cells.get(key)
-    if cells is None:
-        return np.full(len(rows), np.nan), np.zeros(len(rows), np.uint8)
     if how == LAST:
-        return _last(runs, cells, rows, key)
-    values = [_of_history(cells, row, how) for row in rows]
-    numbers = np.array([np.nan if value is None else value for value in values], np.float64)
-    states = [ABSENT if value is None else NUMBER if value == value else NAN for value in values]
-    return numbers, np.array(states, np.uint8)
-
-
-def _last(runs: RunTable, cells: MetricCells, rows: list[int], key: str) -> tuple[Floats, States]:
-    if cells.rows is None:
-        column = runs.metrics[key]
-        return column.values[rows], column.states[rows]
-    places = np.array([cells.slot(row) for row in rows], np.int64)
-    states, values = (
-        np.append(np.frombuffer(cells.arrays[i], cells.arrays[i].typecode), (0, np.nan)[i]) for i in (0, 1)
-    )
-    return values[places], states[places].astype(np.uint8)
-
-
-def _of_history(cells: MetricCells, row: int, how: str) -> float | None:
-    """Return the value of a run, None if it has none."""
-    values, _, steps = read_only(*cells.points(row))
-    at_step = _AT_STEP.fullmatch(how)
-    if at_step:
-        values = values[steps == int(at_step[1])]
-    if not len(values):
-        return None
-    numbers = values[~np.isnan(values)]
-    if not len(numbers):
-        return float("nan")
-    if at_step:
-        return float(numbers[-1])
-    with np.errstate(over="ignore"):
-        return float(getattr(np, how)(numbers))  # min, max or mean
+        column: Any = store.runs.metrics[key]
+    else:
+        step = _AT_STEP.fullmatch(how)
+        function = Function.AT if step else Function(how)
+        store.runs.derived.renew(store.version)
+        column = history_column(store.runs, FieldRef(Kind.HISTORY, key, function, int(step[1]) if step else None))
+    return column.values[rows], column.states[rows]
