@@ -18,7 +18,8 @@ import attrs
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from mlquery.comparison import page_runs
+from mlquery.comparison import Comparison, compare, page_data, page_runs
+from mlquery.comparison.models import all_models
 from mlquery.server.errors import FAILURES, RequestError
 from mlquery.server.service import Service
 
@@ -34,6 +35,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_COMPARED: Final = ("value", "baseline", "group_by", "ignore", "directions")
 _KINDS: Final = {"app.js": "text/javascript", "app.css": "text/css", "LICENSES.txt": "text/plain"}
 _DOCUMENT: Final = """<!doctype html>
 <html lang="en">
@@ -182,7 +184,7 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
     "order": _is_order,
     "points": _is_count,
     "run_id": _is_string,
-    "run_ids": _are_strings_or_none,
+    "run_ids": _are_strings,
     "smoothing": _is_number,
     "value": lambda value: _is_string(value) or _are_named(value),
     "view": lambda value: value in ("active", "deleted", "all"),
@@ -204,6 +206,29 @@ def _values(service: Service, **details: Any) -> Any:
 
 def _run(service: Service, run_id: str) -> Any:
     return page_runs.run(service.store, run_id, service.backend.list_artifacts(run_id))
+
+
+def _compared(service: Service, run_ids: list[str], **details: Any) -> Comparison:
+    options: dict[str, Any] = {"source": service.store, "dialect": service.backend.dialect}
+    return compare(run_ids, **details, **options)
+
+
+def _compare(service: Service, **details: Any) -> Any:
+    return page_data.comparison_data(_compared(service, **details))
+
+
+def _curves(
+    service: Service, metric: str, x: str = "step", points: int = 500, smoothing: float = 0, **details: Any
+) -> Any:
+    return page_data.curves_data(_compared(service, **details), metric, x, points, smoothing)
+
+
+def _importance(service: Service, metric: str, **details: Any) -> Any:
+    return page_data.importance_data(_compared(service, **details), metric)
+
+
+def _models(service: Service) -> Any:
+    return page_data.models_data(all_models(service.store, service.backend.registry.versions()))
 
 
 def _details(body: bytes) -> dict[str, Any]:
@@ -228,4 +253,8 @@ _QUESTIONS: Final = {
     "runs": _Question(_runs, optional=("experiments", "filter", "order", "view", "offset", "limit", "columns")),
     "values": _Question(_values, ("field",), ("experiments",)),
     "run": _Question(_run, ("run_id",)),
+    "compare": _Question(_compare, ("run_ids",), _COMPARED),
+    "curves": _Question(_curves, ("run_ids", "metric"), ("x", "points", "smoothing", *_COMPARED)),
+    "importance": _Question(_importance, ("run_ids", "metric"), _COMPARED),
+    "models": _Question(_models),
 }

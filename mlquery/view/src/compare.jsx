@@ -5,7 +5,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { isMetric, parted } from "./columns.js";
 import { Differences } from "./differences.jsx";
 import { Checklist, Choice, Dropdown, Name, Problem, useAnswer } from "./dom.jsx";
-import { Figure } from "./figure.jsx";
+import { Figure, useNear } from "./figure.jsx";
 import { draw as drawBoxes } from "./figures/boxes.js";
 import { draw as drawCurves } from "./figures/curves.js";
 import { draw as drawImportance } from "./figures/importance.js";
@@ -16,7 +16,7 @@ import { isNumeric, valueAt } from "./figures/values.js";
 import { Records } from "./records.jsx";
 
 const VALUES = ["last", "best", "min", "max", "mean"];
-const MOST_AXES = 8;
+const [MOST_PARAMS, MOST_METRICS] = [5, 3];
 const MOST_LISTED = 200;
 
 /** The comparison of the runs `ids`; null while they are not known. */
@@ -70,6 +70,7 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
     <>
       <div class="comparison-head">
         <Options {...{ view, change, answer, runs }} />
+        <div class="tool-row">
         <nav aria-label="Parts of the comparison" class="parts">
           {sections.map(([id, title]) => (
             <button key={id} type="button" class="quiet" onClick={() => goTo(id)}>
@@ -80,6 +81,7 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
         <p class="found" role="status">
           {isLoading ? "Comparing…" : shown ? `${shown.size.toLocaleString("en")} of ${counted(runs.names.length, "run")} within the bounds` : `${counted(runs.names.length, "run")} compared`}
         </p>
+        </div>
       </div>
       {answer.warnings?.map((warning) => (
         <p key={warning} class="notice">
@@ -88,15 +90,26 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
       ))}
       <div class="sections">
         {sections.map(([id, title, content]) => (
-          <section key={id} id={id} class={`section section-${id}`} aria-labelledby={`${id}-title`}>
-            <h2 id={`${id}-title`} tabindex={-1}>
-              {title}
-            </h2>
+          <Section key={id} id={id} title={title}>
             {content}
-          </section>
+          </Section>
         ))}
       </div>
     </>
+  );
+}
+
+/** A part of the comparison, which asks for its data when it comes near the window or is printed. */
+function Section({ id, title, children }) {
+  const element = useRef(null);
+  const isNear = useNear(element);
+  return (
+    <section id={id} class={`section section-${id}`} aria-labelledby={`${id}-title`} ref={element}>
+      <h2 id={`${id}-title`} tabindex={-1}>
+        {title}
+      </h2>
+      {isNear ? children : <div class="figure-place" />}
+    </section>
   );
 }
 
@@ -179,7 +192,9 @@ function Parallel({ view, change, runs, bounds, brush, open }) {
   const all = useMemo(() => [...runs.params, ...runs.metrics, ...(runs.columns.duration ? ["duration"] : [])], [runs]);
   const axes = useMemo(() => {
     const chosen = view.axes?.filter((name) => runs.columns[name]);
-    return chosen?.length ? chosen : [...runs.varying, ...runs.metrics.filter((name) => differs(runs.columns[name]))].slice(0, MOST_AXES);
+    if (chosen?.length) return chosen;
+    const [params, metrics] = [runs.varying, runs.metrics.filter((name) => differs(runs.columns[name]))].map((names) => byPresence(names, runs));
+    return [...params.slice(0, MOST_PARAMS), ...metrics.slice(0, MOST_METRICS)];
   }, [view.axes, runs]);
   const colour = view.color && runs.columns[view.color] ? view.color : (axes.findLast(isMetric) ?? null);
   const options = useMemo(() => ({ axes, colour, bounds, onBrush: brush, onPick: open }), [axes, colour, brush, open]);
@@ -196,6 +211,12 @@ function Parallel({ view, change, runs, bounds, brush, open }) {
       <Figure draw={drawParallel} data={runs} options={options} />
     </>
   );
+}
+
+/** Return names of columns, those first that most runs have a value in. */
+function byPresence(names, { columns }) {
+  const counts = new Map(names.map((name) => [name, (columns[name].codes ?? columns[name].values).filter((value) => value !== null && value !== -1).length]));
+  return [...names].sort((a, b) => counts.get(b) - counts.get(a));
 }
 
 const X = [
@@ -325,6 +346,8 @@ function Groups({ view, change, answer, runs }) {
   const of = (rows) => (rows ?? []).filter((row) => row.metric === undefined || row.metric === metric);
   const groups = of(answer.groups);
   const tests = of(answer.tests);
+  // What tells groups apart has columns of its own, which say more than the names of groups.
+  const named = Object.keys(groups[0] ?? {}).filter((field) => field.includes("."));
   return (
     <>
       {metric !== undefined && (
@@ -332,7 +355,7 @@ function Groups({ view, change, answer, runs }) {
           <Choice label="Metric" value={metric} options={choices(metrics)} onChange={(key) => change({ target: `metrics.${key}` })} />
         </div>
       )}
-      <Records caption="Groups of runs that agree" rows={groups} left={["metric", "run_ids"]} empty="There are no groups." />
+      <Records caption="Groups of runs that agree" rows={groups} left={["metric", "run_ids", ...(named.length ? ["group"] : [])]} empty="There are no groups." />
       {answer.baseline ? (
         <Records caption="Each group against the baseline's, p-values corrected after Holm" rows={tests} left={["metric", "baseline"]} empty="There are no tests: there is no other group." />
       ) : (

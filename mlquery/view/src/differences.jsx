@@ -10,6 +10,7 @@ import { valueAt } from "./figures/values.js";
 const AT_FIRST = 12;
 const MORE = 24;
 const LONGEST = 160;
+const LARGE = 1e300;
 const KINDS = [
   ["params", "Params"],
   ["metrics", "Metrics"],
@@ -112,7 +113,8 @@ function Value({ column, name, row, experimentNames }) {
 /** How far a metric is from the baseline: with a sign, an arrow, and a colour for better and worse. */
 function Distance({ name, one, base, answer }) {
   const delta = Number(one) - Number(base);
-  if (one === null || base === null || !Number.isFinite(delta)) return null;
+  // MLflow stores infinity as the largest number that there is; from there, no distance says anything.
+  if (one === null || base === null || !(Math.abs(delta) < LARGE)) return null;
   if (delta === 0) return <span class="distance same">= 0</span>;
   const isBetter = directionOf(name, answer) === "max" ? delta > 0 : delta < 0;
   const relative = Number(base) === 0 ? "" : ` (${signed((100 * delta) / Math.abs(Number(base)), 3)} %)`;

@@ -1,29 +1,39 @@
-// A figure as a part of the page: drawn when it comes near the window or is printed, and again when what it shows changes.
+// A figure as a part of the page, drawn again when what it shows changes, and what comes near the window.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
-const NEAR = "300px";
+const NEAR = "400px";
+
+/** Return whether an element has been near the window, or the page has been printed. */
+export function useNear(element) {
+  const [isNear, setNear] = useState(false);
+  useEffect(() => {
+    const come = () => setNear(true);
+    const watch = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && come(), { rootMargin: NEAR });
+    watch.observe(element.current);
+    addEventListener("beforeprint", come);
+    return () => {
+      watch.disconnect();
+      removeEventListener("beforeprint", come);
+    };
+  }, []);
+  return isNear;
+}
 
 /** The figure that `draw` makes of data and options; both must stay the same objects while they mean the same. */
 export function Figure({ draw, data, options }) {
   const element = useRef(null);
   const figure = useRef(null);
-  const wanted = useRef([data, options]);
-  wanted.current = [data, options];
+  const drawn = useRef([]);
   useEffect(() => {
-    const start = () => {
-      figure.current ??= draw(element.current, ...wanted.current);
-    };
-    const watch = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && start(), { rootMargin: NEAR });
-    watch.observe(element.current);
-    addEventListener("beforeprint", start);
-    return () => {
-      watch.disconnect();
-      removeEventListener("beforeprint", start);
-      figure.current?.destroy();
-      figure.current = null;
-    };
+    figure.current = draw(element.current, data, options);
+    drawn.current = [data, options];
+    return () => figure.current.destroy();
   }, [draw]);
-  useEffect(() => figure.current?.update(data, options), [data, options]);
+  useEffect(() => {
+    if (drawn.current[0] === data && drawn.current[1] === options) return;
+    drawn.current = [data, options];
+    figure.current.update(data, options);
+  }, [data, options]);
   return <div class="figure-place" ref={element} />;
 }

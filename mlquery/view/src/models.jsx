@@ -29,7 +29,7 @@ export function Models({ source, view, change, version }) {
 
 function Listed({ answer, view, change }) {
   const columns = useMemo(() => {
-    const named = ["name", "kind", "status", "creation_time"].filter((name) => answer.columns[name]);
+    const named = ["name", "version", "kind", "status", "creation_time"].filter((name) => answer.columns[name]);
     return [...named, ...Object.keys(answer.columns).filter((name) => name.startsWith("metrics."))];
   }, [answer]);
   const chosen = answer.ids.map((id, row) => [id, row]).filter(([id]) => view.models.includes(id));
@@ -47,7 +47,7 @@ function Listed({ answer, view, change }) {
                   <span class="unseen">Selected</span>
                 </th>
                 {columns.map((name) => (
-                  <th key={name} scope="col">
+                  <th key={name} scope="col" class={answer.columns[name].kind === "number" ? "end" : ""}>
                     <Name cut={shortened([parted(name).key], 60)[0]}>{parted(name).key}</Name>
                   </th>
                 ))}
@@ -61,7 +61,7 @@ function Listed({ answer, view, change }) {
                   </td>
                   {columns.map((name) => (
                     <td key={name} class={answer.columns[name].kind === "number" ? "end" : ""}>
-                      <ModelValue column={answer.columns[name]} name={name} row={row} id={id} />
+                      <ModelValue column={answer.columns[name]} name={name} row={row} />
                     </td>
                   ))}
                 </tr>
@@ -82,11 +82,11 @@ function titleOf(answer, row) {
   return isVersion ? answer.ids[row] : valueAt(answer.columns.name, row) || answer.ids[row];
 }
 
-function ModelValue({ column, name, row, id }) {
+function ModelValue({ column, name, row }) {
   const value = column ? valueAt(column, row) : null;
   if (value === null || value === undefined) return <span class="none">–</span>;
   if (name === "kind") return KINDS[value] ?? value;
-  const text = name === "name" && id !== undefined && id.startsWith(`${value} version `) ? id : textOf(name, column.kind, value);
+  const text = textOf(name, column.kind, value);
   return <Name cut={shortened([text], LONGEST)[0]}>{text}</Name>;
 }
 

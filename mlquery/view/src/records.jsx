@@ -1,13 +1,16 @@
 // A plain table of records, such as groups and tests: one row for each, one column for each of their fields.
 
+import { useState } from "preact/hooks";
+import { parted } from "./columns.js";
 import { Name } from "./dom.jsx";
 import { numberLabel, shortened } from "./figures/labels.js";
 
 const NAMES = { n: "n", runs: "runs", std: "std", low: "95 % from", high: "to", p: "p", p_holm: "p (Holm)", effect: "effect size" };
-const MOST = 200;
+const AT_FIRST = 12;
 
 /** The table; fields in `left` are left out, and so are those that no record has. */
 export function Records({ caption, rows, left = [], empty }) {
+  const [isWhole, setWhole] = useState(false);
   if (!rows.length) return <p class="hint">{empty}</p>;
   const fields = [...new Set(rows.flatMap(Object.keys))].filter((field) => !left.includes(field) && rows.some((row) => row[field] !== null && row[field] !== undefined));
   const isNumber = (field) => rows.every((row) => row[field] === null || row[field] === undefined || typeof row[field] === "number" || /^(-?Infinity|NaN)$/.test(row[field]));
@@ -19,13 +22,13 @@ export function Records({ caption, rows, left = [], empty }) {
           <tr>
             {fields.map((field) => (
               <th key={field} scope="col" class={isNumber(field) ? "end" : ""}>
-                <Name>{NAMES[field] ?? field}</Name>
+                <Name>{NAMES[field] ?? parted(field).key}</Name>
               </th>
             ))}
           </tr>
         </thead>
         <tbody>
-          {rows.slice(0, MOST).map((row, place) => (
+          {rows.slice(0, isWhole ? rows.length : AT_FIRST).map((row, place) => (
             <tr key={place}>
               {fields.map((field) => (
                 <td key={field} class={isNumber(field) ? "end" : ""}>
@@ -36,7 +39,11 @@ export function Records({ caption, rows, left = [], empty }) {
           ))}
         </tbody>
       </table>
-      {rows.length > MOST && <p class="hint">The first {MOST} of {rows.length}.</p>}
+      {rows.length > AT_FIRST && !isWhole && (
+        <button type="button" class="quiet" onClick={() => setWhole(true)}>
+          Show all {rows.length.toLocaleString("en")}
+        </button>
+      )}
     </div>
   );
 }
