@@ -58,7 +58,14 @@ def test_the_source_distribution_holds_what_the_tests_need(built: Path) -> None:
     with tarfile.open(archive) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
 
-    assert tracked("tests") | tracked("grammar") | tracked("docs") | tracked("mlquery") | {"README.md", "CHANGELOG.md", "LICENSE"} <= names
+    assert (
+        tracked("tests")
+        | tracked("grammar")
+        | tracked("docs")
+        | tracked("mlquery")
+        | {"README.md", "CHANGELOG.md", "LICENSE"}
+        <= names
+    )
     assert {"CONTRIBUTING.md", "SECURITY.md"} <= names
 
 

@@ -30,6 +30,8 @@ DIALECTS = ("oss", "azure", "extended")
 TABLES = {dialect: endpoint_table(PREFIXES, new_service(dialect=dialect)) for dialect in DIALECTS}
 OTHER_PATHS = [
     *("/", "/health", "/version", "/get-artifact", "/mlquery/reset", "/api/3.0/mlflow/server-info"),
+    *(f"/mlquery/page/{name}" for name in ("about", "runs", "values", "run", "compare", "curves", "models", "none")),
+    *("/mlquery/assets/app.css", "/mlquery/assets/none"),
     *("/api/2.0/mlflow-artifacts/artifacts/a", "/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts/b"),
     *("/api/2.0/mlflow-artifacts/mpu/create/a", "/api/2.0/mlflow-artifacts/presigned/a", "/api/2.0/mlflow/traces"),
     *("/ajax-api/2.0/mlflow/upload-artifact", "/ajax-api/2.0/mlflow/logged-models/model/artifacts/files", "//health"),

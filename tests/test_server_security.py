@@ -210,7 +210,6 @@ def test_a_line_break_in_a_path_breaks_no_header(api: Api) -> None:
 
 
 def test_an_endpoint_that_is_not_there_is_a_json_404_and_a_wrong_method_a_405(api: Api) -> None:
-    assert (404, "ENDPOINT_NOT_FOUND") == error_of(api.get("/"))
     assert (404, "ENDPOINT_NOT_FOUND") == error_of(api.get("runs/none"))
     assert (404, "ENDPOINT_NOT_FOUND") == error_of(api.get("/etc/passwd"))
     assert (405, "BAD_REQUEST") == error_of(api.get("runs/create"))

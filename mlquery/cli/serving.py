@@ -47,7 +47,9 @@ def view(options: argparse.Namespace, dialect: str) -> None:
     with bound_socket(LOOPBACK, options.port) as listening:
         store = read_source(options.source)
         gc.freeze()
-        serve_socket(new_service(store, dialect), Security(), listening, lambda: _show(store, options, url_of(listening)))
+        serve_socket(
+            new_service(store, dialect), Security(), listening, lambda: _show(store, options, url_of(listening))
+        )
 
 
 def _show(store: Store, options: argparse.Namespace, url: str) -> None:

@@ -32,14 +32,6 @@ class Model:
     tags: Mapping[str, str]
 
 
-def all_models(store: Store, versions: Iterable[ModelVersion]) -> list[Model]:
-    """Return all logged models that are not deleted, and then all versions, whatever they are registered of."""
-    with store.lock:
-        logged = [model_id for model_id, model in store.models.by_id.items() if model.is_active]
-        found = [_logged(store, model_id) for model_id in logged]
-        return found + [_version(store, version, _source_of(version)) for version in versions]
-
-
 def models_of(store: Store, run_ids: Sequence[str], versions: Iterable[ModelVersion]) -> list[Model]:
     """Return the logged models that runs wrote, run by run, and then the versions that are registered of them."""
     with store.lock:

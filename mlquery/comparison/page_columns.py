@@ -32,7 +32,7 @@ def column_of(store: Store, name: str, rows: Any) -> Column:
         rows: The row numbers of the runs, an integer array (n,).
 
     Raises:
-        KeyError: there is no such attribute.
+        ValueError: there is no such attribute.
     """
     runs, (prefix, _, key) = store.runs, name.partition(".")
     if name in TIMES:
@@ -44,8 +44,11 @@ def column_of(store: Store, name: str, rows: Any) -> Column:
         return _string_column(runs.strings[name], rows)
     if prefix == "metrics":
         return {"kind": "number", "values": _numbers(runs.metrics.get(key), rows)}
-    columns = {"params": runs.params, "tags": runs.tags}[prefix]
-    found = columns.get(key)
+    if prefix not in ("params", "tags"):
+        raise ValueError(
+            f"unknown column {name!r}; columns are {', '.join(ATTRIBUTES)}, metrics.*, params.* and tags.*"
+        )
+    found = (runs.params if prefix == "params" else runs.tags).get(key)
     return {"kind": "string", "table": [], "codes": [-1] * len(rows)} if found is None else _string_column(found, rows)
 
 

@@ -47,9 +47,11 @@ def _fixed(diagnostic: Diagnostic, filter_string: str, dialect: Dialect) -> str 
     if instead is None or diagnostic.argument != _FILTER or span.start == span.stop:
         return None
     changed = filter_string[: span.start] + instead + filter_string[span.stop :]
-    before, after = (_errors(string, dialect) for string in (filter_string, changed))
-    return changed if changed != filter_string and after < before else None
+    others = _errors(filter_string, dialect) - {diagnostic.message}
+    is_fixed = changed != filter_string and _errors(changed, dialect) <= others
+    return changed if is_fixed else None
 
 
-def _errors(filter_string: str, dialect: Dialect) -> int:
-    return sum(one.severity == "error" for one in check(filter_string, dialect=dialect).diagnostics)
+def _errors(filter_string: str, dialect: Dialect) -> set[str]:
+    found = check(filter_string, dialect=dialect).diagnostics
+    return {one.message for one in found if one.severity == "error"}

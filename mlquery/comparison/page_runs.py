@@ -78,7 +78,7 @@ def runs(
         columns: The names of the columns to return; see `column_of`.
 
     Raises:
-        KeyError: there is no such view or column.
+        ValueError: there is no such column.
     """
     chosen, terms = MATRIX.dialect(dialect), [_term(name, descending) for name, descending in order]
     others = {"dialects": verdicts(filter, terms, chosen)}
@@ -105,7 +105,7 @@ def values(store: Store, field: str, experiments: Sequence[str] | None = None) -
     """Return the strings that a param, a tag or an attribute has, the most frequent ones first, and how many there are.
 
     Raises:
-        KeyError: there is no such attribute.
+        ValueError: there is no such attribute.
     """
     with store.lock:
         rows = store.runs.default_order()

@@ -19,7 +19,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from mlquery.comparison import Comparison, compare, page_data, page_runs
-from mlquery.comparison.models import all_models
 from mlquery.server.errors import FAILURES, RequestError
 from mlquery.server.service import Service
 
@@ -228,7 +227,7 @@ def _importance(service: Service, metric: str, **details: Any) -> Any:
 
 
 def _models(service: Service) -> Any:
-    return page_data.models_data(all_models(service.store, service.backend.registry.versions()))
+    return page_data.models_data(service.store, None, service.backend.registry.versions())
 
 
 def _details(body: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import { EVERYTHING } from "./address.js";
-import { firstColumns, keepColumns, keptColumns } from "./columns.js";
+import { firstColumns, keepColumns, keptColumns, parted } from "./columns.js";
 import { Comparison } from "./compare.jsx";
 import { Checklist, Choice, Dropdown, Name, Problem, useAnswer } from "./dom.jsx";
 import { counted, shortened } from "./figures/labels.js";
@@ -158,7 +158,8 @@ function Page({ source, about, onRefresh, version }) {
 function useColumns(about, view) {
   return useMemo(() => {
     const known = new Set(about.fields.map((field) => field.name));
-    const kept = view.columns ?? keptColumns()?.filter((name) => known.has(name));
+    const isColumn = (name) => known.has(name) || parted(name).prefix !== "";
+    const kept = view.columns?.filter(isColumn) ?? keptColumns()?.filter((name) => known.has(name));
     return kept?.length ? kept : firstColumns(about.fields);
   }, [about, JSON.stringify(view.columns)]);
 }
@@ -243,11 +244,17 @@ function Tools({ source, about, view, change, runs, columns }) {
           <Checklist legend="Columns" items={columnItems} chosen={columns} onChange={(chosen) => chosen.length && chooseColumns(chosen)} />
         </Dropdown>
         <p class="found" role="status">
-          {runs.isLoading ? "Searching…" : runs.verdict.refused ? "Runs of the last filter that was accepted" : `${counted(runs.total, "run")} found`}
+          {foundText(runs)}
         </p>
       </div>
     </div>
   );
+}
+
+function foundText({ isLoading, verdict, total }) {
+  if (isLoading) return "Searching…";
+  if (!verdict.refused) return `${counted(total, "run")} found`;
+  return total ? `${counted(total, "run")} of the last filter that was accepted` : "No runs: the filter is refused";
 }
 
 /** Says why an order is refused, and what the page does instead. */

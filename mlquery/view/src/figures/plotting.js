@@ -9,6 +9,8 @@ export function svgOf(options) {
   const svg = plot({ className: "plot-figure", ...options });
   // The element has no effect before it is in the page, so the policy has nothing to report.
   for (const style of svg.querySelectorAll("style")) style.remove();
+  // Only what has a role may have a name; what the marks are is said by the name of the whole.
+  for (const mark of svg.querySelectorAll("g[aria-label]")) mark.removeAttribute("aria-label");
   svg.setAttribute("role", "img");
   return svg;
 }
