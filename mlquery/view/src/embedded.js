@@ -3,6 +3,7 @@
 
 import { comparing } from "./columns.js";
 import { comparisonsOf, OPERATORS, Refused, testOf } from "./plain_filter.js";
+import { smoothed } from "./smoothing.js";
 import { columnOf, curveOf, summed, unpacked } from "./unpacking.js";
 
 const ROUNDED = "Curves are drawn through at most 200 points a run, whose values are rounded to 1/65,532 of the range of the curve and whose times to 1/4,095; smoothing works on these points. The table has exact values.";
@@ -213,16 +214,4 @@ function drawnOver({ run_id: id, steps, times, values }, x, smoothing) {
   const first = times[order[0]];
   const across = order.map((place) => (x === "relative" ? (times[place] - first) / 1000 : times[place]));
   return { run_id: id, x: across, y: smoothed(order.map((place) => values[place]), smoothing) };
-}
-
-/** Return the exponential moving average of values without its bias to zero, as Comparison.curves has it. */
-export function smoothed(values, weight) {
-  if (!weight) return values;
-  let [sum, total] = [0, 0];
-  return Array.from(values, (value) => {
-    if (Number.isNaN(value)) return NaN;
-    sum = sum * weight + value;
-    total = total * weight + 1;
-    return sum / total;
-  });
 }

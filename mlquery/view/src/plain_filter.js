@@ -7,6 +7,7 @@ const TOKENS = [
   ["string", /'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"/sy],
   ["name", /[A-Za-z_][\w]*(?:\.(?:`[^`]*`|"[^"]*"|[\w./-]*[\w/]))?|`[^`]+`/y],
   ["operator", /<=|>=|!=|=|<|>/y],
+  ["other", /./suy],
 ];
 const PREFIXES = { metric: "metrics", metrics: "metrics", param: "params", params: "params", parameter: "params", parameters: "params", tag: "tags", tags: "tags" };
 const ATTRIBUTES = ["attribute", "attributes", "attr", "run"];
@@ -49,7 +50,6 @@ function tokensOf(filter) {
   let at = 0;
   while (at < filter.length) {
     const found = TOKENS.map(([kind, pattern]) => ((pattern.lastIndex = at), [kind, pattern.exec(filter)])).find(([, match]) => match);
-    if (!found) throw new Refused(`A report does not understand ${filter[at]}`, at, at + 1);
     const text = found[1][0];
     if (found[0] !== "space") tokens.push({ kind: found[0], text, start: at, stop: at + text.length });
     at += text.length;

@@ -4,6 +4,7 @@ import { axisX, axisY, dot, gridX, gridY, line } from "@observablehq/plot";
 import { suggestsLog, wide } from "./axis.js";
 import { colouring, coloursOf } from "./colours.js";
 import { framed, legendOf, living, make, nameOf } from "./figure.js";
+import { frontOf } from "./front.js";
 import { counted, isolated, shortened, visible } from "./labels.js";
 import { pointable, svgOf, widthOf } from "./plotting.js";
 import { isNumeric, labelOf, NUMBER, numbersOf, textOf } from "./values.js";
@@ -69,22 +70,6 @@ function pointsOf(data, [x, y], options) {
   }
   points.sort((a, b) => a.x - b.x || a.y - b.y);
   return { points, left: data.names.length - points.length };
-}
-
-/** Return the points that no other one beats in both directions and equals in none, in the order of x. */
-export function frontOf(points, directions) {
-  const sign = (side) => (directions[side] === "min" ? 1 : -1);
-  const [ofX, ofY] = [sign("x"), sign("y")];
-  const order = [...points].sort((a, b) => ofX * (a.x - b.x) || ofY * (a.y - b.y));
-  const front = [];
-  let best = Infinity;
-  for (const point of order) {
-    const height = ofY * point.y;
-    const equal = front.at(-1);
-    if (height < best || (equal && equal.x === point.x && equal.y === point.y)) front.push(point);
-    best = Math.min(best, height);
-  }
-  return front;
 }
 
 function plotOf({ points, front, coloured, colours, axes, labels, selected }, element) {
