@@ -21,6 +21,8 @@ export function placeIn(text, caret) {
     if (isLast && isUnfinished(token.text, state.wants)) begun = token;
     else state = after(state, token.text);
   });
+  // Right behind a value nothing is offered: it may go on, and a list would hide what is said of it.
+  if (!begun && state.wants === "join" && /[^\s)]$/.test(text.slice(0, caret))) state = { ...state, wants: "nothing" };
   return { ...state, from: begun ? begun.from : caret, to: begun ? end : caret, begun: begun ? begun.text : "" };
 }
 
@@ -70,6 +72,7 @@ function offers({ wants, field }, fields, language, known) {
   if (wants === "field") return fields.filter((one) => one.written !== null).map(fieldOffer);
   if (wants === "operator") return operatorsOf(field, column, language).map((word) => ({ label: word, text: word, detail: "operator" }));
   if (wants === "value") return known.map(([value, count]) => ({ label: value, text: quoted(value), detail: `${count}` })).filter(({ text }) => text);
+  if (wants === "nothing") return [];
   return language.joins.filter((join) => join !== "NOT").map((join) => ({ label: join, text: join, detail: "joins clauses" }));
 }
 
