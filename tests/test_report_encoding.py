@@ -114,9 +114,7 @@ def test_what_is_no_value_of_a_report_is_refused() -> None:
         packed({"a": float("nan")})
 
 
-@given(
-    values=st.lists(st.floats(-1e6, 1e6) | st.just(float("nan"))), weight=st.sampled_from([0.0, 0.3, 0.9, 0.99])
-)
+@given(values=st.lists(st.floats(-1e6, 1e6) | st.just(float("nan"))), weight=st.sampled_from([0.0, 0.3, 0.9, 0.99]))
 def test_a_report_smooths_as_the_comparison_does(values: list[float], weight: float, node: Node) -> None:
     expected = smoothed(np.array(values), weight).tolist()
 

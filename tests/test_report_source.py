@@ -137,9 +137,7 @@ def test_runs_come_in_windows_in_an_order_with_missing_values_last(
     assert {"kind": "string", "table": [], "codes": [-1] * 4} == found["columns"]["params.none"]
 
 
-def test_the_comparison_of_a_report_is_that_of_python(
-    comparison: mlquery.Comparison, content: str, node: Node
-) -> None:
+def test_the_comparison_of_a_report_is_that_of_python(comparison: mlquery.Comparison, content: str, node: Node) -> None:
     found = node.call("embedded.js", "embeddedSource.compare", content, {"run_ids": list(comparison.run_ids)})
 
     assert comparison_data(comparison) == found

@@ -3,6 +3,15 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { fragmentOf, viewOf } from "./address.js";
 
+/** Put a fragment into the address bar. */
+export function keep(fragment, quietly) {
+  try {
+    history[quietly ? "replaceState" : "pushState"](null, "", fragment);
+  } catch {
+    // the frame of a notebook has no address of its own
+  }
+}
+
 /** Return the view and how to change parts of it; with `quietly`, going back does not stop at the view before. */
 export function useAddress() {
   const [view, setView] = useState(() => viewOf(location.hash));
@@ -23,7 +32,7 @@ export function useAddress() {
     const next = { ...latest.current, ...parts };
     if (fragmentOf(next) === fragmentOf(latest.current)) return;
     latest.current = next;
-    history[quietly ? "replaceState" : "pushState"](null, "", fragmentOf(next));
+    keep(fragmentOf(next), quietly);
     setView(next);
   }, []);
   return [view, change];

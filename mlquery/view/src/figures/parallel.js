@@ -20,6 +20,7 @@ const REACH = 8;
 const TICK_GAP = 15;
 const MANY = 300;
 const SHARE = 64;
+const INSIDE = 1e-6; // a bound between two values is called by the one that it admits
 
 /**
  * Draw parallel coordinates.
@@ -195,7 +196,7 @@ function describe({ state, frame }, count) {
 
 function boundsText({ bounds }, axis) {
   const found = bounds.get(axis.name);
-  return found ? `${visible(axis.textAt(found[0]))} to ${visible(axis.textAt(found[1]))}` : "none";
+  return found ? `${visible(axis.textAt(found[0] + INSIDE))} to ${visible(axis.textAt(found[1] - INSIDE))}` : "none";
 }
 
 // Axes: names, ticks and bounds, written as elements so that they wrap, have titles and take the keyboard
@@ -278,10 +279,11 @@ function placeBounds({ state }, place) {
   brush.style.height = `${Math.max(2, yOf(low) - yOf(high))}px`;
   for (const thumb of element.querySelectorAll(".parallel-thumb")) {
     const at = thumb.dataset.bound === "low" ? low : high;
+    const inside = thumb.dataset.bound === "low" ? low + INSIDE : high - INSIDE;
     thumb.style.top = `${yOf(at) - (thumb.dataset.bound === "low" ? 0 : 8)}px`;
     thumb.tabIndex = place === state.current ? 0 : -1;
     thumb.setAttribute("aria-valuenow", String(Math.round(at * 100)));
-    thumb.setAttribute("aria-valuetext", bounds ? visible(axis.textAt(at)).slice(0, 200) : "no bound");
+    thumb.setAttribute("aria-valuetext", bounds ? visible(axis.textAt(inside)).slice(0, 200) : "no bound");
   }
 }
 
