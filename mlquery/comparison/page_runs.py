@@ -17,7 +17,7 @@ from mlquery.entities import FileInfo, Run, ViewType
 from mlquery.errors import Diagnostic, QueryError
 from mlquery.language.features import Use
 from mlquery.language.matrix import MATRIX, Dialect
-from mlquery.language.plan import Kind, Op
+from mlquery.language.plan import Function, Kind, Op
 from mlquery.language.render import render
 from mlquery.language.syntax import Name, OrderTerm
 from mlquery.query.search import search_rows
@@ -29,6 +29,7 @@ Order = Sequence[tuple[str, bool]]
 
 VIEWS: Final = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 _MOST_VALUES: Final = 1000
+_HISTORY: Final = Kind.HISTORY.value
 _JOINS: Final = ("AND", "OR", "NOT")
 _SHOWN_KINDS: Final = {Kind.METRIC: "number", Kind.PARAM: "string", Kind.TAG: "string", Kind.ATTRIBUTE: "string"}
 
@@ -207,11 +208,12 @@ def _fields(store: Store, rows: Any) -> list[Answer]:
 
 
 def _language(dialect: Dialect) -> Answer:
-    """Return the words that the dialect has: operators by what they compare, and what joins clauses."""
+    """Return the words that the dialect has: operators by what they compare, what joins clauses, and functions."""
     return {
         "operators": {kind.value: _operators(dialect, kind, type_) for kind, type_ in _SHOWN_KINDS.items()}
         | {"number": _operators(dialect, Kind.ATTRIBUTE, "number")},
         "joins": [join for join in _JOINS if dialect.supports(Use("run", "join", op=join))],
+        "functions": [one.value for one in Function if dialect.supports(Use("run", "filter", _HISTORY, key=one.value))],
     }
 
 

@@ -231,7 +231,7 @@ function Tools({ source, about, view, change, runs, columns }) {
           </div>
           <Checklist legend="Experiments" items={experimentItems} chosen={view.experiments ?? []} onChange={(chosen) => change({ experiments: chosen.length ? chosen : null })} />
         </Dropdown>
-        <Choice label="Lifecycle stage" hidden value={view.view} options={VIEWS.map(([key, name]) => [key, `${name} runs`])} onChange={(next) => change({ view: next })} />
+        {about.live && <Choice label="Lifecycle stage" hidden value={view.view} options={VIEWS.map(([key, name]) => [key, `${name} runs`])} onChange={(next) => change({ view: next })} />}
         <Dropdown label={`Columns (${columns.length})`} className="right">
           <div class="panel-head">
             <button type="button" class="quiet" onClick={() => chooseColumns(firstColumns(about.fields))}>

@@ -59,7 +59,7 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
   );
   const sections = [
     ["parallel", "Parallel coordinates", <Parallel key="parallel" {...{ view, change, runs, bounds, brush, open }} />],
-    ["curves", "Curves", <Curves key="curves" {...{ source, view, change, answer, runs, shownIds }} />],
+    ["curves", "Curves", <Curves key="curves" {...{ source, about, view, change, answer, runs, shownIds }} />],
     ["scatter", "Trade-off", <Scatter key="scatter" {...{ view, change, answer, runs, shown, open }} />],
     ["boxes", "Values of a param", <Boxes key="boxes" {...{ view, change, runs, shown, open }} />],
     ["importance", "Importance", <Importance key="importance" {...{ source, view, change, answer, runs }} />],
@@ -69,7 +69,7 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
   return (
     <>
       <div class="comparison-head">
-        <Options {...{ view, change, answer, runs }} />
+        {about.fixed ? <Fixed answer={answer} runs={runs} /> : <Options {...{ view, change, answer, runs }} />}
         <div class="tool-row">
         <nav aria-label="Parts of the comparison" class="parts">
           {sections.map(([id, title]) => (
@@ -95,6 +95,7 @@ function Compared({ source, about, view, change, answer, experimentNames, isLoad
           </Section>
         ))}
       </div>
+      {about.note && <p class="hint note">{about.note}</p>}
     </>
   );
 }
@@ -188,6 +189,29 @@ function Options({ view, change, answer, runs }) {
   );
 }
 
+/** How a report compares, which was decided when it was written. */
+function Fixed({ answer, runs }) {
+  const { value, baseline, group_by: group, ignore } = answer;
+  const facts = [
+    ["Value", typeof value === "string" ? value : Object.entries(value).map(([metric, how]) => `${how} of ${metric}`).join(", ")],
+    ["Baseline", baseline && (runs.byId.get(baseline) ?? baseline)],
+    ["Grouped by", group?.join(", ")],
+    ["Ignored", ignore?.join(", ")],
+  ];
+  return (
+    <div class="tool-row">
+      {facts.filter(([, fact]) => fact).map(([name, fact]) => (
+        <span key={name} class="choice">
+          {name}
+          <b>
+            <Name cut={shortened([fact], 60)[0]}>{fact}</Name>
+          </b>
+        </span>
+      ))}
+    </div>
+  );
+}
+
 function Parallel({ view, change, runs, bounds, brush, open }) {
   const all = useMemo(() => [...runs.params, ...runs.metrics, ...(runs.columns.duration ? ["duration"] : [])], [runs]);
   const axes = useMemo(() => {
@@ -225,8 +249,8 @@ const X = [
   ["relative", "relative time"],
 ];
 
-function Curves({ source, view, change, answer, runs, shownIds }) {
-  const metrics = runs.metrics.map((name) => parted(name).key);
+function Curves({ source, about, view, change, answer, runs, shownIds }) {
+  const metrics = about.curves ?? runs.metrics.map((name) => parted(name).key);
   const metric = metrics.includes(view.curve) ? view.curve : metrics[0];
   const details = { run_ids: answer.run_ids, metric, x: view.x, points: 500, smoothing: Number(view.smooth) || 0, group_by: view.group, ignore: view.ignore };
   const { answer: data, error, isLoading } = useAnswer((signal) => source.curves(details, signal), metric === undefined ? null : JSON.stringify(details));

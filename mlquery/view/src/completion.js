@@ -8,6 +8,7 @@ const MOST = 50;
 const DEFAULT_LANGUAGE = {
   operators: { metric: [">", "<", ">=", "<=", "=", "!="], param: ["=", "!=", "LIKE"], tag: ["=", "!=", "LIKE"], attribute: ["=", "!=", "LIKE"], number: [">", "<", ">=", "<="] },
   joins: ["AND"],
+  functions: [],
 };
 
 /** Return what a filter has before a place: what may come next, the word that is begun, and the field before it. */
@@ -34,8 +35,11 @@ function after(state, text) {
     case "field":
       return /^(not|\()$/i.test(text) ? state : { wants: "operator", field: text };
     case "operator":
+      if (text === "(") return { wants: "argument", field: state.field };
       if (/^null$/i.test(text)) return { wants: "join", field: state.field };
       return OPERATOR_WORDS.test(text) && !/^(in|like|ilike|rlike|between)$/i.test(text) ? state : { wants: "value", field: state.field };
+    case "argument": // of a function of the history of a metric
+      return text === ")" ? { wants: "operator", field: "metrics" } : state;
     case "value":
       return /^[(,]$/.test(text) ? state : { wants: "join", field: state.field };
     default:
@@ -69,7 +73,8 @@ export function completions(place, fields, language, known) {
 
 function offers({ wants, field }, fields, language, known) {
   const column = fieldOf(field, fields);
-  if (wants === "field") return fields.filter((one) => one.written !== null).map(fieldOffer);
+  if (wants === "field") return [...fields.filter((one) => one.written !== null).map(fieldOffer), ...(language.functions ?? []).map(functionOffer)];
+  if (wants === "argument") return fields.filter((one) => one.name.startsWith("metrics.") && one.written !== null).map((one) => ({ ...fieldOffer(one), end: field === "at" ? ", " : ") " }));
   if (wants === "operator") return operatorsOf(field, column, language).map((word) => ({ label: word, text: word, detail: "operator" }));
   if (wants === "value") return known.map(([value, count]) => ({ label: value, text: quoted(value), detail: `${count}` })).filter(({ text }) => text);
   if (wants === "nothing") return [];
@@ -77,6 +82,8 @@ function offers({ wants, field }, fields, language, known) {
 }
 
 const fieldOffer = (field) => ({ label: field.written ?? field.name, text: field.written ?? field.name, detail: field.kind, count: field.count });
+
+const functionOffer = (name) => ({ label: `${name}(`, text: `${name}(`, detail: "of all points of a metric", end: "" });
 
 function operatorsOf(written, column, { operators }) {
   const prefix = (written ?? "").split(".")[0].toLowerCase().replace(/s$/, "");

@@ -54,25 +54,26 @@ export function FilterBox({ filter, asked, verdict, about, source, onFilter }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => send(next), PAUSE);
   };
-  const place_caret = useRef(null);
+  const caretWanted = useRef(null);
   useLayoutEffect(() => {
-    if (place_caret.current === null) return;
-    box.current.setSelectionRange(place_caret.current, place_caret.current);
-    place_caret.current = null;
+    if (caretWanted.current === null) return;
+    box.current.setSelectionRange(caretWanted.current, caretWanted.current);
+    caretWanted.current = null;
     follow();
   });
   const follow = () => {
     backdrop.current.scrollLeft = box.current.scrollLeft;
   };
   const accept = (offer) => {
-    const end = text.slice(place.to).startsWith(" ") ? "" : " ";
-    const next = text.slice(0, place.from) + offer.text + end + text.slice(place.to);
-    place_caret.current = place.from + offer.text.length + 1;
-    write(next, place_caret.current);
+    const end = offer.end ?? " ";
+    const rest = text.slice(place.to);
+    const next = text.slice(0, place.from) + offer.text + end + (end.endsWith(" ") ? rest.replace(/^ /, "") : rest);
+    caretWanted.current = place.from + offer.text.length + end.length;
+    write(next, caretWanted.current);
     box.current.focus();
   };
   const replace = (next) => {
-    place_caret.current = next.length;
+    caretWanted.current = next.length;
     write(next, next.length);
     send(next);
     setOpen(false);
@@ -209,7 +210,8 @@ function Offers({ id, offers, active, isShown, onAccept, at }) {
 }
 
 function Diagnostic({ diagnostic, onFix, isFirst }) {
-  const marked = diagnostic.text.split("\n").filter((line) => line.startsWith("    "));
+  const marked = diagnostic.text.split("\n").filter((line) => /^ {2}/.test(line) && !line.startsWith("  instead: "));
+  const indent = Math.min(...marked.map((line) => line.search(/\S|$/)));
   return (
     <div class={`diagnostic ${diagnostic.severity ?? "error"}`}>
       <p>
@@ -219,7 +221,7 @@ function Diagnostic({ diagnostic, onFix, isFirst }) {
       </p>
       {marked.length > 0 && (
         <pre tabindex={0} role="group" aria-label="Where it is wrong">
-          {marked.map((line) => line.slice(4)).join("\n")}
+          {marked.map((line) => line.slice(indent)).join("\n")}
         </pre>
       )}
       {diagnostic.instead && (

@@ -35,9 +35,9 @@ export function RunDetail({ source, id, change, experimentNames }) {
 
 function Facts({ run, change, experimentNames }) {
   const { info } = run;
-  const link = (other) => (
+  const link = (other, name = other) => (
     <button type="button" class="link" onClick={() => change({ run: other })}>
-      <Name>{other}</Name>
+      <Name cut={shortened([name], 60)[0]}>{name}</Name>
     </button>
   );
   const facts = [
@@ -49,7 +49,7 @@ function Facts({ run, change, experimentNames }) {
     ["Took", Number.isFinite(info.end_time) && info.end_time !== null && durationLabel(info.end_time - info.start_time)],
     ["Stage", info.lifecycle_stage],
     ["Parent", run.parent && link(run.parent)],
-    ["Children", run.children?.length > 0 && <span class="wrap">{run.children.slice(0, 50).map((child) => <span key={child}>{link(child)} </span>)}{run.children.length > 50 && `and ${run.children.length - 50} more`}</span>],
+    ["Children", run.children?.length > 0 && <span class="wrap">{run.children.slice(0, 50).map((child) => <span key={child.run_id}>{link(child.run_id, child.run_name ?? child.run_id)} </span>)}{run.children.length > 50 && `and ${run.children.length - 50} more`}</span>],
   ];
   return (
     <>

@@ -9,7 +9,7 @@ import { shortened } from "./figures/labels.js";
 const ROW = 30;
 const MORE = 8; // rows beyond what is in sight
 const BOX = 40;
-const CHARACTER = 7.4;
+const PADDING = 24;
 const [NARROWEST, WIDEST] = [84, 300];
 const HEADER = -1;
 
@@ -189,11 +189,23 @@ function useWidths(runs, columns, experimentNames) {
         const run = runs.rowAt(place);
         if (run) longest = Math.max(longest, cellText(run, name, experimentNames).length + (name === "status" ? 3 : 0));
       }
-      const width = Math.max(kept.current.get(name) ?? 0, Math.min(WIDEST, Math.max(NARROWEST, Math.ceil(longest * CHARACTER) + 20)));
+      const width = Math.max(kept.current.get(name) ?? 0, Math.min(WIDEST, Math.max(NARROWEST, Math.ceil(longest * characterWidth()) + PADDING)));
       kept.current.set(name, width);
       return width;
     });
   }, [runs.windows, columns, experimentNames]);
+}
+
+let measured = 0;
+
+/** Return how wide a digit is, in pixels of CSS; most letters are narrower. */
+function characterWidth() {
+  if (!measured) {
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = getComputedStyle(document.documentElement).font;
+    measured = context.measureText("0000000000").width / 10;
+  }
+  return measured;
 }
 
 function labelLines(name) {
@@ -282,7 +294,7 @@ function Cell({ run, name, width, experimentNames }) {
   if (text === "" && run.value(name) !== "") return <span class="none">–</span>;
   if (name === "status") return <Status status={text} />;
   if (isEnd(run.kind(name))) return <span title={String(run.value(name))}>{text}</span>;
-  return <Name cut={cutIn(name, Math.floor((width - 18) / CHARACTER), text)}>{text}</Name>;
+  return <Name cut={cutIn(name, Math.floor((width - PADDING) / characterWidth()), text)}>{text}</Name>;
 }
 
 const cuts = new Map();
