@@ -22,7 +22,7 @@ const HEADER = -1;
 export function RunsTable({ runs, columns, order, isSelected, selectedCount, onSelect, onSelectAll, onSort, onOpen, experimentNames }) {
   const grid = useRef(null);
   const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(600);
+  const [{ width, height }, setSize] = useState({ width: 1200, height: 600 });
   const [active, setActive] = useState({ row: HEADER, column: 1 });
   const anchor = useRef(0);
   const wantsFocus = useRef(false);
@@ -34,7 +34,7 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
     if (total && last >= first) runs.load(first, last);
   }, [first, last, total, runs.load]);
   useLayoutEffect(() => {
-    const watch = new ResizeObserver(() => setHeight(grid.current.clientHeight));
+    const watch = new ResizeObserver(() => setSize({ width: grid.current.clientWidth, height: grid.current.clientHeight }));
     watch.observe(grid.current);
     return () => watch.disconnect();
   }, []);
@@ -98,6 +98,17 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
     }
   };
 
+  const focusIn = (event) => {
+    const at = placeOf(event.target);
+    if (at && (at.row !== active.row || at.column !== active.column)) setActive(at);
+  };
+  const click = (event) => {
+    const at = placeOf(event.target);
+    if (!at || at.column === 0) return;
+    if (at.row === HEADER) onSort(columns[at.column - 1], event.shiftKey);
+    else if (at.column === 1 && runs.rowAt(at.row)) onOpen(runs.rowAt(at.row).id);
+  };
+
   const places = [];
   for (let place = first; place <= last; place += 1) places.push(place);
   if (active.row > last) places.push(active.row);
@@ -105,7 +116,7 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
 
   return (
     <div
-      class={`grid${runs.isLoading ? " is-loading" : ""}`}
+      class={`grid${runs.isLoading ? " is-loading" : ""}${whole > width ? " is-wide" : ""}`}
       role="grid"
       aria-label="Runs"
       aria-rowcount={total + 1}
@@ -115,11 +126,13 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
       ref={grid}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       onKeyDown={press}
+      onFocusIn={focusIn}
+      onClick={click}
       style={{ "--template": template, "--whole": `${whole}px` }}
     >
       <div role="rowgroup" class="grid-head">
         <div role="row" aria-rowindex={1} class="grid-row">
-          <div role="columnheader" aria-colindex={1} class="cell box" tabindex={active.row === HEADER && active.column === 0 ? 0 : -1} onFocus={() => setActive({ row: HEADER, column: 0 })}>
+          <div role="columnheader" aria-colindex={1} class="cell box" tabindex={active.row === HEADER && active.column === 0 ? 0 : -1}>
             <input
               type="checkbox"
               tabindex={-1}
@@ -136,8 +149,6 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
               place={place + 1}
               order={order}
               isActive={active.row === HEADER && active.column === place + 1}
-              onFocus={() => setActive({ row: HEADER, column: place + 1 })}
-              onSort={onSort}
             />
           ))}
         </div>
@@ -152,15 +163,20 @@ export function RunsTable({ runs, columns, order, isSelected, selectedCount, onS
             widths={widths}
             isSelected={isSelected(runs.rowAt(place)?.id)}
             active={active.row === place ? active.column : -1}
-            setActive={setActive}
             onChoose={choose}
-            onOpen={onOpen}
             experimentNames={experimentNames}
           />
         ))}
       </div>
     </div>
   );
+}
+
+/** Return the row and the column of the cell that an element is in, null if it is in none. */
+function placeOf(element) {
+  const cell = element.closest("[aria-colindex]");
+  const row = cell?.closest("[aria-rowindex]");
+  return row ? { row: Number(row.ariaRowIndex) - 2, column: Number(cell.ariaColIndex) - 1 } : null;
 }
 
 /** Scroll so that a cell is in sight, beside the columns that stay. */
@@ -221,7 +237,7 @@ function cellText(run, name, experimentNames) {
   return textOf(name, run.kind(name), value);
 }
 
-function Header({ name, place, order, isActive, onFocus, onSort }) {
+function Header({ name, place, order, isActive }) {
   const { prefix, key } = parted(name);
   const at = order.findIndex(([column]) => column === name);
   const direction = at < 0 ? "none" : order[at][1] ? "descending" : "ascending";
@@ -234,8 +250,6 @@ function Header({ name, place, order, isActive, onFocus, onSort }) {
       class={`cell${isMetric(name) || name === "duration" ? " end" : ""}${place === 1 ? " pinned" : ""}`}
       tabindex={isActive ? 0 : -1}
       title={name.slice(0, 2000)}
-      onFocus={onFocus}
-      onClick={(event) => onSort(name, event.shiftKey)}
     >
       {prefix && <small>{prefix}</small>}
       <span class="label">
@@ -256,11 +270,11 @@ class Row extends Component {
     return Object.keys(next).some((name) => next[name] !== this.props[name]);
   }
 
-  render({ place, run, columns, widths, isSelected, active, setActive, onChoose, onOpen, experimentNames }) {
+  render({ place, run, columns, widths, isSelected, active, onChoose, experimentNames }) {
     const name = run ? run.value("run_name") || run.id : "";
     return (
       <div role="row" aria-rowindex={place + 2} aria-selected={isSelected} class={`grid-row${isSelected ? " is-selected" : ""}`} style={{ top: `${place * ROW}px` }}>
-        <div role="gridcell" aria-colindex={1} class="cell box" tabindex={active === 0 ? 0 : -1} onFocus={() => setActive({ row: place, column: 0 })}>
+        <div role="gridcell" aria-colindex={1} class="cell box" tabindex={active === 0 ? 0 : -1}>
           {run && (
             <input
               type="checkbox"
@@ -278,10 +292,8 @@ class Row extends Component {
             aria-colindex={at + 2}
             class={`cell${run && isEnd(run.kind(column)) ? " end" : ""}${at === 0 ? " pinned" : ""}`}
             tabindex={active === at + 1 ? 0 : -1}
-            onFocus={() => setActive({ row: place, column: at + 1 })}
-            onClick={at === 0 && run ? () => onOpen(run.id) : undefined}
           >
-            {run && <Cell run={run} name={column} width={widths[at]} experimentNames={experimentNames} />}
+            {run && contentOf(run, column, widths[at], experimentNames)}
           </div>
         ))}
       </div>
@@ -289,11 +301,11 @@ class Row extends Component {
   }
 }
 
-function Cell({ run, name, width, experimentNames }) {
+function contentOf(run, name, width, experimentNames) {
   const text = cellText(run, name, experimentNames);
   if (text === "" && run.value(name) !== "") return <span class="none">–</span>;
   if (name === "status") return <Status status={text} />;
-  if (isEnd(run.kind(name))) return <span title={String(run.value(name))}>{text}</span>;
+  if (run.kind(name) !== "string") return text;
   return <Name cut={cutIn(name, Math.floor((width - PADDING) / characterWidth()), text)}>{text}</Name>;
 }
 
