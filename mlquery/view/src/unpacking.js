@@ -12,11 +12,16 @@ export async function unpacked(base64) {
   const bytes = await inflated(bytesOf(base64));
   const size = new DataView(bytes.buffer).getUint32(0, true);
   const start = 4 + size;
-  const reviver = (_, part) => {
-    if (part === null || typeof part !== "object" || Array.isArray(part)) return part;
-    return part.$array ? arrayOf(part, bytes, start) : unmarked(part);
-  };
-  return JSON.parse(new TextDecoder().decode(bytes.subarray(4, start)), reviver);
+  return restored(JSON.parse(new TextDecoder().decode(bytes.subarray(4, start))), bytes, start);
+}
+
+/** Return a value with its arrays in place of what stands for them, and its keys without the marks of ours. */
+function restored(value, bytes, start) {
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.some((part) => typeof part === "object") ? value.map((part) => restored(part, bytes, start)) : value;
+  if (value.$array) return arrayOf(value, bytes, start);
+  const pairs = Object.entries(value);
+  return Object.fromEntries(pairs.map(([key, part]) => [key.startsWith("$") ? key.slice(1) : key, restored(part, bytes, start)]));
 }
 
 function bytesOf(base64) {
@@ -29,13 +34,6 @@ function bytesOf(base64) {
 async function inflated(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/** Return an object with the keys that were marked because they begin like a mark. */
-function unmarked(part) {
-  const keys = Object.keys(part);
-  if (!keys.some((key) => key.startsWith("$"))) return part;
-  return Object.fromEntries(keys.map((key) => [key.startsWith("$") ? key.slice(1) : key, part[key]]));
 }
 
 /** Return an array whose bytes are sorted by significance. */

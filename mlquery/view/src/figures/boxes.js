@@ -43,13 +43,13 @@ function paint(frame, element, data, options) {
   const places = points.map((point) => ({ x: x.apply(point.value), y: y.apply(point.label) + y.bandwidth / 2 + point.shift, row: point.row }));
   pointable(svg, places, name, { tell: (row) => frame.say(...(row === null ? [""] : readout(data, options, row))), pick: options.onPick });
   frame.note(`The box spans the quartiles, the line is the median, whiskers reach to the last run within 1.5 times the box.${left ? ` ${counted(left, "run")} left out: no finite number.` : ""}`);
-  return frame.describe(name, [visible(options.by), "runs", "lowest", "median", "highest"], () => groups.map(rowOf));
+  return frame.describe(name, [visible(options.by), "runs", "lowest", "median", "highest"], groups, rowOf);
 }
 
 function refuse(frame, reason) {
   frame.plot.replaceChildren();
   frame.note(reason);
-  frame.describe("Boxes that cannot be drawn", [], () => []);
+  frame.describe("Boxes that cannot be drawn", [], []);
 }
 
 const logOf = (metric, options) => metric.kind !== "time" && (options.log ?? suggestsLog(metric));

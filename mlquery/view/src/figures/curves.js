@@ -7,7 +7,7 @@ import { wide } from "./axis.js";
 import { coloursOf, styleOf } from "./colours.js";
 import { contextOf, framed, legendOf, lineSample, living, make, nameOf } from "./figure.js";
 import { counted, durationLabel, numberLabel, shortened, timeLabel, visible } from "./labels.js";
-import { extentOf, NUMBER } from "./values.js";
+import { extentOf, MISSING, NUMBER } from "./values.js";
 
 const HEIGHT = 360;
 const FEW = 24;
@@ -73,8 +73,9 @@ function curveOf(run, options) {
 
 /** Return values and states of numbers as JSON has them. */
 function numbers(given) {
-  const values = Float64Array.from(given, Number);
-  const states = Uint8Array.from(given, (value, place) => (value === null || !(Math.abs(values[place]) < 1e300) ? 1 : NUMBER));
+  const values = given instanceof Float64Array ? given : Float64Array.from(given, Number);
+  const states = new Uint8Array(values.length);
+  for (let place = 0; place < values.length; place += 1) states[place] = given[place] !== null && Math.abs(values[place]) < 1e300 ? NUMBER : MISSING;
   return { values, states };
 }
 
@@ -409,7 +410,7 @@ function describe({ state, frame }) {
   const notPositive = log ? curves.filter(isNotPositive).length : 0;
   const name = `Curves of ${visible(data.metric)} over ${X_NAMES[data.x] ?? data.x} of ${counted(curves.length, "run")}`;
   frame.plot.setAttribute("aria-label", `${name}. Left and right move along, up and down between runs, plus and minus zoom, 0 shows all.`);
-  frame.describe(name, ["run", "points", "first", "last", "lowest", "highest"], () => curves.map(rowOf));
+  frame.describe(name, ["run", "points", "first", "last", "lowest", "highest"], curves, rowOf);
   const bucketOf = buckets.flatMap((bucket, place) => bucket.curves.map(() => place));
   const named = buckets.filter((bucket) => bucket.label !== null).length > 1;
   frame.legend(named ? legendOf(bands.length ? "group" : "run", { buckets, bucketOf: bands.length ? buckets.map((_, place) => place) : bucketOf }, lineSample) : []);

@@ -30,8 +30,8 @@ const TABLE_DELAY = 150; // while bounds are dragged, nobody reads the table
 /**
  * Return the frame of a figure in an element.
  *
- * `plot` is where to draw; `describe(name, header, rowsOf)` sets what the figure is called and, a little later, the table
- * that says the same;
+ * `plot` is where to draw; `describe(name, header, items, rowOf)` sets what the figure is called and, a little later, the
+ * table that says the same, a row for each item;
  * `say(...parts)` tells what the pointer or the keyboard points at; `note(string)` is read by everyone.
  */
 export function framed(element, kind) {
@@ -46,10 +46,10 @@ export function framed(element, kind) {
   return {
     figure,
     plot,
-    describe(name, header, rowsOf) {
+    describe(name, header, items, rowOf) {
       figure.setAttribute("aria-label", name);
       clearTimeout(waiting);
-      waiting = setTimeout(() => table.replaceChildren(tableOf(name, header, rowsOf())), TABLE_DELAY);
+      waiting = setTimeout(() => table.replaceChildren(tableOf(name, header, items, rowOf)), TABLE_DELAY);
     },
     note(string) {
       notes.textContent = string;
@@ -65,10 +65,10 @@ export function framed(element, kind) {
 
 const MOST_ROWS = 100;
 
-function tableOf(name, header, rows) {
-  const shown = rows.slice(0, MOST_ROWS).map((row) => make("tr", {}, ...row.map((cell) => make("td", {}, String(cell)))));
+function tableOf(name, header, items, rowOf) {
+  const shown = items.slice(0, MOST_ROWS).map((item) => make("tr", {}, ...rowOf(item).map((cell) => make("td", {}, String(cell)))));
   const head = make("tr", {}, ...header.map((cell) => make("th", { scope: "col" }, cell)));
-  const more = rows.length > MOST_ROWS ? ` The first ${MOST_ROWS} of ${rows.length} rows; the others are in the table of runs.` : "";
+  const more = items.length > MOST_ROWS ? ` The first ${MOST_ROWS} of ${items.length} rows; the others are in the table of runs.` : "";
   return make("table", {}, make("caption", {}, name + more), make("thead", {}, head), make("tbody", {}, ...shown));
 }
 

@@ -29,7 +29,7 @@ function paint(frame, element, data, options) {
   const name = `Importance of params for ${visible(data.metric)}, ${counted(data.n, "run")}`;
   const rest = all.length - rows.length;
   frame.note([data.warning, rest ? `${rest} more in the table below the figure.` : "", options.note].filter(Boolean).join(" "));
-  frame.describe(name, ["param", "importance", "standard deviation", "Spearman", "p"], () => all.map(cells));
+  frame.describe(name, ["param", "importance", "standard deviation", "Spearman", "p"], all, cells);
   if (!rows.length) return frame.plot.replaceChildren();
   const labels = shortened(rows.map((row) => row.param), 28).map(isolated);
   rows.forEach((row, place) => (row.label = labels[place]));

@@ -191,7 +191,7 @@ function noteOf({ size, shown, bounds }, count) {
 function describe({ state, frame }, count) {
   const name = `Parallel coordinates of ${counted(count, "run")} over ${counted(state.axes.length, "axis").replace("axiss", "axes")}`;
   const rowOf = (axis) => [visible(axis.name), axis.isLog ? "logarithmic" : axis.kind, axis.summary, boundsText(state, axis)];
-  frame.describe(name, ["axis", "kind", "values", "bounds"], () => state.axes.map(rowOf));
+  frame.describe(name, ["axis", "kind", "values", "bounds"], state.axes, rowOf);
 }
 
 function boundsText({ bounds }, axis) {

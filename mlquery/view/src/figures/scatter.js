@@ -44,7 +44,9 @@ function paint(frame, element, data, options) {
   });
   frame.legend(options.colour ? legendOf(options.colour, coloured, markSample) : []);
   frame.note(noteOf(points, left, front, options));
-  return frame.describe(name, ["run", ...names.map(visible), "on the front"], () => tableRows(data, points, front, names));
+  const onFront = new Set(front);
+  const rowOf = (point) => [visible(data.names[point.row] ?? point.row), ...names.map((one) => textOf(data.columns[one], point.row, one)), onFront.has(point) ? "yes" : "no"];
+  return frame.describe(name, ["run", ...names.map(visible), "on the front"], points.filter((point) => point.isShown), rowOf);
 }
 
 function refuse(frame, words, data) {
@@ -52,7 +54,7 @@ function refuse(frame, words, data) {
   frame.legend([]);
   const reasons = words.map((name) => `${visible(String(name))} ${data.columns[name] ? "has values that are not numbers; boxes show them" : "is not a column here"}`);
   frame.note(`A scatter plot needs two columns of numbers: ${reasons.join("; ")}.`);
-  frame.describe("Scatter plot without points", [], () => []);
+  frame.describe("Scatter plot without points", [], []);
 }
 
 function sideOf(name, column, log) {
@@ -153,11 +155,6 @@ function noteOf(points, left, front, { front: directions }) {
   return parts.join(" ");
 }
 
-function tableRows(data, points, front, names) {
-  const onFront = new Set(front.map((point) => point.row));
-  const shown = points.filter((point) => point.isShown);
-  return shown.map(({ row }) => [visible(data.names[row] ?? row), ...names.map((name) => textOf(data.columns[name], row, name)), onFront.has(row) ? "yes" : "no"]);
-}
 
 function markSample({ colour, mark }) {
   const svg = svgOf({ width: 16, height: 12, margin: 0, axis: null, x: { domain: [0, 1] }, y: { domain: [0, 1] }, marks: [dot([0.5], { x: (d) => d, y: (d) => d, r: 4.5, symbol: mark, ...inkOf(mark, colour) })] });
