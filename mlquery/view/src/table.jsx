@@ -292,6 +292,7 @@ class Row extends Component {
             aria-colindex={at + 2}
             class={`cell${run && isEnd(run.kind(column)) ? " end" : ""}${at === 0 ? " pinned" : ""}`}
             tabindex={active === at + 1 ? 0 : -1}
+            title={run && isEnd(run.kind(column)) ? String(run.value(column) ?? "") : undefined}
           >
             {run && contentOf(run, column, widths[at], experimentNames)}
           </div>
