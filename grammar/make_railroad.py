@@ -103,9 +103,7 @@ _FIRST_PLACEHOLDER = 0xE000
 
 def drawings() -> Iterator[tuple[str, Any]]:
     """Return the title and the diagram of every section."""
-    elements = {
-        element.name: element for start in GRAMMAR for element in _elements(start) if element.name in SECTIONS
-    }
+    elements = {element.name: element for start in GRAMMAR for element in _elements(start) if element.name in SECTIONS}
     for name in SECTIONS:
         yield name, _inside(elements[name])
         if name == "filter":

@@ -123,13 +123,14 @@ def view(options: argparse.Namespace) -> int:
 
 def _serving(command: str) -> ModuleType:
     """Return the module that serves, which needs packages that the other commands do not."""
+    from importlib import import_module
+
     try:
-        from mlquery.cli import serving
+        return import_module("mlquery.cli.serving")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "mlquery":
             raise
         raise UsageError(f"{command} needs {error.name}: pip install 'mlquery[server]'") from None
-    return serving
 
 
 def _filter(options: argparse.Namespace) -> str:

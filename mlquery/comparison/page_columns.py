@@ -86,7 +86,8 @@ def _difference(end: int | None, start: int | None) -> int | None:
 
 def _string_column(column: StringColumn, rows: Any) -> Column:
     """Return a column with those strings only that some of the rows have."""
-    codes, new, table = column.codes[rows].tolist(), {-1: -1}, []
+    codes, new = column.codes[rows].tolist(), {-1: -1}
+    table: list[str] = []
     for code in codes:
         if code not in new:
             new[code] = len(table)

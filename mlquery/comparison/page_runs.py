@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from mlquery import __version__
 from mlquery.backend.reading import read_run
 from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, Column, column_of, names_present, number
 from mlquery.comparison.page_diagnostics import verdicts, written
@@ -34,14 +33,21 @@ _JOINS: Final = ("AND", "OR", "NOT")
 _SHOWN_KINDS: Final = {Kind.METRIC: "number", Kind.PARAM: "string", Kind.TAG: "string", Kind.ATTRIBUTE: "string"}
 
 
-def about(store: Store, dialect: str | Dialect, title: str = "mlquery") -> Answer:
-    """Return what the page must know before it asks: experiments, dialects, fields and the words of the language."""
+def about(store: Store, dialect: str | Dialect, version: str, title: str = "mlquery") -> Answer:
+    """Return what the page must know before it asks: experiments, dialects, fields and the words of the language.
+
+    Args:
+        store: What the page is about.
+        dialect: The dialect of its filters.
+        version: The version of mlquery.
+        title: What the page is called.
+    """
     chosen = MATRIX.dialect(dialect)
     with store.lock:
         rows = store.runs.default_order()
         return {
             "title": title,
-            "version": __version__,
+            "version": version,
             "live": True,
             "dialect": chosen.name,
             "dialects": [{"name": name, "title": MATRIX.dialects[name].title} for name in MATRIX.main_dialects],
@@ -87,8 +93,8 @@ def runs(
     with store.lock:
         searched = _searched(store, experiments)
         try:
-            options = {"dialect": chosen, "on_warning": warnings.extend}
-            found, _ = search_rows(store, searched, filter, VIEWS[view], None, terms, **options)
+            query = (searched, filter, VIEWS[view], None, terms)
+            found, _ = search_rows(store, *query, dialect=chosen, on_warning=warnings.extend)
         except QueryError as error:
             return {"refused": [written(one, filter, chosen) for one in error.diagnostics], **others}
         window: Any = found[offset : None if limit is None else offset + limit]

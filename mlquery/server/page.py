@@ -18,6 +18,7 @@ import attrs
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from mlquery import __version__
 from mlquery.comparison import Comparison, compare, page_data, page_runs
 from mlquery.server.errors import FAILURES, RequestError
 from mlquery.server.service import Service
@@ -192,7 +193,7 @@ _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
 
 
 def _about(service: Service) -> Any:
-    return page_runs.about(service.store, service.backend.dialect)
+    return page_runs.about(service.store, service.backend.dialect, __version__)
 
 
 def _runs(service: Service, **details: Any) -> Any:
