@@ -30,7 +30,7 @@ _PARENT = "mlflow.parentRunId"
 
 def _frame(make: Callable[[S], DataFrame]) -> property:
     """Return a property whose frame is made once; each caller gets a copy."""
-    name = f"_{make.__name__}"
+    name = f"frame of {make.__name__}"
 
     def get(self: S) -> DataFrame:
         cache = self.__dict__

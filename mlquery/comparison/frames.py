@@ -28,7 +28,8 @@ def side_by_side(fields: Sequence[Field], ids: Sequence[str], baseline: int | No
     a baseline, ("delta", id) and ("relative", id), which metrics alone have. `relative` is `delta` as a fraction of the
     size of the baseline's value.
     """
-    index = pd.MultiIndex.from_tuples([(_KINDS[field.kind], field.key) for field in fields], names=["kind", "key"])
+    kinds, keys = strings(_KINDS[field.kind] for field in fields), strings(field.key for field in fields)
+    index = pd.MultiIndex.from_arrays([kinds, keys], names=["kind", "key"])
     differs = DataFrame({("differs", ""): np.array([field.differs for field in fields], np.bool_)}, index=index)
     cells = np.empty((len(fields), len(ids)), object)
     for row, field in enumerate(fields):
@@ -73,7 +74,14 @@ def by_run(fields: Sequence[Field], ids: Sequence[str], name: str = "run_id") ->
     columns: dict[str, Any] = {name: strings(ids)}
     for field in fields:
         columns[field.name] = _column(field)
-    return DataFrame(columns)
+    return named_frame(columns)
+
+
+def named_frame(columns: dict[str, Any]) -> DataFrame:
+    """Return a frame whose columns have any names."""
+    frame = DataFrame(dict(enumerate(columns.values())))
+    frame.columns = pd.Index(strings(columns))
+    return frame
 
 
 def _column(field: Field) -> Any:
@@ -86,8 +94,12 @@ def _column(field: Field) -> Any:
 
 def strings(values: Iterable[str | None]) -> Any:
     """Return strings under the current options of pandas."""
+    found = np.array(list(values), object)
     dtype: Any = pd.Series(["a"]).dtype
-    return pd.array(np.array(list(values), object), dtype=dtype)
+    try:
+        return pd.array(found, dtype=dtype)
+    except UnicodeEncodeError:  # half of a surrogate pair, which pandas can only have in Python's own strings
+        return pd.Series(found, dtype=object)
 
 
 def curve_frame(lines: Sequence[Line], ids: Sequence[str], groups: Groups, x: str) -> DataFrame:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pandas import DataFrame
 
 from mlquery.comparison.fields import METRIC, Field
-from mlquery.comparison.frames import labels, objects, result_columns, strings
+from mlquery.comparison.frames import labels, named_frame, objects, result_columns, strings
 from mlquery.comparison.grouping import Groups, agreeing, find_field
 from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summaries, outcomes, summaries
 
@@ -31,7 +31,7 @@ def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
     columns["metric"] = strings([field.key for field in metrics] * len(first))
     columns["runs"] = np.repeat([len(rows) for rows in groups.rows] or np.empty(0, np.int64), len(metrics))
     columns |= {field.name: getattr(found, field.name) for field in attrs.fields(Summaries)}
-    return _with_level(DataFrame(columns))
+    return _with_level(named_frame(columns))
 
 
 def tests_frame(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None) -> DataFrame:
@@ -49,7 +49,7 @@ def tests_frame(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], 
         "baseline": labels(base, groups),
         **result_columns(Outcome, found),
     }
-    return _with_level(DataFrame(columns))
+    return _with_level(named_frame(columns))
 
 
 def warnings_of(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None) -> Iterator[str]:

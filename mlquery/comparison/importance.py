@@ -74,7 +74,7 @@ def importances(params: Sequence[Field], metric: Field) -> Importances:
     rows = np.flatnonzero(~np.isnan(metric.values))
     target: Floats = metric.values[rows]
     columns = [column for column in (encoded(param, rows) for param in params) if not _is_constant(column.numbers)]
-    is_enough = len(rows) >= FEWEST and bool(columns) and bool(np.ptp(target) > 0)
+    is_enough = len(rows) >= FEWEST and bool(columns) and not _is_constant(target)
     nothing = np.full(len(columns), np.nan)
     means, stds, score = permuted(columns, target) if is_enough else (nothing, nothing, np.nan)
     found = [
@@ -147,7 +147,7 @@ def _warning(key: str, runs: int, params: int, target: Floats, score: float) -> 
         return f"no importances {about}: at least {FEWEST} with a number are needed"
     if not params:
         return f"no importances {about}: no param differs"
-    if not np.ptp(target):
+    if _is_constant(target):
         return f"no importances {about}: all have the same value"
     if score <= 0:
         return f"importances {about} say nothing: the params do not predict runs that were held out (R² {score:.2f})"

@@ -24,7 +24,12 @@ def store_of_runs(runs: Iterable[Any]) -> Store:
     return store
 
 
-def put_run(store: Store, run: Any) -> None:
+def has_points(run: Any) -> bool:
+    """Tell whether a run says when and at which step its last values were logged, as MLflow's own do."""
+    return hasattr(run.data, "_metric_objs")
+
+
+def put_run(store: Store, run: Any, *, with_metrics: bool = True) -> None:
     """Add a run to a store unless it is there, with a stand-in for its experiment."""
     info, data = run.info, run.data
     if info.run_id in store.runs.row_of:
@@ -39,7 +44,7 @@ def put_run(store: Store, run: Any) -> None:
         info.experiment_id,
         **about,
         lifecycle_stage=getattr(info, "lifecycle_stage", None) or LifecycleStage.ACTIVE,
-        metrics=dict(_latest(run)),
+        metrics=dict(_latest(run)) if with_metrics else {},
         params=dict(data.params),
         tags=dict(data.tags),
         inputs=tuple(inputs.dataset_inputs) if inputs else (),
@@ -51,9 +56,8 @@ def put_run(store: Store, run: Any) -> None:
 
 
 def _latest(run: Any) -> Iterator[tuple[str, tuple[float, int, int]]]:
-    points = getattr(run.data, "_metric_objs", None)  # MLflow's own runs have them
-    if points:
-        yield from ((point.key, (float(point.value), point.timestamp, point.step or 0)) for point in points)
+    if has_points(run):
+        yield from ((p.key, (float(p.value), p.timestamp, p.step or 0)) for p in run.data._metric_objs)
         return
     time = run.info.end_time or run.info.start_time or 0
     yield from ((key, (float(value), time, 0)) for key, value in run.data.metrics.items())

@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from mlquery.comparison.loading import put_run
+from mlquery.comparison.loading import has_points, put_run
 from mlquery.entities import Metric, ViewType
 from mlquery.entities.registry import ModelVersion
 from mlquery.query.page_tokens import all_pages
@@ -88,7 +88,9 @@ class RemoteRuns:
                 tags=dict(found.tags or {}),
             )
         for run in runs:
-            put_run(self.store, run)
+            put_run(self.store, run, with_metrics=has_points(run))
+            for key in () if has_points(run) else run.data.metrics:
+                self.store.load_history(run.info.run_id, key, *self._points(run.info.run_id, key))
 
     def load_points(self, key: str) -> None:
         """Make all points of a metric be in the store."""

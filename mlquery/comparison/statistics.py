@@ -71,7 +71,7 @@ def _summarize(found: Summaries, places: npt.NDArray[np.int64], groups: Sequence
         found.min[places], found.max[places] = samples.min(axis=1), samples.max(axis=1)
         if size > 1:
             found.std[places] = samples.std(axis=1, ddof=1)
-        differing = np.ptp(samples, axis=1) > 0
+    differing = (samples != samples[:, :1]).any(axis=1)
     if size >= FEWEST_OF_INTERVAL and differing.any():
         found.low[places[differing]], found.high[places[differing]] = interval(samples[differing])
 
@@ -111,8 +111,9 @@ class Contrast:
         """Return why there is no test of it, None if there is one."""
         if min(len(self.values), len(self.baseline)) < FEWEST:
             return "few"
-        spread = (np.ptp(self.values - self.baseline),) if self.is_paired else map(np.ptp, (self.values, self.baseline))
-        return None if any(spread) else "equal"
+        with np.errstate(all="ignore"):
+            numbers = (self.values - self.baseline,) if self.is_paired else (self.values, self.baseline)
+        return "equal" if all((one == one[0]).all() for one in numbers) else None
 
 
 @attrs.frozen
