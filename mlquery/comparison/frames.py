@@ -73,7 +73,7 @@ def by_run(fields: Sequence[Field], ids: Sequence[str], name: str = "run_id") ->
     """Return one row per run (or model) and one column per field, typed as in `mlflow.search_runs`."""
     columns: dict[str, Any] = {name: strings(ids)}
     for field in fields:
-        columns[field.name] = _column(field)
+        columns[field.name] = typed_column(field)
     return named_frame(columns)
 
 
@@ -84,7 +84,8 @@ def named_frame(columns: dict[str, Any]) -> DataFrame:
     return frame
 
 
-def _column(field: Field) -> Any:
+def typed_column(field: Field) -> Any:
+    """Return the values of a field with the dtype that they have in `mlflow.search_runs`."""
     if field.kind == METRIC:
         return field.values
     if field.values.dtype.kind == "i":
@@ -93,13 +94,14 @@ def _column(field: Field) -> Any:
 
 
 def strings(values: Iterable[str | None]) -> Any:
-    """Return strings under the current options of pandas."""
-    found = np.array(list(values), object)
+    """Return strings under the current options of pandas, which has no half of a surrogate pair: that is escaped."""
+    found = list(values)
     dtype: Any = pd.Series(["a"]).dtype
     try:
-        return pd.array(found, dtype=dtype)
-    except UnicodeEncodeError:  # half of a surrogate pair, which pandas can only have in Python's own strings
-        return pd.Series(found, dtype=object)
+        return pd.array(np.array(found, object), dtype=dtype)
+    except UnicodeEncodeError:
+        whole = [one if one is None else one.encode("utf-8", "backslashreplace").decode() for one in found]
+        return pd.array(np.array(whole, object), dtype=dtype)
 
 
 def curve_frame(lines: Sequence[Line], ids: Sequence[str], groups: Groups, x: str) -> DataFrame:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pandas import DataFrame
 
 from mlquery.comparison.fields import METRIC, Field
-from mlquery.comparison.frames import labels, named_frame, objects, result_columns, strings
+from mlquery.comparison.frames import labels, named_frame, result_columns, strings, typed_column
 from mlquery.comparison.grouping import Groups, agreeing, find_field
 from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summaries, outcomes, summaries
 
@@ -27,7 +27,7 @@ def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
     columns: dict[str, Any] = {"group": labels(np.repeat(np.arange(len(first)), len(metrics)), groups)}
     for field in groups.fields:
         if field.differs:
-            columns[field.name] = np.repeat(objects(field)[first], len(metrics))
+            columns[field.name] = typed_column(field).take(np.repeat(first, len(metrics)))
     columns["metric"] = strings([field.key for field in metrics] * len(first))
     columns["runs"] = np.repeat([len(rows) for rows in groups.rows] or np.empty(0, np.int64), len(metrics))
     columns |= {field.name: getattr(found, field.name) for field in attrs.fields(Summaries)}
