@@ -106,7 +106,7 @@ def compare(options: argparse.Namespace) -> int:
     """Put runs side by side."""
     from mlquery.cli.comparing import compare_command
 
-    return compare_command(options)
+    return compare_command(options, options.dialect and _dialect(options.dialect))
 
 
 def serve(options: argparse.Namespace) -> int:

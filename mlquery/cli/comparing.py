@@ -31,12 +31,12 @@ _SHORT: Final = 8  # characters of an id
 _SIGNIFICANT: Final = 0.05  # what is coloured
 
 
-def compare_command(options: argparse.Namespace) -> int:
-    """Put runs side by side."""
+def compare_command(options: argparse.Namespace, dialect: str | None) -> int:
+    """Put runs side by side; without a dialect it is that of the source."""
     with progress() as show:
         store = read_source(options.source, options.experiment, progress=show)
         try:
-            found = _compared(store, options)
+            found = _compared(store, options, dialect)
             if options.output:
                 show("report", 0, 1)
                 found.to_html(options.output, options.title)
@@ -60,7 +60,7 @@ def _print(text: list[Any], options: argparse.Namespace) -> None:
         print(*text, sep="\n")
 
 
-def _compared(store: Store, options: argparse.Namespace) -> Comparison:
+def _compared(store: Store, options: argparse.Namespace, dialect: str | None) -> Comparison:
     chosen = chosen_experiments(experiments_of(store), options.experiment, options.source)
     return compare(
         _runs(store, options),
@@ -70,7 +70,7 @@ def _compared(store: Store, options: argparse.Namespace) -> Comparison:
         options.ignore,
         source=store,
         experiment_ids=[experiment.experiment_id for experiment in chosen] if options.experiment else None,
-        dialect=options.dialect,
+        dialect=dialect,
         directions=dict(_pair("--direction", string) for string in options.direction),
         order_by=options.order_by,
     )

@@ -91,7 +91,7 @@ def markdown(grids: Iterable[Grid]) -> Iterator[str]:
             yield ""
         yield f"**{_escaped(grid.title)}**"
         yield ""
-        yield _markdown_row(grid.header)
+        yield _markdown_row(list(map(_escaped, grid.header)))
         yield _markdown_row(["---"] * len(grid.header))
         yield from (_markdown_row([_escaped(cell.string) for cell in row]) for row in grid.rows)
 
