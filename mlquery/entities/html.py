@@ -157,7 +157,7 @@ def _cells(item: Any) -> dict[str, Any]:
 def _plain_cells(item: Any) -> dict[str, Any]:
     try:
         fields = dict(item)
-    except TypeError:
+    except (TypeError, ValueError):  # no entity
         return {type(item).__name__: item}
     return {name: _plain(name, value) for name, value in fields.items() if value not in (None, {}, [], ())}
 
