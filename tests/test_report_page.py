@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import mlquery
-from mlquery.entities import Metric, Param, RunTag
+from mlquery.entities import Metric, Param
 from mlquery.store import Store
 from tests.support.browser import CHROMIUM, DRIVER, MISSING, browser, prefer, requests_of, resize
 
@@ -49,6 +49,9 @@ HOSTILE = (
 FIGURES = ("parallel", "curves", "scatter", "boxes", "importance")
 ALL = "#tab=compare&select=*"
 # Marks of the figures that a picture shows; Chromium says what it has drawn once the data is unpacked.
+TO_SECTION = """const section = document.getElementById(arguments[0]);
+section?.scrollIntoView();
+return section !== null"""
 SHOWN = "return [...document.querySelectorAll('figure.figure')].map((figure) => figure.className)"
 
 
@@ -131,7 +134,7 @@ class Page:
     def shows_all_figures(self) -> None:
         """Scroll through the comparison until every figure is drawn."""
         for kind in FIGURES:
-            self.run("document.getElementById(arguments[0]).scrollIntoView()", kind)
+            self.until(lambda kind=kind: self.run(TO_SECTION, kind), f"part {kind}")  # type: ignore[misc]
             self.find(f".figure-{kind}")
 
     def press(self, *keys: str) -> None:
@@ -272,8 +275,8 @@ def axe(page: Page) -> list[str]:
     """Return what axe-core finds wrong."""
     spec = find_spec("axe_playwright_python")
     assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
-    page.run((Path(folder) / "axe.min.js").read_text("utf-8"))
+    assert spec.origin is not None
+    page.run((Path(spec.origin).parent / "axe.min.js").read_text("utf-8"))
     found = page.driver.execute_async_script("axe.run().then(arguments[0])")
     return [
         f"{one['id']}: {node['target']} {node['failureSummary']}"

@@ -75,7 +75,8 @@ def _about(comparison: Comparison, title: str, version: str) -> Answer:
 
 
 def _experiments(store: Store, comparison: Comparison) -> list[Answer]:
-    found = next((field.values.tolist() for field in comparison.fields if field.name == "experiment_id"), [])
+    named = (field.values.tolist() for field in comparison.fields if field.name == "experiment_id")
+    found: list[str | None] = next(named, [])
     table = store.experiments
     return [
         {

@@ -63,8 +63,11 @@ def column_json(column: Column) -> dict[str, Any]:
     """Return the JSON of a column: its kind, and its values or codes with their table."""
     if isinstance(column, StringColumn):
         return {"kind": "string", "table": list(column.table), "codes": column.codes.tolist()}
-    kind = "time" if isinstance(column, TimeColumn) else "number"
-    found = numbers_json(column.values) if kind == "number" else column.values.tolist()
+    found: list[Any]
+    if isinstance(column, TimeColumn):
+        kind, found = "time", column.values.tolist()
+    else:
+        kind, found = "number", numbers_json(column.values)
     if not column.present.all():
         for place in np.flatnonzero(~column.present).tolist():
             found[place] = None

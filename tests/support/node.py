@@ -26,7 +26,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   try {
     const module = await import(file);
     const [first, method] = name.split(".");
-    answer = { value: await (method ? (await module[first](documentOf(values[0])))[method](...values.slice(1)) : module[first](...values)) };
+    const owner = method ? await module[first](documentOf(values.shift())) : module;
+    answer = { value: await owner[method ?? first](...values) };
   } catch (error) {
     answer = { error: error.message, start: error.start, stop: error.stop };
   }
