@@ -83,7 +83,7 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
     )
     add_list(command, "--ignore", "PARAM", "param that tells runs of a group apart, such as seed; may be repeated")
     command.add_argument("--baseline", metavar="ID", help="run that others are compared with: its id or name")
-    command.add_argument("-o", "--output", metavar="FILE", help="write a report as one HTML file")
+    command.add_argument("--output", "-o", metavar="FILE", help="write a report as one HTML file")
     command.add_argument("--title", metavar="TITLE", help="title of the report")
     command.add_argument("--dialect", metavar="NAME", help="dialect to follow; default: that of the source, or oss")
     add_choice(command, "--format", commands.COMPARISON_FORMATS, "output format")
