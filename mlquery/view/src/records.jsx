@@ -5,7 +5,7 @@ import { parted } from "./columns.js";
 import { Name } from "./dom.jsx";
 import { numberLabel, shortened } from "./figures/labels.js";
 
-const NAMES = { n: "n", runs: "runs", std: "std", low: "95 % from", high: "to", p: "p", p_holm: "p (Holm)", effect: "effect size" };
+const NAMES = { low: "95 % from", high: "to", p_holm: "p (Holm)", effect: "kind of effect", effect_size: "effect size", n_baseline: "n of baseline" };
 const AT_FIRST = 12;
 
 /** The table; fields in `left` are left out, and so are those that no record has. */

@@ -36,22 +36,30 @@ function rampOf(stops) {
   });
 }
 
-/** Call back whenever the look changes: light or dark, by the system or the page, and for printing. */
+/** Return whether the page is being printed: what is drawn on a canvas meanwhile does not come on paper. */
+export const isPrinting = () => document.documentElement.hasAttribute("data-printing");
+
+/** Call back whenever the look changes: light or dark, by the system or the page. On paper, the style turns the dark. */
 export function watchLook(element, redraw) {
   const { defaultView: view, documentElement: root } = element.ownerDocument;
   const queries = ["(prefers-color-scheme: dark)", "(resolution: 1dppx)"].map((query) => view.matchMedia(query));
   const observer = new MutationObserver(redraw);
-  observer.observe(root, { attributes: true, attributeFilter: ["class", "data-theme", "data-printing"] });
-  queries.forEach((query) => query.addEventListener("change", redraw));
-  const print = () => root.setAttribute("data-printing", "");
+  observer.observe(root, { attributes: true, attributeFilter: ["class", "data-theme"] });
+  const changed = () => isPrinting() || redraw();
+  queries.forEach((query) => query.addEventListener("change", changed));
+  const print = () => {
+    if (isPrinting()) return;
+    const ink = getComputedStyle(element).color;
+    root.setAttribute("data-printing", "light");
+    if (getComputedStyle(element).color !== ink) root.setAttribute("data-printing", "dark");
+  };
   const printed = () => root.removeAttribute("data-printing");
-  const drawNow = () => (print(), redraw());
-  view.addEventListener("beforeprint", drawNow);
+  view.addEventListener("beforeprint", print);
   view.addEventListener("afterprint", printed);
   return () => {
     observer.disconnect();
-    queries.forEach((query) => query.removeEventListener("change", redraw));
-    view.removeEventListener("beforeprint", drawNow);
+    queries.forEach((query) => query.removeEventListener("change", changed));
+    view.removeEventListener("beforeprint", print);
     view.removeEventListener("afterprint", printed);
   };
 }

@@ -1,7 +1,7 @@
 // The parts that all figures share: an element with a name, a note, what is read out, and a table for those who do not
 // see the drawing; and when to draw again.
 
-import { watchLook } from "./colours.js";
+import { isPrinting, watchLook } from "./colours.js";
 import { shortened, visible } from "./labels.js";
 
 /** Return an element with properties and children; strings become text and nothing else. */
@@ -91,7 +91,7 @@ export function living(element, data, options, { paint, leave = () => {} }) {
     if (isNear && isStale) redraw();
   });
   const sizes = new ResizeObserver(() => {
-    if (element.clientWidth === width || element.clientWidth === 0) return;
+    if (element.clientWidth === width || element.clientWidth === 0 || isPrinting()) return;
     width = element.clientWidth;
     redraw();
   });
