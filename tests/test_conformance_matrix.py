@@ -14,7 +14,7 @@ from mlquery.language.features import Cell, Feature, State, Use
 from mlquery.language.fields import DATASET_KEYS
 from mlquery.language.literals import OPERATORS
 from mlquery.language.matrix import MATRIX, Dialect
-from mlquery.language.plan import Entity
+from mlquery.language.plan import Entity, Function
 from tests.support.suite import SUITE
 from tests.support.suite_uses import Place, all_places, places_of, places_touched
 
@@ -154,6 +154,10 @@ def well_typed_uses() -> Iterator[Use]:
             for op, value in compared(kind, type_) if "filter" in clauses else ():
                 use = Use(entity, "filter", kind, op, key, type_, value, quoted, spelling)
                 yield from (use, attrs.evolve(use, layout="loose")) if op in ("IN", "NOT IN") else (use,)
+    for function in Function:
+        yield from (Use("run", clause, "history", key=function.value, type="number") for clause in (*_BOTH, "column"))
+        for op, value in compared("history", "number"):
+            yield Use("run", "filter", "history", op, function.value, "number", value)
     for joined in Entity:
         yield from (Use(joined.value, "join", op=op) for op in ("AND", "OR", "NOT", "()"))
     for entity in ("run", "experiment"):

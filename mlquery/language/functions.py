@@ -109,7 +109,7 @@ def _add_unknown_function(call: Call, clause: str, diagnostics: Diagnostics) -> 
     close = closest(call.function, known)
     suggestion = f"{close}({label_of(call.name)})" if close else None
     use = Use(diagnostics.entity.value, clause, Kind.HISTORY.value)
-    _refuse("unknown-field", message, call.word, use, diagnostics, suggestion=suggestion)
+    _refuse("syntax", message, call.word, use, diagnostics, suggestion=suggestion)
 
 
 def _refuse(code: Code, message: str, span: Span, use: Use, diagnostics: Diagnostics, **details: Any) -> None:
