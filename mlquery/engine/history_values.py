@@ -1,13 +1,14 @@
-"""The specification of the functions of a metric's history, in plain Python: from all points of a run to one value."""
+"""The specification of functions of a metric's history, in plain Python: from all points of a run to one value."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mlquery.language.plan import FieldRef, Function
 from mlquery.language.semantics import mean
+from mlquery.store import Store
 
 
 class Point(NamedTuple):
@@ -16,6 +17,15 @@ class Point(NamedTuple):
     step: int
     timestamp: int
     value: float
+
+
+def history_values(field: FieldRef, run: Any, store: Store | None) -> list[float | int]:
+    """Return the value of a field of the kind HISTORY of a run whose points are in a store: none or one."""
+    if store is None or field.key not in run.data.metrics:
+        return []
+    values, timestamps, steps = store.runs.points(run.info.run_id, field.key)
+    value = history_value(field, list(map(Point, steps, timestamps, values)), run.data.metrics[field.key])
+    return [] if value is None else [value]
 
 
 def in_order(points: Sequence[Point]) -> list[Point]:

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
-from mlquery.engine.history_values import Point, history_value
+from mlquery.engine.history_values import history_values
 from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Op, Plan, Predicate, SortKey, Where
 from mlquery.language.semantics import id_rank, number_test, string_test
 from mlquery.store import Store
-
-_CONTEXT_TAG = "mlflow.data.context"
-_Read = Callable[[Any, FieldRef], list[Any]]
-"""Returns the values of a field of an entity: none, one, or one for each dataset."""
 
 
 def rows(store: Store, plan: Plan, limit: int | None = None) -> Sequence[int]:
     """Return the rows that a plan selects, in its order; the first `limit` of them."""
     table: Any = store.runs if plan.entity is Entity.RUN else store.experiments
     entity_at = table.run_at if plan.entity is Entity.RUN else table.experiment_at
-    return select([entity_at(row) for row in range(table.size)], plan, partial(_values_of_run, store))[:limit]
+    return select([entity_at(row) for row in range(table.size)], plan, store)[:limit]
 
 
-def _values_of_run(store: Store, entity: Any, field: FieldRef) -> list[Any]:
-    """Return the values of a field of which the histories of metrics are in the store."""
-    if field.kind is not Kind.HISTORY:
-        return _values(entity, field)
-    latest = _values(entity, FieldRef(Kind.METRIC, field.key))
-    if not latest:
-        return []
-    values, timestamps, steps = store.runs.points(entity.info.run_id, field.key)
-    value = history_value(field, list(map(Point, steps, timestamps, values)), *latest)
-    return [] if value is None else [value]
-
-
-def select(entities: Sequence[Any], plan: Plan, read: _Read | None = None) -> list[int]:
-    """Return the positions of the entities that a plan selects, in its order; `read` has what is not on them."""
-    read = read or _values
-    found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity, read)]
+def select(entities: Sequence[Any], plan: Plan, store: Store | None = None) -> list[int]:
+    """Return the positions of the entities that a plan selects, in its order; runs have their histories in a store."""
+    found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity, store)]
     for key in reversed(plan.order):
-        found = _sorted(found, [read(entities[i], key.field) for i in found], key)
+        found = _sorted(found, [_values(entities[i], key.field, store) for i in found], key)
     return found
 
 
@@ -50,32 +32,34 @@ def _is_in_view(entity: Any, plan: Plan) -> bool:
     return is_wanted and info.lifecycle_stage in plan.stages
 
 
-def _holds(where: Where, entity: Any, read: _Read) -> bool:
+def _holds(where: Where, entity: Any, store: Store | None) -> bool:
     """Tell whether an entity satisfies a condition."""
     match where:
         case All(parts):
-            return all(_holds(part, entity, read) for part in parts)
+            return all(_holds(part, entity, store) for part in parts)
         case AnyOf(parts):
-            return any(_holds(part, entity, read) for part in parts)
+            return any(_holds(part, entity, store) for part in parts)
         case Negation(part):
-            return not _holds(part, entity, read)
+            return not _holds(part, entity, store)
         case Predicate(field, Op.IS_NULL | Op.IS_NOT_NULL as op):
-            return bool(read(entity, field)) is (op is Op.IS_NOT_NULL)
+            return bool(_values(entity, field, store)) is (op is Op.IS_NOT_NULL)
         case Predicate(field, op, value, nan):
             return any(
                 (string_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v)
-                for v in read(entity, field)
+                for v in _values(entity, field, store)
             )
 
 
-def _values(entity: Any, field: FieldRef) -> list[Any]:
+def _values(entity: Any, field: FieldRef, store: Store | None) -> list[Any]:
     """Return the values of an entity's field: none, one, or one for each dataset."""
     match field:
+        case FieldRef(Kind.HISTORY):
+            return history_values(field, entity, store)
         case FieldRef(Kind.METRIC | Kind.PARAM | Kind.TAG, key):
             logged = getattr(getattr(entity, "data", entity), f"{field.kind.value}s")
             return [logged[key]] if key in logged else []
         case FieldRef(Kind.DATASET, "context"):
-            return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == _CONTEXT_TAG]
+            return [t.value for i in entity.inputs.dataset_inputs for t in i.tags if t.key == "mlflow.data.context"]
         case FieldRef(Kind.DATASET, key):
             return [getattr(i.dataset, key) for i in entity.inputs.dataset_inputs]
         case FieldRef(Kind.ATTRIBUTE, "duration"):
@@ -92,6 +76,5 @@ def _sorted(found: list[int], values: list[list[Any]], key: SortKey) -> list[int
     missing = [row for row, v in pairs if not v]
     nan = [row for row, v in pairs if v and v[0] != v[0]]
     present = [(row, v[0]) for row, v in pairs if v and v[0] == v[0]]
-    present.sort(key=lambda pair: rank(pair[1]), reverse=key.descending)
-    ordered = [row for row, _ in present] + nan
+    ordered = [row for row, _ in sorted(present, key=lambda pair: rank(pair[1]), reverse=key.descending)] + nan
     return missing + ordered if key.missing_is_least and not key.descending else ordered + missing

@@ -132,14 +132,45 @@ class _Start(NamedTuple):
 
 def _build() -> _Start:
     """Compose the grammar; the names are those of the railroad diagram."""
-    name = _token(lexical.NAME, "name", _name)
-    string, number = _token(lexical.STRING, "string", _literal), _token(lexical.NUMBER, "number", _literal)
+    name, number = _token(lexical.NAME, "name", _name), _token(lexical.NUMBER, "number", _literal)
     opening, closing = _token(lexical.OPEN, "function (", _unchanged), _token(lexical.CLOSE, ")", _unchanged)
     comma = _token(lexical.COMMA, ",", _unchanged).suppress()
     call = (opening + name + pp.Opt(comma + number) + closing).set_name("call").add_parse_action(_call)
     operand = (call | name).set_name("operand")
-    literal = (string | number).set_name("literal")
-    conjunction_word = _token(lexical.AND, "AND", _unchanged).suppress()
+    direction = _token(lexical.ORDER_DIRECTION, "direction", _unchanged)
+    order_term = (call + pp.Opt(direction)).add_parse_action(_order_term)
+    aggregate = (opening + pp.Opt(operand) + closing).set_name("aggregate").add_parse_action(_aggregate)
+    whitespace = _whitespace()
+    aggregates = whitespace + aggregate + pp.ZeroOrMore(comma + aggregate) + whitespace
+    return _Start(
+        _whole(_filter(operand, number), "filter"),
+        _whole(order_term, "order by a call"),
+        _whole(operand, "one operand"),
+        _whole(aggregates, "aggregates"),
+    )
+
+
+def _filter(operand: pp.ParserElement, number: pp.ParserElement) -> pp.ParserElement:
+    """Compose the grammar of a filter."""
+    literal = (_token(lexical.STRING, "string", _literal) | number).set_name("literal")
+    comparison, plain_comparison = _comparisons(operand, literal)
+    conjunction_word, whitespace = _token(lexical.AND, "AND", _unchanged).suppress(), _whitespace()
+    disjunction, factor = pp.Forward(), pp.Forward()
+    disjunction.set_name("disjunction")
+    factor.set_name("factor")
+    group = _token(r"\(\s*", "(", _unchanged) + disjunction + _token(lexical.CLOSE, ")", _unchanged)
+    negation = _token(lexical.NOT, "NOT", _unchanged) + factor
+    factor <<= comparison | negation.add_parse_action(_not) | group.add_parse_action(_group)
+    more = conjunction_word + factor | whitespace + plain_comparison
+    conjunction = (factor + pp.ZeroOrMore(more)).set_name("conjunction").add_parse_action(_and)
+    alternatives = conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)
+    disjunction <<= alternatives.add_parse_action(_or)
+    padding = pp.Opt(conjunction_word) + whitespace
+    return padding + disjunction + padding
+
+
+def _comparisons(operand: pp.ParserElement, literal: pp.ParserElement) -> tuple[pp.ParserElement, pp.ParserElement]:
+    """Compose the grammar of a comparison, and that of one that needs no AND before it."""
     between_and = _token(lexical.BETWEEN_AND, "AND", _unchanged).suppress()
     ends = (literal + between_and + literal).set_name("range").add_parse_action(_range)
     symbol = _token(lexical.SYMBOL, "= != > >= < <= == <>", _operator)
@@ -150,30 +181,12 @@ def _build() -> _Start:
         | _token(lexical.NULL, "IS [NOT] NULL", _operator)
         | _token(lexical.BETWEEN, "BETWEEN", _operator) + ends
     )
-    plain_comparison = (operand + plain).set_name("plain comparison").add_parse_action(_comparison)
     comparison = (operand + (plain | others)).set_name("comparison").add_parse_action(_comparison)
-    whitespace = pp.Regex(r"\s*").set_name("whitespace").suppress()
-    disjunction, factor = pp.Forward(), pp.Forward()
-    disjunction.set_name("disjunction")
-    factor.set_name("factor")
-    group = _token(r"\(\s*", "(", _unchanged) + disjunction + closing
-    negation = _token(lexical.NOT, "NOT", _unchanged) + factor
-    factor <<= comparison | negation.add_parse_action(_not) | group.add_parse_action(_group)
-    more = conjunction_word + factor | whitespace + plain_comparison
-    conjunction = (factor + pp.ZeroOrMore(more)).set_name("conjunction").add_parse_action(_and)
-    alternatives = conjunction + pp.ZeroOrMore(_token(lexical.OR, "OR", _operator) + conjunction)
-    disjunction <<= alternatives.add_parse_action(_or)
-    padding = pp.Opt(conjunction_word) + whitespace
-    direction = _token(lexical.ORDER_DIRECTION, "direction", _unchanged)
-    order_term = (call + pp.Opt(direction)).add_parse_action(_order_term)
-    aggregate = (opening + pp.Opt(operand) + closing).set_name("aggregate").add_parse_action(_aggregate)
-    aggregates = whitespace + aggregate + pp.ZeroOrMore(comma + aggregate) + whitespace
-    return _Start(
-        _whole(padding + disjunction + padding, "filter"),
-        _whole(order_term, "order by a call"),
-        _whole(operand, "one operand"),
-        _whole(aggregates, "aggregates"),
-    )
+    return comparison, (operand + plain).set_name("plain comparison").add_parse_action(_comparison)
+
+
+def _whitespace() -> pp.ParserElement:
+    return pp.Regex(r"\s*").set_name("whitespace").suppress()
 
 
 def _whole(element: pp.ParserElement, name: str) -> pp.ParserElement:

@@ -7,16 +7,12 @@ Most filters are comparisons with strings or numbers, joined by AND, which are p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
-from typing import TypeVar
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
 from mlquery.language.node_builders import conjunction_of, literal_of, name_of
 from mlquery.language.syntax import Aggregate, And, Comparison, Expression, Operand, OrderTerm
-
-_Tree = TypeVar("_Tree")
 
 _MAX_TOKENS = 10_000
 _MAX_DEPTH = 32
@@ -101,7 +97,11 @@ def _order_by_call(source: str, argument: str) -> OrderTerm:
     from mlquery.language.grammar import order_term_of
     from mlquery.language.syntax_errors import order_error
 
-    return _required(order_term_of(source), source, argument, order_error)
+    term = order_term_of(source)
+    if term is None:
+        raise QueryError(order_error(source, argument))
+    _require_encodable(source, argument)
+    return term
 
 
 def parse_operand(source: str, argument: str) -> Operand:
@@ -113,7 +113,10 @@ def parse_operand(source: str, argument: str) -> Operand:
     from mlquery.language.grammar import operand_of
     from mlquery.language.syntax_errors import operand_error
 
-    operand: Operand = _required(operand_of(source), source, argument, operand_error)
+    operand = operand_of(source)
+    if operand is None:
+        raise QueryError(operand_error(source, argument))
+    _require_encodable(source, argument)
     return operand
 
 
@@ -126,15 +129,11 @@ def parse_aggregates(source: str, argument: str = "aggregates") -> tuple[Aggrega
     from mlquery.language.grammar import aggregates_of
     from mlquery.language.syntax_errors import aggregates_error
 
-    return _required(aggregates_of(source), source, argument, aggregates_error)
-
-
-def _required(tree: _Tree | None, source: str, argument: str, error: Callable[[str, str], Diagnostic]) -> _Tree:
-    """Return the syntax tree of a string; without one, raise the error that explains why the string is not valid."""
-    if tree is None:
-        raise QueryError(error(source, argument))
+    aggregates = aggregates_of(source)
+    if aggregates is None:
+        raise QueryError(aggregates_error(source, argument))
     _require_encodable(source, argument)
-    return tree
+    return aggregates
 
 
 def _require_reasonable_size(source: str, argument: str) -> None:
