@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mlquery.language.matrix import MATRIX, Dialect
     from mlquery.language.parser import parse_filter, parse_order_by
     from mlquery.mocking import mock
+    from mlquery.query.aggregate import aggregate
     from mlquery.query.dataframe import history_frame, search_frame
     from mlquery.query.explain import explain
     from mlquery.query.search import check, count_runs
@@ -101,6 +102,7 @@ __all__ = [
     "StoreError",
     "ViewType",
     "__version__",
+    "aggregate",
     "check",
     "compare",
     "count_runs",
@@ -137,6 +139,7 @@ _HOMES = {
     "Span": "mlquery.errors",
     "Store": "mlquery.store",
     "StoreError": "mlquery.errors",
+    "aggregate": "mlquery.query.aggregate",
     "check": "mlquery.query.search",
     "compare": "mlquery.comparison",
     "count_runs": "mlquery.query.search",

@@ -33,7 +33,10 @@ class Verdict:
 
 @attrs.frozen(slots=False, eq=False)
 class Dialect:
-    """One column of the matrix. `release` is the version of the software if the column is about one version only."""
+    """One column of the matrix. `release` is the version of the software if the column is about one version only.
+
+    `is_local` marks the one that mlquery itself defines, for what no service has.
+    """
 
     name: str
     title: str
@@ -49,6 +52,7 @@ class Dialect:
     client: Mapping[str, Any] = attrs.field(factory=dict)
     release: str | None = None
     aliases: tuple[str, ...] = ()
+    is_local: bool = False
 
     @cached_property
     def _verdicts(self) -> dict[Use, Verdict | None]:
@@ -137,6 +141,11 @@ class Matrix:
         if found is None:
             raise self._unknown_dialect(name)
         return found
+
+    @property
+    def local_dialect(self) -> Dialect:
+        """Return the dialect of what no service has."""
+        return next(dialect for dialect in self.dialects.values() if dialect.is_local)
 
     def dialect_of_uri(self, uri: str) -> Dialect:
         """Return the dialect of the servers with a tracking URI of this scheme."""

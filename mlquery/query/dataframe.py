@@ -1,4 +1,4 @@
-"""Turn row numbers into the DataFrame that `mlflow.search_runs` returns: the only module that imports pandas.
+"""Turn row numbers into the DataFrame that `mlflow.search_runs` returns, and into arrays for `aggregate`, with pandas.
 
 Columns are taken one by one from the store's arrays, without building `Run` objects, and pandas never infers the dtype
 of a column of data.
@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from mlquery.engine.histories import IntegerColumn, history_column
+from mlquery.engine.histories import HistoryColumn, IntegerColumn, history_column
+from mlquery.engine.masks import durations
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import FieldRef, Kind
 from mlquery.query.histories import histories
@@ -126,7 +127,7 @@ def projected_frame(
         ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
     """
     with store.lock:
-        dtype = pd.Series(["a"]).dtype  # that of strings, under the current pandas options
+        dtype = _string_dtype()
         arrays = {
             name: field_array(store, calls[name], rows)
             if name in calls
@@ -137,16 +138,42 @@ def projected_frame(
         return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
 
 
+def _string_dtype() -> Any:
+    """Return the dtype of strings under the current pandas options."""
+    return pd.Series(["a"]).dtype
+
+
 def field_array(store: Store, field: FieldRef, rows: Any) -> Any:
-    """Return the values of a metric or of a function of its history; steps and counts as nullable integers."""
+    """Return the values of a field of runs as an array of one dtype whatever they are.
+
+    Strings are of pandas' string dtype, times are datetimes in UTC, and steps, counts and durations nullable integers.
+    """
     runs = store.runs
-    if field.kind is Kind.METRIC:
-        return _metric_array(runs, field.key, rows)
-    runs.derived.renew(store.version)
-    column = history_column(runs, field)
+    match field:
+        case FieldRef(Kind.METRIC, key):
+            return _metric_array(runs, key, rows)
+        case FieldRef(Kind.HISTORY):
+            runs.derived.renew(store.version)
+            return _history_array(history_column(runs, field), rows)
+        case FieldRef(Kind.ATTRIBUTE, "duration"):
+            values, known = durations(runs)
+            return _integer_array(values, known, rows)
+        case FieldRef(Kind.ATTRIBUTE, key) if key in runs.times:
+            return _datetimes(runs.times[key].values[rows])
+    columns = {Kind.PARAM: runs.params, Kind.TAG: runs.tags}.get(field.kind, runs.strings)
+    found, dtype = columns.get(field.key), _string_dtype()
+    strings = [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], dtype)
+    return pd.array(strings, dtype=dtype) if isinstance(strings, list) else strings
+
+
+def _history_array(column: HistoryColumn, rows: Any) -> Any:
     if isinstance(column, IntegerColumn):
-        return pd.arrays.IntegerArray(column.values[rows], ~column.known[rows])
+        return _integer_array(column.values, column.known, rows)
     return column.values[rows]
+
+
+def _integer_array(values: Any, known: Any, rows: Any) -> Any:
+    return pd.arrays.IntegerArray(np.where(known, values, 0)[rows], ~known[rows])
 
 
 def _metric_array(runs: RunTable, key: str, rows: Any) -> Any:
@@ -241,7 +268,11 @@ def _time_array(values: Any) -> Any:
     times = values.view("M8[ms]")
     if np.isnat(times).all():
         return [pd.to_datetime(nothing, unit="ms", utc=True)] * len(values)
-    return pd.DatetimeIndex(times).as_unit(_time_unit()).tz_localize("UTC")
+    return _datetimes(values)
+
+
+def _datetimes(values: Any) -> Any:
+    return pd.DatetimeIndex(values.view("M8[ms]")).as_unit(_time_unit()).tz_localize("UTC")
 
 
 @cache
