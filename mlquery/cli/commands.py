@@ -42,10 +42,10 @@ def search(options: argparse.Namespace) -> int:
     """Print the runs that match a filter."""
     from mlquery.readers import load
 
-    filter_string, dialect = _filter(options), _dialect(options.dialect)
+    filter_string, dialect = _filter(options), dialect_named(options.dialect)
     store = load(options.source)
     query = {
-        "experiment_ids": _experiment_ids(store, options),
+        "experiment_ids": experiment_ids(store, options),
         "filter_string": filter_string,
         "run_view_type": VIEWS[options.view],
         "order_by": options.order_by,
@@ -98,7 +98,7 @@ def conformance(options: argparse.Namespace) -> int:
     """Run the conformance suite on mlquery itself or on a target, and print a report."""
     from mlquery.cli.conformance import run_suite
 
-    dialects = [_dialect(name) for name in options.dialect] or None
+    dialects = [dialect_named(name) for name in options.dialect] or None
     return ACCEPTED if run_suite(options, dialects) else REFUSED
 
 
@@ -111,7 +111,13 @@ def compare(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve MLflow's REST API until interrupted."""
-    _serving("serve").serve(options, _dialect(options.dialect))
+    try:
+        from mlquery.cli.serving import serve as serve_store
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "mlquery":
+            raise
+        raise UsageError(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
+    serve_store(options, dialect_named(options.dialect))
     return ACCEPTED
 
 
@@ -148,10 +154,11 @@ def filter_of(argument: str) -> str:
 
 
 def _dialects(options: argparse.Namespace) -> list[str]:
-    return [_dialect(name) for name in options.dialect or [DEFAULT_DIALECT]]
+    return [dialect_named(name) for name in options.dialect or [DEFAULT_DIALECT]]
 
 
-def _dialect(name: str) -> str:
+def dialect_named(name: str) -> str:
+    """Return the name of a dialect that an option names."""
     from mlquery.language.matrix import MATRIX
 
     try:
@@ -160,7 +167,7 @@ def _dialect(name: str) -> str:
         raise UsageError(str(error)) from None
 
 
-def _experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
+def experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
     """Return the ids of the chosen experiments, or of all; unless the view is active, of deleted ones too."""
     from mlquery.query.search import search_experiments
 

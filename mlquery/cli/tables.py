@@ -33,8 +33,8 @@ def runs_table(runs: Sequence[Run], named: Collection[str], width: int | None = 
     kept = _fitting(columns, width or shutil.get_terminal_size((120, 24)).columns)
     yield from aligned(kept)
     left_out = len(columns) - len(kept)
-    more = f"; {_counted(left_out, 'more column')} with --format csv" if left_out else ""
-    yield f"({_counted(len(runs), 'run')}{more})"
+    more = f"; {counted(left_out, 'more column')} with --format csv" if left_out else ""
+    yield f"({counted(len(runs), 'run')}{more})"
 
 
 def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -49,7 +49,8 @@ def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
-def _counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """Return a number of things."""
     return f"{number} {thing}{'s' * (number != 1)}"
 
 

@@ -64,6 +64,10 @@ def _aggregate(source: str, start: int) -> int | Problem:
     if closing := _CLOSE.match(source, opening.end()):
         return closing.end()
     stop = operand_end(source, opening.end())
+    if not isinstance(stop, Problem) and _COMMA.match(source, stop):
+        stop = call_end(source, start)  # a function of a history, such as the value at a step
+        message = "a function over runs takes one field or one function of a history"
+        return stop if isinstance(stop, Problem) else Problem(message, start, f"mean({source[start:stop]})")
     return stop if isinstance(stop, Problem) else _closed(source, opening, stop)
 
 

@@ -1,0 +1,123 @@
+"""Defines the command that aggregates runs, and writes its DataFrame as a table, as CSV, JSON or Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mlquery.cli.commands import VIEWS, dialect_named, experiment_ids
+from mlquery.cli.options import add_choice, add_list
+from mlquery.cli.outcomes import ACCEPTED
+from mlquery.cli.tables import aligned, counted, one_line, shown_time
+
+if TYPE_CHECKING:
+    from mlquery.query.dataframe import DataFrame
+
+_NS_PER_MS = 1_000_000
+
+
+def add_command(names: Any) -> None:
+    """Add the command to those of `mlquery`."""
+    command = names.add_parser("aggregate", help="aggregate runs of an MLflow database or mlruns folder")
+    command.add_argument(
+        "aggregates", metavar="AGGREGATES", help='functions over runs, such as "mean(metrics.auc), count()"'
+    )
+    add_list(command, "--by", "FIELD", "field to group by, such as params.model; may be repeated")
+    command.add_argument(
+        "--from", dest="source", metavar="SOURCE", required=True, help="MLflow SQLite database or mlruns folder to load"
+    )
+    command.add_argument("--filter", metavar="FILTER", default="", help="filter, such as \"status = 'FINISHED'\"")
+    add_list(command, "--experiment", "NAME", "experiment to search; may be repeated; default: all")
+    add_list(command, "--experiment-id", "ID", "id of an experiment; may be repeated")
+    add_choice(command, "--view", VIEWS, "runs to aggregate by lifecycle stage")
+    command.add_argument("--dialect", metavar="NAME", help="dialect to follow; default: extended")
+    add_choice(command, "--format", FORMATS, "output format")
+    command.set_defaults(command=aggregate)
+
+
+def aggregate(options: argparse.Namespace) -> int:
+    """Print aggregates of the runs that match a filter, by group."""
+    from mlquery.query.aggregate import aggregate as aggregate_runs
+    from mlquery.readers import load
+
+    dialect = None if options.dialect is None else dialect_named(options.dialect)
+    store = load(options.source)
+    frame = aggregate_runs(
+        store,
+        options.aggregates,
+        options.by,
+        options.filter,
+        experiment_ids=experiment_ids(store, options),
+        run_view_type=VIEWS[options.view],
+        dialect=dialect,
+    )
+    print(*FORMATS[options.format](frame), sep="\n")
+    return ACCEPTED
+
+
+def _values(frame: DataFrame) -> dict[str, list[Any]]:
+    """Return plain values by column: None where one is missing, times in ms UTC."""
+    return {str(name): [_plain(value) for value in frame[name].tolist()] for name in frame}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if str(value) in ("<NA>", "NaT"):
+        return None
+    if hasattr(value, "timestamp"):
+        return _Time(value.value // _NS_PER_MS)
+    return None if value != value else value
+
+
+class _Time(int):
+    """A time in ms UTC."""
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case _Time():
+            return shown_time(value)
+        case float():
+            return f"{value:.6g}"
+    return one_line(str(value))
+
+
+def _table(frame: DataFrame) -> Iterator[str]:
+    yield from aligned([[name, *map(_shown, values)] for name, values in _values(frame).items()])
+    yield f"({counted(len(frame), 'group')})"
+
+
+def _csv(frame: DataFrame) -> Iterator[str]:
+    yield frame.to_csv(index=False).rstrip("\n")
+
+
+def _json(frame: DataFrame) -> Iterator[str]:
+    """Yield a list of records as JSON; numbers that are not finite are null, times are in ms UTC."""
+    columns = _values(frame)
+    rows = zip(*columns.values(), strict=True)
+    records = [dict(zip(columns, map(_finite, row), strict=True)) for row in rows]
+    yield json.dumps(records, indent=2, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+
+
+def _markdown(frame: DataFrame) -> Iterator[str]:
+    columns = _values(frame)
+    is_string = [any(isinstance(value, str) for value in values) for values in columns.values()]
+    yield _markdown_row(columns)
+    yield _markdown_row("---" if left else "--:" for left in is_string)
+    yield from (_markdown_row(map(_shown, row)) for row in zip(*columns.values(), strict=True))
+
+
+def _markdown_row(cells: Any) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+FORMATS = {"table": _table, "csv": _csv, "json": _json, "md": _markdown}
