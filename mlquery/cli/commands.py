@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
-from mlquery.cli.tables import columns_named, runs_table
+from mlquery.cli.tables import columns_named, histories_named, runs_table
 from mlquery.entities import PagedList, ViewType
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None
 
     runs = _all(partial(search_runs, store, **query), limit)
     plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
-    print(*runs_table(runs, columns_named(plan)), sep="\n")
+    print(*runs_table(runs, columns_named(plan), others=histories_named(plan, store, runs)), sep="\n")
 
 
 def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:

@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mlquery.language.plan import Kind, Plan, predicates
+from mlquery.language.plan import FieldRef, Kind, Plan, predicates
 
 if TYPE_CHECKING:
     from mlquery.entities import Run
+    from mlquery.store import Store
 
 
 def columns_named(plan: Plan) -> set[str]:
     """Return the columns of the fields that a query compares or orders by."""
-    fields = [predicate.field for predicate in predicates(plan.where)] + [key.field for key in plan.order]
-    return {field.key if field.kind is Kind.ATTRIBUTE else f"{field.kind.value}s.{field.key}" for field in fields}
+    return set(map(_column, _fields(plan)))
 
 
-def runs_table(runs: Sequence[Run], named: Collection[str], width: int | None = None) -> Iterator[str]:
+def histories_named(plan: Plan, store: Store, runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Return the cells of the functions of histories that a query compares or orders by, for each run."""
+    from mlquery.engine.history_values import history_values  # few queries have any
+
+    fields = [field for field in _fields(plan) if field.kind is Kind.HISTORY]
+    found = [{_column(field): history_values(field, run, store) for field in fields} for run in runs]
+    return [{name: "".join(f"{value:.6g}" for value in values) for name, values in cells.items()} for cells in found]
+
+
+def _fields(plan: Plan) -> list[FieldRef]:
+    return [predicate.field for predicate in predicates(plan.where)] + [key.field for key in plan.order]
+
+
+def _column(field: FieldRef) -> str:
+    if field.function is not None:
+        step = "" if field.step is None else f", {field.step}"
+        return f"{field.function.value}(metrics.{field.key}{step})"
+    return field.key if field.kind is Kind.ATTRIBUTE else f"{field.kind.value}s.{field.key}"
+
+
+def runs_table(
+    runs: Sequence[Run],
+    named: Collection[str],
+    width: int | None = None,
+    others: Sequence[Mapping[str, str]] | None = None,
+) -> Iterator[str]:
     """Yield the lines of a table: the run, then the columns that the query names, then as many others as fit.
 
     Args:
         runs: The rows, in their order.
         named: The columns to show before all others.
         width: Characters per line; the terminal's when None.
+        others: Cells of each run by column, apart from those of its attributes and data.
     """
-    rows = [_cells(run) for run in runs]
+    rows = [_cells(run) | dict(other) for run, other in zip(runs, others or ({} for _ in runs), strict=True)]
     names = _named_first(dict.fromkeys(name for row in rows for name in row), named)
     columns = [[name, *(row.get(name, "") for row in rows)] for name in names]
     kept = _fitting(columns, width or shutil.get_terminal_size((120, 24)).columns)
