@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from mlquery import Store, aggregate, load
 from mlquery.cli import main
+from mlquery.cli.aggregates import FORMATS
 from mlquery.cli.tables import runs_table
 from mlquery.client import Client
 from mlquery.resources import example_database
@@ -217,6 +220,110 @@ def test_misuse_shows_the_usage_and_ends_with_2(capsys: pytest.CaptureFixture[st
 
     assert 2 == ended.value.code
     assert capsys.readouterr().err.startswith("usage: mlquery")
+
+
+def test_the_table_shows_functions_of_histories_that_the_query_names(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    query = ("max(metrics.auc) > 0.99 AND at(metrics.auc, 3) IS NULL", "--order-by", "argmax(metrics.auc) DESC")
+
+    table = printed(capsys, "search", *query, "--from", SWEEP, "--dialect", "extended", "--max-results", "3")
+
+    header, *rows, _ = table.splitlines()
+    assert all(f"{name}(metrics.auc" in header for name in ("max", "at", "argmax"))
+    steps = [int(row[header.index("argmax") :].split()[0]) for row in rows]
+    assert steps == sorted(steps, reverse=True)
+
+
+# --- aggregate -------------------------------------------------------------------------------------------------------
+
+AGGREGATES = ("aggregate", "count(), mean(metrics.auc), max(argmax(metrics.auc)), min(start_time)", "--from", SWEEP)
+
+
+def by_model() -> list[list[Any]]:
+    """Return model, number of runs and mean of each group of the example, in order, from all runs."""
+    groups: dict[str, list[float]] = {}
+    client = Client(load(SWEEP))
+    for found in client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000):
+        groups.setdefault(found.data.params.get("model", ""), []).append(found.data.metrics.get("auc", math.nan))
+    named = sorted(groups.items(), key=lambda group: (not group[0], group[0]))
+    known = [(name, len(values), [v for v in values if v == v]) for name, values in named]
+    return [[name, size, sum(values) / len(values) if values else None] for name, size, values in known]
+
+
+def test_aggregate_prints_a_group_a_line_in_four_formats(capsys: pytest.CaptureFixture[str]) -> None:
+    table, text, records, markdown = (
+        printed(capsys, *AGGREGATES, "--by", "params.model", "--format", name)
+        for name in ("table", "csv", "json", "md")
+    )
+
+    expected = by_model()
+    header, *lines, footer = table.splitlines()
+    assert ["params.model", "count()", "mean(metrics.auc)"] == header.split()[:3]
+    assert f"({len(expected)} groups)" == footer
+    assert [str(size) for _, size, _ in expected] == [
+        line.split()[name != ""] for (name, *_), line in zip(expected, lines, strict=True)
+    ]
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(name, str(size)) for name, size, _ in expected] == [(row["params.model"], row["count()"]) for row in rows]
+    for (name, size, mean), record in zip(expected, json.loads(records), strict=True):
+        assert (name or None, size) == (record["params.model"], record["count()"])
+        assert mean is record["mean(metrics.auc)"] or abs(mean - record["mean(metrics.auc)"]) < 1e-12
+    assert ["| --- | --: | --: | --: | --: |"] == markdown.splitlines()[1:2]
+    assert len(expected) + 2 == len(markdown.splitlines())
+
+
+def test_aggregate_takes_a_filter_a_dialect_and_experiments(capsys: pytest.CaptureFixture[str]) -> None:
+    options = (
+        "--filter",
+        "metrics.accuracy > 0.9",
+        "--dialect",
+        "oss",
+        "--experiment",
+        "my_experiment",
+        "--format",
+        "csv",
+    )
+
+    found = printed(capsys, "aggregate", "count()", "--from", SWEEP, *options)
+
+    runs = printed(
+        capsys, "search", "metrics.accuracy > 0.9", "--from", SWEEP, "--experiment", "my_experiment", "--format", "csv"
+    )
+    assert ["count()", str(len(runs.splitlines()) - 1)] == found.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("maen(metrics.auc)", "--from", SWEEP), 1, "instead: mean(metrics.auc)"),
+        (("count()", "--by", "params.my-key", "--from", SWEEP), 1, "instead: params.`my-key`"),
+        (("mean(max(metrics.auc))", "--from", SWEEP, "--dialect", "azure"), 1, "[history.max]"),
+        (("count()", "--from", "nowhere.db"), 2, "does not exist"),
+        (("count()", "--from", SWEEP, "--dialect", "azur"), 2, "did you mean 'azure'?"),
+        (("count()", "--from", SWEEP, "--experiment", "nope"), 2, "has no experiment named 'nope'"),
+    ],
+)
+def test_a_mistake_in_aggregate_is_named(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    found, error = failed(capsys, "aggregate", *arguments)
+
+    assert found == code
+    assert message in error
+
+
+def test_aggregate_keeps_markdown_and_json_whole() -> None:
+    store = Store()
+    for number, name in enumerate(["a|b", "x\ny", "NaT"]):
+        store.load_run(f"{number:032x}", "0", params={"p": name}, metrics={"m": (math.inf, 0, 0)})
+    frame = aggregate(store, "max(metrics.m), mean(metrics.none)", ["params.p"])
+
+    markdown, records = list(FORMATS["md"](frame)), json.loads("".join(FORMATS["json"](frame)))
+
+    assert ["| NaT | inf |  |", "| a\\|b | inf |  |", "| x\u00b7y | inf |  |"] == markdown[2:]
+    assert {"params.p": "NaT", "max(metrics.m)": "Infinity", "mean(metrics.none)": None} == records[0]
 
 
 # --- check and explain -----------------------------------------------------------------------------------------------

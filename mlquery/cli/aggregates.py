@@ -97,15 +97,12 @@ def _csv(frame: DataFrame) -> Iterator[str]:
 
 
 def _json(frame: DataFrame) -> Iterator[str]:
-    """Yield a list of records as JSON; numbers that are not finite are null, times are in ms UTC."""
+    """Yield a list of records as JSON; infinity is a string, what is missing is null, times are in ms UTC."""
+    from mlquery.store.entity_fields import without_nan
+
     columns = _values(frame)
-    rows = zip(*columns.values(), strict=True)
-    records = [dict(zip(columns, map(_finite, row), strict=True)) for row in rows]
-    yield json.dumps(records, indent=2, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+    records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    yield json.dumps([without_nan(record) for record in records], indent=2, ensure_ascii=False)
 
 
 def _markdown(frame: DataFrame) -> Iterator[str]:
