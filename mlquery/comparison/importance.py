@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 FEWEST: Final = 10
 """The fewest runs that importances are computed of."""
 _RUNS_OF_A_PARAM: Final = 10  # fewer than that for each param deserve a warning
+_LARGE: Final = 1e150  # squares of more overflow; MLflow stores infinity as 1.8e308
 SEED: Final = 0
 FOLDS: Final = 5
 TREES: Final = 50
@@ -66,12 +67,12 @@ class Column:
 
 
 def importances(params: Sequence[Field], metric: Field) -> Importances:
-    """Return the importances of params for a metric, over the runs that have a number of it.
+    """Return the importances of params for a metric, over the runs that have a number of it that is not infinite.
 
     Raises:
         StoreError: scipy or scikit-learn is not installed.
     """
-    rows = np.flatnonzero(~np.isnan(metric.values))
+    rows = np.flatnonzero(np.abs(metric.values) < _LARGE)  # no NaN either
     target: Floats = metric.values[rows]
     columns = [column for column in (encoded(param, rows) for param in params) if not _is_constant(column.numbers)]
     is_enough = len(rows) >= FEWEST and bool(columns) and not _is_constant(target)

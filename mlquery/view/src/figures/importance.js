@@ -21,6 +21,8 @@ export function draw(element, data, options) {
   return living(element, data, options, { paint: (given, wanted) => paint(frame, element, given, wanted) });
 }
 
+const sentence = (string) => (/[.!?]$/.test(string) ? string : `${string}.`);
+
 const finite = (value) => (value === null || value === undefined || !Number.isFinite(Number(value)) ? NaN : Number(value));
 
 function paint(frame, element, data, options) {
@@ -28,7 +30,7 @@ function paint(frame, element, data, options) {
   const rows = all.filter((row) => !Number.isNaN(row.importance)).sort((a, b) => b.importance - a.importance).slice(0, MOST);
   const name = `Importance of params for ${visible(data.metric)}, ${counted(data.n, "run")}`;
   const rest = all.length - rows.length;
-  frame.note([data.warning, rest ? `${rest} more in the table below the figure.` : "", options.note].filter(Boolean).join(" "));
+  frame.note([data.warning, rest ? `${rest} more params matter less` : "", options.note].filter(Boolean).map(sentence).join(" "));
   frame.describe(name, ["param", "importance", "standard deviation", "Spearman", "p"], all, cells);
   if (!rows.length) return frame.plot.replaceChildren();
   const labels = shortened(rows.map((row) => row.param), 28).map(isolated);
