@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.tables import columns_named, histories_named, runs_table
 from mlquery.entities import PagedList, ViewType
@@ -106,7 +106,7 @@ def compare(options: argparse.Namespace) -> int:
     """Put runs side by side."""
     from mlquery.cli.comparing import compare_command
 
-    return compare_command(options, options.dialect and _dialect(options.dialect))
+    return compare_command(options, options.dialect and dialect_named(options.dialect))
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -141,16 +141,6 @@ def _serving(command: str) -> ModuleType:
 
 def _filter(options: argparse.Namespace) -> str:
     return filter_of(options.filter)
-
-
-def filter_of(argument: str) -> str:
-    """Return the filter; one from standard input may have any bytes, and loses the line break at its end."""
-    if argument != "-":
-        return argument
-    if sys.stdin is None:
-        raise UsageError("the filter '-' is read from standard input, which is closed")
-    filter_string = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
-    return filter_string.removesuffix("\n").removesuffix("\r")
 
 
 def _dialects(options: argparse.Namespace) -> list[str]:

@@ -12,6 +12,7 @@ from math import isnan
 from typing import Any, Final
 
 from mlquery.cli.grids import BAD, BOLD, CHANGED, GOOD, Cell, Grid, markdown, print_grids
+from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, UsageError
 from mlquery.cli.progress import progress
 from mlquery.cli.tables import one_line, shown_time
@@ -78,8 +79,6 @@ def _compared(store: Store, options: argparse.Namespace, dialect: str | None) ->
 
 def _runs(store: Store, options: argparse.Namespace) -> str | list[str]:
     """Return the filter that is given, or the ids; a single word is one of a run."""
-    from mlquery.cli.commands import filter_of
-
     given: list[str] = options.runs
     if all(map(_ID.fullmatch, given)) and given and given != ["-"]:
         return [_one(store, name) for name in given]

@@ -1,10 +1,13 @@
-"""Adds options to commands with helps that are alike, and turns their strings into numbers or argparse's errors."""
+"""Adds options to commands with helps that are alike, and turns their strings into numbers, filters or errors."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from typing import Final
+
+from mlquery.cli.outcomes import UsageError
 
 ORDER_BY: Final = ("--order-by", "FIELD [ASC|DESC]", "field to order by; may be repeated")
 
@@ -44,3 +47,13 @@ def count(argument: str) -> int:
     if not argument.isascii() or not argument.isdigit() or int(argument) == 0:
         raise argparse.ArgumentTypeError(f"{argument!r} is not a positive integer")
     return int(argument)
+
+
+def filter_of(argument: str) -> str:
+    """Return the filter; one from standard input may have any bytes, and loses the line break at its end."""
+    if argument != "-":
+        return argument
+    if sys.stdin is None:
+        raise UsageError("the filter '-' is read from standard input, which is closed")
+    filter_string = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
+    return filter_string.removesuffix("\n").removesuffix("\r")
