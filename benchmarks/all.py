@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 import render
+from comparison import comparison
 from default_order import default_order
 from frames import frames
 from fresh import fresh
@@ -40,6 +41,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "paging": (paging, SIZES),
     "writes": (writes, (0,)),
     "histories": (histories, (0,)),
+    "comparison": (comparison, (0,)),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),

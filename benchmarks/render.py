@@ -13,7 +13,7 @@ from harness import FOLDER, OWN, RESULTS, Figure, Report, Verdict, read_report, 
 
 README = FOLDER / "README.md"
 ORDER = (
-    *("pages", "rows", "default_order", "order_by_metric", "frames", "paging", "writes", "histories", "fresh"),
+    *("pages", "rows", "default_order", "order_by_metric", "frames", "paging", "writes", "histories", "comparison", "fresh"),
     *("memory", "parsing", "startup"),
 )
 # Systems that are a limit or a part of the measurement, not alternatives for a user.

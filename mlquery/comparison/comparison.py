@@ -24,6 +24,8 @@ from mlquery.store import Store
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from mlquery.comparison.groups import Contrasts
+
 S = TypeVar("S")
 _PARENT = "mlflow.parentRunId"
 
@@ -213,7 +215,7 @@ class Comparison:
         """
         from mlquery.comparison.groups import tests_frame
 
-        return tests_frame(self.fields, self.grouping, self.ignore, self._baseline_row)
+        return tests_frame(self._contrasts, self.grouping, self._baseline_row)
 
     def importance(self, metric: str) -> DataFrame:
         """Return what params say about a metric, the largest importance first.
@@ -247,7 +249,7 @@ class Comparison:
         """Return what a reader of the numbers must know, in plain sentences."""
         from mlquery.comparison.groups import warnings_of
 
-        return tuple(warnings_of(self.fields, self.grouping, self.ignore, self._baseline_row))
+        return tuple(warnings_of(self.fields, self.ignore, self._contrasts))
 
     @_frame
     def tree(self) -> DataFrame:
@@ -277,6 +279,12 @@ class Comparison:
         from mlquery.comparison.frames import side_by_side
 
         return side_by_side(model_fields(self._models), [model.id for model in self._models], None, "model_id")
+
+    @cached_property
+    def _contrasts(self) -> Contrasts:
+        from mlquery.comparison.groups import contrasts_of
+
+        return contrasts_of(self.fields, self.grouping, self.ignore, self._baseline_row)
 
     @cached_property
     def _models(self) -> list[Model]:

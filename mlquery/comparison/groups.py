@@ -11,11 +11,13 @@ import numpy.typing as npt
 from pandas import DataFrame
 
 from mlquery.comparison.fields import METRIC, Field
-from mlquery.comparison.frames import labels, named_frame, result_columns, strings, typed_column
+from mlquery.comparison.frames import labels, named_frame, strings, typed_column
 from mlquery.comparison.grouping import Groups, agreeing, find_field
-from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcome, Summaries, outcomes, summaries
+from mlquery.comparison.statistics import FEWEST, LEVEL, Contrast, Outcomes, Summaries, outcomes, summaries
 
 Floats = npt.NDArray[np.float64]
+Contrasts = dict[str, dict[int, Contrast]]
+"""What is tested in each metric, by the code of the group."""
 
 
 def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
@@ -34,25 +36,28 @@ def groups_frame(fields: Sequence[Field], groups: Groups) -> DataFrame:
     return _with_level(named_frame(columns))
 
 
-def tests_frame(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None) -> DataFrame:
+def tests_frame(contrasts: Contrasts, groups: Groups, baseline: int | None) -> DataFrame:
     """Return one row per metric and group other than that of the run `baseline`; no rows without a baseline."""
     rows: list[tuple[int, str]] = []
-    found: list[Outcome] = []
-    for field, contrasts in _contrasts(fields, groups, ignore, baseline):
-        found += outcomes(list(contrasts.values()))
-        rows += [(code, field.key) for code in contrasts]
+    found: list[Outcomes] = []
+    for metric, by_group in contrasts.items():
+        found.append(outcomes(list(by_group.values())))
+        rows += [(code, metric) for code in by_group]
     codes = np.array([code for code, _ in rows], np.int64)
     base = np.full(len(rows), 0 if baseline is None else groups.codes[baseline], np.int64)
     columns = {
         "metric": strings([key for _, key in rows]),
         "group": labels(codes, groups),
         "baseline": labels(base, groups),
-        **result_columns(Outcome, found),
     }
+    for name in (field.name for field in attrs.fields(Outcomes)):
+        parts = [getattr(one, name) for one in found or [outcomes([])]]
+        joined = np.concatenate(parts)
+        columns[name] = strings(joined) if joined.dtype == object else joined
     return _with_level(named_frame(columns))
 
 
-def warnings_of(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None) -> Iterator[str]:
+def warnings_of(fields: Sequence[Field], ignore: Sequence[str], contrasts: Contrasts) -> Iterator[str]:
     """Yield what a reader of the numbers must know, in plain sentences; scipy is not needed."""
     for name in ignore:
         if find_field(fields, name) is None:
@@ -61,11 +66,7 @@ def warnings_of(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], 
         nan = int((field.present & np.isnan(field.values)).sum()) if field.kind == METRIC else 0
         if nan:
             yield f"the metric {field.key!r} is NaN in {nan} of {len(field.values)} runs, which its numbers leave out"
-    problems = [
-        (field.key, contrast.problem)
-        for field, contrasts in _contrasts(fields, groups, ignore, baseline)
-        for contrast in contrasts.values()
-    ]
+    problems = [(metric, one.problem) for metric, by_group in contrasts.items() for one in by_group.values()]
     few = sum(problem == "few" for _, problem in problems)
     if few:
         needed = f"a test needs at least {FEWEST} runs with a value in the group and in the baseline's"
@@ -74,20 +75,20 @@ def warnings_of(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], 
         yield f"no p-value for some groups in {key!r}: the values (or the differences of pairs) are all equal"
 
 
-def _contrasts(
-    fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None
-) -> Iterator[tuple[Field, dict[int, Contrast]]]:
-    """Yield each metric and what is tested in it, by the code of the group."""
+def contrasts_of(fields: Sequence[Field], groups: Groups, ignore: Sequence[str], baseline: int | None) -> Contrasts:
+    """Return what is tested; nothing without a baseline."""
     if baseline is None:
-        return
+        return {}
     partners = [field for name in ignore if (field := find_field(fields, name)) is not None]
     pairs = agreeing(partners, len(groups.codes))[0] if partners else None
     own = int(groups.codes[baseline])
+    found: Contrasts = {}
     for field in fields:
         if field.kind == METRIC:
             having = [rows[~np.isnan(_numbers(field)[rows])] for rows in groups.rows]
             others = (code for code in range(len(groups.rows)) if code != own)
-            yield field, {code: _contrast(_numbers(field), having[code], having[own], pairs) for code in others}
+            found[field.key] = {code: _contrast(_numbers(field), having[code], having[own], pairs) for code in others}
+    return found
 
 
 def _contrast(values: Floats, group: Any, base: Any, pairs: npt.NDArray[np.int64] | None) -> Contrast:

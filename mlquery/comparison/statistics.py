@@ -35,6 +35,7 @@ FEWEST_OF_INTERVAL: Final = 3
 _CELLS: Final = 4_000_000  # numbers that are resampled at a time
 PAIRED: Final = "paired t-test"
 WELCH: Final = "Welch's t-test"
+_NUMBERS: Final = ("difference", "low", "high", "statistic", "df", "p", "p_holm", "effect_size")
 
 
 @attrs.frozen(eq=False)
@@ -116,31 +117,54 @@ class Contrast:
         return "equal" if all((one == one[0]).all() for one in numbers) else None
 
 
-@attrs.frozen
-class Outcome:
-    """A test of a group against the baseline's: `low` and `high` are the interval of the difference of means."""
+@attrs.frozen(eq=False)
+class Outcomes:
+    """Tests of groups against the baseline's, each (groups,): `low` and `high` are the interval of the difference.
 
-    test: str | None
-    n: int
-    n_baseline: int
-    difference: float
-    low: float = np.nan
-    high: float = np.nan
-    statistic: float = np.nan
-    df: float = np.nan
-    p: float = np.nan
-    p_holm: float = np.nan
-    effect_size: float = np.nan
-    effect: str | None = None
+    `test` and `effect` are names, None where there is no test.
+    """
+
+    test: npt.NDArray[Any]
+    n: npt.NDArray[np.int64]
+    n_baseline: npt.NDArray[np.int64]
+    difference: Floats
+    low: Floats
+    high: Floats
+    statistic: Floats
+    df: Floats
+    p: Floats
+    p_holm: Floats
+    effect_size: Floats
+    effect: npt.NDArray[Any]
 
 
-def outcomes(contrasts: Sequence[Contrast]) -> list[Outcome]:
+def outcomes(contrasts: Sequence[Contrast]) -> Outcomes:
     """Return the tests of the groups of one metric, in their order, with p-values that are corrected together."""
-    found = [_test(contrast) for contrast in contrasts]
-    tested = [place for place, test in enumerate(found) if test.p == test.p]
-    for place, p in zip(tested, holm([found[place].p for place in tested]), strict=True):
-        found[place] = attrs.evolve(found[place], p_holm=p)
+    found = _no_outcomes(contrasts)
+    alike: dict[tuple[bool, int, int], list[int]] = {}
+    for place, one in enumerate(contrasts):
+        if len(one.values) and len(one.baseline):
+            with np.errstate(all="ignore"):
+                found.difference[place] = np.mean(one.values) - np.mean(one.baseline)
+        if not one.problem:
+            alike.setdefault((one.is_paired, len(one.values), len(one.baseline)), []).append(place)
+    for (is_paired, _, _), places in alike.items():
+        _test(found, places, [contrasts[place] for place in places], is_paired)
+    tested = np.flatnonzero(~np.isnan(found.p))
+    found.p_holm[tested] = holm(found.p[tested].tolist())
     return found
+
+
+def _no_outcomes(contrasts: Sequence[Contrast]) -> Outcomes:
+    """Return outcomes of which only the sizes are known."""
+    size = len(contrasts)
+    return Outcomes(
+        test=np.full(size, None, object),
+        n=np.array([len(one.values) for one in contrasts], np.int64),
+        n_baseline=np.array([len(one.baseline) for one in contrasts], np.int64),
+        **{name: np.full(size, np.nan) for name in _NUMBERS},
+        effect=np.full(size, None, object),
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -153,49 +177,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def _test(contrast: Contrast) -> Outcome:
-    values, baseline = contrast.values, contrast.baseline
-    with np.errstate(all="ignore"):
-        difference = float(np.mean(values) - np.mean(baseline)) if len(values) and len(baseline) else np.nan
-    found = Outcome(None, len(values), len(baseline), difference)
-    if contrast.problem:
-        return found
+def _test(found: Outcomes, places: list[int], contrasts: Sequence[Contrast], is_paired: bool) -> None:
+    """Write the tests of contrasts of one kind and size, those at `places`."""
     stats = require("scipy.stats")
+    values, baseline = (np.array([getattr(one, name) for one in contrasts]) for name in ("values", "baseline"))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of numbers that are nearly equal
-        if contrast.is_paired:
-            result = stats.ttest_rel(values, baseline)
-            effect, name = _hedges(difference, np.std(values - baseline, ddof=1), len(values) - 1), "g_z"
+        if is_paired:
+            result = stats.ttest_rel(values, baseline, axis=1)
+            std, df, effect = np.std(values - baseline, axis=1, ddof=1), values.shape[1] - 1, "g_z"
         else:
-            result = stats.ttest_ind(values, baseline, equal_var=False)
-            pooled, df = _pooled(values, baseline)
-            effect, name = _hedges(difference, pooled, df), "g"
-        low, high = result.confidence_interval(LEVEL)
-    about: dict[str, Any] = {
-        "low": low,
-        "high": high,
-        "statistic": result.statistic,
-        "df": result.df,
-        "p": result.pvalue,
-    }
-    numbers: dict[str, Any] = {key: float(number) for key, number in about.items()}
-    return attrs.evolve(
-        found, test=PAIRED if contrast.is_paired else WELCH, **numbers, effect_size=float(effect), effect=name
-    )
+            result = stats.ttest_ind(values, baseline, axis=1, equal_var=False)
+            (std, df), effect = _pooled(values, baseline), "g"
+        found.effect_size[places] = found.difference[places] / std * _correction(df)
+        found.low[places], found.high[places] = result.confidence_interval(LEVEL)
+    found.test[places], found.effect[places] = PAIRED if is_paired else WELCH, effect
+    found.statistic[places], found.df[places], found.p[places] = result.statistic, result.df, result.pvalue
 
 
 def _pooled(values: Floats, baseline: Floats) -> tuple[Any, int]:
-    """Return the pooled standard deviation of two groups and its degrees of freedom."""
-    df = len(values) + len(baseline) - 2
-    squares = (len(values) - 1) * np.var(values, ddof=1) + (len(baseline) - 1) * np.var(baseline, ddof=1)
-    return np.sqrt(squares / df), df
+    """Return the pooled standard deviations of pairs of groups (groups, n) and their degrees of freedom."""
+    n, m = values.shape[1], baseline.shape[1]
+    squares = (n - 1) * np.var(values, axis=1, ddof=1) + (m - 1) * np.var(baseline, axis=1, ddof=1)
+    return np.sqrt(squares / (n + m - 2)), n + m - 2
 
 
-def _hedges(difference: float, std: Any, df: int) -> Any:
-    """Return a difference in standard deviations, without the bias that a std with few degrees of freedom has.
+def _correction(df: int) -> float:
+    """Return by what a difference in standard deviations loses the bias that few degrees of freedom give it.
 
     **Source**: Hedges (1981), "Distribution theory for Glass's estimator of effect size", the exact correction.
     """
     log_gamma = require("scipy.special").gammaln
-    correction = np.exp(log_gamma(df / 2) - log_gamma((df - 1) / 2)) / np.sqrt(df / 2)
-    return np.divide(difference, std) * correction
+    return float(np.exp(log_gamma(df / 2) - log_gamma((df - 1) / 2)) / np.sqrt(df / 2))
