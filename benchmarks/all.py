@@ -20,6 +20,7 @@ from frames import frames
 from fresh import fresh
 from harness import RESULTS, Report
 from histories import histories
+from history_functions import history_functions
 from memory import memory
 from order_by_metric import order_by_metric
 from pages import pages
@@ -41,7 +42,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "paging": (paging, SIZES),
     "writes": (writes, (0,)),
     "histories": (histories, (0,)),
-    "comparison": (comparison, (0,)),
+    "history_functions": (history_functions, (0,)),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),

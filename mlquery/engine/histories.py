@@ -23,7 +23,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 _POINTS_AT_A_TIME: Final = 1 << 22
-_LAST_STEP: Final = np.iinfo(np.int64).max
 
 
 @attrs.frozen(eq=False)
@@ -74,10 +73,16 @@ class _Points:
         """Return what holds of runs (m,) for each of their points (points,)."""
         return np.repeat(of_runs, self.counts)
 
+    def found(self, chosen: Mask) -> tuple[Ints, Ints]:
+        """Return the runs (k,) and the places (k,) of chosen points, by run."""
+        places = chosen.nonzero()[0]
+        return np.searchsorted(self.starts, places, "right") - 1, places
+
     def in_order(self, chosen: Mask) -> tuple[Ints, Ints]:
         """Return the runs (k,) and the places (k,) of chosen points, by run and then from the first to the latest."""
-        places = chosen.nonzero()[0]
-        runs = np.searchsorted(self.starts, places, "right") - 1
+        runs, places = self.found(chosen)
+        if (runs[1:] != runs[:-1]).all():  # one point of each run, as is usual
+            return runs, places
         values, steps, timestamps = self.values[places], self.steps[places], self.timestamps[places]
         is_nan = np.isnan(values)
         order = np.lexsort((~is_nan, np.where(is_nan, 0.0, values), timestamps, steps, runs))
@@ -126,9 +131,11 @@ def _integers(function: Function, column: MetricColumn, steps: Ints, histories: 
     found, known = steps.copy(), column.states == NUMBER
     for rows, points in _in_parts(histories):
         best = _BEST[function](points)
-        is_best = points.values == points.spread(best)
-        found[rows] = np.minimum.reduceat(np.where(is_best, points.steps, _LAST_STEP), points.starts)
+        runs, places = points.found(points.values == points.spread(best))
+        with_best, starts = np.unique(runs, return_index=True)
         known[rows] = ~np.isnan(best)
+        if len(places):
+            found[rows[with_best]] = np.minimum.reduceat(points.steps[places], starts)
     return IntegerColumn(found, known)
 
 
