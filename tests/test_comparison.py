@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 import mlquery
 from mlquery import Client, Store
-from mlquery.comparison.values import direction_of
+from mlquery.comparison.values import LARGER_IS_BETTER, SMALLER_IS_BETTER, direction_of
 from mlquery.engine.history_values import Point, history_value
 from mlquery.entities import Run, RunData, RunInfo
 from mlquery.language.plan import FieldRef, Function, Kind
@@ -337,6 +340,25 @@ def test_best_of_a_metric_of_which_nobody_knows_what_is_better_is_refused() -> N
 def test_names_of_metrics_say_what_is_better(metric: str, direction: str | None) -> None:
     assert direction == direction_of(metric, {})
     assert "max" == direction_of(metric, {metric: "max"})
+
+
+def test_the_guide_lists_the_words_that_say_what_is_better() -> None:
+    guide = (Path(__file__).resolve().parents[1] / "docs/guides/compare-runs.md").read_text(encoding="utf-8")
+
+    for size, words in (("small", SMALLER_IS_BETTER), ("large", LARGER_IS_BETTER)):
+        assert f"| {size} | {words.pattern.replace('|', ' ')} |" in guide
+
+
+def test_comparing_loads_no_pandas_and_no_statistics_until_a_frame_is_asked_for() -> None:
+    code = (
+        "import sys, mlquery; c = mlquery.Client(); c.create_run('0'); q = c.compare_runs('');"
+        "q.grouping.labels; q.run_names; print({'pandas', 'scipy', 'sklearn'} & set(sys.modules));"
+        "q.table; q.curves; print({'scipy', 'sklearn'} & set(sys.modules))"
+    )
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert "set()\nset()\n" == shown
 
 
 # --- frames ----------------------------------------------------------------------------------------------------------
