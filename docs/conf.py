@@ -61,10 +61,11 @@ def write_as_restructured_text(
         lines[place] = "".join(parts)
 
 
-def write_cells(app: Any, error: Exception | None) -> None:
-    """Put the interactive pages of the reports beside the others."""
+def write_interactive_pages(app: Any, error: Exception | None) -> None:
+    """Put the interactive pages of the reports, and the report of a comparison, beside the others."""
     if error is None and app.builder.format == "html":
         generated.write_cells(Path(app.outdir) / "reports" / generated.CELLS)
+        generated.write_gallery(Path(app.outdir) / generated.GALLERY)
 
 
 class CommandLexer(BashSessionLexer):
@@ -79,4 +80,4 @@ def setup(app: Any) -> None:
     app.add_lexer("console", CommandLexer)
     app.connect("source-read", put_parts_in)
     app.connect("autodoc-process-docstring", write_as_restructured_text, priority=900)
-    app.connect("build-finished", write_cells)
+    app.connect("build-finished", write_interactive_pages)

@@ -30,6 +30,7 @@ if str(TOP) not in sys.path:  # the scripts of `conformance/` are no package of 
 
 REPORTS = TOP / "conformance" / "reports"
 CELLS = "cells"  # the folder of the interactive reports, beside the report pages
+GALLERY = "gallery/five_models.html"  # the report of a comparison, on the site
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "explanation/benchmarks.md",
@@ -248,6 +249,27 @@ def write_cells(folder: Path) -> None:
         (folder / f"{name}.html").write_text(render_html([read_report(name)]), "utf-8")
 
 
+def gallery() -> str:
+    """Return a link from a guide to the report of the five models in the example database."""
+    return f'<a href="../{GALLERY}">The report of the five models</a>, as this command writes it:'
+
+
+def write_gallery(path: Path) -> None:
+    """Write that report."""
+    import mlquery
+
+    store = mlquery.load(TOP / "examples" / "sweep.db")
+    compared = mlquery.compare(
+        "params.seed != ''",
+        source=store,
+        baseline="logistic_regression-seed1",
+        group_by=["model"],
+        ignore=["seed"],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compared.to_html(path, "Five models, four seeds")
+
+
 def included(path: str, page: str) -> str:
     """Return a Markdown file of the repository, its links turned to where they lead from a page."""
     text = (TOP / path).read_text("utf-8")
@@ -267,6 +289,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "dialects": dialects,
     "differences": differences,
     "figures": figures,
+    "gallery": gallery,
     "matrix": matrix,
     "page-matrix": page_matrix,
     "report": report,

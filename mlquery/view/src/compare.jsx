@@ -229,7 +229,7 @@ function Parallel({ view, change, runs, bounds, brush, open }) {
         <Dropdown label={`Axes (${axes.length})`}>
           <Checklist legend="Axes" items={all.map((name) => ({ key: name, label: name, detail: "" }))} chosen={axes} onChange={(chosen) => change({ axes: chosen.length ? chosen : null })} />
         </Dropdown>
-        <Choice label="Colour" value={colour ?? ""} options={choices(all)} onChange={(color) => change({ color })} />
+        <Choice label="Color" value={colour ?? ""} options={choices(all)} onChange={(color) => change({ color })} />
         <span class="hint">Drag along an axis, or focus its ends and use the arrow keys: everything below follows.</span>
       </div>
       <Figure draw={drawParallel} data={runs} options={options} />
