@@ -92,7 +92,7 @@ def test_tests_of_groups_with_the_same_seeds_are_paired_t_tests_of_scipy(values:
         row = row_of(compared.tests, group=f"model={model}")
         differences = np.subtract(seeds, values[baseline])
         assert pytest.approx(np.mean(seeds) - np.mean(values[baseline])) == row["difference"]
-        if np.ptp(differences) == 0:
+        if np.ptp(differences) <= 1e-14 * np.max(np.abs([*seeds, *values[baseline]])):
             assert math.isnan(row["p"])
             continue
         expected = stats.ttest_rel(seeds, values[baseline])
@@ -197,6 +197,16 @@ def test_equal_values_give_a_warning_and_no_p_value() -> None:
 
     assert compared.tests["p"].isna().all()
     assert compared.groups["low"].isna().all()
+    assert any("all equal" in warning for warning in compared.warnings)
+
+
+def test_differences_that_are_equal_but_for_rounding_are_equal() -> None:
+    values = [0.1, 0.7, 0.35, 0.62, 0.41]
+    shifted = [value + 0.1 for value in values]
+    compared = mlquery.compare("", source=seeds_of({"a": values, "b": shifted}), ignore=["seed"], baseline="a-0")
+
+    assert len({b - a for a, b in zip(values, shifted, strict=True)}) > 1
+    assert compared.tests["p"].isna().all()
     assert any("all equal" in warning for warning in compared.warnings)
 
 

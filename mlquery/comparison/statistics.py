@@ -32,6 +32,7 @@ SEED: Final = 0
 FEWEST: Final = 4
 """The fewest runs (or pairs) of a group that is tested."""
 FEWEST_OF_INTERVAL: Final = 3
+_ROUNDING: Final = 16 * np.finfo(np.float64).eps  # differences that are as good as equal, as a part of the numbers
 _CELLS: Final = 4_000_000  # numbers that are resampled at a time
 PAIRED: Final = "paired t-test"
 WELCH: Final = "Welch's t-test"
@@ -114,7 +115,8 @@ class Contrast:
             return "few"
         with np.errstate(all="ignore"):
             numbers = (self.values - self.baseline,) if self.is_paired else (self.values, self.baseline)
-        return "equal" if all((one == one[0]).all() for one in numbers) else None
+            rounding = _ROUNDING * max(np.abs(self.values).max(), np.abs(self.baseline).max())
+            return "equal" if all(one.max() - one.min() <= rounding for one in numbers) else None
 
 
 @attrs.frozen(eq=False)
