@@ -72,7 +72,7 @@ const table = [...document.querySelectorAll("main *")].find(isTable);
 const start = performance.now();
 let frames = 0;
 const step = () => {
-  table.scrollTop = (table.scrollTop + 600) % (table.scrollHeight - table.clientHeight);
+  table.scrollTop = (table.scrollTop + 150) % (table.scrollHeight - table.clientHeight);
   frames += 1;
   if (performance.now() - start < 2000) requestAnimationFrame(step);
   else done((1000 * frames) / (performance.now() - start));
