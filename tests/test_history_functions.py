@@ -294,6 +294,19 @@ def test_steps_of_64_bits_are_compared_exactly() -> None:
     assert 1.0 == value_of(store, f"at(metrics.m, {2**53 + 1})")
 
 
+@pytest.mark.parametrize(("dialect", "field"), [("oss:3.1", "start_time"), ("extended", "argmax(metrics.m)")])
+def test_an_integer_of_many_digits_is_compared(dialect: str, field: str) -> None:
+    store, many = one_run((1.0, 0, 5)), "1" + "0" * 400
+
+    found = [
+        len(search_runs(store, ["0"], f"{field} {op} {many}", dialect=dialect, engine=engine))
+        for engine in (columnar.rows, reference.rows)
+        for op in ("<", ">")
+    ]
+
+    assert [1, 0, 1, 0] == found
+
+
 def test_the_last_value_is_the_metric_itself() -> None:
     by_last = plan_of("last(metrics.m) > 1", ["LAST(metrics.m) DESC"], dialect="extended")
 

@@ -128,7 +128,7 @@ def _number(values: npt.NDArray[np.int64], known: Mask, predicate: Predicate) ->
         return _listed(values, lambda rows: known[rows], predicate)
     integer = int(value)  # type: ignore[arg-type]
     if not -(2**63) <= integer < 2**63:
-        passes = number_test(op, float(integer))(0.0)
+        passes = number_test(op, integer)(0.0)
         return lambda rows: known[rows] & passes
     compare: Any = COMPARISONS[op]
     return lambda rows: compare(values[rows], integer) & known[rows]
