@@ -43,6 +43,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "writes": (writes, (0,)),
     "histories": (histories, (0,)),
     "history_functions": (history_functions, (0,)),
+    "comparison": (comparison, (0,)),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),

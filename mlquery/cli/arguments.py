@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     demo = names.add_parser("demo", help="run the queries of the Azure documentation on the example database")
     demo.set_defaults(command=commands.demo)
     _add_search(names.add_parser("search", help="search the runs of an MLflow database or mlruns folder"))
+    _add_compare(names.add_parser("compare", help="put runs side by side: what differs, groups, tests, a report"))
     aggregates.add_command(names)
     _add_query(names.add_parser("check", help="check whether a dialect accepts a query"), commands.check)
     _add_query(names.add_parser("explain", help="show what a query means under a dialect"), commands.explain)

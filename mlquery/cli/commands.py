@@ -111,19 +111,13 @@ def compare(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Serve MLflow's REST API until interrupted."""
-    try:
-        from mlquery.cli.serving import serve as serve_store
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "mlquery":
-            raise
-        raise UsageError(f"serve needs {error.name}: pip install 'mlquery[server]'") from None
-    serve_store(options, dialect_named(options.dialect))
+    _serving("serve").serve(options, dialect_named(options.dialect))
     return ACCEPTED
 
 
 def view(options: argparse.Namespace) -> int:
     """Show the runs of a source in a browser until interrupted."""
-    _serving("view").view(options, _dialect(options.dialect))
+    _serving("view").view(options, dialect_named(options.dialect))
     return ACCEPTED
 
 

@@ -251,7 +251,7 @@ const X = [
 
 function Curves({ source, about, view, change, answer, runs, shownIds }) {
   const metrics = about.curves ?? runs.metrics.map((name) => parted(name).key);
-  const metric = metrics.includes(view.curve) ? view.curve : metrics[0];
+  const metric = metrics.includes(view.curve) ? view.curve : (metrics.find((key) => LESS.test(key)) ?? metrics[0]); // losses have curves
   const details = { run_ids: answer.run_ids, metric, x: view.x, points: 500, smoothing: Number(view.smooth) || 0, group_by: view.group, ignore: view.ignore };
   const { answer: data, error, isLoading } = useAnswer((signal) => source.curves(details, signal), metric === undefined ? null : JSON.stringify(details));
   const groupOf = useMemo(() => groupsOf(answer), [answer]);
@@ -292,9 +292,13 @@ function groupsOf(answer) {
 }
 
 function Scatter({ view, change, answer, runs, shown, open }) {
-  const pick = (wanted, others) => (runs.numeric.includes(wanted) ? wanted : others.find((name) => runs.numeric.includes(name)));
-  const across = pick(view.across, [runs.columns.duration && "duration", ...runs.metrics, ...runs.numeric].filter(Boolean));
-  const up = pick(view.up, [...runs.metrics.filter((name) => name !== across), ...runs.numeric]);
+  const likely = useMemo(() => {
+    const names = [...new Set(["duration", ...runs.metrics, ...runs.numeric])].filter((name) => runs.numeric.includes(name));
+    return [...names.filter((name) => differs(runs.columns[name])), ...names];
+  }, [runs]);
+  const pick = (wanted, isFitting) => (runs.numeric.includes(wanted) ? wanted : likely.find(isFitting));
+  const across = pick(view.across, () => true);
+  const up = pick(view.up, (name) => name !== across);
   const colour = view.color && runs.columns[view.color] ? view.color : undefined;
   const directions = { x: directionOf(across, answer, view.dx), y: directionOf(up, answer, view.dy) };
   const options = useMemo(

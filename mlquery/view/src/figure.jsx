@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 
-const NEAR = "400px";
+const NEAR = "150px";
 
 /** Return whether an element has been near the window, or the page has been printed. */
 export function useNear(element) {

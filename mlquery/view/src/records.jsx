@@ -8,11 +8,14 @@ import { numberLabel, shortened } from "./figures/labels.js";
 const NAMES = { low: "95 % from", high: "to", p_holm: "p (Holm)", effect: "kind of effect", effect_size: "effect size", n_baseline: "n of baseline" };
 const AT_FIRST = 12;
 
+const headOf = (field) => NAMES[field] ?? parted(field).key;
+
 /** The table; fields in `left` are left out, and so are those that no record has. */
 export function Records({ caption, rows, left = [], empty }) {
   const [isWhole, setWhole] = useState(false);
   if (!rows.length) return <p class="hint">{empty}</p>;
   const fields = [...new Set(rows.flatMap(Object.keys))].filter((field) => !left.includes(field) && rows.some((row) => row[field] !== null && row[field] !== undefined));
+  const heads = shortened(fields.map(headOf), 60);
   const isNumber = (field) => rows.every((row) => row[field] === null || row[field] === undefined || typeof row[field] === "number" || /^(-?Infinity|NaN)$/.test(row[field]));
   return (
     <div class="scroll" tabindex={0} role="region" aria-label={caption}>
@@ -20,9 +23,9 @@ export function Records({ caption, rows, left = [], empty }) {
         <caption>{caption}</caption>
         <thead>
           <tr>
-            {fields.map((field) => (
+            {fields.map((field, place) => (
               <th key={field} scope="col" class={isNumber(field) ? "end" : ""}>
-                <Name>{NAMES[field] ?? parted(field).key}</Name>
+                <Name cut={heads[place]}>{headOf(field)}</Name>
               </th>
             ))}
           </tr>
