@@ -21,6 +21,7 @@ from fresh import fresh
 from harness import RESULTS, Report
 from histories import histories
 from history_functions import history_functions
+from live_page import live_page
 from memory import memory
 from order_by_metric import order_by_metric
 from pages import pages
@@ -44,6 +45,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "histories": (histories, (0,)),
     "history_functions": (history_functions, (0,)),
     "comparison": (comparison, (0,)),
+    "live_page": (live_page, (100_000,)),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),
