@@ -56,7 +56,7 @@ def test_groups_are_ranked_and_tested(capsys: pytest.CaptureFixture[str], monkey
     models = [line.split()[0].removeprefix("model=") for line in lines[start + 2 : start + 7]]
 
     assert ["random_forest", "gradient_boosting", "adaboost", "mlp", "logistic_regression"] == models
-    assert lines[start + 1].split()[-5:] == ["p", "(Holm)", "effect", "its", "interval"]
+    assert lines[start + 1].split()[-5:] == ["its", "interval", "p", "(Holm)", "effect"]
     assert lines[start + 6].endswith("baseline")
     assert "loss by group, lower is better:" in lines
 

@@ -170,7 +170,7 @@ def _groups(found: Comparison) -> Iterator[Grid]:
     groups, tests = found.groups, found.tests
     level = f"{100 * groups.attrs['level']:g} %"
     header = ["group", "n", "mean", "std", f"{level} interval"]
-    header += ["difference", "p (Holm)", "effect", "its interval"] if len(tests) else []
+    header += ["difference", "its interval", "p (Holm)", "effect"] if len(tests) else []
     for metric in dict.fromkeys(groups["metric"].tolist()):
         rows = groups[groups["metric"] == metric].to_dict("records")
         direction = direction_of(metric, found.directions)
@@ -197,10 +197,10 @@ def _group_cells(found: Comparison, row: dict[str, Any], against: dict[str, Any]
     yield Cell(
         _shown(test["difference"], "+"), _style(found, row["metric"], test["difference"]) if is_significant else ""
     )
+    yield Cell(_interval(test["low"], test["high"]))
     yield Cell("" if isnan(test["p_holm"]) else f"{test['p_holm']:.2g}", BOLD if is_significant else "")
     effect = test["effect_size"]
     yield Cell("" if isnan(effect) else f"{test['effect']} {effect:+.2f}")
-    yield Cell(_interval(test["low"], test["high"]))
 
 
 def _interval(low: float, high: float) -> str:
