@@ -123,9 +123,9 @@ def _require_json(content_type: str | None) -> None:
 
 def _object(body: bytes) -> dict[str, Any]:
     """Return the JSON object of a body, an empty one for no body; old clients encode it twice."""
-    value = _loaded(body) if body else None
+    value = loaded_json(body) if body else None
     if isinstance(value, str):
-        value = _loaded(value)
+        value = loaded_json(value)
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -133,7 +133,12 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _loaded(content: str | bytes) -> Any:
+def loaded_json(content: str | bytes) -> Any:
+    """Return the value that a body has as JSON.
+
+    Raises:
+        RequestError: it is not JSON, or nested too deeply.
+    """
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

@@ -8,7 +8,6 @@ What the answers hold is decided in `mlquery.comparison`. Nothing that is asked 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
@@ -20,6 +19,7 @@ from starlette.responses import Response
 
 from mlquery import __version__
 from mlquery.comparison import Comparison, compare, page_data, page_runs
+from mlquery.server.endpoints import loaded_json
 from mlquery.server.errors import FAILURES, RequestError
 from mlquery.server.service import Service
 
@@ -232,10 +232,7 @@ def _models(service: Service) -> Any:
 
 
 def _details(body: bytes) -> dict[str, Any]:
-    try:
-        details = json.loads(body or b"{}")
-    except ValueError as error:
-        raise RequestError(f"The details are not JSON: {error}") from None
+    details = loaded_json(body or b"{}")
     if not isinstance(details, dict):
         raise RequestError("The details are not a JSON object")
     return details
