@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mlquery.backend.reading import read_run
+from mlquery.comparison import page_parts
 from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, Column, column_of, names_present, number
 from mlquery.comparison.page_diagnostics import verdicts, written
-from mlquery.entities import FileInfo, Run, ViewType
+from mlquery.entities import FileInfo, ViewType
 from mlquery.errors import Diagnostic, QueryError
 from mlquery.language.features import Use
 from mlquery.language.matrix import MATRIX, Dialect
@@ -152,11 +153,11 @@ def run(store: Store, run_id: str, files: Iterable[FileInfo] = ()) -> Answer:
             "params": dict(found.data.params),
             "metrics": {key: _metric(store, run_id, key, value) for key, value in found.data.metrics.items()},
             "tags": dict(found.data.tags),
-            "datasets": _datasets(found),
-            "models": _models(store, found),
+            "datasets": page_parts.datasets(found),
+            "models": page_parts.models(store, found),
             "parent": found.data.tags.get("mlflow.parentRunId"),
             "children": children,
-            "artifacts": [{"path": one.path, "is_dir": one.is_dir, "size": one.file_size} for one in files],
+            "artifacts": page_parts.artifacts(files),
         }
 
 
@@ -273,24 +274,3 @@ def _children(store: Store, run_id: str) -> list[Answer]:
         return []
     rows = (parents.codes == code).nonzero()[0].tolist()
     return [{"run_id": store.runs.ids[row], "run_name": store.runs.string("run_name", row)} for row in rows]
-
-
-def _datasets(found: Run) -> list[Answer]:
-    inputs = found.inputs.dataset_inputs if found.inputs else []
-    return [
-        {
-            "name": one.dataset.name,
-            "digest": one.dataset.digest,
-            "source_type": one.dataset.source_type,
-            "context": next((tag.value for tag in one.tags if tag.key == "mlflow.data.context"), None),
-        }
-        for one in inputs
-    ]
-
-
-def _models(store: Store, found: Run) -> list[Answer]:
-    outputs = found.outputs.model_outputs if found.outputs else []
-    inputs = found.inputs.model_inputs if found.inputs else []
-    described = [(one.model_id, "output") for one in outputs] + [(one.model_id, "input") for one in inputs]
-    names = {model_id: model.name for model_id, model in store.models.by_id.items()}
-    return [{"model_id": one, "name": names.get(one), "role": role} for one, role in described]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.backend.reading import read_run
+from mlquery.comparison import page_parts
 from mlquery.comparison.comparison import Comparison
 from mlquery.comparison.fields import METRIC
 from mlquery.comparison.page_data import (
@@ -183,32 +184,12 @@ def _details(comparison: Comparison) -> Answer:
 
 
 def _detail(store: Store, run: Run) -> Answer:
-    inputs = run.inputs.dataset_inputs if run.inputs else []
     parts = {
-        "datasets": [_dataset(given) for given in inputs],
-        "models": list(_models(store, run)),
-        "artifacts": [
-            {"path": one.path, "is_dir": one.is_dir, "size": one.file_size}
-            for one in _files(store, run.info.run_id, None)
-        ],
+        "datasets": page_parts.datasets(run),
+        "models": page_parts.models(store, run),
+        "artifacts": page_parts.artifacts(_files(store, run.info.run_id, None)),
     }
     return {name: part for name, part in parts.items() if part}
-
-
-def _dataset(given: Any) -> Answer:
-    dataset = given.dataset
-    context = next((tag.value for tag in given.tags if tag.key == "mlflow.data.context"), None)
-    return {"name": dataset.name, "digest": dataset.digest, "source_type": dataset.source_type, "context": context}
-
-
-def _models(store: Store, run: Run) -> Iterator[Answer]:
-    names = {model_id: model.name for model_id, model in store.models.by_id.items()}
-    for role, found in (
-        ("output", run.outputs.model_outputs if run.outputs else []),
-        ("input", run.inputs.model_inputs if run.inputs else []),
-    ):
-        for one in found:
-            yield {"model_id": one.model_id, "name": names.get(one.model_id), "role": role}
 
 
 def _files(store: Store, owner: str, folder: str | None) -> Iterator[FileInfo]:

@@ -1,22 +1,16 @@
 // What the runs have side by side: a row for each field, a column for each run, and the distance to a baseline.
 
 import { useMemo, useState } from "preact/hooks";
-import { isMetric, parted, textOf } from "./columns.js";
+import { isMetric, textOf } from "./columns.js";
 import { differs, directionOf } from "./compare.jsx";
 import { Name } from "./dom.jsx";
 import { numberLabel, shortened } from "./figures/labels.js";
 import { valueAt } from "./figures/values.js";
+import { LONGEST, OnlyWhatDiffers, SideBySide } from "./side_by_side.jsx";
 
 const AT_FIRST = 12;
 const MORE = 24;
-const LONGEST = 160;
 const LARGE = 1e300;
-const KINDS = [
-  ["params", "Params"],
-  ["metrics", "Metrics"],
-  ["tags", "Tags"],
-  ["", "Attributes"],
-];
 
 /** The table; `shown` is the set of rows that a brush leaves, null for all. */
 export function Differences({ view, change, answer, runs, shown, open, experimentNames }) {
@@ -36,9 +30,7 @@ export function Differences({ view, change, answer, runs, shown, open, experimen
   return (
     <>
       <div class="tool-row">
-        <label class="choice">
-          <input type="checkbox" checked={!isAll} onChange={(event) => change({ all: event.currentTarget.checked ? "" : "1" })} /> Only what differs
-        </label>
+        <OnlyWhatDiffers view={view} change={change} />
         <span class="hint">
           {listed.length < rows.length && `${listed.length} of ${rows.length.toLocaleString("en")} runs. `}
           {base < 0 && "Choose a baseline to see distances from it."}
@@ -51,54 +43,27 @@ export function Differences({ view, change, answer, runs, shown, open, experimen
       </div>
       {!fields.length && <p class="hint">Nothing differs between these runs.</p>}
       {fields.length > 0 && (
-        <div class="scroll" tabindex={0} role="region" aria-label="Runs side by side">
-          <table class="side-by-side">
-            <thead>
-              <tr>
-                <th scope="col">Field</th>
-                {listed.map((row, place) => (
-                  <th key={runs.ids[row]} scope="col">
-                    <button type="button" class="link" onClick={() => open(row)}>
-                      <Name cut={headings[place]}>{runs.names[row]}</Name>
-                    </button>
-                    {row === base && <small>baseline</small>}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            {KINDS.map(([prefix, title]) => (
-              <Kind key={title} title={title} fields={fields.filter((name) => parted(name).prefix === prefix)} {...{ runs, listed, base, answer, experimentNames }} />
-            ))}
-          </table>
-        </div>
-      )}
-    </>
-  );
-}
-
-function Kind({ title, fields, runs, listed, base, answer, experimentNames }) {
-  if (!fields.length) return null;
-  return (
-    <tbody>
-      <tr class="kind">
-        <th scope="rowgroup" colspan={listed.length + 1}>
-          <span>{title}</span>
-        </th>
-      </tr>
-      {fields.map((name) => (
-        <tr key={name}>
-          <th scope="row">
-            <Name cut={shortened([parted(name).key], LONGEST)[0]}>{parted(name).key}</Name>
-          </th>
-          {listed.map((row) => (
+        <SideBySide
+          label="Runs side by side"
+          fields={fields}
+          rows={listed}
+          headings={listed.map((row, place) => (
+            <th key={runs.ids[row]} scope="col">
+              <button type="button" class="link" onClick={() => open(row)}>
+                <Name cut={headings[place]}>{runs.names[row]}</Name>
+              </button>
+              {row === base && <small>baseline</small>}
+            </th>
+          ))}
+          cellOf={(name, row) => (
             <td key={runs.ids[row]} class={`${isMetric(name) ? "end" : ""}${row === base ? " base" : ""}`}>
               <Value column={runs.columns[name]} name={name} row={row} experimentNames={experimentNames} />
               {isMetric(name) && base >= 0 && row !== base && <Distance name={name} one={valueAt(runs.columns[name], row)} base={valueAt(runs.columns[name], base)} answer={answer} />}
             </td>
-          ))}
-        </tr>
-      ))}
-    </tbody>
+          )}
+        />
+      )}
+    </>
   );
 }
 

@@ -6,9 +6,9 @@ import { differs } from "./compare.jsx";
 import { Name, Problem, useAnswer } from "./dom.jsx";
 import { counted, shortened } from "./figures/labels.js";
 import { valueAt } from "./figures/values.js";
+import { LONGEST, OnlyWhatDiffers, SideBySide } from "./side_by_side.jsx";
 
 const MOST = 500;
-const LONGEST = 160;
 const KINDS = { logged: "logged model", version: "registered version" };
 
 /** All models of the source; the chosen ones are in the view. */
@@ -71,7 +71,7 @@ function Listed({ answer, view, change }) {
         </div>
         {answer.ids.length > MOST && <p class="hint">The first {MOST} of {answer.ids.length.toLocaleString("en")}.</p>}
       </section>
-      {chosen.length > 0 && <SideBySide answer={answer} rows={chosen.map(([, row]) => row)} view={view} change={change} />}
+      {chosen.length > 0 && <Chosen answer={answer} rows={chosen.map(([, row]) => row)} view={view} change={change} />}
     </div>
   );
 }
@@ -90,63 +90,30 @@ function ModelValue({ column, name, row }) {
   return <Name cut={shortened([text], LONGEST)[0]}>{text}</Name>;
 }
 
-function SideBySide({ answer, rows, view, change }) {
-  const names = Object.keys(answer.columns).filter((name) => view.all || differs(answer.columns[name], rows) || rows.length === 1);
+function Chosen({ answer, rows, view, change }) {
+  const fields = Object.keys(answer.columns).filter((name) => view.all || differs(answer.columns[name], rows) || rows.length === 1);
   const headings = shortened(rows.map((row) => titleOf(answer, row)), 40);
-  const kinds = [
-    ["params", "Params"],
-    ["metrics", "Metrics"],
-    ["tags", "Tags"],
-    ["", "Attributes"],
-  ];
   return (
     <section aria-labelledby="side-title">
       <h2 id="side-title">Side by side</h2>
       <div class="tool-row">
-        <label class="choice">
-          <input type="checkbox" checked={!view.all} onChange={(event) => change({ all: event.currentTarget.checked ? "" : "1" })} /> Only what differs
-        </label>
+        <OnlyWhatDiffers view={view} change={change} />
       </div>
-      <div class="scroll" tabindex={0} role="region" aria-label="Models side by side">
-        <table class="side-by-side">
-          <thead>
-            <tr>
-              <th scope="col">Field</th>
-              {rows.map((row, place) => (
-                <th key={answer.ids[row]} scope="col">
-                  <Name cut={headings[place]}>{titleOf(answer, row)}</Name>
-                </th>
-              ))}
-            </tr>
-          </thead>
-          {kinds.map(([prefix, title]) => {
-            const fields = names.filter((name) => parted(name).prefix === prefix);
-            return (
-              fields.length > 0 && (
-                <tbody key={title}>
-                  <tr class="kind">
-                    <th scope="rowgroup" colspan={rows.length + 1}>
-                      <span>{title}</span>
-                    </th>
-                  </tr>
-                  {fields.map((name) => (
-                    <tr key={name}>
-                      <th scope="row">
-                        <Name cut={shortened([parted(name).key], LONGEST)[0]}>{parted(name).key}</Name>
-                      </th>
-                      {rows.map((row) => (
-                        <td key={answer.ids[row]} class={answer.columns[name].kind === "number" ? "end" : ""}>
-                          <ModelValue column={answer.columns[name]} name={name} row={row} />
-                        </td>
-                      ))}
-                    </tr>
-                  ))}
-                </tbody>
-              )
-            );
-          })}
-        </table>
-      </div>
+      <SideBySide
+        label="Models side by side"
+        fields={fields}
+        rows={rows}
+        headings={rows.map((row, place) => (
+          <th key={answer.ids[row]} scope="col">
+            <Name cut={headings[place]}>{titleOf(answer, row)}</Name>
+          </th>
+        ))}
+        cellOf={(name, row) => (
+          <td key={answer.ids[row]} class={answer.columns[name].kind === "number" ? "end" : ""}>
+            <ModelValue column={answer.columns[name]} name={name} row={row} />
+          </td>
+        )}
+      />
     </section>
   );
 }
