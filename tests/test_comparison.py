@@ -291,6 +291,7 @@ def test_metrics_are_compared_by_the_chosen_value(store: Store, value: Any, loss
 POINTS = st.tuples(st.sampled_from([0.0, -0.0, 1.5, -2.0, 1e300, math.nan]), st.integers(0, 3), st.integers(-1, 2))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(POINTS, min_size=1, max_size=8, unique_by=repr))
 def test_values_are_those_of_the_functions_of_the_language(points: list[tuple[float, int, int]]) -> None:
@@ -349,6 +350,7 @@ def test_the_guide_lists_the_words_that_say_what_is_better() -> None:
         assert f"| {size} | {words.pattern.replace('|', ' ')} |" in guide
 
 
+@pytest.mark.slow
 def test_comparing_loads_no_pandas_and_no_statistics_until_a_frame_is_asked_for() -> None:
     code = (
         "import sys, mlquery; c = mlquery.Client(); c.create_run('0'); q = c.compare_runs('');"
@@ -461,6 +463,7 @@ def test_ignoring_what_no_run_has_is_a_warning(store: Store) -> None:
 STRINGS = st.sampled_from([*HOSTILE, "", " ", "a", "a=b", "a, b", 'a"b', "no a", "params.a", "tags.a", "1", "1.0"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(STRINGS.filter(bool), STRINGS, max_size=3), min_size=1, max_size=5))
 def test_groups_are_told_apart_by_their_names(params: list[dict[str, str]]) -> None:
     compared = mlquery.compare("", source=store_of({"params": one} for one in params))
@@ -510,6 +513,7 @@ def test_a_long_curve_keeps_its_extremes() -> None:
 NUMBERS = st.floats(-1e3, 1e3) | st.just(math.nan)
 
 
+@pytest.mark.slow
 @given(st.lists(NUMBERS, min_size=1, max_size=30), st.sampled_from([0.1, 0.5, 0.6, 0.9, 0.99]))
 def test_smoothing_is_the_average_that_tensorboard_draws(values: list[float], weight: float) -> None:
     store = store_of([{"metrics": {"m": [(value, step, step) for step, value in enumerate(values)]}}])
@@ -622,6 +626,7 @@ def test_nested_runs_are_below_their_parents() -> None:
     assert [(0, 0), (1, 1), (2, 2), (3, 1), (4, 0), (5, 0), (6, 0), (7, 0), (8, 1)] == found
 
 
+@pytest.mark.slow
 def test_a_tree_may_be_deep() -> None:
     store = store_of({"tags": {TREE: run_id(number - 1)} if number else {}} for number in range(3000))
 

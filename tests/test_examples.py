@@ -53,6 +53,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sweep")  # it is made again once
 @pytest.mark.parametrize("table", COMPARED)
 def test_the_script_makes_the_same_rows_again(table: str, remade: Path) -> None:
     query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"
@@ -61,6 +62,7 @@ def test_the_script_makes_the_same_rows_again(table: str, remade: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("sweep")
 def test_the_script_measures_the_same_metrics_again(remade: Path) -> None:
     # How a network diverges hangs on the last bit of every number.
     converged = "SELECT run_uuid FROM runs WHERE name <> 'mlp_16_1e6'"

@@ -16,7 +16,7 @@ from mlquery.view.columns import Column, NumberColumn, TimeColumn, column_json, 
 from mlquery.view.encoding import LEVELS, packed, quantised, smallest
 from tests.support.node import MISSING, NODE, Node
 
-pytestmark = [pytest.mark.skipif(not NODE, reason=MISSING), pytest.mark.xdist_group("node")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NODE, reason=MISSING), pytest.mark.xdist_group("node")]
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))  # lone surrogates too
 FLOATS = st.floats(allow_subnormal=True)

@@ -16,7 +16,7 @@ from mlquery.entities import Metric, Param, RunTag
 from mlquery.view.encoding import packed
 from tests.support.node import MISSING, NODE, Node, PageError
 
-pytestmark = [pytest.mark.skipif(not NODE, reason=MISSING), pytest.mark.xdist_group("node")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not NODE, reason=MISSING), pytest.mark.xdist_group("node")]
 
 MODELS = ["forest", "linear", "Forest", "it's", 'a "b"', "100%", "a_b", ""]
 FIELDS = {
