@@ -17,13 +17,13 @@ import attrs
 import numpy as np
 
 from mlquery.comparison.loading import has_points, put_run
-from mlquery.entities import Metric, ViewType
+from mlquery.entities import ViewType
 from mlquery.entities.registry import ModelVersion
 from mlquery.query.page_tokens import all_pages
 from mlquery.store import Store
 from mlquery.store.changes import LogModelPoints, PutModel
 from mlquery.store.entity_fields import model_fields, model_point_fields
-from mlquery.store.model_table import StoredModel
+from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.validation import clean_value
 
 _PAGE: Final = 500
@@ -127,22 +127,10 @@ class RemoteRuns:
             yield from _none_without_endpoint(partial(self.client.search_model_versions, f"run_id IN ({ids})"))
 
     def _put_model(self, found: Any) -> None:
-        model = StoredModel(
-            *(found.model_id, found.experiment_id, found.name, found.artifact_location),
-            *(found.creation_timestamp, found.last_updated_timestamp),
-            found.status.to_int(),
-            model_type=found.model_type or None,
-            source_run_id=found.source_run_id or None,
-            tags=dict(found.tags or {}),
-            params=dict(found.params or {}),
-        )
-        points = [
-            Metric(p.key, p.value, p.timestamp, p.step or 0, model.model_id, p.dataset_name, p.dataset_digest, p.run_id)
-            for p in found.metrics or ()
-        ]
-        self.store.write(PutModel(model_fields(model)))
+        self.store.write(PutModel(model_fields(stored_model(found))))
+        points = list(map(model_point_fields, model_points(found)))
         if points:
-            self.store.write(LogModelPoints(model.model_id, list(map(model_point_fields, points))))
+            self.store.write(LogModelPoints(found.model_id, points))
 
 
 def _none_without_endpoint(search: Any) -> list[Any]:

@@ -20,10 +20,10 @@ from urllib.request import getproxies, proxy_bypass
 import attrs
 import numpy as np
 
-from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, ViewType
+from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo, ViewType
 from mlquery.errors import StoreError, invalid_parameter
 from mlquery.query.page_tokens import all_pages
-from mlquery.store.model_table import StoredModel
+from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.validation import clean_value
 from mlquery.sync.content import ModelContent, Points, Summary
 from mlquery.sync.source import SourceFile, target_name
@@ -189,22 +189,4 @@ def _dataset_input(found: Any) -> DatasetInput:
 
 def content_of_model(found: Any) -> ModelContent:
     """Return a logged model of MLflow's with its points."""
-    model = StoredModel(
-        found.model_id,
-        found.experiment_id,
-        found.name,
-        found.artifact_location,
-        found.creation_timestamp,
-        found.last_updated_timestamp,
-        found.status.to_int(),
-        model_type=found.model_type or None,
-        source_run_id=found.source_run_id or None,
-        tags=dict(found.tags or {}),
-        params=dict(found.params or {}),
-    )
-    return ModelContent(model, tuple(_model_point(found.model_id, point) for point in found.metrics or ()))
-
-
-def _model_point(model_id: str, point: Any) -> Metric:
-    about = (model_id, point.dataset_name or None, point.dataset_digest or None, point.run_id)
-    return Metric(point.key, clean_value(float(point.value)), point.timestamp, point.step or 0, *about)
+    return ModelContent(stored_model(found), model_points(found))
