@@ -1,20 +1,18 @@
-"""Turns the columns of a store into what the page reads: numbers, strings with codes, and times, as JSON has them.
+"""Turns the columns of a store into those of the page: numbers, strings with codes, and times of some rows.
 
-A number that JSON lacks is the string "NaN", "Infinity" or "-Infinity", and what is missing is null. Which rows and
-which columns are wanted is decided elsewhere.
+Which rows and which columns are wanted is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import isfinite, isnan
 from typing import Any, Final
 
-from mlquery.store import Store
-from mlquery.store.columns import ABSENT, MISSING, MetricColumn, StringColumn
+import numpy as np
 
-Column = dict[str, Any]
-"""`{"kind": "number" | "time", "values"}`, or `{"kind": "string", "table", "codes"}` with -1 for what is missing."""
+from mlquery.store import Store
+from mlquery.store.columns import ABSENT, MISSING, MetricColumn
+from mlquery.store.columns import StringColumn as StoredStrings
+from mlquery.view.columns import Column, NumberColumn, StringColumn, TimeColumn, numbers, strings
 
 STRINGS: Final = ("run_id", "run_name", "experiment_id", "status", "lifecycle_stage", "user_id")
 TIMES: Final = ("start_time", "end_time")
@@ -36,20 +34,22 @@ def column_of(store: Store, name: str, rows: Any) -> Column:
     """
     runs, (prefix, _, key) = store.runs, name.partition(".")
     if name in TIMES:
-        return {"kind": "time", "values": _times(store, name, rows)}
+        times = runs.times[name].values[rows]
+        return TimeColumn(times, times != MISSING)
     if name == DURATION:
-        started, ended = (_times(store, each, rows) for each in TIMES)
-        return {"kind": "number", "values": list(map(_difference, ended, started))}
+        start, end = (runs.times[each].values[rows] for each in TIMES)
+        known = (start != MISSING) & (end != MISSING)
+        return NumberColumn(np.where(known, end - start, 0).astype(np.float64), known)
     if name in STRINGS:
         return _string_column(runs.strings[name], rows)
     if prefix == "metrics":
-        return {"kind": "number", "values": _numbers(runs.metrics.get(key), rows)}
+        return _number_column(runs.metrics.get(key), rows)
     if prefix not in ("params", "tags"):
         raise ValueError(
             f"unknown column {name!r}; columns are {', '.join(ATTRIBUTES)}, metrics.*, params.* and tags.*"
         )
     found = (runs.params if prefix == "params" else runs.tags).get(key)
-    return {"kind": "string", "table": [], "codes": [-1] * len(rows)} if found is None else _string_column(found, rows)
+    return strings([None] * len(rows)) if found is None else _string_column(found, rows)
 
 
 def names_present(store: Store, rows: Any) -> list[tuple[str, int]]:
@@ -61,35 +61,18 @@ def names_present(store: Store, rows: Any) -> list[tuple[str, int]]:
     return [(name, int(count)) for name, count in counted if count]
 
 
-def number(value: float | None) -> float | str | None:
-    """Return a number as JSON has it."""
-    if value is None or isfinite(value):
-        return value
-    return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def _numbers(column: MetricColumn | None, rows: Any) -> Sequence[float | str | None]:
+def _number_column(column: MetricColumn | None, rows: Any) -> NumberColumn:
     if column is None:
-        return [None] * len(rows)
-    values, states = column.values[rows], column.states[rows]
-    return [number(v) if state != ABSENT else None for v, state in zip(values.tolist(), states.tolist(), strict=True)]
+        return numbers([None] * len(rows))
+    return NumberColumn(column.values[rows], column.states[rows] != ABSENT)
 
 
-def _times(store: Store, name: str, rows: Any) -> list[int | None]:
-    values: Iterable[int] = store.runs.times[name].values[rows].tolist()
-    return [None if value == MISSING else value for value in values]
-
-
-def _difference(end: int | None, start: int | None) -> int | None:
-    return None if end is None or start is None else end - start
-
-
-def _string_column(column: StringColumn, rows: Any) -> Column:
-    """Return a column with those strings only that some of the rows have."""
+def _string_column(column: StoredStrings, rows: Any) -> StringColumn:
+    """Return a column with those strings only that some of the rows have, in the order of the rows."""
     codes, new = column.codes[rows].tolist(), {-1: -1}
     table: list[str] = []
     for code in codes:
         if code not in new:
             new[code] = len(table)
             table.append(column.table[code])
-    return {"kind": "string", "table": table, "codes": [new[code] for code in codes]}
+    return StringColumn(table, np.array([new[code] for code in codes], np.int32))

@@ -6,12 +6,15 @@ dialects say. How figures are computed and how answers travel is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from mlquery.backend.reading import read_run
+from mlquery.backend.runs import PARENT
 from mlquery.comparison import page_parts
-from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, Column, column_of, names_present, number
+from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, column_of, names_present
 from mlquery.comparison.page_diagnostics import verdicts, written
 from mlquery.entities import FileInfo, ViewType
 from mlquery.errors import Diagnostic, QueryError
@@ -22,6 +25,7 @@ from mlquery.language.render import render
 from mlquery.language.syntax import Name, OrderTerm
 from mlquery.query.search import search_rows
 from mlquery.store import Store
+from mlquery.view.columns import StringColumn, column_json, number_json
 
 Answer = dict[str, Any]
 Order = Sequence[tuple[str, bool]]
@@ -118,17 +122,20 @@ def values(store: Store, field: str, experiments: Sequence[str] | None = None) -
     with store.lock:
         rows = store.runs.default_order()
         column = column_of(store, field, rows)
-        if column["kind"] != "string":
+        if not isinstance(column, StringColumn):
             return {"values": [], "total": 0}
-        wanted = None if experiments is None else set(experiments)
-        owners = column_of(store, "experiment_id", rows)
-    counts = [0] * len(column["table"])
-    is_wanted = [wanted is None or experiment in wanted for experiment in owners["table"]]
-    for code, owner in zip(column["codes"], owners["codes"], strict=True):
-        if code >= 0 and is_wanted[owner]:
-            counts[code] += 1
-    found = sorted((-count, string) for count, string in zip(counts, column["table"], strict=True) if count)
+        codes = column.codes
+        if experiments is not None:
+            codes = codes[np.isin(store.runs.strings["experiment_id"].codes[rows], _codes(store, experiments))]
+    counts = np.bincount(codes[codes >= 0], minlength=len(column.table)).tolist()
+    found = sorted((-count, string) for count, string in zip(counts, column.table, strict=True) if count)
     return {"values": [[string, -count] for count, string in found[:_MOST_VALUES]], "total": len(found)}
+
+
+def _codes(store: Store, experiments: Sequence[str]) -> list[int]:
+    """Return the codes of experiments among those of the runs."""
+    column = store.runs.strings["experiment_id"]
+    return [column.code(experiment) for experiment in experiments]
 
 
 def run(store: Store, run_id: str, files: Iterable[FileInfo] = ()) -> Answer:
@@ -155,7 +162,7 @@ def run(store: Store, run_id: str, files: Iterable[FileInfo] = ()) -> Answer:
             "tags": dict(found.data.tags),
             "datasets": page_parts.datasets(found),
             "models": page_parts.models(store, found),
-            "parent": found.data.tags.get("mlflow.parentRunId"),
+            "parent": found.data.tags.get(PARENT),
             "children": children,
             "artifacts": page_parts.artifacts(files),
         }
@@ -259,16 +266,16 @@ def _searched(store: Store, experiments: Sequence[str] | None) -> Sequence[str]:
     return list(store.experiments.ids) if experiments is None else experiments
 
 
-def _columns(store: Store, names: Sequence[str], rows: Any) -> Mapping[str, Column]:
-    return {name: column_of(store, name, rows) for name in names}
+def _columns(store: Store, names: Sequence[str], rows: Any) -> Answer:
+    return {name: column_json(column_of(store, name, rows)) for name in names}
 
 
 def _metric(store: Store, run_id: str, key: str, value: float) -> Answer:
-    return {"value": number(value), "points": len(store.runs.history(run_id, key)[0])}
+    return {"value": number_json(value), "points": len(store.runs.history(run_id, key)[0])}
 
 
 def _children(store: Store, run_id: str) -> list[Answer]:
-    parents = store.runs.tags.get("mlflow.parentRunId")
+    parents = store.runs.tags.get(PARENT)
     code = -1 if parents is None else parents.code(run_id)
     if parents is None or code < 0:
         return []
