@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from math import isnan
@@ -18,6 +19,7 @@ from mlquery.cli.progress import progress
 from mlquery.cli.tables import one_line, shown_time
 from mlquery.comparison import Comparison, compare
 from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, TIMES, Field
+from mlquery.comparison.page_data import records
 from mlquery.comparison.selection import run_named
 from mlquery.comparison.values import direction_of
 from mlquery.durable.store import DurableStore
@@ -128,13 +130,19 @@ def _differing(found: Comparison) -> Grid:
     rows = [
         [Cell(one_line(field.name), BOLD), *(_cell(found, field, place, base) for place in places)] for field in fields
     ]
-    return Grid(title, ["field", *(_name(found, place, base) for place in places)], rows, 1, "run")
+    names = _names(found, base)
+    return Grid(title, ["field", *(names[place] for place in places)], rows, 1, "run")
 
 
-def _name(found: Comparison, place: int, base: int | None) -> str:
-    name, run_id = found.run_names[place], found.run_ids[place]
-    shown = one_line(name) if name and found.run_names.count(name) == 1 else f"{one_line(name or '')} {run_id[:_SHORT]}"
-    return f"{shown.strip()}{' (baseline)' * (place == base)}"
+def _names(found: Comparison, base: int | None) -> list[str]:
+    """Return what runs are called: their names, with the beginning of the id where several have one name or none."""
+    names = found.run_names
+    counts = Counter(names)
+    shown = (
+        one_line(name) if name and counts[name] == 1 else f"{one_line(name or '')} {run_id[:_SHORT]}"
+        for name, run_id in zip(names, found.run_ids, strict=True)
+    )
+    return [f"{name.strip()}{' (baseline)' * (place == base)}" for place, name in enumerate(shown)]
 
 
 def _cell(found: Comparison, field: Field, place: int, base: int | None) -> Cell:
@@ -230,19 +238,13 @@ def _json(found: Comparison) -> Iterator[str]:
         "runs": runs,
     }
     if find_spec("scipy") is not None:
-        whole |= {"groups": _records(found.groups), "tests": _records(found.tests)}
+        whole |= {"groups": records(found.groups), "tests": records(found.tests)}
     yield json.dumps(without_nan(whole | {"warnings": list(found.warnings)}), indent=2, ensure_ascii=False)
 
 
 def _json_values(field: Field) -> list[Any]:
     pairs = zip(field.values.tolist(), field.present.tolist(), strict=True)
     return [value if is_present else None for value, is_present in pairs]
-
-
-def _records(frame: Any) -> list[dict[str, Any]]:
-    """Return the rows of a frame of results; NaN there is what is missing."""
-    rows = zip(*(frame[name].tolist() for name in frame.columns), strict=True)
-    return [dict(zip(frame.columns, (None if cell != cell else cell for cell in row), strict=True)) for row in rows]
 
 
 def _markdown(found: Comparison) -> Iterator[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mlquery.entities.times import shown_time as entity_time
 from mlquery.language.plan import FieldRef, Kind, Plan, predicates
 
 if TYPE_CHECKING:
@@ -95,13 +95,8 @@ def _cells(run: Run) -> dict[str, str]:
 
 
 def shown_time(milliseconds: int | None) -> str:
-    """Return a time in ms UTC to the second, or its number beyond the range of `datetime`."""
-    if milliseconds is None:
-        return ""
-    try:
-        return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(milliseconds)
+    """Return the cell of a time in ms UTC, which is empty if it is missing."""
+    return entity_time(milliseconds) or ""
 
 
 def one_line(string: str, longest: int = 40) -> str:

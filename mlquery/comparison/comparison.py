@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
+from mlquery.backend.runs import PARENT
 from mlquery.comparison import curves as curve
 from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, Field
 from mlquery.comparison.grouping import Groups, field_named, group_runs
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mlquery.comparison.groups import Contrasts
 
 S = TypeVar("S")
-_PARENT = "mlflow.parentRunId"
 
 
 def _frame(make: Callable[[S], DataFrame]) -> property:
@@ -259,7 +259,7 @@ class Comparison:
         """
         from mlquery.comparison.frames import tree_frame
 
-        return tree_frame(self.run_ids, self.run_names, self._strings(TAG, _PARENT))
+        return tree_frame(self.run_ids, self.run_names, self._strings(TAG, PARENT))
 
     @_frame
     def models(self) -> DataFrame:

@@ -64,12 +64,12 @@ def lines(store: Store, run_ids: Sequence[str], key: str, x: str, smoothing: flo
             values, timestamps, steps = store.history(run_id, key)
         if len(values):
             across = steps if x == "step" else timestamps
-            places = _in_order(across)
+            places = in_order(across)
             across, values = across[places], values[places]
             yield Line(run, (across - across[0]) / 1000 if x == "relative" else across, smoothed(values, smoothing))
 
 
-def _in_order(across: npt.NDArray[Any]) -> Any:
+def in_order(across: npt.NDArray[Any]) -> Any:
     """Return places of points in rising order, the last one of those at the same place."""
     if len(across) < 2 or (across[1:] > across[:-1]).all():
         return slice(None)

@@ -82,7 +82,7 @@ def metric_keys(store: Store, run_ids: Sequence[str]) -> list[str]:
 def _attributes(store: Store, rows: list[int]) -> Iterator[Field]:
     strings, times = store.runs.strings.cells, store.runs.times.cells
     for name in _STRINGS:
-        yield _of_strings(ATTRIBUTE, name, strings[name].at(rows))
+        yield string_field(ATTRIBUTE, name, strings[name].at(rows))
     found = {}
     for name in ("start_time", "end_time"):
         found[name] = np.array([MISSING if time is None else time for time in times[name].at(rows)], np.int64)
@@ -90,17 +90,17 @@ def _attributes(store: Store, rows: list[int]) -> Iterator[Field]:
     start, end = found.values()
     ended = (start != MISSING) & (end != MISSING)
     yield Field(ATTRIBUTE, "duration", np.where(ended, end, 0) - np.where(ended, start, 0), ended)
-    yield _of_strings(ATTRIBUTE, "user_id", strings["user_id"].at(rows))
+    yield string_field(ATTRIBUTE, "user_id", strings["user_id"].at(rows))
 
 
 def _params(store: Store, rows: list[int]) -> Iterator[Field]:
     for key in _keys(store.runs.param_keys, rows):
-        yield _of_strings(PARAM, key, store.runs.params.cells[key].at(rows))
+        yield string_field(PARAM, key, store.runs.params.cells[key].at(rows))
 
 
 def _tags(store: Store, rows: list[int]) -> Iterator[Field]:
     for key in _keys(store.runs.tag_keys, rows):
-        yield _of_strings(TAG, key, store.runs.tags.cells[key].at(rows))
+        yield string_field(TAG, key, store.runs.tags.cells[key].at(rows))
 
 
 def _metrics(store: Store, rows: list[int], value: Value, directions: Mapping[str, str]) -> Iterator[Field]:
@@ -115,7 +115,8 @@ def _keys(keys_of: Sequence[tuple[str, ...]], rows: list[int]) -> list[str]:
     return sorted(set().union(*{keys_of[row] for row in rows}))
 
 
-def _of_strings(kind: str, key: str, strings: list[str | None]) -> Field:
+def string_field(kind: str, key: str, strings: Sequence[str | None]) -> Field:
+    """Return a field of strings, None where one is missing."""
     values = np.empty(len(strings), object)
     values[:] = strings
     return Field(kind, key, values, np.array([string is not None for string in strings], np.bool_))

@@ -16,7 +16,6 @@ from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, TIMES, Fiel
 from mlquery.comparison.grouping import Groups
 from mlquery.comparison.importance import Importance, Importances
 
-PARENT: Final = "mlflow.parentRunId"
 _KINDS: Final = {ATTRIBUTE: "attributes", PARAM: "params", METRIC: "metrics", TAG: "tags"}
 _LINE_COLUMNS: Final = ("run_id", "group", "x", "y")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, Field
+from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, Field, string_field
 from mlquery.entities import LoggedModelStatus, Metric
 from mlquery.entities.registry import ModelVersion
 from mlquery.store import Store
@@ -113,22 +113,16 @@ def latest_values(points: Iterable[Metric]) -> dict[str, float]:
 
 def model_fields(models: Sequence[Model]) -> list[Field]:
     """Return the fields of models: attributes, params, metrics and tags."""
-    found = [_strings(ATTRIBUTE, name, [model.about.get(name) for model in models]) for name in _STRINGS]
+    found = [string_field(ATTRIBUTE, name, [model.about.get(name) for model in models]) for name in _STRINGS]
     times = np.array([model.creation_time for model in models], np.int64)
     found.append(Field(ATTRIBUTE, "creation_time", times, np.ones(len(models), np.bool_)))
-    found += [_strings(PARAM, key, [m.params.get(key) for m in models]) for key in _keys(m.params for m in models)]
+    found += [string_field(PARAM, key, [m.params.get(key) for m in models]) for key in _keys(m.params for m in models)]
     for key in _keys(model.metrics for model in models):
         values = np.array([model.metrics.get(key, np.nan) for model in models], np.float64)
         found.append(Field(METRIC, key, values, np.array([key in model.metrics for model in models], np.bool_)))
-    found += [_strings(TAG, key, [m.tags.get(key) for m in models]) for key in _keys(m.tags for m in models)]
+    found += [string_field(TAG, key, [m.tags.get(key) for m in models]) for key in _keys(m.tags for m in models)]
     return found
 
 
 def _keys(maps: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted(set().union(*maps))
-
-
-def _strings(kind: str, key: str, strings: Sequence[str | None]) -> Field:
-    values = np.empty(len(strings), object)
-    values[:] = strings
-    return Field(kind, key, values, np.array([string is not None for string in strings], np.bool_))

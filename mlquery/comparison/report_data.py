@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mlquery.backend.reading import read_run
 from mlquery.comparison import page_parts
 from mlquery.comparison.comparison import Comparison
+from mlquery.comparison.curves import in_order
 from mlquery.comparison.fields import METRIC
 from mlquery.comparison.page_data import (
     Answer,
@@ -125,10 +126,8 @@ def _line(store: Store, row: int, run_id: str, key: str) -> _Line:
     """Return the points of a run, the one logged last of those at one step."""
     with store.lock:
         values, times, steps = store.history(run_id, key)
-    if len(steps) > 1 and not (steps[1:] > steps[:-1]).all():
-        order = np.argsort(steps, kind="stable")
-        order = order[np.append(steps[order][1:] != steps[order][:-1], True)]
-        values, times, steps = values[order], times[order], steps[order]
+    order = in_order(steps)
+    values, times, steps = values[order], times[order], steps[order]
     places = downsample(values, POINTS)
     return _Line(row, steps[places], times[places], values[places])
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
+
+from mlquery.entities.times import shown_time
 
 _STYLE: Final = (
     ".mlquery table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
@@ -83,16 +84,6 @@ def folded(title: object, content: str) -> str:
     return f"<details><summary>{shown(title)}</summary>{content}</details>"
 
 
-def time_shown(milliseconds: int | None) -> str | None:
-    """Return a time in ms UTC to the second, None if it is missing."""
-    if milliseconds is None:
-        return None
-    try:
-        return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return str(milliseconds)
-
-
 def _mapping(title: str, items: Mapping[str, Any]) -> str:
     if not items:
         return ""
@@ -108,8 +99,8 @@ def run_html(run: Any) -> str:
         ("run_id", info.run_id),
         ("experiment_id", info.experiment_id),
         ("status", info.status if info.lifecycle_stage == "active" else f"{info.status}, {info.lifecycle_stage}"),
-        ("start_time", time_shown(info.start_time)),
-        ("end_time", time_shown(info.end_time)),
+        ("start_time", shown_time(info.start_time)),
+        ("end_time", shown_time(info.end_time)),
         ("user_id", info.user_id),
     ]
     parts = (_mapping(name, getattr(data, name)) for name in ("metrics", "params", "tags"))
@@ -122,8 +113,8 @@ def experiment_html(experiment: Any) -> str:
         ("experiment_id", experiment.experiment_id),
         ("lifecycle_stage", experiment.lifecycle_stage),
         ("artifact_location", experiment.artifact_location),
-        ("creation_time", time_shown(experiment.creation_time)),
-        ("last_update_time", time_shown(experiment.last_update_time)),
+        ("creation_time", shown_time(experiment.creation_time)),
+        ("last_update_time", shown_time(experiment.last_update_time)),
     ]
     return document(table(("experiment", experiment.name), about), _mapping("tags", experiment.tags))
 
@@ -147,7 +138,7 @@ def _cells(item: Any) -> dict[str, Any]:
     if data is None or info is None:
         return _plain_cells(item)
     cells = {"run_name": info.run_name or "", "run_id": info.run_id, "status": info.status}
-    cells["start_time"] = time_shown(info.start_time)
+    cells["start_time"] = shown_time(info.start_time)
     cells |= {f"metrics.{key}": value for key, value in sorted(data.metrics.items())}
     cells |= {f"params.{key}": value for key, value in sorted(data.params.items())}
     cells |= {f"tags.{key}": value for key, value in sorted(data.tags.items()) if not key.startswith("mlflow.")}
@@ -164,7 +155,7 @@ def _plain_cells(item: Any) -> dict[str, Any]:
 
 def _plain(name: str, value: Any) -> Any:
     if name.endswith(("_time", "_timestamp")) and isinstance(value, int):
-        return time_shown(value)
+        return shown_time(value)
     if isinstance(value, float) and math.isnan(value):
         return "NaN"
     return ", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else value

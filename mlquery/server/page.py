@@ -133,7 +133,7 @@ def _is_string(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_text_or_none(value: Any) -> bool:
+def _is_string_or_none(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
@@ -170,7 +170,7 @@ def _are_named(value: Any) -> bool:
 
 
 _TYPES: Final[dict[str, Callable[[Any], bool]]] = {
-    "baseline": _is_text_or_none,
+    "baseline": _is_string_or_none,
     "columns": _are_strings,
     "directions": lambda value: value is None or _are_named(value),
     "experiments": _are_strings_or_none,
