@@ -29,7 +29,7 @@ STAIRS = (
     {"mlquery.language"},
     {"mlquery.store"},
     {"mlquery.registry", "mlquery.engine", "mlquery.readers"},
-    {"mlquery.durable"},
+    {"mlquery.durable", "mlquery.sql"},
     {"mlquery.query"},
     {"mlquery.backend"},
     {"mlquery.view"},

@@ -1,0 +1,68 @@
+"""DuckDB: NaN is greater than all numbers and equal to itself, strings end at a NUL for LIKE in MLflow and not here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
+from mlquery.sql.expressions import ValueKind
+
+_TYPES = {ValueKind.STRING: "VARCHAR", ValueKind.INTEGER: "BIGINT", ValueKind.DOUBLE: "DOUBLE"}
+
+
+@attrs.frozen
+class _DuckDb:
+    """DuckDB 1.1 or newer."""
+
+    name: str = "DuckDB"
+
+    def bind(self, name: str) -> str:
+        return f"${name}"
+
+    def compared(self, string: str) -> str:
+        return string
+
+    def ordered(self, string: str) -> str:
+        return string
+
+    def has_key(self, column: str, key: str) -> str:
+        return f"{column} = {key}"
+
+    def like(self, string: str, pattern: str) -> str:
+        return f"split_part({string}, chr(0), 1) LIKE {pattern}"
+
+    def folded(self, string: str) -> str:
+        return f"translate({string}, '{UPPER}', '{LOWER}')"
+
+    def is_nan(self, number: str) -> str:
+        return f"isnan({number})"
+
+    def in_array(self, value: str, parameter: str, kind: ValueKind) -> str:
+        return f"{value} IN (SELECT unnest(CAST({parameter} AS {_TYPES[kind]}[])))"
+
+    def array(self, values: Sequence[Any], kind: ValueKind) -> Any:
+        return list(values)
+
+    def milliseconds(self, timestamp: str) -> str:
+        return f"epoch_ms({timestamp})"
+
+    def map_value(self, column: str, key: str) -> str:
+        return f"{column}[{key}]"
+
+    def as_string(self, value: str) -> str:
+        return f"CAST({value} AS VARCHAR)"
+
+    def is_digits(self, string: str) -> str:
+        return f"regexp_full_match({string}, '[0-9]+')"
+
+    def limited(self, count: str) -> str:
+        return f"LIMIT {count}"
+
+    def can_hold(self, string: str) -> bool:
+        return is_encodable(string)
+
+
+DUCKDB = _DuckDb()

@@ -1,0 +1,71 @@
+"""Spark and Databricks SQL: NaN is greater than all numbers, look-ups that find nothing raise if they may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
+from mlquery.sql.expressions import ValueKind
+
+# LIKE always has an escape character; of this one `like` makes sure that neither side has it.
+_ESCAPE = "\ue000"
+
+
+@attrs.frozen
+class _Spark:
+    """Spark 3.4 or newer and Databricks SQL, with sessions in UTC."""
+
+    name: str = "Spark"
+
+    def bind(self, name: str) -> str:
+        return f":{name}"
+
+    def compared(self, string: str) -> str:
+        return string
+
+    def ordered(self, string: str) -> str:
+        return string
+
+    def has_key(self, column: str, key: str) -> str:
+        return f"{column} = {key}"
+
+    def like(self, string: str, pattern: str) -> str:
+        # In a pattern the escape character stands for itself where it is doubled.
+        escaped = f"replace({pattern}, '{_ESCAPE}', '{_ESCAPE}{_ESCAPE}')"
+        return f"split_part({string}, char(0), 1) LIKE {escaped} ESCAPE '{_ESCAPE}'"
+
+    def folded(self, string: str) -> str:
+        return f"translate({string}, '{UPPER}', '{LOWER}')"
+
+    def is_nan(self, number: str) -> str:
+        return f"isnan({number})"
+
+    def in_array(self, value: str, parameter: str, kind: ValueKind) -> str:
+        return f"array_contains({parameter}, {value})"
+
+    def array(self, values: Sequence[Any], kind: ValueKind) -> Any:
+        return list(values)
+
+    def milliseconds(self, timestamp: str) -> str:
+        return f"unix_millis({timestamp})"
+
+    def map_value(self, column: str, key: str) -> str:
+        return f"try_element_at({column}, {key})"
+
+    def as_string(self, value: str) -> str:
+        return f"CAST({value} AS STRING)"
+
+    def is_digits(self, string: str) -> str:
+        return f"{string} RLIKE '^[0-9]+$'"
+
+    def limited(self, count: str) -> str:
+        return f"LIMIT {count}"
+
+    def can_hold(self, string: str) -> bool:
+        return is_encodable(string)
+
+
+SPARK = _Spark()

@@ -1,0 +1,49 @@
+"""What can go wrong between a plan and a database: it cannot be asked, or what holds the runs does not answer."""
+
+from __future__ import annotations
+
+from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, StoreError
+from mlquery.language.plan import FieldRef, Kind
+
+
+class SourceUnavailableError(StoreError):
+    """A database, folder or cluster does not answer, or is not what its address says.
+
+    Args:
+        name: The source in the message, without a password.
+        problem: What is wrong, as the end of a sentence about it.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}", INTERNAL_ERROR)
+        self.problem = problem
+
+
+class NotAskableError(StoreError):
+    """A query that cannot be answered exactly where the runs are.
+
+    Args:
+        what: The field or the feature.
+        reason: Why it cannot be asked, as a clause.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        message = (
+            f"{what} cannot be searched in place: {reason}; instead: load the runs first (--load, or mlquery.load)"
+        )
+        super().__init__(message, INVALID_PARAMETER_VALUE)
+        self.what = what
+        self.reason = reason
+
+
+def field_error(field: FieldRef, reason: str) -> NotAskableError:
+    """Return the error about a field, for a reason."""
+    return NotAskableError(name_of(field), reason)
+
+
+def name_of(field: FieldRef) -> str:
+    """Return how a user writes a field."""
+    if field.function is not None:
+        step = "" if field.step is None else f", {field.step}"
+        return f"{field.function.value}(metrics.{field.key}{step})"
+    return f"attributes.{field.key}" if field.kind is Kind.ATTRIBUTE else f"{field.kind.value}s.{field.key}"

@@ -1,0 +1,166 @@
+"""The statement that is being compiled, with its joins and parameters, and the layout that it asks where fields are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import attrs
+
+from mlquery.language.plan import Entity, FieldRef
+from mlquery.sql.dialects import SqlDialect
+from mlquery.sql.expressions import FALSE, Value, ValueKind
+from mlquery.sql.session import Session
+from mlquery.sql.statement import Parameters
+from mlquery.store import Store
+
+_MOST_SINGLE_PARAMETERS: Final = 100
+
+History = tuple[Any, Any, Any]
+"""Values, timestamps in ms UTC and steps as arrays (points,), in the order of `Store.history`."""
+
+
+@attrs.frozen
+class Points:
+    """Where the points of metrics are: a table, and expressions of its columns.
+
+    Attributes:
+        table: What follows `FROM`.
+        run_id: The run of a point.
+        key: Its metric.
+        value: Its value, with how NaN is told.
+        timestamp: Its time in integer ms UTC.
+        step: Its step.
+    """
+
+    table: str
+    run_id: str
+    key: str
+    value: Value
+    timestamp: str
+    step: str
+
+
+class Layout(Protocol):
+    """Says fields in SQL. Everything that it needs beyond the table of the entity it adds to the query."""
+
+    def table(self, entity: Entity) -> tuple[str, str]:
+        """Return the table of an entity with its alias, as in "runs r", and the expression of its id.
+
+        Raises:
+            NotAskableError: the layout has no such entities.
+        """
+
+    def field(self, field: FieldRef, query: Query) -> Value:
+        """Return the value of a field of the entity that a query is about; joins go to the query.
+
+        Raises:
+            NotAskableError: the layout does not have it.
+        """
+
+    def dataset_field(self, key: str, query: Query) -> tuple[str, str]:
+        """Return the relation of the datasets of a run, with the condition that it is that run's, and a field of it.
+
+        As in `"inputs i JOIN ... WHERE i.run = r.id"`, `"d.name"`: it is put after `FROM` of a subquery.
+
+        Raises:
+            NotAskableError: the layout does not have it.
+        """
+
+    def stage(self, entity: Entity) -> Value:
+        """Return the lifecycle stage of an entity, "active" or "deleted"."""
+
+    def in_experiments(self, ids: Iterable[str], query: Query) -> str:
+        """Return the condition that a run is of one of some experiments."""
+
+    def order_terms(self, field: FieldRef, value: Value, query: Query) -> tuple[Value, ...]:
+        """Return what a field is ordered by, most significant first: mostly the value itself."""
+
+    def locators(self, entity: Entity) -> tuple[str, ...]:
+        """Return expressions that tell where a row is, for `load_runs` to find it sooner than by its id."""
+
+    def points(self, query: Query) -> Points:
+        """Return the points of metrics, as columns of a table that is joined by run id.
+
+        Raises:
+            NotAskableError: the layout has no histories.
+        """
+
+    # What reads data. A session sees one state of the source.
+
+    def load_runs(self, session: Session, found: Sequence[tuple[Any, ...]]) -> Store:
+        """Return a store with some runs and their experiments, the runs in the order given.
+
+        `found` has the id of each run, followed by its locators or, where only the id is known, by nothing. A run that
+        is not there is left out.
+        """
+
+    def load_experiments(self, session: Session, ids: Sequence[str]) -> Store:
+        """Return a store with some experiments in the order given; one that is not there is left out."""
+
+    def load_points(
+        self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
+    ) -> dict[tuple[str, str], History]:
+        """Return all points of some runs and metrics, by run id and key; without keys, of all metrics.
+
+        Raises:
+            NotAskableError: the layout has no histories.
+        """
+
+
+class Query:
+    """One statement about runs or experiments, while it is compiled.
+
+    Args:
+        entity: What is searched.
+        layout: Where its fields are.
+        dialect: How the system says things.
+        required: Fields that every row found has, so that what has none of them need not be looked at.
+
+    Attributes:
+        parameters: The bound values.
+        joins: The joins that follow the table, in order.
+    """
+
+    def __init__(
+        self, entity: Entity, layout: Layout, dialect: SqlDialect, required: frozenset[FieldRef] = frozenset()
+    ) -> None:
+        self.entity = entity
+        self.layout = layout
+        self.dialect = dialect
+        self.required = required
+        self.parameters = Parameters(dialect.bind)
+        self.joins: list[str] = []
+        self._values: dict[FieldRef, Value] = {}
+
+    def bind(self, value: Any) -> str:
+        """Return how a value is written in the text."""
+        return self.parameters.add(value)
+
+    def field(self, field: FieldRef) -> Value:
+        """Return how a field is said, the same expression and the same join each time.
+
+        Raises:
+            NotAskableError: the layout does not have it.
+        """
+        if field not in self._values:
+            self._values[field] = self.layout.field(field, self)
+        return self._values[field]
+
+    def join(self, field: FieldRef, written: Callable[[str], str]) -> str:
+        """Join a table for a field and return its alias; `written` makes the table and its condition of the alias.
+
+        Where the field is required, rows without it are left out.
+        """
+        alias = f"j{len(self.joins)}"
+        kind = "JOIN" if field in self.required else "LEFT JOIN"
+        self.joins.append(f"{kind} {written(alias)}")
+        return alias
+
+    def listed(self, expression: str, values: Sequence[Any], kind: ValueKind) -> str:
+        """Return the condition that an expression is one of some values: long lists are bound as one array."""
+        if not values:
+            return FALSE
+        if len(values) > _MOST_SINGLE_PARAMETERS:
+            return self.dialect.in_array(expression, self.bind(self.dialect.array(values, kind)), kind)
+        return f"{expression} IN ({', '.join(map(self.bind, values))})"

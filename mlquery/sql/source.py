@@ -1,0 +1,152 @@
+"""Runs and experiments where they are: a layout of tables on an engine, asked with plans.
+
+Each call sees one state of the data, in one read-only session, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from mlquery.language.plan import Entity, FieldRef, Plan
+from mlquery.sql import compiling, reading
+from mlquery.sql.ordering import Position, position
+from mlquery.sql.query import History, Layout
+from mlquery.sql.rewriting import rewritten
+from mlquery.sql.session import Engine, Session
+from mlquery.sql.statement import Statement
+from mlquery.store import Store
+
+
+@attrs.frozen(eq=False)
+class Page:
+    """A page of a search: the entities found, with their data.
+
+    Attributes:
+        store: In memory; what was found, and the experiments of runs.
+        rows: Their rows in the store, in the order of the search.
+        next: Where the page ends; None if nothing follows.
+    """
+
+    store: Store
+    rows: range
+    next: Position | None
+
+
+class Source:
+    """What holds runs and experiments.
+
+    Args:
+        engine: What answers statements.
+        layout: Where fields are in its tables.
+    """
+
+    def __init__(self, engine: Engine, layout: Layout) -> None:
+        self.engine = engine
+        self.layout = layout
+
+    def __repr__(self) -> str:
+        return f"<Source: {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """Return what it is connected to, without a password."""
+        return self.engine.name
+
+    def page(self, plan: Plan, limit: int | None, after: Position | None = None) -> Page:
+        """Return what a plan finds, with the data of it.
+
+        Args:
+            plan: The search, of runs or experiments.
+            limit: The most entities; None for all.
+            after: Where the page before ended; None for the first page.
+
+        Raises:
+            NotAskableError: it cannot be answered exactly here.
+            SourceUnavailableError: the system does not answer.
+        """
+        with self.engine.snapshot() as session:
+            found, following = self._found(session, plan, limit, after)
+            if plan.entity is Entity.RUN:
+                store = self.layout.load_runs(session, found)
+            else:
+                store = self.layout.load_experiments(session, [str(row[0]) for row in found])
+        size = store.runs.size if plan.entity is Entity.RUN else store.experiments.size
+        return Page(store, range(size), following)
+
+    def ids(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> list[str]:
+        """Return the ids of what a plan finds, in its order; arguments and errors as of `page`."""
+        with self.engine.snapshot() as session:
+            found, _ = self._found(session, plan, limit, after)
+        return [str(row[0]) for row in found]
+
+    def count(self, plan: Plan) -> int:
+        """Return how many entities a plan finds; errors as of `page`."""
+        with self.engine.snapshot() as session:
+            statement = compiling.count(rewritten(plan, self.layout, session), self.layout, session.dialect)
+            ((number,),) = session.rows(statement)
+        return int(number)
+
+    def values(self, plan: Plan, fields: Sequence[FieldRef], limit: int | None = None) -> list[tuple[Any, ...]]:
+        """Return the id and the values of fields of what a plan finds, the first `limit` or all, in its order.
+
+        A missing value is None, NaN is NaN, infinities are the largest numbers. Errors as of `page`.
+        """
+        with self.engine.snapshot() as session:
+            return reading.values(plan, fields, limit, self.layout, session)
+
+    def runs(self, run_ids: Sequence[str]) -> Store:
+        """Return a store with some runs in the order given, and their experiments; unknown runs are left out."""
+        with self.engine.snapshot() as session:
+            return self.layout.load_runs(session, [(run_id,) for run_id in run_ids])
+
+    def experiments(self, ids: Sequence[str] = (), names: Sequence[str] = ()) -> Store:
+        """Return a store with some experiments, by id or by name and in any stage; unknown ones are left out."""
+        with self.engine.snapshot() as session:
+            found = list(ids)
+            if names:
+                statement = compiling.experiments_named(names, self.layout, session.dialect)
+                found += [str(row[0]) for row in session.rows(statement)]
+            return self.layout.load_experiments(session, list(dict.fromkeys(found)))
+
+    def histories(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> dict[tuple[str, str], History]:
+        """Return all points of some runs and metrics, by run id and key; without keys, of all metrics.
+
+        Raises:
+            NotAskableError: there are no histories here.
+            SourceUnavailableError: the system does not answer.
+        """
+        with self.engine.snapshot() as session:
+            return self.layout.load_points(session, run_ids, keys)
+
+    def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
+        """Return the statement that finds the ids of a page; errors as of `page`."""
+        with self.engine.snapshot() as session:
+            plan = rewritten(plan, self.layout, session)
+            return compiling.page(plan, self.layout, session.dialect, limit, after).statement
+
+    def described(self, statement: Statement) -> list[str]:
+        """Return how the system would run a statement, in its own words, line by line."""
+        return self.engine.explain(statement)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.close()
+
+    def _found(
+        self, session: Session, plan: Plan, limit: int | None, after: Position | None
+    ) -> tuple[list[tuple[Any, ...]], Position | None]:
+        """Return id and locators of what is on a page, and where it ends if something follows."""
+        if reading.is_ordered_by_mean(plan):
+            return reading.ordered_here(plan, limit, after, self.layout, session)
+        plan = rewritten(plan, self.layout, session)
+        more = None if limit is None else limit + 1
+        page = compiling.page(plan, self.layout, session.dialect, more, after)
+        rows = session.rows(page.statement)
+        following = None
+        if limit is not None and len(rows) > limit:
+            rows = rows[:limit]
+            following = position(rows[-1], page.terms) if rows else after
+        return [row[: len(row) - len(page.terms)] for row in rows], following
