@@ -85,19 +85,23 @@ def values(
 
 
 def distinct(plan: Plan, field: FieldRef, layout: Layout, dialect: SqlDialect) -> Statement:
-    """Return the statement for the distinct strings of a field among the rows that a plan may find.
+    """Return the statement for the distinct strings of a field, or of one of datasets, in the view of a plan.
 
     Raises:
         NotAskableError: the layout lacks the field.
     """
     query = Query(plan.entity, layout, dialect, frozenset({field}))
-    conditions = [*_in_view(plan, query)]
-    value = query.field(field)
-    conditions.append(f"{value.sql} IS NOT NULL")
+    table, _ = layout.table(plan.entity)
+    if field.kind is Kind.DATASET:
+        relation, string = layout.dataset_field(field.key, query)
+        lines = [f"FROM {table}, {relation}"]
+    else:
+        string = query.field(field).sql
+        lines = [f"FROM {table}", *query.joins, "WHERE (1 = 1)"]
+    conditions = [*_in_view(plan, query), f"{string} IS NOT NULL"]
     # Grouped by code points: DISTINCT would take for one what a collation takes for equal.
-    exact = dialect.compared(value.sql)
-    text = _text(plan, query, [f"MIN({value.sql})"], conditions)
-    return Statement(f"{text}\nGROUP BY {exact}", query.parameters.values)
+    lines = [f"SELECT MIN({string})", *lines, *(f"  AND {one}" for one in conditions)]
+    return Statement("\n".join([*lines, f"GROUP BY {dialect.compared(string)}"]), query.parameters.values)
 
 
 def experiments_named(names: Sequence[str], layout: Layout, dialect: SqlDialect) -> Statement:

@@ -16,7 +16,6 @@ from mlquery.language.plan import All, AnyOf, FieldRef, Function, Kind, Negation
 from mlquery.language.plan import predicates as predicates_of
 from mlquery.language.semantics import number_test, string_test
 from mlquery.sql import compiling
-from mlquery.sql.errors import field_error
 from mlquery.sql.query import Layout
 from mlquery.sql.session import Session
 
@@ -60,8 +59,6 @@ def _is_decided_here(predicate: Predicate) -> bool:
 
 
 def _matches(predicate: Predicate, plan: Plan, layout: Layout, session: Session) -> Predicate:
-    if predicate.field.kind is Kind.DATASET:
-        raise field_error(predicate.field, f"{predicate.op.value} is not asked of datasets")
     statement = compiling.distinct(plan, predicate.field, layout, session.dialect)
     passes = string_test(Op.RLIKE, predicate.value)
     strings = tuple(string for (string,) in session.rows(statement) if passes(string))
