@@ -20,6 +20,10 @@ History = tuple[Any, Any, Any]
 """Values, timestamps in ms UTC and steps as arrays (points,), in the order of `Store.history`."""
 
 
+DatasetUse = tuple[str, str, str, str | None]
+"""The experiment, the name and the digest of a dataset, and the context that a run read it in."""
+
+
 @attrs.frozen
 class Points:
     """Where the points of metrics are: a table, and expressions of its columns.
@@ -105,6 +109,13 @@ class Layout(Protocol):
 
         Raises:
             NotAskableError: the layout has no histories.
+        """
+
+    def load_datasets(self, session: Session, experiment_ids: Sequence[str]) -> list[DatasetUse]:
+        """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most.
+
+        Raises:
+            NotAskableError: the layout has no datasets.
         """
 
 

@@ -13,7 +13,7 @@ import attrs
 from mlquery.language.plan import Entity, FieldRef, Plan
 from mlquery.sql import compiling, reading
 from mlquery.sql.ordering import Position, position
-from mlquery.sql.query import History, Layout
+from mlquery.sql.query import DatasetUse, History, Layout
 from mlquery.sql.rewriting import rewritten
 from mlquery.sql.session import Engine, Session
 from mlquery.sql.statement import Statement
@@ -120,6 +120,16 @@ class Source:
         """
         with self.engine.snapshot() as session:
             return self.layout.load_points(session, run_ids, keys)
+
+    def datasets(self, experiment_ids: Sequence[str]) -> list[DatasetUse]:
+        """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most.
+
+        Raises:
+            NotAskableError: there are no datasets here.
+            SourceUnavailableError: the system does not answer.
+        """
+        with self.engine.snapshot() as session:
+            return self.layout.load_datasets(session, experiment_ids)
 
     def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
         """Return the statement that finds the ids of a page; errors as of `page`."""
