@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, StoreError
 from mlquery.language.plan import FieldRef, Kind
+
+INSTEAD: Final = "load the runs first (--load, or mlquery.load)"
 
 
 class SourceUnavailableError(StoreError):
@@ -25,20 +29,20 @@ class NotAskableError(StoreError):
     Args:
         what: The field or the feature.
         reason: Why it cannot be asked, as a clause.
+        field: The field, if it is about one.
     """
 
-    def __init__(self, what: str, reason: str) -> None:
-        message = (
-            f"{what} cannot be searched in place: {reason}; instead: load the runs first (--load, or mlquery.load)"
-        )
-        super().__init__(message, INVALID_PARAMETER_VALUE)
+    def __init__(self, what: str, reason: str, field: FieldRef | None = None) -> None:
+        self.problem = f"{what} cannot be searched in place: {reason}"
+        super().__init__(f"{self.problem}; instead: {INSTEAD}", INVALID_PARAMETER_VALUE)
         self.what = what
         self.reason = reason
+        self.field = field
 
 
 def field_error(field: FieldRef, reason: str) -> NotAskableError:
     """Return the error about a field, for a reason."""
-    return NotAskableError(name_of(field), reason)
+    return NotAskableError(name_of(field), reason, field)
 
 
 def name_of(field: FieldRef) -> str:

@@ -72,7 +72,7 @@ class SchemaFields:
     def dataset_field(self, key: str, query: Query) -> tuple[str, str]:
         """Return the datasets that a run has read, and their name, digest or context."""
         if not self.has_datasets:
-            raise NotAskableError(f"dataset.{key}", "the database is of a release without datasets")
+            raise field_error(FieldRef(Kind.DATASET, key), "the database is of a release without datasets")
         relation = "inputs i JOIN datasets d ON d.dataset_uuid = i.source_id"
         column = f"d.{key}"
         if key == "context":
