@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from mlquery.conformance.servers import DatabaseServer
+from tests.support.databases import database_server, new_database
 from tests.support.mlflow_server import mlflow_server
 
 # The same examples on every machine and in every run; `HYPOTHESIS_PROFILE=fresh` draws new ones.
@@ -85,3 +87,31 @@ def server_url() -> Iterator[str]:
 
     with running_server(dialect=INSTALLED.name) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[DatabaseServer]:
+    """Give a real PostgreSQL, for the tests marked `databases.ON_POSTGRES`."""
+    with database_server("postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[DatabaseServer]:
+    """Give a real MariaDB, for the tests marked `databases.ON_MARIADB`."""
+    with database_server("mariadb") as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: DatabaseServer) -> Iterator[str]:
+    """Give the SQLAlchemy URL of an empty database on a real PostgreSQL."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: DatabaseServer) -> Iterator[str]:
+    """Give the SQLAlchemy URL of an empty database on a real MariaDB."""
+    with new_database(mariadb_server) as url:
+        yield url
