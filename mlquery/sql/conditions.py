@@ -125,8 +125,8 @@ def _like(string: str, op: Op, pattern: str, query: Query) -> str:
     if not dialect.can_hold(pattern):
         return _constant(string, False)
     if op is Op.ILIKE:
-        return f"({dialect.like(dialect.folded(string), query.bind(fold(pattern)))})"
-    return f"({dialect.like(string, query.bind(pattern))})"
+        return f"({dialect.like(dialect.folded(string), query.bind(dialect.pattern(fold(pattern))))})"
+    return f"({dialect.like(string, query.bind(dialect.pattern(pattern)))})"
 
 
 def _constant(expression: str, holds: bool) -> str:

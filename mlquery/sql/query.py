@@ -172,6 +172,7 @@ class Query:
         """Return the condition that an expression is one of some values: long lists are bound as one array."""
         if not values:
             return FALSE
-        if len(values) > _MOST_SINGLE_PARAMETERS:
+        # Doubles are bound one by one, and few: not every system reads those in an array to the last bit.
+        if len(values) > _MOST_SINGLE_PARAMETERS and kind is not ValueKind.DOUBLE:
             return self.dialect.in_array(expression, self.bind(self.dialect.array(values, kind)), kind)
         return f"{expression} IN ({', '.join(map(self.bind, values))})"

@@ -34,6 +34,9 @@ class _DuckDb:
     def like(self, string: str, pattern: str) -> str:
         return f"split_part({string}, chr(0), 1) LIKE {pattern}"
 
+    def pattern(self, pattern: str) -> str:
+        return pattern
+
     def folded(self, string: str) -> str:
         return f"translate({string}, '{UPPER}', '{LOWER}')"
 

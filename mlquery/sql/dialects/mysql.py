@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
 from mlquery.sql.expressions import ValueKind
+
+# LIKE always has an escape character, a backslash if none or an empty one is named.
+_ESCAPE: Final = "|"
 
 
 @attrs.frozen
@@ -32,7 +35,10 @@ class _Mysql:
     def like(self, string: str, pattern: str) -> str:
         # Of bytes, `_` would match one byte and not one character.
         until_nul = f"SUBSTRING_INDEX(CONVERT({string} USING utf8mb4), CHAR(0 USING utf8mb4), 1)"
-        return f"{until_nul} COLLATE utf8mb4_bin LIKE {pattern} ESCAPE ''"
+        return f"{until_nul} COLLATE utf8mb4_bin LIKE {pattern} ESCAPE '{_ESCAPE}'"
+
+    def pattern(self, pattern: str) -> str:
+        return pattern.replace(_ESCAPE, 2 * _ESCAPE)
 
     def folded(self, string: str) -> str:
         folded = f"CONVERT({string} USING utf8mb4)"  # REPLACE minds the case whatever the collation
@@ -59,7 +65,7 @@ class _Mysql:
         return f"CAST({value} AS CHAR(64))"
 
     def is_digits(self, string: str) -> str:
-        return f"{string} REGEXP '^[0-9]+$'"
+        return f"({string} <> '' AND {string} NOT REGEXP '[^0-9]')"
 
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"

@@ -32,6 +32,9 @@ class _Postgres:
     def like(self, string: str, pattern: str) -> str:
         return f"{string} LIKE {pattern} ESCAPE ''"
 
+    def pattern(self, pattern: str) -> str:
+        return pattern
+
     def folded(self, string: str) -> str:
         return f"translate({string}, '{UPPER}', '{LOWER}')"
 

@@ -32,7 +32,13 @@ class SqlDialect(Protocol):
         """Return the condition that a column of an index has exactly this string, found by the index."""
 
     def like(self, string: str, pattern: str) -> str:
-        """Return the condition LIKE: case-sensitive, `%` and `_` match line breaks too, nothing escapes."""
+        """Return the condition LIKE: case-sensitive, `%` and `_` match line breaks too, nothing escapes.
+
+        The pattern is bound as `pattern` makes it.
+        """
+
+    def pattern(self, pattern: str) -> str:
+        """Return the value to bind for a pattern."""
 
     def folded(self, string: str) -> str:
         """Return a string with the letters A to Z in lower case and all others as they are."""

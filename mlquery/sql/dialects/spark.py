@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
 from mlquery.sql.expressions import ValueKind
 
-# LIKE always has an escape character; of this one `like` makes sure that neither side has it.
-_ESCAPE = "\ue000"
+# LIKE always has an escape character, a backslash if none is named.
+_ESCAPE: Final = "|"
 
 
 @attrs.frozen
@@ -33,9 +33,10 @@ class _Spark:
         return f"{column} = {key}"
 
     def like(self, string: str, pattern: str) -> str:
-        # In a pattern the escape character stands for itself where it is doubled.
-        escaped = f"replace({pattern}, '{_ESCAPE}', '{_ESCAPE}{_ESCAPE}')"
-        return f"split_part({string}, char(0), 1) LIKE {escaped} ESCAPE '{_ESCAPE}'"
+        return f"split_part({string}, char(0), 1) LIKE {pattern} ESCAPE '{_ESCAPE}'"
+
+    def pattern(self, pattern: str) -> str:
+        return pattern.replace(_ESCAPE, 2 * _ESCAPE)
 
     def folded(self, string: str) -> str:
         return f"translate({string}, '{UPPER}', '{LOWER}')"

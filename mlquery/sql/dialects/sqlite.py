@@ -33,6 +33,9 @@ class _Sqlite:
     def like(self, string: str, pattern: str) -> str:
         return f"{string} LIKE {pattern}"
 
+    def pattern(self, pattern: str) -> str:
+        return pattern
+
     def folded(self, string: str) -> str:
         return f"lower({string})"  # of ASCII letters alone
 
