@@ -187,7 +187,8 @@ def test_an_array_has_its_values_and_no_others(
     dialect, ask = system
     for value in [*values, *others]:
         bound = {"v": value, "a": dialect.array(values, kind)}
-        text = f"SELECT CASE WHEN {dialect.in_array(dialect.bind('v'), dialect.bind('a'), kind)} THEN 1 ELSE 0 END"
+        asked = dialect.bind("v") if kind is ValueKind.INTEGER else dialect.compared(dialect.bind("v"))
+        text = f"SELECT CASE WHEN {dialect.in_array(asked, dialect.bind('a'), kind)} THEN 1 ELSE 0 END"
 
         assert (value in values) == bool(ask(text, bound)), value
 

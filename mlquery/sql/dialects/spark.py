@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from mlquery.sql.expressions import ValueKind
 
 # LIKE always has an escape character, a backslash if none is named.
 _ESCAPE: Final = "|"
+_TYPES: Final = {ValueKind.STRING: "string", ValueKind.INTEGER: "bigint", ValueKind.DOUBLE: "double"}
 
 
 @attrs.frozen
@@ -45,10 +47,10 @@ class _Spark:
         return f"isnan({number})"
 
     def in_array(self, value: str, parameter: str, kind: ValueKind) -> str:
-        return f"array_contains({parameter}, {value})"
+        return f"array_contains(from_json({parameter}, 'array<{_TYPES[kind]}>'), {value})"
 
     def array(self, values: Sequence[Any], kind: ValueKind) -> Any:
-        return list(values)
+        return json.dumps(list(values))  # lists are no arguments of all ways to connect
 
     def milliseconds(self, timestamp: str) -> str:
         return f"unix_millis({timestamp})"
@@ -60,7 +62,7 @@ class _Spark:
         return f"CAST({value} AS STRING)"
 
     def is_digits(self, string: str) -> str:
-        return f"{string} RLIKE '^[0-9]+$'"
+        return f"({string} <> '' AND NOT {string} RLIKE '[^0-9]')"
 
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
