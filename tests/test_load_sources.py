@@ -178,9 +178,22 @@ def test_a_source_that_may_not_be_read_is_refused_in_one_sentence(
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(os, "open", denied)
 
     assert f"{str(database)!r} cannot be read: Permission denied" == refusal(database)
+
+
+def test_loading_takes_no_lock_away_that_the_process_holds_on_the_database(database: Path) -> None:
+    reader = sqlite3.connect(database, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM runs").fetchone()
+    mlquery.load(database)
+    write = f"import sqlite3; sqlite3.connect({str(database)!r}, timeout=0).executescript('DELETE FROM params')"
+
+    written = subprocess.run([sys.executable, "-c", write], capture_output=True, text=True, check=False)
+
+    reader.close()
+    assert "database is locked" in written.stderr
 
 
 def test_the_error_is_a_store_error_that_survives_pickling(tmp_path: Path) -> None:
