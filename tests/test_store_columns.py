@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 
 from mlquery.entities import Metric, Param, RunTag
+from mlquery.errors import StoreError
 from mlquery.store import Store
 from mlquery.store.cells import Cells
 from mlquery.store.columns import MetricCells, StringCells, TimeCells
+from mlquery.store.entity_fields import experiment_fields
+from tests.support.random_data import new_store as random_store
 
 MISSING = -(2**63)
 
@@ -329,3 +332,46 @@ def test_importing_the_store_loads_no_pandas() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert "False False\n" == shown
+
+
+@pytest.mark.parametrize(("runs", "rare_keys"), [(0, 0), (1, 0), (40, 0), (90, 40)])
+def test_runs_loaded_at_once_are_those_loaded_one_by_one(runs: int, rare_keys: int) -> None:
+    store = random_store(7, runs, rare_keys)
+    at_once = Store()
+    at_once.clear()
+    for row in range(store.experiments.size):
+        at_once.load_experiment(**experiment_fields(store.experiments.experiment_at(row)))
+    found = [store.runs.run_at(row) for row in range(store.runs.size)]
+    metrics = [{key: (value, 5, 1) for key, value in run.data.metrics.items()} for run in found]
+
+    at_once.load_runs(
+        [run.info for run in found],
+        [run.data.params for run in found],
+        [run.data.tags for run in found],
+        metrics,
+        [run.inputs.dataset_inputs if run.inputs else [] for run in found],
+    )
+
+    assert str(found) == str([at_once.runs.run_at(row) for row in range(runs)])
+    assert store.runs.default_order().tolist() == at_once.runs.default_order().tolist()
+    for key, column in store.runs.metrics.items():
+        np.testing.assert_array_equal(column.values, at_once.runs.metrics[key].values)
+        np.testing.assert_array_equal(column.states, at_once.runs.metrics[key].states)
+    for run in found:  # they go on as any runs of a store
+        at_once.restore_run(run.info.run_id)
+        at_once.log_metric(run.info.run_id, Metric("new", 1.0, 2, 3))
+        at_once.set_tag(run.info.run_id, RunTag("new", "x"))
+        assert (1.0, "x") == (
+            at_once.get_run(run.info.run_id).data.metrics["new"],
+            at_once.get_run(run.info.run_id).data.tags["new"],
+        )
+
+
+def test_runs_of_the_same_id_are_not_loaded_at_once() -> None:
+    store = random_store(7, 3)
+    info = store.runs.info_at(0)
+
+    with pytest.raises(StoreError, match="already exist"):
+        Store().load_runs([info, info], [{}, {}], [{}, {}], [{}, {}], [(), ()])
+    with pytest.raises(StoreError, match="already exist"):
+        store.load_runs([info], [{}], [{}], [{}], [()])

@@ -92,6 +92,22 @@ class Contents:
         _put_models(store, self.models)
         return store
 
+    def into_new_store(self) -> Store:
+        """Return a store in memory with the contents, without points other than the latest, and nothing else.
+
+        Raises:
+            SourceError: they are inconsistent.
+        """
+        self._check()
+        store = Store()
+        store.clear()
+        for experiment in self.experiments:
+            store.load_experiment(**experiment_fields(experiment))
+        data = ([getattr(run, part) for run in self.runs] for part in ("params", "tags", "metrics", "inputs"))
+        store.load_runs(list(map(_info, self.runs)), *data)
+        _put_models(store, self.models)
+        return store
+
     def _histories(self) -> Iterator[tuple[str, str, Array]]:
         """Yield run id, key and positions of the histories to load; the only point of a metric goes to its run instead.
 
@@ -141,8 +157,14 @@ class Contents:
         )
 
 
+def _info(run: LoadedRun) -> RunInfo:
+    """Return what is known of a run; runs of MLflow 1 have their name only in a tag."""
+    name = run.info.run_name or run.tags.get("mlflow.runName")
+    return attrs.evolve(run.info, run_name=name) if name and not run.info.run_name else run.info
+
+
 def _put_run(store: Store, run: LoadedRun) -> None:
-    info = run.info
+    info = _info(run)
     store.load_run(
         info.run_id,
         info.experiment_id,
@@ -152,8 +174,7 @@ def _put_run(store: Store, run: LoadedRun) -> None:
         end_time=info.end_time,
         lifecycle_stage=info.lifecycle_stage,
         artifact_uri=info.artifact_uri,
-        # Runs of MLflow 1 have their name only in a tag.
-        run_name=info.run_name or run.tags.get("mlflow.runName") or info.run_name,
+        run_name=info.run_name,
         metrics=run.metrics,
         params=run.params,
         tags=run.tags,

@@ -81,16 +81,30 @@ def connected_as_it_is(path: Path, name: str, cleanup: ExitStack, busy_seconds: 
     return _opened_to_read(path, cleanup, busy_seconds, False)
 
 
-def state_of(path: Path, name: str) -> tuple[bytes | int, ...]:
-    """Return what changes when a database is written to: of the file and those beside it, size and times.
+@attrs.frozen
+class FileState:
+    """What a database file is, and what changes when it is written to.
+
+    Attributes:
+        file: The file itself, until another one takes its place, and whether it is in write-ahead mode.
+        contents: Sizes and times of it and of those beside it, and its header.
+    """
+
+    file: tuple[int, int, bool]
+    contents: tuple[bytes | int, ...]
+
+
+def state_of(path: Path, name: str) -> FileState:
+    """Return what a database is now.
 
     Raises:
         SourceError: the file is empty, or not an SQLite database.
         OSError: it cannot be read.
     """
-    found = os.stat(path)
+    header, found = header_of(path, name), os.stat(path)
     beside = (_size(path, ending) for ending in _COMPANIONS)
-    return header_of(path, name), found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, *beside
+    file = found.st_dev, found.st_ino, header[19] == _WRITE_AHEAD
+    return FileState(file, (header, found.st_size, found.st_mtime_ns, found.st_ctime_ns, *beside))
 
 
 def explained(error: Exception) -> str:

@@ -14,15 +14,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from mlquery.readers.errors import SourceError
+from mlquery.readers.mlflow_rows import Column, wrong_column
 
 _CHUNK: Final = 2_000
-INTEGER: Final = frozenset({int})
-NUMBER: Final = frozenset({float})
-STRING: Final = frozenset({str})
-NULL: Final = frozenset({type(None)})
-
-Column = tuple[str, frozenset[type], str | None]
-"""Name, accepted types and the SQL expression that stands in where a schema lacks the column (None: it never does)."""
 
 
 class Tables:
@@ -65,9 +59,9 @@ class Tables:
             selected = selected.replace('"value"', "CASE WHEN is_nan THEN NULL ELSE value END")
         cursor = self.connection.execute(f"SELECT {selected} FROM {table} WHERE {where} ORDER BY rowid")
         while rows := cursor.fetchmany(_CHUNK):
-            for (name, types, _), cells in zip(columns, zip(*rows, strict=True), strict=True):
-                if not types.issuperset(map(type, cells)):
-                    raise SourceError(self.name, f"is damaged: column {name} of table {table} holds a wrong value")
+            wrong = wrong_column(rows, columns)
+            if wrong is not None:
+                raise SourceError(self.name, f"is damaged: column {wrong} of table {table} holds a wrong value")
             yield rows
 
     def rows(self, table: str, columns: list[Column], where: str = "true") -> Iterator[tuple[Any, ...]]:

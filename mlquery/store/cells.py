@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -73,6 +74,25 @@ class Cells:
         for cells, fill in zip(self.arrays, self.fills, strict=True):
             cells.insert(place, fill)
         return place
+
+    def fill(self, rows: Sequence[int], columns: Sequence[array[Any]], size: int) -> None:
+        """Set the cells of rows, given in rising order; there are no cells so far.
+
+        Args:
+            rows: The rows that have the key.
+            columns: What each of the arrays has for them.
+            size: The number of rows of the table.
+        """
+        assert self.count == 0
+        self.count, self.views, self.shown = len(rows), None, None
+        if self.count * _DENSE_FROM < size:
+            self.rows, self.arrays = array("i", rows), tuple(columns)
+            return
+        places, room = np.asarray(rows, np.intp), room_for(size)
+        self.rows = None
+        self.arrays = tuple(array(code, [fill]) * room for code, fill in zip(self.typecodes, self.fills, strict=True))
+        for cells, column in zip(self.arrays, columns, strict=True):
+            np.frombuffer(cells, cells.typecode)[places] = column
 
     def discard(self, place: int) -> None:
         """Take away the cell at a place."""

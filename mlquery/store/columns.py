@@ -126,6 +126,14 @@ class StringCells(Cells):
         place = self.claim(row, size)
         self.arrays[0][place] = code
 
+    def load(self, rows: Sequence[int], strings: Sequence[str], size: int) -> None:
+        """Set the strings of rows, given in rising order; no row has one so far."""
+        for string in strings:
+            if string not in self.index:
+                self.index[string] = len(self.table)
+                self.table.append(string)
+        self.fill(rows, [array("i", map(self.index.__getitem__, strings))], size)
+
     def column(self, size: int) -> StringColumn:
         """Return the column of the first `size` rows."""
         (codes,) = self.dense(size, 1)
@@ -253,6 +261,12 @@ class MetricCells(Cells):
         if self.rows is not None:
             self.views = None
 
+    def load_latest(self, rows: Sequence[int], points: Sequence[tuple[float, int, int]], size: int) -> None:
+        """Set the points of rows, given in rising order and each a value, timestamp and step; none has one so far."""
+        values, timestamps, steps = map(array, "dqq", zip(*points, strict=True))
+        states = array("B", [NUMBER if value == value else NAN for value in values])
+        self.fill(rows, [states, values, timestamps, steps], size)
+
     def load(self, row: int, values: Array, timestamps: Array, steps: Array, size: int) -> bool:
         """Log points given as arrays (points,), at least one, and return whether the row had none before."""
         old = self.points(row)
@@ -333,6 +347,10 @@ class TimeCells(Cells):
         self.arrays[0][place] = time
         if self.rows is not None:
             self.views = None
+
+    def load(self, rows: Sequence[int], times: Sequence[int], size: int) -> None:
+        """Set the times of rows, given in rising order; no row has one so far."""
+        self.fill(rows, [array("q", times)], size)
 
     def column(self, size: int) -> IntColumn:
         """Return the column of the first `size` rows."""

@@ -20,6 +20,7 @@ Record = dict[str, Any]
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int32]
 V = TypeVar("V", StringColumn, MetricColumn)
+T = TypeVar("T")
 
 
 def strings_of(column: StringColumn, rows: Rows) -> list[str | None]:
@@ -80,6 +81,19 @@ def records_of(
         for record, value in zip(with_key, values):  # noqa: B905  # a check of every row would cost a tenth
             record[key] = value
     return records
+
+
+def transposed(records: Sequence[Mapping[str, T]]) -> dict[str, tuple[list[int], list[T]]]:
+    """Return the rows that have each key, and their values: the columns of what `records_of` reads."""
+    found: dict[str, tuple[list[int], list[T]]] = {}
+    for row, record in enumerate(records):
+        for key, value in record.items():
+            if key not in found:
+                found[key] = [], []
+            rows, values = found[key]
+            rows.append(row)
+            values.append(value)
+    return found
 
 
 def _by_shape(

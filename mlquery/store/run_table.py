@@ -21,7 +21,7 @@ from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
-from mlquery.store.row_dicts import records_of, strings_of, strings_present, times_of, values_present
+from mlquery.store.row_dicts import records_of, strings_of, strings_present, times_of, transposed, values_present
 from mlquery.store.table import STAGES, Columns, Table, strings_at
 
 RUN_NAME = "mlflow.runName"
@@ -82,6 +82,43 @@ class RunTable(Table):
         self.metric_keys.append(())
         self._place(row)
         return row
+
+    def load(
+        self,
+        infos: Sequence[RunInfo],
+        params: Sequence[Mapping[str, str]],
+        tags: Sequence[Mapping[str, str]],
+        metrics: Sequence[Mapping[str, tuple[float, int, int]]],
+        inputs: Sequence[Sequence[DatasetInput]],
+    ) -> None:
+        """Fill a table that has no rows, key by key: runs with the data of each, and their latest points."""
+        size = len(infos)
+        self.ids += [info.run_id for info in infos]
+        self.row_of.update(zip(self.ids, range(size), strict=True))
+        self.strings.cells["run_id"].load(range(size), self.ids, size)
+        for name in _INFO_STRINGS:
+            self._load_attribute(self.strings, name, infos)
+        for name in ("start_time", "end_time"):
+            self._load_attribute(self.times, name, infos)
+        for row, (info, used) in enumerate(zip(infos, inputs, strict=True)):
+            if info.artifact_uri != self.default_artifact_uri(info.experiment_id, info.run_id):
+                self.own_artifact_uris[row] = info.artifact_uri
+            if used:
+                self.add_inputs(row, used)
+        for columns, records in ((self.params, params), (self.tags, tags)):
+            for key, (rows, strings) in transposed(records).items():
+                columns.to_write(key).load(rows, strings, size)
+        for key, (rows, points) in transposed(metrics).items():
+            self.metrics.to_write(key).load_latest(rows, points, size)
+        self.param_keys, self.tag_keys, self.metric_keys = (
+            [self.shape(tuple(record)) for record in records] for records in (params, tags, metrics)
+        )
+        self.forget_order()
+
+    def _load_attribute(self, columns: Columns[Any, Any], name: str, infos: Sequence[RunInfo]) -> None:
+        found = [getattr(info, name) for info in infos]
+        rows = [row for row, value in enumerate(found) if value is not None]
+        columns.to_write(name).load(rows, [found[row] for row in rows], len(infos))
 
     def rows_of(self, experiment_id: str) -> list[int]:
         """Return the rows of an experiment."""
