@@ -196,10 +196,12 @@ def direct_modules(module: str) -> set[str]:
                 "mlquery.view",
                 "mlquery.readers",
                 "mlquery.durable",
+                "mlquery.sql",
                 "mlquery.sync",
             },
         ),
-        ("sqlite3", {"mlquery.readers", "mlquery.durable", "mlquery.sync"}),
+        ("sqlite3", {"mlquery.readers", "mlquery.durable", "mlquery.sql", "mlquery.sync"}),
+        ("sqlalchemy", {"mlquery.sql", "mlquery.conformance"}),
         ("tomllib", {"mlquery.language", "mlquery.conformance"}),
         ("mlflow", {"mlquery.mlflow_plugin", "mlquery.sync", "mlquery.mocking", "mlquery.conformance"}),
         ("starlette", {"mlquery.server"}),
@@ -225,7 +227,7 @@ def test_pandas_is_loaded_at_the_first_data_frame_and_not_before() -> None:
 
 @pytest.mark.usefixtures("unmeasured")
 def test_importing_mlquery_loads_no_heavy_package() -> None:
-    heavy = {"pandas", "numpy", "pyarrow", "mlflow", "pyparsing", "sqlite3", "sklearn"}
+    heavy = {"pandas", "numpy", "pyarrow", "mlflow", "pyparsing", "sqlite3", "sqlalchemy", "sklearn"}
     code = "import sys, mlquery; print(*sys.modules)"
 
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -23,6 +23,10 @@ class SourceUnavailableError(StoreError):
         self.problem = problem
 
 
+class ChangedError(SourceUnavailableError):
+    """What was read changed meanwhile, so that it is no one state of the source; to read again may help."""
+
+
 class NotAskableError(StoreError):
     """A query that cannot be answered exactly where the runs are.
 

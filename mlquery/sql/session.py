@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from mlquery.sql.dialects import SqlDialect
+from mlquery.sql.errors import ChangedError
 from mlquery.sql.statement import Statement
+
+_ATTEMPTS: Final = 3
+
+T = TypeVar("T")
 
 
 class Session(Protocol):
@@ -39,6 +45,7 @@ class Engine(Protocol):
         """Give a session.
 
         Raises:
+            ChangedError: at its end, if what it showed was no one state; `read` does the work again.
             SourceUnavailableError: the system does not answer.
         """
 
@@ -47,3 +54,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+def read(engine: Engine, work: Callable[[Session], T]) -> T:
+    """Return what some work with a session returns, done again where what it read changed meanwhile.
+
+    Raises:
+        SourceUnavailableError: the system does not answer, or what it reads never holds still.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            with engine.snapshot() as session:
+                return work(session)
+        except ChangedError:
+            continue
+    with engine.snapshot() as session:
+        return work(session)

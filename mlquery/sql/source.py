@@ -15,7 +15,7 @@ from mlquery.sql import compiling, reading
 from mlquery.sql.ordering import Position, position
 from mlquery.sql.query import DatasetUse, History, Layout
 from mlquery.sql.rewriting import rewritten
-from mlquery.sql.session import Engine, Session
+from mlquery.sql.session import Engine, Session, read
 from mlquery.sql.statement import Statement
 from mlquery.store import Store
 
@@ -67,49 +67,45 @@ class Source:
             NotAskableError: it cannot be answered exactly here.
             SourceUnavailableError: the system does not answer.
         """
-        with self.engine.snapshot() as session:
-            found, following = self._found(session, plan, limit, after)
-            if plan.entity is Entity.RUN:
-                store = self.layout.load_runs(session, found)
-            else:
-                store = self.layout.load_experiments(session, [str(row[0]) for row in found])
-        size = store.runs.size if plan.entity is Entity.RUN else store.experiments.size
-        return Page(store, range(size), following)
+        return read(self.engine, lambda session: self._page(session, plan, limit, after))
 
     def ids(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> list[str]:
         """Return the ids of what a plan finds, in its order; arguments and errors as of `page`."""
-        with self.engine.snapshot() as session:
-            found, _ = self._found(session, plan, limit, after)
+        found, _ = read(self.engine, lambda session: self._found(session, plan, limit, after))
         return [str(row[0]) for row in found]
 
     def count(self, plan: Plan) -> int:
         """Return how many entities a plan finds; errors as of `page`."""
-        with self.engine.snapshot() as session:
+
+        def counted(session: Session) -> int:
             statement = compiling.count(rewritten(plan, self.layout, session), self.layout, session.dialect)
             ((number,),) = session.rows(statement)
-        return int(number)
+            return int(number)
+
+        return read(self.engine, counted)
 
     def values(self, plan: Plan, fields: Sequence[FieldRef], limit: int | None = None) -> list[tuple[Any, ...]]:
         """Return the id and the values of fields of what a plan finds, the first `limit` or all, in its order.
 
         A missing value is None, NaN is NaN, infinities are the largest numbers. Errors as of `page`.
         """
-        with self.engine.snapshot() as session:
-            return reading.values(plan, fields, limit, self.layout, session)
+        return read(self.engine, lambda session: reading.values(plan, fields, limit, self.layout, session))
 
     def runs(self, run_ids: Sequence[str]) -> Store:
         """Return a store with some runs in the order given, and their experiments; unknown runs are left out."""
-        with self.engine.snapshot() as session:
-            return self.layout.load_runs(session, [(run_id,) for run_id in run_ids])
+        return read(self.engine, lambda session: self.layout.load_runs(session, [(run_id,) for run_id in run_ids]))
 
     def experiments(self, ids: Sequence[str] = (), names: Sequence[str] = ()) -> Store:
         """Return a store with some experiments, by id or by name and in any stage; unknown ones are left out."""
-        with self.engine.snapshot() as session:
+
+        def loaded(session: Session) -> Store:
             found = list(ids)
             if names:
                 statement = compiling.experiments_named(names, self.layout, session.dialect)
                 found += [str(row[0]) for row in session.rows(statement)]
             return self.layout.load_experiments(session, list(dict.fromkeys(found)))
+
+        return read(self.engine, loaded)
 
     def histories(self, run_ids: Sequence[str], keys: Sequence[str] | None = None) -> dict[tuple[str, str], History]:
         """Return all points of some runs and metrics, by run id and key; without keys, of all metrics.
@@ -118,8 +114,7 @@ class Source:
             NotAskableError: there are no histories here.
             SourceUnavailableError: the system does not answer.
         """
-        with self.engine.snapshot() as session:
-            return self.layout.load_points(session, run_ids, keys)
+        return read(self.engine, lambda session: self.layout.load_points(session, run_ids, keys))
 
     def datasets(self, experiment_ids: Sequence[str]) -> list[DatasetUse]:
         """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most.
@@ -128,14 +123,16 @@ class Source:
             NotAskableError: there are no datasets here.
             SourceUnavailableError: the system does not answer.
         """
-        with self.engine.snapshot() as session:
-            return self.layout.load_datasets(session, experiment_ids)
+        return read(self.engine, lambda session: self.layout.load_datasets(session, experiment_ids))
 
     def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
         """Return the statement that finds the ids of a page; errors as of `page`."""
-        with self.engine.snapshot() as session:
-            plan = rewritten(plan, self.layout, session)
-            return compiling.page(plan, self.layout, session.dialect, limit, after).statement
+
+        def compiled(session: Session) -> Statement:
+            asked = rewritten(plan, self.layout, session)
+            return compiling.page(asked, self.layout, session.dialect, limit, after).statement
+
+        return read(self.engine, compiled)
 
     def described(self, statement: Statement) -> list[str]:
         """Return how the system would run a statement, in its own words, line by line."""
@@ -144,6 +141,14 @@ class Source:
     def close(self) -> None:
         """Close all connections."""
         self.engine.close()
+
+    def _page(self, session: Session, plan: Plan, limit: int | None, after: Position | None) -> Page:
+        found, following = self._found(session, plan, limit, after)
+        if plan.entity is Entity.RUN:
+            store = self.layout.load_runs(session, found)
+            return Page(store, range(store.runs.size), following)
+        store = self.layout.load_experiments(session, [str(row[0]) for row in found])
+        return Page(store, range(store.experiments.size), following)
 
     def _found(
         self, session: Session, plan: Plan, limit: int | None, after: Position | None
