@@ -62,6 +62,9 @@ class _Postgres:
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 
+    def as_written(self, table: str) -> str:
+        return ""
+
     def can_hold(self, string: str) -> bool:
         return "\0" not in string and is_encodable(string)
 

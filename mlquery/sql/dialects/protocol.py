@@ -67,6 +67,9 @@ class SqlDialect(Protocol):
     def limited(self, count: str) -> str:
         """Return the clause that ends a statement after some rows."""
 
+    def as_written(self, table: str) -> str:
+        """Return what rows of a table are ordered by in the order of writing, nothing where that is not recorded."""
+
     def can_hold(self, string: str) -> bool:
         """Tell whether a string value can be in the system at all, and so be bound."""
 

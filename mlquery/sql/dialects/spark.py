@@ -67,6 +67,9 @@ class _Spark:
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 
+    def as_written(self, table: str) -> str:
+        return ""
+
     def can_hold(self, string: str) -> bool:
         return is_encodable(string)
 

@@ -63,6 +63,9 @@ class _Sqlite:
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 
+    def as_written(self, table: str) -> str:
+        return f"{table}.rowid"  # the indexes of MLflow's tables are in this order among rows of one run
+
     def can_hold(self, string: str) -> bool:
         return is_encodable(string)
 
