@@ -81,6 +81,7 @@ class Contents:
             SourceError: they are inconsistent.
         """
         self._check()
+        orders = [tuple(run.metrics) for run in self.runs]
         histories = list(self._histories())
         for experiment in self.experiments:
             store.load_experiment(**experiment_fields(experiment))
@@ -89,6 +90,8 @@ class Contents:
         points = self.points
         for run_id, key, at in histories:
             store.load_history(run_id, key, points.values[at], points.timestamps[at], points.steps[at])
+        for run, keys in zip(self.runs, orders, strict=True):
+            store.order_metrics(run.info.run_id, keys)
         _put_models(store, self.models)
         return store
 

@@ -126,6 +126,13 @@ class Loading(Experiments, Runs):
             self._run_row(run_id)
             self._write(LogPoints(run_id, key, values, timestamps, steps))
 
+    def order_metrics(self, run_id: str, keys: Sequence[str]) -> None:
+        """Put metrics of a run in the order of `keys`, which it has all, and others after them; values stay."""
+        with self.writing:
+            row = self._run_row(run_id)
+            others = (key for key in self.runs.metric_keys[row] if key not in keys)
+            self.runs.metric_keys[row] = self.runs.shape((*keys, *others))
+
     def load_inputs(self, run_id: str, inputs: Sequence[DatasetInput]) -> None:
         """Add dataset inputs to a run."""
         with self.writing:
