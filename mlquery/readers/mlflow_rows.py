@@ -103,6 +103,9 @@ WRITTEN: Final = "source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPU
 READ: Final = "source_type = 'RUN_INPUT' AND destination_type = 'MODEL_INPUT'"
 """The condition of rows of `inputs` that say which run read which model."""
 
+ENDS: Final[list[Column]] = [("source_type", STRING, None), ("destination_type", STRING, None)]
+"""The columns of `inputs` that these conditions are about."""
+
 _NAN: Final = float("nan")
 
 
@@ -197,3 +200,17 @@ def add_uses(models: ModelTable, written: Iterable[Row], read: Iterable[Row]) ->
         models.outputs.setdefault(run_id, {})[model_id] = step
     for run_id, model_id, _ in read:
         models.inputs.setdefault(run_id, {})[model_id] = None
+
+
+def uses_of(rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the rows of the columns `USES` that say which run wrote which model, and those about reading.
+
+    The rows given have the columns `ENDS` too.
+    """
+    written, read = [], []
+    for *use, source, destination in rows:
+        if (source, destination) == ("RUN_OUTPUT", "MODEL_OUTPUT"):
+            written.append(tuple(use))
+        elif (source, destination) == ("RUN_INPUT", "MODEL_INPUT"):
+            read.append(tuple(use))
+    return written, read

@@ -124,7 +124,10 @@ def _in_view(plan: Plan, query: Query) -> list[str]:
         found.append(query.layout.in_experiments(sorted(plan.experiment_ids), query))
     if not plan.stages >= _ALL_STAGES:
         stage = query.layout.stage(plan.entity)
-        found.append(query.listed(stage.sql, sorted(plan.stages), ValueKind.STRING))
+        condition = query.listed(stage.sql, sorted(plan.stages), ValueKind.STRING)
+        # Said so and not with COALESCE, of which no statistics tell how many rows it keeps.
+        is_missing = f"({condition} OR {stage.sql} IS NULL)"
+        found.append(is_missing if "active" in plan.stages and not stage.is_always_there else condition)
     return found
 
 

@@ -72,7 +72,7 @@ class Layout(Protocol):
         """
 
     def stage(self, entity: Entity) -> Value:
-        """Return the lifecycle stage of an entity, "active" or "deleted"."""
+        """Return the lifecycle stage of an entity, "active" or "deleted"; where it is missing, it is active."""
 
     def in_experiments(self, ids: Iterable[str], query: Query) -> str:
         """Return the condition that a run is of one of some experiments."""

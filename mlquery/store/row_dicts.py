@@ -83,17 +83,19 @@ def records_of(
     return records
 
 
-def transposed(records: Sequence[Mapping[str, T]]) -> dict[str, tuple[list[int], list[T]]]:
+def transposed(records: Sequence[Mapping[str, T]]) -> dict[str, tuple[Sequence[int], list[T]]]:
     """Return the rows that have each key, and their values: the columns of what `records_of` reads."""
-    found: dict[str, tuple[list[int], list[T]]] = {}
+    rows_of: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, record in enumerate(records):
-        for key, value in record.items():
-            if key not in found:
-                found[key] = [], []
-            rows, values = found[key]
-            rows.append(row)
-            values.append(value)
-    return found
+        rows_of[tuple(record)].append(row)
+    if len(rows_of) == 1:
+        ((keys, _),) = rows_of.items()
+        return {key: (range(len(records)), [record[key] for record in records]) for key in keys}
+    found: dict[str, list[int]] = {}
+    for keys, rows in rows_of.items():
+        for key in keys:
+            found.setdefault(key, []).extend(rows)
+    return {key: (rows := sorted(places), [records[row][key] for row in rows]) for key, places in found.items()}
 
 
 def _by_shape(

@@ -18,6 +18,7 @@ class _DuckDb:
     """DuckDB 1.1 or newer."""
 
     name: str = "DuckDB"
+    before_look_ups: str = ""
 
     def bind(self, name: str) -> str:
         return f"${name}"

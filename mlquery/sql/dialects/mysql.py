@@ -19,6 +19,7 @@ class _Mysql:
     """MySQL 8 or MariaDB 10.6, on a connection with the character set utf8mb4."""
 
     name: str = "MySQL"
+    before_look_ups: str = ""
 
     def bind(self, name: str) -> str:
         return f":{name}"

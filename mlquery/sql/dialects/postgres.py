@@ -16,6 +16,7 @@ class _Postgres:
     """PostgreSQL 12 or newer with a database in UTF-8."""
 
     name: str = "PostgreSQL"
+    before_look_ups: str = "SELECT set_config('enable_seqscan', 'off', true)"
 
     def bind(self, name: str) -> str:
         return f":{name}"

@@ -19,6 +19,10 @@ class SqlDialect(Protocol):
     def name(self) -> str:
         """The name of the system in messages."""
 
+    @property
+    def before_look_ups(self) -> str:
+        """The query that makes what follows in a transaction find rows by indexes; empty where none is needed."""
+
     def bind(self, name: str) -> str:
         """Return how a named parameter is written."""
 

@@ -21,6 +21,7 @@ class _Spark:
     """Spark 3.4 or newer and Databricks SQL, with sessions in UTC."""
 
     name: str = "Spark"
+    before_look_ups: str = ""
 
     def bind(self, name: str) -> str:
         return f":{name}"

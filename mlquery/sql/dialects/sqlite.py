@@ -17,6 +17,7 @@ class _Sqlite:
     """SQLite 3.38 or newer, on a connection with `PRAGMA case_sensitive_like = ON`."""
 
     name: str = "SQLite"
+    before_look_ups: str = ""
 
     def bind(self, name: str) -> str:
         return f":{name}"

@@ -49,7 +49,7 @@ class Pages:
 
     def runs(self, session: Session, run_ids: Sequence[str]) -> Store:
         """Return a store with some runs in the order given, and their experiments; unknown runs are left out."""
-        reading = _Reading(session, self)
+        reading = _Reading.of(session, self)
         found = {row[0]: row for row in reading.rows("runs", rows_of.RUNS, "run_uuid", run_ids)}
         ordered = [found[run_id] for run_id in dict.fromkeys(run_ids) if run_id in found]
         runs, models = reading.data_of(ordered), reading.uses(list(found))
@@ -58,19 +58,19 @@ class Pages:
     def experiments(self, session: Session, ids: Iterable[str]) -> Store:
         """Return a store with some experiments in the order given; unknown ones are left out."""
         wanted = list(dict.fromkeys(ids))
-        found = {one.experiment_id: one for one in _Reading(session, self).experiments(self.typed(wanted))}
+        found = {one.experiment_id: one for one in _Reading.of(session, self).experiments(self.typed(wanted))}
         return self._store([found[one] for one in wanted if one in found], [], ModelTable())
 
     def models(self, session: Session, experiment_ids: Iterable[str]) -> Store:
         """Return a store with the logged models of some experiments, and these experiments."""
-        reading, ids = _Reading(session, self), self.typed(experiment_ids)
+        reading, ids = _Reading.of(session, self), self.typed(experiment_ids)
         return self._store(reading.experiments(ids), [], reading.models(ids))
 
     def points(
         self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
     ) -> dict[tuple[str, str], History]:
         """Return all points of some runs and metrics, by run id and key; without keys, of all metrics."""
-        found = _Reading(session, self).points(run_ids, keys)
+        found = _Reading.of(session, self).points(run_ids, keys)
         codes = {key: code for code, key in enumerate(dict.fromkeys(row[1] for row in found))}
         places = {run_id: place for place, run_id in enumerate(dict.fromkeys(run_ids))}
         wanted = codes if keys is None else set(keys)
@@ -87,7 +87,7 @@ class Pages:
 
     def datasets(self, session: Session, experiment_ids: Iterable[str]) -> list[DatasetUse]:
         """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most."""
-        return _Reading(session, self).dataset_uses(self.typed(experiment_ids))
+        return _Reading.of(session, self).dataset_uses(self.typed(experiment_ids))
 
     def typed(self, experiment_ids: Iterable[str]) -> list[Any]:
         """Return experiment ids as the database has them; others than numbers are in no database of numbers."""
@@ -110,6 +110,14 @@ class _Reading:
 
     session: Session
     pages: Pages
+
+    @classmethod
+    def of(cls, session: Session, pages: Pages) -> _Reading:
+        """Begin to read, by indexes alone where the system would rather read whole tables for a thousand rows."""
+        before = session.dialect.before_look_ups
+        if before:
+            session.rows(Statement(before))
+        return cls(session, pages)
 
     def data_of(self, found: list[Row]) -> list[LoadedRun]:
         """Return runs with their params, tags, latest metrics and datasets, from the rows of the runs."""
@@ -140,8 +148,8 @@ class _Reading:
             columns = rows_of.USES
             if not self.pages.schema.has_steps_of_inputs:
                 columns = [(default or name, kind, None) for name, kind, default in columns]
-            written = self.rows("inputs", columns, "source_id", run_ids, rows_of.WRITTEN)
-            rows_of.add_uses(models, written, self.rows("inputs", columns, "source_id", run_ids, rows_of.READ))
+            found = self.rows("inputs", [*columns, *rows_of.ENDS], "source_id", run_ids)
+            rows_of.add_uses(models, *rows_of.uses_of(found))
         return models
 
     def models(self, experiment_ids: list[Any]) -> ModelTable:

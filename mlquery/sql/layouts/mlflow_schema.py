@@ -84,7 +84,7 @@ class SchemaFields:
     def stage(self, entity: Entity) -> Value:
         """Return the lifecycle stage; rows of old releases have none and are active."""
         alias = _TABLES[entity][0].split()[1]
-        return Value(f"COALESCE({alias}.lifecycle_stage, 'active')", ValueKind.STRING, is_always_there=True)
+        return Value(f"{alias}.lifecycle_stage", ValueKind.STRING)
 
     def in_experiments(self, ids: Iterable[str], query: Query) -> str:
         """Return the condition on the experiment of a run; in a database with integers other ids find nothing."""
