@@ -122,10 +122,9 @@ def _parsed(url: str) -> Any:
 
 
 def _server(url: Any, engine: Any) -> Address:
-    name = url.render_as_string(hide_password=True)
-    secrets = tuple(str(secret) for secret in (url.password, *_secrets_of(url)) if secret)
-    for secret in secrets[1:] if url.password else secrets:
-        name = name.replace(secret, "***")
+    hidden = {key: "***" for key in url.query if "password" in key.lower()}
+    name = url.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
+    secrets = tuple(str(secret) for secret in (url.password, *map(url.query.get, hidden)) if secret)
     system = _SYSTEMS.get(url.get_backend_name())
     if system is None:
         raise SourceUnavailableError(name, f"cannot be searched in place; of databases, {_SUPPORTED}")
@@ -133,10 +132,6 @@ def _server(url: Any, engine: Any) -> Address:
         return Address(name, None, system, lambda: engine, secrets, is_own=False)
     driven = url.set(drivername=_driver_name(url, system, name))
     return Address(name, None, system, lambda: _made(driven, system, name), secrets)
-
-
-def _secrets_of(url: Any) -> list[str]:
-    return [str(value) for key, value in url.query.items() if "password" in key.lower()]
 
 
 def _driver_name(url: Any, system: System, name: str) -> str:
