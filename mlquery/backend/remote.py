@@ -25,7 +25,7 @@ from mlquery.backend.service import limits_of
 from mlquery.errors import INVALID_STATE, Diagnostic, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX, Dialect
 from mlquery.processes import DIGEST_SIZE, LOOPBACK, Address, parent_address
-from mlquery.query.search import warn_caller
+from mlquery.query.reading import warn_caller
 from mlquery.store.limits import Limits
 
 _LENGTH: Final = struct.Struct("!Q")
@@ -122,6 +122,10 @@ class RemoteBackend:
         if name.startswith("_"):
             raise AttributeError(name)
         return lambda *arguments, **keywords: self.request(name, *arguments, **keywords)
+
+    def clock(self) -> int:
+        """Return the time of the store in ms UTC."""
+        return self.store.clock()
 
     @property
     def dialect(self) -> Dialect:

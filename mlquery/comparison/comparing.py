@@ -11,7 +11,7 @@ from mlquery.comparison.selection import Search, Selection, dialect_of, run_name
 from mlquery.comparison.values import LAST, Value, check_directions, check_value, how_of
 from mlquery.errors import invalid_parameter
 from mlquery.language.matrix import Dialect
-from mlquery.query.search import OnWarning, warn_caller
+from mlquery.query.reading import OnWarning, warn_caller
 
 MAX_RUNS: Final = 10_000
 

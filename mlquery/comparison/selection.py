@@ -18,7 +18,8 @@ from mlquery.entities.registry import ModelVersion
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query.page_tokens import all_pages
-from mlquery.query.search import OnWarning, search_experiments, search_rows
+from mlquery.query.reading import OnWarning
+from mlquery.query.search import search_experiments, search_rows
 from mlquery.store import Store
 
 DEFAULT_DIALECT: Final = "oss"

@@ -16,7 +16,7 @@ from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_operand
 from mlquery.language.plan import Entity, FieldRef
 from mlquery.language.syntax import Call, Operand
-from mlquery.query.search import OnWarning
+from mlquery.query.reading import OnWarning
 
 _KEYED = ("metrics.", "params.", "tags.")
 

@@ -26,6 +26,8 @@ _TOO_LARGE = 2**63
 _EARLY: Final[tuple[str, Stage]] = (INVALID_PARAMETER_VALUE, "paging")
 _LATE: Final[tuple[str, Stage]] = (INTERNAL_ERROR, "running")  # only the database finds an offset too large
 T = TypeVar("T")
+SortValue = str | int | float | None
+"""A value that rows are ordered by, in a token."""
 
 
 def require_max_results(max_results: int | None, none_is_all: bool = True, least: float = 1) -> None:
@@ -54,16 +56,22 @@ class PageToken:
     """Where a page begins, and which search it continues.
 
     `size` and `version` are those of the store when the first page was read: later pages leave out rows added since.
-    MLflow's tokens have only an offset.
+    MLflow's tokens have only an offset. Where the runs are searched in place, `after` is where the page before ends, ()
+    where nothing follows, and `check` tells whether it is a place of this search.
     """
 
     offset: int
     size: int | None = None
     version: int | None = None
+    after: tuple[SortValue, ...] | None = None
+    check: int | None = None
 
     def __str__(self) -> str:
         """Return the token as an opaque string."""
-        return base64.b64encode(json.dumps(attrs.asdict(self)).encode()).decode()
+        fields = attrs.asdict(self)
+        if self.after is None:
+            del fields["after"], fields["check"]
+        return base64.b64encode(json.dumps(fields).encode()).decode()
 
 
 _FIRST_PAGE = PageToken(0)
@@ -81,18 +89,33 @@ def read_token(page_token: str | bytes | None) -> PageToken:
         return _FIRST_PAGE
     try:
         parsed = json.loads(base64.b64decode(page_token))
-        found = PageToken(int(parsed["offset"]), _integer(parsed.get("size")), _integer(parsed.get("version")))
+        size, version, check = (_integer(parsed.get(name)) for name in ("size", "version", "check"))
+        found = PageToken(int(parsed["offset"]), size, version, _after(parsed.get("after")), check)
     except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         found = _FIRST_PAGE
     if not 1 <= found.offset < _TOO_LARGE:
-        written = page_token if isinstance(page_token, str) else repr(page_token)
         message = "not a valid page token; pass the token of the previous page unchanged"
-        code, stage = _LATE if found.offset >= _TOO_LARGE else _EARLY
-        span = Span(0, len(written))
-        raise QueryError(
-            Diagnostic("bad-page-token", message, "page_token", written, span, error_code=code, stage=stage)
-        )
+        raise bad_page_token(page_token, message, _LATE if found.offset >= _TOO_LARGE else _EARLY)
     return found
+
+
+def bad_page_token(
+    page_token: str | bytes | None, message: str, code_and_stage: tuple[str, Stage] = _EARLY
+) -> QueryError:
+    """Return the error about a page token."""
+    written = page_token if isinstance(page_token, str) else repr(page_token)
+    code, stage = code_and_stage
+    span = Span(0, len(written))
+    return QueryError(Diagnostic("bad-page-token", message, "page_token", written, span, error_code=code, stage=stage))
+
+
+def _after(found: object) -> tuple[SortValue, ...] | None:
+    """Return the values in a token; raise ValueError if they are none."""
+    if found is None:
+        return None
+    if isinstance(found, list) and not any(isinstance(one, bool) or not isinstance(one, SortValue) for one in found):
+        return tuple(found)
+    raise ValueError("no values of an order")
 
 
 def _integer(value: object) -> int | None:

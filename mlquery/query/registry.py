@@ -11,7 +11,7 @@ from mlquery.errors import invalid_parameter
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity
 from mlquery.query.page_tokens import PageToken
-from mlquery.query.search import OnWarning, read_search
+from mlquery.query.reading import OnWarning, read_search
 
 _Item = TypeVar("_Item")
 

@@ -11,7 +11,7 @@ from mlquery.conformance.inprocess import Sessions, result_of
 from mlquery.conformance.suite import Case, Suite
 from mlquery.language.features import Cell, Feature, Use
 from mlquery.language.matrix import Dialect, Matrix, Verdict
-from mlquery.query import search
+from mlquery.query import reading
 
 Place = tuple[str, str, int | None]
 """A feature, a dialect, and the number of the exception of the cell; None for the cell itself."""
@@ -43,10 +43,10 @@ def places_touched(suite: Suite, matrix: Matrix) -> dict[str, set[Place]]:
         for name, dialect in dialects.items():
             session = sessions.session(case, dialect, "columnar")
             dialect.asked.clear()  # filling a store asks too
-            search._resolve.cache_clear()
+            reading._resolve.cache_clear()
             result_of(case, session)
             touched[case.id] |= {place for use in dialect.asked for place in places_of(use, name, matrix.features)}
-    search._resolve.cache_clear()
+    reading._resolve.cache_clear()
     return touched
 
 
