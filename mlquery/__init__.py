@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlquery import entities, errors, fluent
     from mlquery.client import Client
+    from mlquery.client.in_place import connect
     from mlquery.comparison import Comparison, compare
     from mlquery.durable.errors import DamagedJournalError, JournalError
     from mlquery.durable.opening import open as open
@@ -105,6 +106,7 @@ __all__ = [
     "aggregate",
     "check",
     "compare",
+    "connect",
     "count_runs",
     "entities",
     "errors",
@@ -142,6 +144,7 @@ _HOMES = {
     "aggregate": "mlquery.query.aggregate",
     "check": "mlquery.query.search",
     "compare": "mlquery.comparison",
+    "connect": "mlquery.client.in_place",
     "count_runs": "mlquery.query.search",
     "explain": "mlquery.query.explain",
     "history_frame": "mlquery.query.dataframe",

@@ -109,7 +109,8 @@ class Runs(Service):
         from mlquery.query.dataframe import search_frame
 
         self.store.faults.before("search_runs")
-        return search_frame(self.store, *query, dialect=self.dialect, on_warning=self.on_warning)
+        frame: DataFrame = search_frame(self.store, *query, dialect=self.dialect, on_warning=self.on_warning)
+        return frame
 
     @call
     def update_run_info(

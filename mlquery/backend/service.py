@@ -12,16 +12,19 @@ from weakref import WeakKeyDictionary
 
 from mlquery.errors import Diagnostic, MissingEndpointError, StoreError
 from mlquery.language.matrix import MATRIX, Dialect
-from mlquery.query.search import OnWarning, warn_caller
+from mlquery.query.reading import OnWarning, warn_caller
 from mlquery.registry import Registry
 from mlquery.store import Store
+from mlquery.store.faults import Faults
 from mlquery.store.limits import Limits
 
 P = ParamSpec("P")
 R = TypeVar("R")
-S = TypeVar("S", bound="Service")
+S = TypeVar("S", bound="Answering")
 Method = Callable[Concatenate[S, P], R]
 
+CALLS: Final[set[str]] = set()
+"""The names of all calls of the service."""
 _registries: Final[WeakKeyDictionary[Store, Registry]] = WeakKeyDictionary()
 
 
@@ -46,48 +49,40 @@ def limits_of(dialect: Dialect) -> Limits:
     return Limits(**dialect.enforced_limits)
 
 
-class Service:
-    """A store and a registry behind the calls of one dialect.
-
-    Args:
-        store: Experiments, runs, models and artifacts; by default new and empty, with the ids of the dialect.
-        registry: Registered models; by default those beside the store, which all its services share.
-        dialect: A dialect of the support matrix.
-        on_warning: What is done with the warnings of a call; by default they are issued as `QueryWarning`.
+class Answering:
+    """What every service knows of the dialect in which it answers, wherever its data are.
 
     Attributes:
         dialect: The column of the support matrix.
+        on_warning: What is done with the warnings of a call.
         limits: How long and how many the values of a write may be.
         user: The display name that the service writes in place of the user whom a caller names; None to keep that.
         missing: The families of calls that the endpoint of the dialect lacks, and the HTTP status it answers with.
         explain_missing: What a mock adds to the message about something that is not there.
         dropped_traces: How many traces were sent, none of which is kept.
+        is_in_place: Whether the data stay in a database of others, which is searched there and only read.
     """
 
     explain_missing: Callable[[StoreError], str] | None = None
+    is_in_place = False
 
-    def __init__(
-        self,
-        store: Store | None = None,
-        registry: Registry | None = None,
-        dialect: str | Dialect = "oss",
-        on_warning: OnWarning = warn_caller,
-    ) -> None:
+    def __init__(self, dialect: str | Dialect, on_warning: OnWarning) -> None:
         self.dialect = MATRIX.dialect(dialect)
-        self.store = Store(guid_ids=self.dialect.behaves("id.guid")) if store is None else store
         self.on_warning = on_warning
         self.limits = limits_of(self.dialect)
         self.missing: Mapping[str, int] = self.dialect.service.get("missing", {})
         self.user: str | None = self.dialect.service.get("user")
         self.dropped_traces = 0
-        self._registry = registry
 
     @property
-    def registry(self) -> Registry:
-        """Return the registered models."""
-        if self._registry is None:
-            self._registry = registry_beside(self.store)
-        return self._registry
+    def faults(self) -> Faults:
+        """Return the faults that a test has asked for."""
+        raise NotImplementedError
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """Return what tells the time in ms UTC."""
+        raise NotImplementedError
 
     def require_endpoint(self, family: str, path: str) -> None:
         """Refuse a call of a family that the endpoint of the dialect lacks.
@@ -111,17 +106,57 @@ class Service:
             self.on_warning([Diagnostic("unsupported", message, call, severity="warning", feature=verdict.feature.id)])
 
 
+class Service(Answering):
+    """A store and a registry behind the calls of one dialect.
+
+    Args:
+        store: Experiments, runs, models and artifacts; by default new and empty, with the ids of the dialect.
+        registry: Registered models; by default those beside the store, which all its services share.
+        dialect: A dialect of the support matrix.
+        on_warning: What is done with the warnings of a call; by default they are issued as `QueryWarning`.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        registry: Registry | None = None,
+        dialect: str | Dialect = "oss",
+        on_warning: OnWarning = warn_caller,
+    ) -> None:
+        super().__init__(dialect, on_warning)
+        self.store = Store(guid_ids=self.dialect.behaves("id.guid")) if store is None else store
+        self._registry = registry
+
+    @property
+    def faults(self) -> Faults:
+        """Return the faults that a test has asked for."""
+        return self.store.faults
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """Return what tells the time in ms UTC."""
+        return self.store.clock
+
+    @property
+    def registry(self) -> Registry:
+        """Return the registered models."""
+        if self._registry is None:
+            self._registry = registry_beside(self.store)
+        return self._registry
+
+
 def call(method: Method[S, P, R]) -> Method[S, P, R]:
     """Make a method a call of the service: it meets the faults that a test has asked for under its name."""
     name = method.__name__
 
     @wraps(method)
     def served(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        faults = self.store.faults
+        faults = self.faults
         if faults.is_set:
             faults.before(name)
         return method(self, *args, **kwargs)
 
+    CALLS.add(name)
     return served
 
 

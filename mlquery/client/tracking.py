@@ -117,7 +117,7 @@ class TrackingCalls:
         """
         tags = tags or {}
         own_tags = [RunTag(key, value) for key, value in tags.items()]
-        now = None if start_time else self.backend.store.clock()
+        now = None if start_time else self.backend.clock()
         started = start_time or now or 0
         return self.backend.create_run(experiment_id, tags.get(USER, "unknown"), started, own_tags, run_name, now=now)
 
@@ -155,7 +155,7 @@ class TrackingCalls:
 
     def set_terminated(self, run_id: str, status: str | None = None, end_time: int | None = None) -> None:
         """End a run, by default now and as "FINISHED"."""
-        now = None if end_time else self.backend.store.clock()
+        now = None if end_time else self.backend.clock()
         ended = RunStatus.from_string(status or "FINISHED")
         self.backend.update_run_info(run_id, ended, end_time or now, None, now=now)
 
@@ -187,7 +187,7 @@ class TrackingCalls:
             value = metric_value(value)
         now = None
         if timestamp is None:
-            timestamp = now = backend.store.clock()
+            timestamp = now = backend.clock()
         step = 0 if step is None else step
         if model_id is None and dataset_name is None and dataset_digest is None:
             metric: Metric = make_point(key, value, timestamp, step)

@@ -23,9 +23,13 @@ from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.parser import parse_aggregates, parse_operand
 from mlquery.language.plan import Entity, FieldRef, Function, Kind
 from mlquery.language.syntax import Aggregate
+from mlquery.query import in_place
+from mlquery.query.columns import RunColumns, StoreColumns, ValueColumns
 from mlquery.query.dataframe import DataFrame, field_array
 from mlquery.query.operands import resolve_operand
-from mlquery.query.search import OnWarning, search_rows, warn_caller
+from mlquery.query.reading import OnWarning, warn_caller
+from mlquery.query.search import search_rows
+from mlquery.sql.source import Source
 from mlquery.store import Store
 
 _FUNCTIONS: Final = ("count", "min", "max", "mean", "median", "std", "sum")
@@ -66,7 +70,7 @@ def aggregate(
     milliseconds; of strings there is only `count`, of times neither `std` nor `sum`.
 
     Args:
-        source: A store, or a client of one.
+        source: A store, a client of one, or a client of a database that is searched in place.
         aggregates: Aggregates, separated by commas.
         by: Fields to group by, such as "params.model". Runs without a field are a group of their own, the last one.
             Without fields, all runs are one group.
@@ -83,17 +87,44 @@ def aggregate(
         QueryError: An aggregate, a field or the filter is not valid.
         TypeError: The source is neither a store nor a client of one.
     """
-    store = source if isinstance(source, Store) else getattr(source, "store", None)
-    if not isinstance(store, Store):
-        raise TypeError(f"the source of aggregate must be a Store or a Client, not {type(source).__name__}")
+    found = in_place.data_of(source)
     chosen = MATRIX.local_dialect if dialect is None else MATRIX.dialect(dialect)
-    groups, columns = _groups(by, chosen, on_warning), _aggregates(aggregates, chosen, on_warning)
-    _require_distinct([group.name for group in groups], "by")
-    _require_distinct([column.name for column in columns], "aggregates", aggregates)
-    with store.lock:
-        ids = _experiment_ids(store, run_view_type) if experiment_ids is None else experiment_ids
-        rows, _ = search_rows(store, ids, filter_string, run_view_type, None, dialect=chosen, on_warning=on_warning)
-        return _frame(store, rows, groups, columns)
+    asked = _Aggregates.read(aggregates, by, chosen, on_warning)
+    query: dict[str, Any] = {"dialect": chosen, "on_warning": on_warning}
+    if isinstance(found, Source):
+        ids = in_place.experiment_ids(found, chosen, run_view_type) if experiment_ids is None else experiment_ids
+        values = in_place.run_values(found, asked.fields, ids, filter_string, run_view_type, None, **query)
+        return asked.frame(ValueColumns(asked.fields, values))
+    with found.lock:
+        ids = _experiment_ids(found, run_view_type) if experiment_ids is None else experiment_ids
+        rows, _ = search_rows(found, ids, filter_string, run_view_type, None, **query)
+        return asked.frame(StoreColumns(found, rows))
+
+
+@attrs.frozen
+class _Aggregates:
+    """What is asked of runs: the fields to group them by and the functions of each group."""
+
+    groups: tuple[_Column, ...]
+    columns: tuple[_Column, ...]
+
+    @classmethod
+    def read(cls, aggregates: str, by: Sequence[str], dialect: Dialect, on_warning: OnWarning) -> _Aggregates:
+        """Return what two arguments of `aggregate` ask for; raises as it does."""
+        groups, columns = _groups(by, dialect, on_warning), _aggregates(aggregates, dialect, on_warning)
+        _require_distinct([group.name for group in groups], "by")
+        _require_distinct([column.name for column in columns], "aggregates", aggregates)
+        return cls(tuple(groups), tuple(columns))
+
+    @property
+    def fields(self) -> list[FieldRef]:
+        """Return the fields whose values it needs, each once."""
+        named = [column.field for column in (*self.groups, *self.columns) if column.field is not None]
+        return list(dict.fromkeys(named))
+
+    def frame(self, runs: RunColumns) -> DataFrame:
+        """Return one row per group of runs."""
+        return _frame(runs, self.groups, self.columns)
 
 
 def _experiment_ids(store: Store, run_view_type: int) -> list[str]:
@@ -180,31 +211,31 @@ def _require_distinct(names: Sequence[str], argument: str, source: str = "") -> 
         raise QueryError(Diagnostic("syntax", f"{repeated[0]} is there twice", argument, source))
 
 
-def _frame(store: Store, rows: Any, groups: Sequence[_Column], columns: Sequence[_Column]) -> DataFrame:
-    """Return the columns of the groups of runs at `rows`."""
+def _frame(runs: RunColumns, groups: Sequence[_Column], columns: Sequence[_Column]) -> DataFrame:
+    """Return the columns of the groups of runs."""
     # Fields are called by number meanwhile: two spellings of one field are two columns.
-    keys = DataFrame({f"by {n}": _array(store, group, rows) for n, group in enumerate(groups)}, index=range(len(rows)))
-    sizes, named = pd.Series([len(rows)]), {}
+    keys = DataFrame({f"by {n}": _array(runs, group) for n, group in enumerate(groups)}, index=range(len(runs)))
+    sizes, named = pd.Series([len(runs)]), {}
     if groups:
         found = keys.groupby(list(keys.columns), dropna=False).size().reset_index(name="size")
         sizes, named = found["size"], {group.name: found[key] for group, key in zip(groups, keys.columns, strict=True)}
-    return DataFrame(named | {column.name: _reduced(store, rows, column, keys, sizes) for column in columns})
+    return DataFrame(named | {column.name: _reduced(runs, column, keys, sizes) for column in columns})
 
 
-def _array(store: Store, column: _Column, rows: Any) -> Any:
+def _array(runs: RunColumns, column: _Column) -> Any:
     """Return the values of a field; integers as floats for functions that make fractions of them."""
     assert column.field is not None
-    array = field_array(store, column.field, rows)
+    array = field_array(runs, column.field)
     if isinstance(array, pd.arrays.IntegerArray) and column.function not in (None, *_EXACT):
         return array.to_numpy(np.float64, na_value=np.nan)
     return array
 
 
-def _reduced(store: Store, rows: Any, column: _Column, keys: DataFrame, sizes: Any) -> Any:
+def _reduced(runs: RunColumns, column: _Column, keys: DataFrame, sizes: Any) -> Any:
     """Return a function of each group of runs, in the order of the groups; without keys, all are one group."""
     if column.field is None:
         return sizes.astype(np.int64)
-    values: Any = pd.Series(_array(store, column, rows), index=keys.index)
+    values: Any = pd.Series(_array(runs, column), index=keys.index)
     dtype, function = np.int64 if column.function == "count" else values.dtype, str(column.function)
     if not len(keys.columns):
         return pd.Series([getattr(values, function)()], dtype=dtype)

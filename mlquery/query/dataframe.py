@@ -8,41 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
 
-from mlquery.engine.histories import HistoryColumn, IntegerColumn, history_column
-from mlquery.engine.masks import durations
-from mlquery.language.matrix import Dialect
+from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.plan import FieldRef, Kind
-from mlquery.query.histories import histories
+from mlquery.query import in_place
+from mlquery.query.columns import TIMES, RunColumns, StoreColumns, ValueColumns, is_integer, is_string, is_time
+from mlquery.query.frame_formats import FORMATS
+from mlquery.query.histories import histories_read
 from mlquery.query.operands import columns_of_calls
-from mlquery.query.search import OnWarning, search_rows, warn_caller
+from mlquery.query.reading import OnWarning, warn_caller
+from mlquery.query.search import search_rows
+from mlquery.sql.source import Source
 from mlquery.store import Store
 from mlquery.store.columns import ABSENT, MetricColumn, StringColumn
 
-if TYPE_CHECKING:
-    from mlquery.store.run_table import RunTable
-
-__all__ = ["DataFrame", "history_frame", "projected_frame", "runs_frame", "search_frame"]
+__all__ = ["DataFrame", "history_frame", "runs_frame", "search_frame"]
 
 _STRINGS = ("run_id", "experiment_id", "status", "artifact_uri")
-_TIMES = ("start_time", "end_time")
+_KEYED = {"metrics": Kind.METRIC, "params": Kind.PARAM, "tags": Kind.TAG}
 # The largest page of a search; MLflow's fluent API uses 10,000, which gives the same rows.
 _PAGE = 50_000
 _FEW_KEYS = 256
 _MANY_COLUMNS = 100
-_FEW_ROWS = 500
 
 _Column = MetricColumn | StringColumn
 
 
 def search_frame(
-    store: Store,
+    store: Any,
     experiment_ids: Sequence[str],
     filter_string: str = "",
     run_view_type: int = 1,
@@ -50,13 +48,14 @@ def search_frame(
     order_by: list[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
+    output_format: str = "pandas",
     dialect: str | Dialect = "oss",
     on_warning: OnWarning = warn_caller,
-) -> DataFrame:
+) -> Any:
     """Search runs and return one row per run.
 
     Args:
-        store: Where to search.
+        store: Where to search: a store, or a client, of a database that is searched in place too.
         experiment_ids: The experiments to search.
         filter_string: The filter; empty accepts every run.
         run_view_type: A number of `ViewType`.
@@ -64,33 +63,66 @@ def search_frame(
         order_by: Order terms.
         columns: Names of the columns to return, such as "run_id", "metrics.auc" and, if the dialect has functions of
             histories, "max(metrics.auc)"; by default all but such functions.
+        output_format: "pandas" for MLflow's frame; "arrow" for a table of pyarrow, "polars" for a frame of polars: each
+            column has one type, what is missing is null and NaN stays NaN.
         dialect: The dialect of filter, order and columns.
         on_warning: Receives warnings; by default they are issued as `QueryWarning`.
 
     Raises:
         QueryError: The dialect refuses the query or a function in `columns`.
-        ValueError: A name in `columns` is not a valid column.
+        ValueError: A name in `columns` is not a valid column, or there is no such format.
 
     **Source**: `mlflow.search_runs(output_format="pandas")` of MLflow 3.17.
     """
+    write = {"pandas": frame_of, **FORMATS}.get(output_format)
+    if write is None:
+        raise ValueError(f"unknown output format {output_format!r}; formats are pandas, {', '.join(FORMATS)}")
     calls = columns_of_calls(columns or (), dialect, on_warning)
+    fields = None if columns is None else fields_of_columns(columns, calls)
+    query = (experiment_ids, filter_string, run_view_type, max_results, order_by)
+    options: dict[str, Any] = {"dialect": MATRIX.dialect(dialect), "on_warning": on_warning}
+    found = in_place.data_of(store)
+    if isinstance(found, Source):
+        return write(*_columns_in_place(found, query, fields, options))
+    with found.lock:
+        rows = _found_rows(found, *query, **options)
+        return write(StoreColumns(found, rows), _fields_of_runs(found, rows) if fields is None else fields)
+
+
+def _found_rows(
+    store: Store,
+    experiment_ids: Sequence[str],
+    filter_string: str,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: list[str] | None,
+    **options: Any,
+) -> Any:
+    """Return the rows of the runs that are found, as an array (n,), while nobody writes."""
     pages: list[Any] = []
     token, wanted = None, max_results
-    with store.lock:
-        while wanted is None or wanted > 0:
-            size = _PAGE if wanted is None else min(wanted, _PAGE)
-            rows, token = search_rows(
-                store,
-                *(experiment_ids, filter_string, run_view_type, size, order_by, token),
-                dialect=dialect,
-                on_warning=on_warning,
-            )
-            pages.append(rows)
-            wanted = None if wanted is None else wanted - len(rows)
-            if token is None:
-                break
-        found = np.concatenate(pages) if pages else np.empty(0, np.int64)
-        return runs_frame(store, found) if columns is None else projected_frame(store, found, columns, calls)
+    while wanted is None or wanted > 0:
+        size = _PAGE if wanted is None else min(wanted, _PAGE)
+        rows, token = search_rows(store, experiment_ids, filter_string, run_view_type, size, order_by, token, **options)
+        pages.append(rows)
+        wanted = None if wanted is None else wanted - len(rows)
+        if token is None:
+            break
+    return np.concatenate(pages) if pages else np.empty(0, np.int64)
+
+
+def _columns_in_place(
+    source: Source, query: tuple[Any, ...], fields: Mapping[str, FieldRef] | None, options: Mapping[str, Any]
+) -> tuple[RunColumns, Mapping[str, FieldRef]]:
+    """Return the columns of the runs that are found in place and their fields; only some fields travel if some do."""
+    experiment_ids, filter_string, run_view_type, max_results, order_by = query
+    search = (experiment_ids, filter_string, run_view_type, max_results, order_by)
+    if fields is not None:
+        asked = list(dict.fromkeys(fields.values()))
+        return ValueColumns(asked, in_place.run_values(source, asked, *search, **options)), fields
+    page = in_place.all_runs(source, *search, **options)
+    rows = np.arange(page.rows.start, page.rows.stop)
+    return StoreColumns(page.store, rows), _fields_of_runs(page.store, rows)
 
 
 def runs_frame(store: Store, rows: Any) -> DataFrame:
@@ -101,41 +133,55 @@ def runs_frame(store: Store, rows: Any) -> DataFrame:
 
     **Source**: `mlflow.search_runs` of MLflow 3.17, measured with pandas 3.1.
     """
-    if not len(rows):
-        return DataFrame({name: [] for name in _STRINGS + _TIMES})
     with store.lock:
-        runs = store.runs
-        names = [*_STRINGS, *_TIMES]
-        for prefix, columns, keys_of in (
-            ("metrics", runs.metrics, runs.metric_keys),
-            ("params", runs.params, runs.param_keys),
-            ("tags", runs.tags, runs.tag_keys),
-        ):
-            names += [f"{prefix}.{key}" for key in _present(columns, keys_of, rows)]
-        return projected_frame(store, rows, names)
+        return frame_of(StoreColumns(store, rows), _fields_of_runs(store, rows))
 
 
-def projected_frame(
-    store: Store, rows: Any, columns: Sequence[str], calls: Mapping[str, FieldRef] = MappingProxyType({})
-) -> DataFrame:
-    """Return the named columns of the runs at `rows`, in the order of the names, without reading others.
+def _fields_of_runs(store: Store, rows: Any) -> dict[str, FieldRef]:
+    """Return the fields of all columns of MLflow's frame of the runs at `rows`."""
+    runs, names = store.runs, [*_STRINGS, *TIMES]
+    for prefix, columns, keys_of in (
+        ("metrics", runs.metrics, runs.metric_keys),
+        ("params", runs.params, runs.param_keys),
+        ("tags", runs.tags, runs.tag_keys),
+    ):
+        names += [f"{prefix}.{key}" for key in _present(columns, keys_of, rows)] if len(rows) else []
+    return {name: _field_named(name) for name in names}
 
-    A key that none of the runs has is a column of missing values. `calls` are the fields of the columns that are
-    functions of histories.
+
+def fields_of_columns(columns: Sequence[str], calls: Mapping[str, FieldRef]) -> dict[str, FieldRef]:
+    """Return the fields of the columns of a frame by their names.
 
     Raises:
         ValueError: A name is neither an attribute of the frame nor `metrics.`, `params.` or `tags.` and a key.
     """
-    with store.lock:
-        dtype = _string_dtype()
-        arrays = {
-            name: field_array(store, calls[name], rows)
-            if name in calls
-            else _named_array(store.runs, name, rows, dtype)
-            for name in columns
-        }
-        # The arrays are not shared, but pandas warns of a fragmented frame with more than a hundred columns.
-        return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
+    return {name: calls[name] if name in calls else _field_named(name) for name in columns}
+
+
+def _field_named(name: str) -> FieldRef:
+    if name in _STRINGS or name in TIMES:
+        return FieldRef(Kind.ATTRIBUTE, name)
+    prefix, _, key = name.partition(".")
+    if prefix not in _KEYED or not key:
+        columns = ", ".join((*_STRINGS, *TIMES, "metrics.*", "params.*", "tags.*"))
+        raise ValueError(f"unknown column {name!r}; columns are {columns}")
+    return FieldRef(_KEYED[prefix], key)
+
+
+def frame_of(columns: RunColumns, fields: Mapping[str, FieldRef]) -> DataFrame:
+    """Return a frame of pandas, of fields under their names."""
+    if not len(columns):
+        return DataFrame({name: [] for name in fields})
+    arrays = {name: _frame_array(columns, field) for name, field in fields.items()}
+    # The arrays are not shared, but pandas warns of a fragmented frame with more than a hundred columns.
+    return DataFrame(arrays, copy=len(arrays) > _MANY_COLUMNS)
+
+
+def _frame_array(columns: RunColumns, field: FieldRef) -> Any:
+    """Return a column as MLflow's frame has it: one of strings or times that are all missing has another dtype."""
+    if is_time(field):
+        return _time_array(columns.times(field.key))
+    return columns.strings(field, _string_dtype()) if is_string(field) else field_array(columns, field)
 
 
 def _string_dtype() -> Any:
@@ -143,63 +189,25 @@ def _string_dtype() -> Any:
     return pd.Series(["a"]).dtype
 
 
-def field_array(store: Store, field: FieldRef, rows: Any) -> Any:
+def field_array(columns: RunColumns, field: FieldRef) -> Any:
     """Return the values of a field of runs as an array of one dtype whatever they are.
 
     Strings are of pandas' string dtype, times are datetimes in UTC, and steps, counts and durations nullable integers.
     """
-    runs = store.runs
-    match field:
-        case FieldRef(Kind.METRIC, key):
-            return _metric_array(runs, key, rows)
-        case FieldRef(Kind.HISTORY):
-            runs.derived.renew(store.version)
-            return _history_array(history_column(runs, field), rows)
-        case FieldRef(Kind.ATTRIBUTE, "duration"):
-            values, known = durations(runs)
-            return _integer_array(values, known, rows)
-        case FieldRef(Kind.ATTRIBUTE, key) if key in runs.times:
-            return _datetimes(runs.times[key].values[rows])
-    columns = {Kind.PARAM: runs.params, Kind.TAG: runs.tags}.get(field.kind, runs.strings)
-    found, dtype = columns.get(field.key), _string_dtype()
-    strings = [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], dtype)
+    if is_time(field):
+        return _datetimes(columns.times(field.key))
+    if is_integer(field):
+        values, known = columns.integers(field)
+        return pd.arrays.IntegerArray(values, ~known)
+    if not is_string(field):
+        return columns.floats(field)[0]
+    dtype = _string_dtype()
+    strings = columns.strings(field, dtype)
     return pd.array(strings, dtype=dtype) if isinstance(strings, list) else strings
 
 
-def _history_array(column: HistoryColumn, rows: Any) -> Any:
-    if isinstance(column, IntegerColumn):
-        return _integer_array(column.values, column.known, rows)
-    return column.values[rows]
-
-
-def _integer_array(values: Any, known: Any, rows: Any) -> Any:
-    return pd.arrays.IntegerArray(np.where(known, values, 0)[rows], ~known[rows])
-
-
-def _metric_array(runs: RunTable, key: str, rows: Any) -> Any:
-    return runs.metrics[key].values[rows] if key in runs.metrics else np.full(len(rows), np.nan)
-
-
-def _named_array(runs: RunTable, name: str, rows: Any, dtype: Any) -> Any:
-    prefix, _, key = name.partition(".")
-    if name in _TIMES:
-        return _time_array(runs.times[name].values[rows])
-    if name == "artifact_uri":
-        uris = runs.artifact_uris(rows)
-        return pd.array(np.array(uris, dtype=object), dtype=dtype) if uris.count(None) < len(uris) else uris
-    if name in _STRINGS:
-        return _string_array(runs.strings[name].table, runs.strings[name].codes[rows], dtype)
-    if prefix == "metrics" and key:
-        return _metric_array(runs, key, rows)
-    if prefix not in ("params", "tags") or not key:
-        columns = ", ".join((*_STRINGS, *_TIMES, "metrics.*", "params.*", "tags.*"))
-        raise ValueError(f"unknown column {name!r}; columns are {columns}")
-    found = (runs.params if prefix == "params" else runs.tags).get(key)
-    return [None] * len(rows) if found is None else _string_array(found.table, found.codes[rows], dtype)
-
-
 def history_frame(
-    store: Store,
+    store: Any,
     run_ids: Sequence[str],
     keys: Sequence[str],
     steps: tuple[int | None, int | None] = (None, None),
@@ -209,7 +217,7 @@ def history_frame(
 
     Args and raises: as `mlquery.query.histories.histories`. `run_id` and `key` are categorical.
     """
-    found = histories(store, run_ids, keys, steps, max_points)
+    found = histories_read(in_place.points_of(in_place.data_of(store)), run_ids, keys, steps, max_points)
     data: dict[str, Any] = {
         "run_id": _categories(found.runs, found.run_ids),
         "key": _categories(found.keys, found.key_names),
@@ -248,18 +256,6 @@ def _candidates(columns: Mapping[str, Any], keys_of: Sequence[tuple[str, ...]], 
     if len(columns) <= _FEW_KEYS:
         return columns
     return {key for row in rows.tolist() for key in keys_of[row]}
-
-
-def _string_array(table: Sequence[str], codes: Any, dtype: Any) -> Any:
-    """Return the strings of `codes`; code -1 becomes the missing value of the dtype."""
-    if (codes < 0).all():
-        return [None] * len(codes)
-    if len(table) > 8 * len(codes):  # few rows of many
-        return pd.array([table[code] if code >= 0 else None for code in codes.tolist()], dtype=dtype)
-    strings = np.array([*table, None], dtype=object)  # code -1 is the last item
-    if max(4 * len(table), _FEW_ROWS) < len(codes):
-        return pd.array(strings, dtype=dtype).take(codes)
-    return pd.array(strings[codes], dtype=dtype)
 
 
 def _time_array(values: Any) -> Any:

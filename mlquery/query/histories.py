@@ -6,7 +6,7 @@ milliseconds UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, overload
 
@@ -22,6 +22,10 @@ from mlquery.store.fast_entities import make_point
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
+PointsByKey = Mapping[tuple[str, str], tuple[Floats, Ints, Ints]]
+"""Values, timestamps and steps by run and key, in the order of `get_metric_history`."""
+ReadPoints = Callable[[Sequence[str], Sequence[str]], PointsByKey]
+"""Reads the points of runs and keys, wherever they are."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -120,13 +124,34 @@ def histories(
     Raises:
         StoreError: `run_ids` or `keys` is a string, or `max_points` is below 2.
     """
+    return histories_read(points_in(store), run_ids, keys, steps, max_points)
+
+
+def points_in(store: Store) -> ReadPoints:
+    """Return what reads the points of runs and keys from a store."""
+
+    def read(run_ids: Sequence[str], keys: Sequence[str]) -> PointsByKey:
+        with store.lock:
+            return {(run, key): store.history(run, key) for run in run_ids for key in keys}
+
+    return read
+
+
+def histories_read(
+    read: ReadPoints,
+    run_ids: Sequence[str],
+    keys: Sequence[str],
+    steps: tuple[int | None, int | None] = (None, None),
+    max_points: int | None = None,
+) -> Histories:
+    """Return the points of many runs and keys that `read` finds; further arguments and errors as of `histories`."""
     for name, given in (("run_ids", run_ids), ("keys", keys)):
         if isinstance(given, str):
             raise invalid_parameter(f"{name} must be a list of strings, such as {name}=[{given!r}]")
     runs, names = tuple(dict.fromkeys(run_ids)), tuple(dict.fromkeys(keys))
-    with store.lock:
-        read = {(r, k): store.history(run, key) for r, run in enumerate(runs) for k, key in enumerate(names)}
-    parts = {where: _chosen(arrays, steps, max_points) for where, arrays in read.items() if len(arrays[0])}
+    found = read(runs, names)
+    places = [((r, k), found.get((run, key))) for r, run in enumerate(runs) for k, key in enumerate(names)]
+    parts = {at: _chosen(arrays, steps, max_points) for at, arrays in places if arrays is not None and len(arrays[0])}
     counts = [len(arrays[0]) for arrays in parts.values()]
     run_codes, key_codes = (np.repeat(np.array([w[i] for w in parts], np.int32), counts) for i in (0, 1))
     return Histories(runs, names, run_codes, key_codes, *_joined(list(parts.values())))

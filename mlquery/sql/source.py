@@ -5,13 +5,15 @@ Each call sees one state of the data, in one read-only session, and leaves nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
 from mlquery.language.plan import Entity, FieldRef, Plan
+from mlquery.registry import Registry
 from mlquery.sql import compiling, reading
+from mlquery.sql.errors import NotAskableError
 from mlquery.sql.ordering import Position, position
 from mlquery.sql.query import DatasetUse, History, Layout
 from mlquery.sql.rewriting import rewritten
@@ -124,6 +126,25 @@ class Source:
             SourceUnavailableError: the system does not answer.
         """
         return read(self.engine, lambda session: self.layout.load_datasets(session, experiment_ids))
+
+    def models(self, experiment_ids: Sequence[str]) -> Store:
+        """Return a store with the logged models of some experiments, and these experiments; errors as of `datasets`."""
+        load = self._optional("load_models", "logged models")
+        found: Store = read(self.engine, lambda session: load(session, experiment_ids))
+        return found
+
+    def registry(self) -> Registry:
+        """Return all registered models and their versions; errors as of `datasets`."""
+        load = self._optional("load_registry", "registered models")
+        found: Registry = read(self.engine, load)
+        return found
+
+    def _optional(self, name: str, subject: str) -> Callable[..., Any]:
+        """Return what reads a subject that not every layout has."""
+        found: Callable[..., Any] | None = getattr(self.layout, name, None)
+        if found is None:
+            raise NotAskableError(subject, "these tables have runs and experiments only")
+        return found
 
     def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
         """Return the statement that finds the ids of a page; errors as of `page`."""

@@ -7,8 +7,10 @@ from typing import Any
 
 import attrs
 
+from mlquery.registry import Registry
 from mlquery.sql.layouts.mlflow_pages import Pages
 from mlquery.sql.layouts.mlflow_revisions import recognized
+from mlquery.sql.layouts.mlflow_registry import read_registry
 from mlquery.sql.layouts.mlflow_schema import SchemaFields
 from mlquery.sql.query import DatasetUse, History
 from mlquery.sql.session import Engine, Session, read
@@ -36,6 +38,10 @@ class MlflowTables(SchemaFields):
     def load_models(self, session: Session, experiment_ids: Iterable[str]) -> Store:
         """Return a store with the logged models of some experiments, and these experiments."""
         return self.pages.models(session, experiment_ids)
+
+    def load_registry(self, session: Session) -> Registry:
+        """Return all registered models and their versions."""
+        return read_registry(session)
 
     def load_points(
         self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None

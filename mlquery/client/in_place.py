@@ -1,0 +1,180 @@
+"""`connect`: a client of a database, a folder of tables or a cluster, which is searched where it is and only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from mlquery.backend.in_place import InPlaceBackend
+from mlquery.client.client import Client
+from mlquery.entities import ViewType
+from mlquery.language.matrix import MATRIX, Dialect
+from mlquery.query import in_place
+from mlquery.query.explain import Explanation, explain
+from mlquery.sql.opening import open_in_place
+from mlquery.sql.source import Source
+from mlquery.store import Store
+
+if TYPE_CHECKING:
+    from mlquery.query.dataframe import DataFrame
+
+_SHOWN_RESULTS = 1000
+
+
+def connect(uri_or_session: Any, layout: str | None = None, dialect: str | Dialect | None = None) -> InPlaceClient:
+    """Return a client that searches a database, tables or a cluster in place: nothing is loaded, nothing is written.
+
+    Args:
+        uri_or_session: `sqlite:///mlflow.db`, `postgresql://…` or `mysql://…` for MLflow's own database, with a driver
+            (`postgresql+psycopg2://…`) if one likes; `parquet:FOLDER` for what `mlquery export` writes; `spark:CATALOG.
+            SCHEMA` or `databricks://…` for the tables of Databricks; the path of a database or folder; a SparkSession;
+            an engine of SQLAlchemy.
+        layout: How the tables are laid out, "mlflow", "databricks" or "wide"; by default it is recognised.
+        dialect: The dialect of filters, orders and columns; by default the one that mlquery defines.
+
+    Raises:
+        SourceUnavailableError: There is no such database, or it does not answer.
+        StoreError: The address means nothing.
+    """
+    column = MATRIX.local_dialect if dialect is None else MATRIX.dialect(dialect)
+    return InPlaceClient(open_in_place(uri_or_session, layout), column)
+
+
+class InPlaceClient(Client):
+    """A client whose searches are answered by a database as it is now; it only reads.
+
+    Every search, `get_run`, experiments, metric histories and frames have the arguments and answers of `Client` and of
+    the functions of `mlquery`. Writes raise StoreError with the code PERMISSION_DENIED. A query that the database
+    cannot answer exactly raises QueryError or StoreError with the reason; no answer is ever approximate. In a `with`
+    block, connections are closed at its end.
+
+    Args:
+        source: What is searched.
+        dialect: A dialect of the support matrix.
+    """
+
+    def __init__(self, source: Source, dialect: str | Dialect = "oss") -> None:
+        backend: Any = InPlaceBackend(source, dialect)
+        self.backend = backend
+
+    def __repr__(self) -> str:
+        return f"<InPlaceClient: dialect={self.dialect!r}, source={self.source.name!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def source(self) -> Source:
+        """Return what is searched."""
+        source: Source = self._in_place.source
+        return source
+
+    @property
+    def store(self) -> Store:
+        """Refuse: nothing is in memory.
+
+        Raises:
+            StoreError: NOT_IMPLEMENTED.
+        """
+        return self._in_place.store
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.source.close()
+
+    def search_frame(
+        self,
+        experiment_ids: Sequence[str] | None = None,
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int | None = 100_000,
+        order_by: list[str] | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        output_format: str = "pandas",
+    ) -> Any:
+        """Search runs and return one row per run.
+
+        Args, returns and raises: as of `mlquery.search_frame`; without `experiment_ids`, all are searched. With
+        `columns`, only these are read.
+        """
+        ids = self._ids(experiment_ids, run_view_type)
+        query = (ids, filter_string, run_view_type, max_results, order_by)
+        return self._in_place.search_frame(*query, columns=columns, output_format=output_format)
+
+    def count_runs(
+        self,
+        experiment_ids: Sequence[str] | None = None,
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+    ) -> int:
+        """Return how many runs a filter finds, without reading them; without `experiment_ids`, among all."""
+        ids = self._ids(experiment_ids, run_view_type)
+        return self._in_place.count_runs(ids, filter_string, run_view_type)
+
+    def aggregate(
+        self,
+        aggregates: str,
+        by: Sequence[str] = (),
+        filter_string: str = "",
+        *,
+        experiment_ids: Sequence[str] | None = None,
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+    ) -> DataFrame:
+        """Return one row per group of runs, with aggregates of their fields; only these fields are read.
+
+        Args, returns and raises: as of `mlquery.aggregate`.
+        """
+        from mlquery.query.aggregate import aggregate
+
+        options: dict[str, Any] = {"experiment_ids": experiment_ids, "run_view_type": run_view_type}
+        return aggregate(self, aggregates, by, filter_string, dialect=self.backend.dialect, **options)
+
+    def history_frame(
+        self,
+        run_ids: Sequence[str],
+        keys: Sequence[str],
+        steps: tuple[int | None, int | None] = (None, None),
+        max_points: int | None = None,
+    ) -> DataFrame:
+        """Return the points of many runs and metrics; args, returns and raises as of `mlquery.history_frame`."""
+        from mlquery.query.dataframe import history_frame
+
+        return history_frame(self, run_ids, keys, steps, max_points)
+
+    def explain(
+        self,
+        filter_string: str = "",
+        order_by: Sequence[str] | None = None,
+        *,
+        experiment_ids: Sequence[str] | None = None,
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int | None = _SHOWN_RESULTS,
+    ) -> Explanation:
+        """Return what a query means, the statement that finds the first page of runs, and how the engine runs it.
+
+        Raises:
+            NotAskableError: The query cannot be answered exactly in place.
+        """
+        meaning = explain(filter_string, order_by, dialect=self.backend.dialect, view_type=run_view_type)
+        if not in_place.is_accepted(filter_string, order_by, run_view_type, self.backend.dialect):
+            return meaning
+        ids = self._ids(experiment_ids, run_view_type)
+        lines = in_place.explained(
+            self.source, *(ids, filter_string, run_view_type, max_results, order_by), dialect=self.backend.dialect
+        )
+        return Explanation("\n".join([meaning, *lines]))
+
+    @property
+    def _in_place(self) -> InPlaceBackend:
+        backend: Any = self.backend
+        found: InPlaceBackend = backend
+        return found
+
+    def _ids(self, experiment_ids: Iterable[str] | None, run_view_type: int) -> Iterable[str]:
+        if experiment_ids is not None:
+            return experiment_ids
+        return in_place.experiment_ids(self.source, self.backend.dialect, run_view_type)

@@ -1,0 +1,251 @@
+"""Search runs and experiments where they are: parse and resolve the query as ever, and let the source run its plan.
+
+Ids, numbers of results, page tokens, errors and warnings are those of `mlquery.query.search`. A page is a small store
+with what was found, so that whatever reads a store reads a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from zlib import crc32
+
+from mlquery.entities import ViewType
+from mlquery.language.matrix import Dialect
+from mlquery.language.plan import Entity, FieldRef, Plan
+from mlquery.query.histories import ReadPoints, points_in
+from mlquery.query.page_tokens import PageToken, SortValue, bad_page_token
+from mlquery.query.reading import OnWarning, read_experiment_search, read_query, read_run_search, warn_caller
+from mlquery.query.refusals import positioned
+from mlquery.query.search import FULL_IS_NOT_LAST, check
+from mlquery.sql.errors import NotAskableError
+from mlquery.sql.ordering import Position
+from mlquery.sql.source import Page, Source
+from mlquery.store import Store
+
+
+def data_of(source: Any) -> Store | Source:
+    """Return the store or the source of a client; these themselves are what they are.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(source, Store | Source):
+        return source
+    for name in ("source", "store"):  # a client of a source has no store, and says so
+        found = getattr(source, name, None)
+        if isinstance(found, Store | Source):
+            return found
+    raise TypeError(f"what is searched must be a Store or a Client, not {type(source).__name__}")
+
+
+def points_of(data: Store | Source) -> ReadPoints:
+    """Return what reads the points of runs and keys."""
+    return data.histories if isinstance(data, Source) else points_in(data)
+
+
+def search_runs(
+    source: Source,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: Sequence[str] | None,
+    page_token: str | bytes | None,
+    *,
+    dialect: Dialect,
+    on_warning: OnWarning = warn_caller,
+) -> tuple[Page, str | None]:
+    """Return one page of runs and the token of the next; arguments and errors as of `mlquery.query.search.search_rows`.
+
+    Raises:
+        NotAskableError: the source cannot answer the query exactly.
+        SourceUnavailableError: the source cannot be read.
+    """
+    query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
+    plan, token = read_run_search(*query, dialect=dialect, on_warning=on_warning)
+    with _pointing(Entity.RUN, filter_string, order_by, dialect):
+        return _page(source, plan, token, page_token, max_results, dialect.behaves(FULL_IS_NOT_LAST))
+
+
+def search_experiments(
+    source: Source,
+    view_type: int,
+    max_results: int | None,
+    filter_string: str | None,
+    order_by: Sequence[str] | None,
+    page_token: str | bytes | None,
+    *,
+    dialect: Dialect,
+    on_warning: OnWarning = warn_caller,
+) -> tuple[Page, str | None]:
+    """Return one page of experiments and the token of the next; raises as `search_runs`."""
+    query = (view_type, max_results, filter_string, order_by, page_token)
+    plan, token = read_experiment_search(*query, dialect=dialect, on_warning=on_warning)
+    with _pointing(Entity.EXPERIMENT, filter_string, order_by, dialect):
+        return _page(source, plan, token, page_token, max_results)
+
+
+def plan_of_runs(
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    order_by: Sequence[str] | None = None,
+    *,
+    dialect: Dialect,
+    on_warning: OnWarning = warn_caller,
+) -> Plan:
+    """Return the plan of a search of runs without pages; raises as `search_runs`."""
+    query = (experiment_ids, filter_string, run_view_type, None, order_by, None)
+    return read_run_search(*query, dialect=dialect, on_warning=on_warning)[0]
+
+
+def all_runs(
+    source: Source,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: Sequence[str] | None,
+    **options: Any,
+) -> Page:
+    """Return the runs that a frame is made of, at most `max_results`, which are as many as one likes, as one page."""
+    if max_results is not None and max_results <= 0:
+        return _nothing()
+    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
+    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
+        return source.page(plan, max_results)
+
+
+def run_values(
+    source: Source,
+    fields: Sequence[FieldRef],
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: Sequence[str] | None = None,
+    **options: Any,
+) -> list[tuple[Any, ...]]:
+    """Return the id of each run that is found, in order, and the values of some fields; what is missing is None."""
+    if max_results is not None and max_results <= 0:
+        return []
+    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
+    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
+        return source.values(plan, fields, max_results)
+
+
+def experiment_ids(source: Source, dialect: Dialect, run_view_type: int = ViewType.ACTIVE_ONLY) -> list[str]:
+    """Return the ids of all experiments, deleted ones only if the view shows deleted runs."""
+    view = ViewType.ACTIVE_ONLY if run_view_type == ViewType.ACTIVE_ONLY else ViewType.ALL
+    return source.ids(read_query(Entity.EXPERIMENT, "", None, view, dialect).plan)
+
+
+def count_runs(
+    source: Source,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    **options: Any,
+) -> int:
+    """Return how many runs are found, of which none is read; raises as `search_runs`."""
+    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, **options)
+    with _pointing(Entity.RUN, filter_string, None, options["dialect"]):
+        return source.count(plan)
+
+
+def is_accepted(
+    filter_string: str | None, order_by: Sequence[str] | None, run_view_type: int, dialect: Dialect
+) -> bool:
+    """Tell whether a dialect accepts a search of runs."""
+    return bool(check(filter_string, order_by, dialect=dialect, view_type=run_view_type))
+
+
+def explained(
+    source: Source,
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: Sequence[str] | None,
+    *,
+    dialect: Dialect,
+) -> list[str]:
+    """Return the lines that say how a source finds the first page: its statement, its parameters, its own plan."""
+    plan = plan_of_runs(
+        experiment_ids, filter_string, run_view_type, order_by, dialect=dialect, on_warning=lambda found: None
+    )
+    with _pointing(Entity.RUN, filter_string, order_by, dialect):
+        statement = source.statement(plan, max_results)
+    return [
+        f"searched  in place, {source.name}",
+        "statement",
+        *(f"          {line}" for line in statement.text.splitlines()),
+        "bound",
+        *(f"          {name} = {value!r}" for name, value in statement.parameters.items()),
+        "run as",
+        *(f"          {line}" for line in source.described(statement)),
+    ]
+
+
+@contextmanager
+def _pointing(
+    entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, dialect: Dialect
+) -> Iterator[None]:
+    """Let a refusal of the source point at the field that it is about."""
+    try:
+        yield
+    except NotAskableError as error:
+        raise positioned(error, entity, filter_string, order_by, dialect) from None
+
+
+def _page(
+    source: Source,
+    plan: Plan,
+    token: PageToken,
+    written: str | bytes | None,
+    max_results: int | None,
+    full_is_not_last: bool = False,
+) -> tuple[Page, str | None]:
+    """Return a page and the token of the next, as `mlquery.query.search` does; see there for `full_is_not_last`."""
+    after = _position(token, written, plan)
+    if after is not None and not after.values:  # a full page said that another one may follow, and none does
+        return _nothing(), None
+    if max_results is None or max_results < 0:
+        return source.page(plan, None, after), None
+    page = source.page(plan, max(max_results, 1), after)
+    if max_results == 0:  # which some services take
+        return _nothing(), str(PageToken(token.offset)) if page.rows else None
+    is_full = len(page.rows) == max_results
+    if page.next is None and not (is_full and full_is_not_last):
+        return page, None
+    end = () if page.next is None else page.next.values
+    return page, str(PageToken(token.offset + len(page.rows), after=end, check=_check(plan, end)))
+
+
+def _position(token: PageToken, written: str | bytes | None, plan: Plan) -> Position | None:
+    """Return where a page begins, None for the first one.
+
+    Raises:
+        QueryError: the token is of another search, of a store or of another server: those count rows, which shift.
+    """
+    if token.offset == 0:
+        return None
+    if token.after is None:
+        raise bad_page_token(written, "not a page token of a search in place; begin again without a token")
+    if token.check != _check(plan, token.after):
+        raise bad_page_token(written, "a page token of another search, or damaged; begin again without a token")
+    return Position(token.after)
+
+
+def _nothing() -> Page:
+    return Page(Store(), range(0), None)
+
+
+def _check(plan: Plan, after: Sequence[SortValue]) -> int:
+    """Return a number that tells a search and a place in it from others, in every process.
+
+    The search of other experiments has the same one: a place in an order is a place in them, too.
+    """
+    return crc32(repr((plan.entity, plan.where, plan.order, sorted(plan.stages), tuple(after))).encode())

@@ -1,0 +1,42 @@
+"""Turns all that a source has into a store in memory: experiments, runs with their data, and every point of metrics."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mlquery.language.plan import Entity, Plan
+from mlquery.sql.source import Source
+from mlquery.store import Store
+
+_RUNS_AT_A_TIME: Final = 1000
+_EVERYTHING: Final = frozenset({"active", "deleted"})
+
+
+def loaded(source: Source) -> Store:
+    """Return a store with the contents of a source; its parts are read one after the other.
+
+    Logged models, registered models and artifacts stay where they are.
+
+    Raises:
+        SourceUnavailableError: the source cannot be read.
+    """
+    store = source.page(Plan(Entity.RUN, stages=_EVERYTHING), None).store
+    known = source.page(Plan(Entity.EXPERIMENT, stages=_EVERYTHING), None).store
+    for row in range(known.experiments.size):
+        found = known.experiments.experiment_at(row)
+        if found.experiment_id not in store.experiments.row_of:
+            store.load_experiment(
+                found.experiment_id,
+                found.name,
+                artifact_location=found.artifact_location,
+                lifecycle_stage=found.lifecycle_stage,
+                tags=found.tags,
+                creation_time=found.creation_time,
+                last_update_time=found.last_update_time,
+            )
+    ids = list(store.runs.ids)
+    for start in range(0, len(ids), _RUNS_AT_A_TIME):
+        for (run_id, key), points in source.histories(ids[start : start + _RUNS_AT_A_TIME]).items():
+            if len(points[0]) > 1:  # the only point of a metric is its latest one
+                store.load_history(run_id, key, *points)
+    return store
