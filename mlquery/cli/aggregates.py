@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlquery.cli.commands import VIEWS, dialect_named, experiment_ids
-from mlquery.cli.options import add_choice, add_list
+from mlquery.cli.options import add_choice, add_list, add_source
 from mlquery.cli.outcomes import ACCEPTED
+from mlquery.cli.sources import opened
 from mlquery.cli.tables import aligned, counted, one_line, shown_time
 
 if TYPE_CHECKING:
@@ -20,14 +21,12 @@ _NS_PER_MS = 1_000_000
 
 def add_command(names: Any) -> None:
     """Add the command to those of `mlquery`."""
-    command = names.add_parser("aggregate", help="aggregate runs of an MLflow database or mlruns folder")
+    command = names.add_parser("aggregate", help="aggregate runs of a database, of tables or of an mlruns folder")
     command.add_argument(
         "aggregates", metavar="AGGREGATES", help='functions over runs, such as "mean(metrics.auc), count()"'
     )
     add_list(command, "--by", "FIELD", "field to group by, such as params.model; may be repeated")
-    command.add_argument(
-        "--from", dest="source", metavar="SOURCE", required=True, help="MLflow SQLite database or mlruns folder to load"
-    )
+    add_source(command)
     command.add_argument("--filter", metavar="FILTER", default="", help="filter, such as \"status = 'FINISHED'\"")
     add_list(command, "--experiment", "NAME", "experiment to search; may be repeated; default: all")
     add_list(command, "--experiment-id", "ID", "id of an experiment; may be repeated")
@@ -39,20 +38,20 @@ def add_command(names: Any) -> None:
 
 def aggregate(options: argparse.Namespace) -> int:
     """Print aggregates of the runs that match a filter, by group."""
+    from mlquery.language.matrix import MATRIX
     from mlquery.query.aggregate import aggregate as aggregate_runs
-    from mlquery.readers import load
 
-    dialect = None if options.dialect is None else dialect_named(options.dialect)
-    store = load(options.source)
-    frame = aggregate_runs(
-        store,
-        options.aggregates,
-        options.by,
-        options.filter,
-        experiment_ids=experiment_ids(store, options),
-        run_view_type=VIEWS[options.view],
-        dialect=dialect,
-    )
+    dialect = MATRIX.local_dialect if options.dialect is None else dialect_named(options.dialect)
+    with opened(options, dialect) as backend:
+        frame = aggregate_runs(
+            backend,
+            options.aggregates,
+            options.by,
+            options.filter,
+            experiment_ids=experiment_ids(backend, options),
+            run_view_type=VIEWS[options.view],
+            dialect=dialect,
+        )
     print(*FORMATS[options.format](frame), sep="\n")
     return ACCEPTED
 

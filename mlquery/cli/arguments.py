@@ -9,7 +9,7 @@ from typing import Any
 
 from mlquery import __version__
 from mlquery.cli import aggregates, commands, store_arguments
-from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_value, count, port
+from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_source, add_value, count, port
 from mlquery.language.plan import Entity
 
 _DESCRIPTION = "Query MLflow experiments and runs, without MLflow and without a server."
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
     demo = names.add_parser("demo", help="run the queries of the Azure documentation on the example database")
     demo.set_defaults(command=commands.demo)
-    _add_search(names.add_parser("search", help="search the runs of an MLflow database or mlruns folder"))
+    _add_search(names.add_parser("search", help="search the runs of a database, of tables or of an mlruns folder"))
     _add_compare(names.add_parser("compare", help="put runs side by side: what differs, groups, tests, a report"))
     aggregates.add_command(names)
     _add_query(names.add_parser("check", help="check whether a dialect accepts a query"), commands.check)
@@ -54,9 +54,7 @@ def _add_query(command: argparse.ArgumentParser, run: Callable[[argparse.Namespa
 
 def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("filter", metavar="FILTER", nargs="?", default="", help=_FILTER_HELP)
-    command.add_argument(
-        "--from", dest="source", metavar="SOURCE", required=True, help="MLflow SQLite database or mlruns folder to load"
-    )
+    add_source(command)
     add_list(command, "--experiment", "NAME", "experiment to search; may be repeated; default: all")
     add_list(command, "--experiment-id", "ID", "id of an experiment; may be repeated")
     add_list(command, *ORDER_BY)
@@ -64,6 +62,8 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-results", metavar="N", type=count, help="maximum number of runs; default: all")
     add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
     add_choice(command, "--format", commands.FORMATS, "output format")
+    explain = "print the meaning of the query, the SQL statement, its parameters and the engine's plan, and no runs"
+    command.add_argument("--explain", action="store_true", help=explain)
     command.set_defaults(command=commands.search)
 
 
@@ -123,6 +123,8 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from", dest="source", metavar="SOURCE", help="MLflow SQLite database or mlruns folder to load, read-only"
     )
+    in_place = "answer from the database where it is, read-only, without loading it: --from postgresql://…"
+    command.add_argument("--in-place", action="store_true", help=in_place)
     add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
     add_value(command, "--host", "ADDRESS", "127.0.0.1", "address to listen on")
     add_value(command, "--port", "N", 5000, "port to listen on, 0 for any free one", port)

@@ -10,17 +10,21 @@ import json
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
+from mlquery.cli.sources import explained, opened, without_password
 from mlquery.cli.tables import columns_named, histories_named, runs_table
 from mlquery.entities import PagedList, ViewType
 
 if TYPE_CHECKING:
-    from mlquery.store import Store
+    from mlquery.backend import Backend
+    from mlquery.entities import Run
 
 T = TypeVar("T")
+Query = tuple[list[str], str, int, list[str]]
+"""Experiment ids, filter, view and order of a search."""
 
 DEFAULT_DIALECT = "oss"  # as in the matrix, which is not imported for a help text
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
@@ -39,19 +43,14 @@ def demo(_: argparse.Namespace) -> int:
 
 
 def search(options: argparse.Namespace) -> int:
-    """Print the runs that match a filter."""
-    from mlquery.readers import load
-
+    """Print the runs that match a filter, or with `--explain` how they are found."""
     filter_string, dialect = _filter(options), dialect_named(options.dialect)
-    store = load(options.source)
-    query = {
-        "experiment_ids": experiment_ids(store, options),
-        "filter_string": filter_string,
-        "run_view_type": VIEWS[options.view],
-        "order_by": options.order_by,
-        "dialect": dialect,
-    }
-    FORMATS[options.format](store, query, options.max_results)
+    with opened(options, dialect) as backend:
+        query = (experiment_ids(backend, options), filter_string, VIEWS[options.view], options.order_by)
+        if options.explain:
+            print(*explained(backend, query, options.max_results), sep="\n")
+        else:
+            FORMATS[options.format](backend, query, options.max_results)
     return ACCEPTED
 
 
@@ -151,18 +150,16 @@ def dialect_named(name: str) -> str:
         raise UsageError(str(error)) from None
 
 
-def experiment_ids(store: Store, options: argparse.Namespace) -> list[str]:
+def experiment_ids(backend: Backend, options: argparse.Namespace) -> list[str]:
     """Return the ids of the chosen experiments, or of all; unless the view is active, of deleted ones too."""
-    from mlquery.query.search import search_experiments
-
     if not options.experiment and not options.experiment_id:
         view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
-        return [experiment.experiment_id for experiment in _all(partial(search_experiments, store, view))]
-    known = [store.get_experiment(experiment_id).experiment_id for experiment_id in options.experiment_id]
+        return [experiment.experiment_id for experiment in _all(partial(backend.search_experiments, view))]
+    known = [backend.get_experiment(experiment_id).experiment_id for experiment_id in options.experiment_id]
     for name in options.experiment:
-        experiment = store.get_experiment_by_name(name)
+        experiment = backend.get_experiment_by_name(name)
         if experiment is None:
-            raise UsageError(f"{options.source} has no experiment named {name!r}")
+            raise UsageError(f"{without_password(options.source)} has no experiment named {name!r}")
         known.append(experiment.experiment_id)
     return known
 
@@ -174,26 +171,38 @@ def _all(search: Callable[..., PagedList[T]], limit: int | None = None) -> list[
     return list(all_pages(search, _PAGE, limit))
 
 
-def _print_table(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    from mlquery.query.search import plan_of, search_runs
+def _found(backend: Backend, query: Query, limit: int | None) -> list[Run]:
+    """Return the runs of a search, without logged models."""
+    ids, filter_string, view, order_by = query
 
-    runs = _all(partial(search_runs, store, **query), limit)
-    plan = plan_of(query["filter_string"], query["order_by"], dialect=query["dialect"])
-    print(*runs_table(runs, columns_named(plan), others=histories_named(plan, store, runs)), sep="\n")
+    def search(max_results: int, page_token: str | None) -> PagedList[Run]:
+        page = (ids, filter_string, view, max_results, order_by, page_token)
+        return backend.search_runs(*page, read=lambda store, rows: store.runs.runs_at(rows))
+
+    return _all(search, limit)
 
 
-def _print_csv(store: Store, query: dict[str, Any], limit: int | None) -> None:
+def _print_table(backend: Backend, query: Query, limit: int | None) -> None:
+    from mlquery.query.in_place import data_of, points_of
+    from mlquery.query.search import plan_of
+
+    _, filter_string, _, order_by = query
+    runs = _found(backend, query, limit)
+    plan = plan_of(filter_string, order_by, dialect=backend.dialect)
+    others = histories_named(plan, points_of(data_of(backend)), runs)
+    print(*runs_table(runs, columns_named(plan), others=others), sep="\n")
+
+
+def _print_csv(backend: Backend, query: Query, limit: int | None) -> None:
     """Print the result of `mlflow.search_runs(...).to_csv(index=False)`."""
-    from mlquery.query.dataframe import search_frame
+    ids, filter_string, view, order_by = query
+    print(backend.search_frame(ids, filter_string, view, limit, order_by).to_csv(index=False), end="")
 
-    print(search_frame(store, max_results=limit, **query).to_csv(index=False), end="")
 
-
-def _print_json(store: Store, query: dict[str, Any], limit: int | None) -> None:
-    from mlquery.query.search import search_runs
+def _print_json(backend: Backend, query: Query, limit: int | None) -> None:
     from mlquery.store.entity_fields import without_nan
 
-    runs = _all(partial(search_runs, store, **query), limit)
+    runs = _found(backend, query, limit)
     print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 

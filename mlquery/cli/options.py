@@ -18,6 +18,17 @@ def add_choice(command: argparse.ArgumentParser, name: str, values: Iterable[str
     command.add_argument(name, choices=choices, default=choices[0], help=f"{about}; default: {choices[0]}")
 
 
+def add_source(command: argparse.ArgumentParser) -> None:
+    """Add the options that say where the runs are, and whether they are searched there or loaded."""
+    sources = (
+        "where the runs are, searched in place: an MLflow database (its path, sqlite:///PATH, postgresql://…, "
+        "mysql://…), parquet:FOLDER, spark:CATALOG.SCHEMA, databricks://…; an mlruns folder is loaded"
+    )
+    command.add_argument("--from", dest="source", metavar="SOURCE", required=True, help=sources)
+    command.add_argument("--load", action="store_true", help="load the source into memory and search it there")
+    command.add_argument("--engine", metavar="NAME", help="engine to search files with, in place; default: by source")
+
+
 def add_list(command: argparse.ArgumentParser, name: str, metavar: str, about: str) -> None:
     """Add an option that may be repeated; without it, its list is empty."""
     command.add_argument(name, metavar=metavar, action="append", default=[], help=about)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any, Final
 
+from mlquery.backend import Backend
 from mlquery.cli.commands import FORMATS, VIEWS
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.progress import progress
@@ -17,6 +18,7 @@ from mlquery.durable.errors import missing
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.repairing import repair
 from mlquery.durable.store import DurableStore
+from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
 from mlquery.query.search import count_runs
 from mlquery.sync.exporting import export
 from mlquery.sync.limit_violations import LimitViolation
@@ -42,15 +44,10 @@ def runs_command(options: argparse.Namespace) -> int:
     """Print the runs of a store."""
     with _to_read(options) as store:
         chosen = chosen_experiments(experiments_of(store), options.experiment, options.store)
-        query: dict[str, Any] = {
-            "experiment_ids": [experiment.experiment_id for experiment in chosen],
-            "filter_string": options.filter,
-            "run_view_type": VIEWS[options.view],
-            "order_by": options.order_by,
-            "dialect": store.dialect,
-        }
-        FORMATS[options.format](store, query, options.max_results)
-        found_runs = count_runs(store, **{name: value for name, value in query.items() if name != "order_by"})
+        asked = ([experiment.experiment_id for experiment in chosen], options.filter, VIEWS[options.view])
+        backend = Backend(store, None, store.dialect)
+        FORMATS[options.format](backend, (*asked, options.order_by), options.max_results)
+        found_runs = count_runs(store, *asked, dialect=store.dialect)
     if found_runs > options.max_results and options.format == "table":
         print(f"(the first {options.max_results:,} of {found_runs:,}; --max-results N shows more)")
     return ACCEPTED
@@ -178,17 +175,34 @@ def repair_command(options: argparse.Namespace) -> int:
 
 def ui_command(options: argparse.Namespace) -> int:
     """Replace this process by MLflow's UI on a store."""
-    with _to_read(options) as store:
-        uri = f"mlquery://{store.path}"
     if find_spec("mlflow") is None:
         raise UsageError("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
+    uri, shown, address = _shown_in_ui(options)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", options.host, "--port", options.port, "--workers", "1"]
     # The server takes the URI of the store that has the artifacts from these variables.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
-    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
-    print(f"MLflow's UI on {uri}: http://{options.host}:{options.port}", flush=True)
+    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri} | address
+    print(f"MLflow's UI on {shown}: http://{options.host}:{options.port}", flush=True)
     os.execve(sys.executable, command, environment)
+
+
+def _shown_in_ui(options: argparse.Namespace) -> tuple[str, str, dict[str, str]]:
+    """Return the URI for MLflow, how it is called in messages, and the variables that it needs.
+
+    The address of a database may hold a password: it goes into a variable, not into the list of processes.
+    """
+    if options.source is None:
+        with _to_read(options) as store:
+            uri = f"mlquery://{store.path}"
+        return uri, uri, {}
+    from mlquery.sql.opening import open_in_place
+
+    source = open_in_place(options.source)
+    try:
+        return IN_PLACE, f"{source.name}, read-only", {IN_PLACE_VARIABLE: options.source}
+    finally:
+        source.close()
 
 
 def _to_read(options: argparse.Namespace) -> DurableStore:

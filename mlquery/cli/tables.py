@@ -11,7 +11,7 @@ from mlquery.language.plan import FieldRef, Kind, Plan, predicates
 
 if TYPE_CHECKING:
     from mlquery.entities import Run
-    from mlquery.store import Store
+    from mlquery.query.histories import PointsByKey, ReadPoints
 
 
 def columns_named(plan: Plan) -> set[str]:
@@ -19,13 +19,24 @@ def columns_named(plan: Plan) -> set[str]:
     return set(map(_column, _fields(plan)))
 
 
-def histories_named(plan: Plan, store: Store, runs: Sequence[Run]) -> list[dict[str, str]]:
+def histories_named(plan: Plan, read_points: ReadPoints, runs: Sequence[Run]) -> list[dict[str, str]]:
     """Return the cells of the functions of histories that a query compares or orders by, for each run."""
-    from mlquery.engine.history_values import history_values  # few queries have any
-
     fields = [field for field in _fields(plan) if field.kind is Kind.HISTORY]
-    found = [{_column(field): history_values(field, run, store) for field in fields} for run in runs]
-    return [{name: "".join(f"{value:.6g}" for value in values) for name, values in cells.items()} for cells in found]
+    if not fields or not runs:
+        return [{} for _ in runs]
+    ids = [run.info.run_id for run in runs]
+    points = read_points(ids, list(dict.fromkeys(field.key for field in fields)))
+    return [{_column(field): _history_cell(field, run, points) for field in fields} for run in runs]
+
+
+def _history_cell(field: FieldRef, run: Run, points: PointsByKey) -> str:
+    from mlquery.engine.history_values import Point, history_value  # few queries have any
+
+    if field.key not in run.data.metrics:
+        return ""
+    values, timestamps, steps = (column.tolist() for column in points[run.info.run_id, field.key])
+    value = history_value(field, list(map(Point, steps, timestamps, values)), run.data.metrics[field.key])
+    return "" if value is None else f"{value:.6g}"
 
 
 def _fields(plan: Plan) -> list[FieldRef]:
