@@ -6,12 +6,15 @@ import argparse
 import gc
 import sys
 import webbrowser
+from functools import partial
 
+from mlquery.cli.outcomes import UsageError
 from mlquery.readers import load
 from mlquery.server.process import LOOPBACK, bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
 from mlquery.server.security import MEGABYTE, Security, is_loopback_name
-from mlquery.server.service import new_service, new_store
+from mlquery.server.service import new_service, new_store, service_in_place
+from mlquery.sql.opening import open_in_place
 from mlquery.store import Store
 from mlquery.sync.reading import read_source
 
@@ -23,18 +26,44 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         StoreError: the source cannot be read.
         OSError: the address cannot be bound.
     """
+    if options.in_place:
+        _serve_in_place(options, dialect)
+        return
     store, contents = new_store(dialect), "an empty store"
-    is_loopback = is_loopback_name(options.host)
-    security = Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+    security = _security(options)
     with bound_socket(options.host, options.port) as listening:
         if options.source is not None:
             load(options.source, into=store)
             contents = f"{store.runs.size} runs of {store.experiments.size} experiments from {options.source}"
         gc.freeze()  # what was loaded stays: the collector need not scan it again
-        if not is_loopback and options.token is None:
-            print("warning: anyone who can reach this address can read and write; instead: --token", file=sys.stderr)
+        _warn_of_openness(options, "read and write")
         line = f"mlquery serves {contents} in dialect {dialect} on {url_of(listening)}"
         serve_socket(new_service(store, dialect), security, listening, lambda: print(line, flush=True))
+
+
+def _serve_in_place(options: argparse.Namespace, dialect: str) -> None:
+    """Serve what is searched where it is."""
+    if options.source is None:
+        raise UsageError("--in-place needs what to serve; instead: --from postgresql://… --in-place")
+    with bound_socket(options.host, options.port) as listening:
+        source = open_in_place(options.source)
+        try:
+            _warn_of_openness(options, "read")
+            line = f"mlquery serves {source.name} in place, read-only, in dialect {dialect} on {url_of(listening)}"
+            announce = partial(print, line, flush=True)
+            serve_socket(service_in_place(source, dialect), _security(options), listening, announce)
+        finally:
+            source.close()
+
+
+def _security(options: argparse.Namespace) -> Security:
+    is_loopback = is_loopback_name(options.host)
+    return Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+
+
+def _warn_of_openness(options: argparse.Namespace, rights: str) -> None:
+    if not is_loopback_name(options.host) and options.token is None:
+        print(f"warning: anyone who can reach this address can {rights}; instead: --token", file=sys.stderr)
 
 
 def view(options: argparse.Namespace, dialect: str) -> None:

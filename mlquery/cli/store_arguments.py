@@ -25,6 +25,8 @@ def add_commands(names: Any) -> None:
     repair.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
     repair.add_argument("--dry-run", action="store_true", help="only show what would be repaired")
     ui = _command(names, "ui", "start MLflow's UI on a store (needs MLflow)")
+    in_place = "a database to show as it is, read-only, in place of a store: postgresql://…, mysql://… or a file"
+    ui.add_argument("--from", dest="source", metavar="SOURCE", help=in_place)
     add_value(ui, "--host", "ADDRESS", "127.0.0.1", "address to listen on")
     add_value(ui, "--port", "N", "5000", "port to listen on")
 

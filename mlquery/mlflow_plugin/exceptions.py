@@ -25,7 +25,7 @@ def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) ->
         return MlflowException(error.message + hint, _number(error.error_code))
     message, is_verbatim = wording(error)
     component = backend.dialect.service["component"]
-    answer = RestException(error_body(message + hint, error.error_code, component, backend.store.clock()))
+    answer = RestException(error_body(message + hint, error.error_code, component, backend.clock()))
     origin = "was seen in an answer of the service" if is_verbatim else "is inferred: no answer of the service is known"
     answer.add_note(f"{error}\n(mlquery: this wording {origin})")
     return answer

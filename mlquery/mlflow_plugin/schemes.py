@@ -11,6 +11,10 @@ SCHEME: Final = "mlquery"
 ARTIFACT_SCHEME: Final = "mlquery-artifacts"
 URI: Final = f"{SCHEME}://"
 """The private store of the process, or what a mock has put in its place."""
+IN_PLACE: Final = f"{SCHEME}:in-place"
+"""The URI of what is searched in place."""
+IN_PLACE_VARIABLE: Final = "MLQUERY_IN_PLACE"
+"""The environment variable that names it."""
 
 URI_VARIABLES: Final = frozenset(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"))
 SERVER_VARIABLES: Final = URI_VARIABLES | {

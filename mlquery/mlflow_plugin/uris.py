@@ -5,6 +5,8 @@
 - `mlquery://NAME` is the store of that name, made at first use and shared by the whole process.
 - `mlquery:///path/to/folder` is the store on disk in that folder, made at first use; `?durability=fast` syncs it every
   second instead of at each call.
+- `mlquery:in-place` is what the variable MLQUERY_IN_PLACE names, a database such as `postgresql://…`: it is searched
+  where it is, and only read. Its address is not in the URI because it may hold a password.
 - `?dialect=azure` says in which dialect a new store answers. A name has one store and a store one dialect: a URI
   without a dialect takes the store that exists, one with another dialect is refused. Only the private store exists once
   per dialect.
@@ -26,10 +28,11 @@ import attrs
 from mlquery.backend import Backend
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
-from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
+from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, IN_PLACE, IN_PLACE_VARIABLE, SCHEME
 from mlquery.store import Store
 
 _PRIVATE = "private-"
+_IN_PLACE = ":in-place"
 
 _lock = RLock()
 _backends: dict[str, Backend] = {}  # by name; the private ones by "?" and their dialect
@@ -112,7 +115,10 @@ def reset() -> None:
 
 
 def _close(backend: Backend | None) -> None:
-    if backend is not None and backend.store.is_on_disk:
+    if backend is not None and backend.is_in_place:
+        in_place: Any = backend
+        in_place.source.close()
+    elif backend is not None and backend.store.is_on_disk:
         store: Any = backend.store
         store.close()
 
@@ -135,15 +141,33 @@ def _resolved(parts: _Parts) -> Backend:
     if backend is None:
         if name.startswith(_PRIVATE):
             raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
-        backend = _backends[key] = (
-            _on_disk(parts) if name.startswith("/") else new_backend(dialect or DEFAULT_DIALECT, name=name)
-        )
+        backend = _backends[key] = _new(parts)
     if dialect not in (None, backend.dialect.name):
         raise invalid_parameter(
             f"The store {SCHEME}://{name} answers in dialect '{backend.dialect.name}', not '{dialect}': "
             "take another name, or leave the dialect out"
         )
     return backend
+
+
+def _new(parts: _Parts) -> Backend:
+    if parts.name == _IN_PLACE:
+        return _in_place(parts)
+    if parts.name.startswith("/"):
+        return _on_disk(parts)
+    return new_backend(parts.dialect or DEFAULT_DIALECT, name=parts.name)
+
+
+def _in_place(parts: _Parts) -> Backend:
+    from mlquery.backend.in_place import InPlaceBackend
+    from mlquery.sql.opening import open_in_place
+
+    address = os.environ.get(IN_PLACE_VARIABLE)
+    if not address:
+        raise invalid_parameter(f"{IN_PLACE} is what {IN_PLACE_VARIABLE} names, such as postgresql://…; it is not set")
+    backend: Any = InPlaceBackend(open_in_place(address), parts.dialect or DEFAULT_DIALECT)
+    found: Backend = backend
+    return found
 
 
 def _on_disk(parts: _Parts) -> Backend:
@@ -170,7 +194,7 @@ def _parts(uri: str) -> _Parts:
             dialect = MATRIX.dialect(dialect).name
         except ValueError as error:
             raise invalid_parameter(f"Invalid tracking URI '{uri}': {error}") from None
-    name = unquote(path.strip("/"))
+    name = _IN_PLACE if uri.startswith(IN_PLACE) and path == "in-place" else unquote(path.strip("/"))
     return _Parts(os.path.normpath(f"/{name}") if is_folder else name, dialect, durability)
 
 

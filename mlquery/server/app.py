@@ -24,7 +24,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlquery.server import artifacts, page
+from mlquery.errors import NOT_IMPLEMENTED
+from mlquery.server import artifacts
+from mlquery.server import page as page_parts
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
 from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
@@ -65,7 +67,7 @@ def create_app(service: Service, security: Security | None = None) -> Starlette:
         routes.append(Mount(mount, routes=server.routes()))
     routes += server.page_routes()  # at the root only, wherever a service has its endpoint
     if server.security.is_loopback:
-        routes.append(Route("/mlquery/reset", server.reset, methods=["POST"]))
+        routes.append(Route("/mlquery/reset", server.answering(server.reset), methods=["POST"]))
     return Starlette(
         routes=routes,
         middleware=[Middleware(_Admission, server=server)],
@@ -86,7 +88,7 @@ class Server:
             Route(f"{prefix}/mlflow-artifacts/{kind}/{{path:path}}", endpoint, methods=methods)
             for prefix in _PREFIXES
             for kind, endpoint, methods in (
-                ("artifacts", self._answering(self.artifact), ["GET", "PUT", "DELETE"]),
+                ("artifacts", self.answering(self.artifact), ["GET", "PUT", "DELETE"]),
                 ("mpu", self.no_multipart, ["POST"]),
                 ("presigned", self.no_multipart, ["GET"]),
             )
@@ -95,10 +97,10 @@ class Server:
             EndpointRoutes(endpoint_table(_PREFIXES, self.service), self.answer_request),
             Route("/health", _health),
             Route("/version", _version),
-            Route("/get-artifact", self._answering(self.artifact_of_run)),
-            Route("/model-versions/get-artifact", self._answering(self.artifact_of_version)),
-            Route(_FILES_OF_MODEL, self._answering(self.artifact_of_model)),
-            Route("/ajax-api/2.0/mlflow/upload-artifact", self._answering(self.upload_to_run), methods=["POST"]),
+            Route("/get-artifact", self.answering(self.artifact_of_run)),
+            Route("/model-versions/get-artifact", self.answering(self.artifact_of_version)),
+            Route(_FILES_OF_MODEL, self.answering(self.artifact_of_model)),
+            Route("/ajax-api/2.0/mlflow/upload-artifact", self.answering(self.upload_to_run), methods=["POST"]),
             *files,
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
         ]
@@ -131,8 +133,8 @@ class Server:
             raise
 
     async def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Make a call, in a thread if it may wait."""
-        if self.service.store.faults.latency:
+        """Make a call, in a thread if it may wait: for a database, or because a test has asked for it."""
+        if self.service.is_in_place or self.service.backend.faults.latency:
             return await run_in_threadpool(call, *args, **kwargs)
         return call(*args, **kwargs)
 
@@ -140,7 +142,7 @@ class Server:
         """Return the answer to a request that failed; an unexpected error is logged in full and not sent."""
         if isinstance(error, FAILURES):
             return self.refused(error, warnings)
-        if self.service.store.faults.raised(error):
+        if self.service.backend.faults.raised(error):
             return self.refused(RequestError(f"{type(error).__name__}: {error}", "INTERNAL_ERROR"))
         if not isinstance(error, Exception):
             raise error
@@ -150,7 +152,7 @@ class Server:
 
     def refused(self, error: Failure, warnings: Iterable[str] = ()) -> Response:
         """Return the answer to a request that is refused."""
-        status, body = answer_to(error, self.service.answers, self.service.store.clock())
+        status, body = answer_to(error, self.service.answers, self.service.backend.clock())
         response = Response(status_code=status) if body is None else _json(status, body, warnings)
         if status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -186,22 +188,28 @@ class Server:
     def page_routes(self) -> list[BaseRoute]:
         """Return the routes of the page."""
         return [
-            Route("/", _page),
-            Route(f"{page.ASSETS_PATH}{{name}}", _asset),
-            Route(f"{page.QUESTIONS_PATH}{{name}}", self._answering(self.answer_page), methods=["GET", "POST"]),
+            Route("/", self.answering(self.page)),
+            Route(f"{page_parts.ASSETS_PATH}{{name}}", _asset),
+            Route(f"{page_parts.QUESTIONS_PATH}{{name}}", self.answering(self.answer_page), methods=["GET", "POST"]),
         ]
+
+    async def page(self, _: Request) -> Response:
+        """Send the page, or say that it needs what is not in memory."""
+        if self.service.is_in_place:
+            raise RequestError(page_parts.NOT_IN_PLACE, NOT_IMPLEMENTED)
+        return page_parts.document()
 
     async def answer_page(self, request: Request) -> Response:
         """Answer a question of the page."""
         body = await self.security.body(request.receive, dict(request.scope["headers"]), self.security.body_limit)
         name = request.path_params["name"]
         # In a thread: a comparison may take long, and other clients are served meanwhile.
-        answer = await run_in_threadpool(page.answer, self.service, name, body)
+        answer = await run_in_threadpool(page_parts.answer, self.service, name, body)
         return _json(200, answer)
 
     # Files
 
-    def _answering(self, handler: Handler) -> Handler:
+    def answering(self, handler: Handler) -> Handler:
         """Return a handler that also answers where another one raises."""
 
         async def answer(request: Request) -> Response:
@@ -312,12 +320,8 @@ def _file_response(content: bytes, headers: dict[str, str]) -> Response:
     return Response(content, headers=headers)
 
 
-async def _page(_: Request) -> Response:
-    return page.document()
-
-
 async def _asset(request: Request) -> Response:
-    return page.asset(request.path_params["name"], request.headers.get("if-none-match"))
+    return page_parts.asset(request.path_params["name"], request.headers.get("if-none-match"))
 
 
 async def _health(_: Request) -> Response:

@@ -25,6 +25,10 @@ from mlquery.server.service import Service
 
 QUESTIONS_PATH: Final = "/mlquery/page/"
 ASSETS_PATH: Final = "/mlquery/assets/"
+NOT_IN_PLACE: Final = (
+    "This page reads all runs from memory, and this server searches a database in place. MLflow's REST API is served "
+    "at this address; for the page, serve without --in-place"
+)
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -10,8 +10,10 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from mlquery.backend import Backend
-from mlquery.errors import Diagnostic
+from mlquery.backend.in_place import InPlaceBackend
+from mlquery.errors import NOT_IMPLEMENTED, Diagnostic, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
+from mlquery.sql.source import Source
 from mlquery.store import Store
 
 ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
@@ -27,17 +29,24 @@ class Service:
         backend: What is served now; a reset replaces it.
         answers: How the endpoint of the dialect answers, apart from queries; empty for MLflow's own ways.
         integer: Makes of an integer of 64 bits what JSON shows.
+        is_in_place: Whether a database is searched where it is: there is no store, and calls take time.
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, backend: Backend | InPlaceBackend) -> None:
+        served: Any = backend  # both have all calls; one of them refuses some
+        self.backend: Backend = served
         self.answers: Mapping[str, Any] = backend.dialect.service
         self.integer: Callable[[int], int | str] = str if self.answers.get("integers") == "string" else int
-        self._initial = backend.clone()
+        self.is_in_place = backend.is_in_place
+        self._initial = None if self.is_in_place else self.backend.clone()
 
     @property
     def store(self) -> Store:
-        """Return the store that is served now."""
+        """Return the store that is served now.
+
+        Raises:
+            StoreError: a database is searched in place.
+        """
         return self.backend.store
 
     def show(self, store: Store) -> None:
@@ -45,7 +54,14 @@ class Service:
         self.backend = Backend(store, None, self.backend.dialect, self.backend.on_warning)
 
     def reset(self) -> None:
-        """Go back to the contents that the server was started with."""
+        """Go back to the contents that the server was started with.
+
+        Raises:
+            StoreError: a database is searched in place.
+        """
+        if self._initial is None:
+            message = "a database that is searched in place is not reset; instead: serve without --in-place"
+            raise StoreError(message, NOT_IMPLEMENTED)
         self.backend = self._initial.clone()
 
 
@@ -75,3 +91,12 @@ def new_service(store: Store | None = None, dialect: str = DEFAULT_DIALECT) -> S
         ValueError: there is no dialect of that name.
     """
     return Service(Backend(new_store(dialect) if store is None else store, None, dialect, _add_warnings))
+
+
+def service_in_place(source: Source, dialect: str = DEFAULT_DIALECT) -> Service:
+    """Return a service over what is searched in place.
+
+    Raises:
+        ValueError: there is no dialect of that name.
+    """
+    return Service(InPlaceBackend(source, dialect, _add_warnings))
