@@ -1,8 +1,8 @@
 """Decides how a command gets at what `--from` names: in place where an engine can, else loaded into memory.
 
 A source that only can be searched in place is never loaded unasked, and a query that cannot be answered exactly in
-place is refused: the answer never comes another way than the options say. Only files that are not recognised in place,
-such as databases of old releases, are loaded as `mlruns` folders are.
+place is refused: the answer never comes another way than the options say. Only the files of MLflow's older releases are
+loaded unasked, as `mlruns` folders are.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def without_password(source: str) -> str:
 
 def _source_in_place(options: argparse.Namespace) -> Source | None:
     """Return the source of a command, None where it is to be loaded from files."""
-    from mlquery.sql.errors import SourceUnavailableError
+    from mlquery.sql.errors import OlderSchemaError
     from mlquery.sql.opening import open_in_place, scheme_of
 
     name, scheme = options.source, scheme_of(options.source)
@@ -85,7 +85,7 @@ def _source_in_place(options: argparse.Namespace) -> Source | None:
         return None
     try:
         return open_in_place(name)
-    except SourceUnavailableError:
+    except OlderSchemaError:
         if is_file:
             return None
         raise

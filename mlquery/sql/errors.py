@@ -27,6 +27,10 @@ class ChangedError(SourceUnavailableError):
     """What was read changed meanwhile, so that it is no one state of the source; to read again may help."""
 
 
+class OlderSchemaError(SourceUnavailableError):
+    """A database without the tables or with the schema of a release before those that are searched in place."""
+
+
 class NotAskableError(StoreError):
     """A query that cannot be answered exactly where the runs are.
 

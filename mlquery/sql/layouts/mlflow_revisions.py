@@ -16,7 +16,7 @@ import attrs
 
 from mlquery.readers import mlflow_rows as columns
 from mlquery.sql.dialects import MYSQL, POSTGRES, SQLITE
-from mlquery.sql.errors import SourceUnavailableError
+from mlquery.sql.errors import OlderSchemaError, SourceUnavailableError
 from mlquery.sql.session import Session
 from mlquery.sql.statement import Statement
 
@@ -154,7 +154,7 @@ def _revision(session: Session, found: Columns, name: str) -> str:
     missing = [table for table in (*list(_TABLES)[:7], "alembic_version") if table not in found]
     if missing:
         problem = f"is not an MLflow tracking database: it has no table {', '.join(missing)} that this user may read"
-        raise SourceUnavailableError(name, problem)
+        raise OlderSchemaError(name, problem)
     rows = session.rows(Statement("SELECT version_num FROM alembic_version"))
     if len(rows) != 1:
         problem = f"has {len(rows)} schema revisions, and MLflow's tables have one; instead: run `mlflow db upgrade`"
@@ -169,8 +169,8 @@ def _known(revision: str, name: str) -> Schema:
     oldest, newest = RELEASES[0][0], RELEASES[-1][0]
     if revision in OLDER:
         problem = f"was made by an MLflow older than {oldest}; instead: run `mlflow db upgrade`, or load it (--load)"
-    else:
-        problem = f"was made by a newer MLflow than {newest} (schema revision {revision!r}); instead: update mlquery"
+        raise OlderSchemaError(name, problem)
+    problem = f"was made by a newer MLflow than {newest} (schema revision {revision!r}); instead: update mlquery"
     raise SourceUnavailableError(name, problem)
 
 

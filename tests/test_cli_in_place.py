@@ -1,0 +1,224 @@
+"""The command line in place: the same bytes as after loading, explanations without rows, refusals in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mlquery import readers
+from mlquery.cli import main
+from mlquery.resources import example_database
+from mlquery.sql.engines.sqlite import SqliteFile
+from mlquery.sql.source import Source
+
+SWEEP = str(example_database())
+QUERIES = [
+    (),
+    ("metrics.accuracy > 0.5 AND params.model = 'mlp'", "--order-by", "metrics.accuracy DESC", "--max-results", "7"),
+    ("tags.framework LIKE 'sk%' OR status = 'FAILED'", "--view", "all", "--order-by", "params.learning_rate"),
+    ("max(metrics.loss) > 0.1 AND count(metrics.loss) > 1", "--order-by", "first(metrics.loss)"),
+    ("metrics.none > 1",),
+    ("", "--view", "deleted"),
+    ("", "--experiment", "five_models"),
+    ("datasets.name LIKE 'breast%'", "--order-by", "start_time ASC"),
+]
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    return code, *capsys.readouterr()
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the one sentence of a command that ends with 2."""
+    code, out, err = outcome(capsys, *arguments)
+    assert (2, "") == (code, out)
+    assert len(err.splitlines()) == 1
+    assert err.startswith("mlquery: ")
+    return err
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be loaded."""
+
+    def load(*arguments: Any, **named: Any) -> Any:
+        raise AssertionError("the source is loaded")
+
+    monkeypatch.setattr(readers, "load", load)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a copy of the example database that a test may change."""
+    return Path(shutil.copy(SWEEP, tmp_path / "sweep.db"))
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+        connection.commit()
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_search_in_place_prints_the_same_bytes_as_after_loading(
+    query: tuple[str, ...], output_format: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("search", *query, "--from", SWEEP, "--dialect", "extended", "--format", output_format)
+    loaded = outcome(capsys, *command, "--load")
+    monkeypatch.setattr(readers, "load", None)
+
+    assert loaded == outcome(capsys, *command)
+    assert loaded[0] == 0
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json", "md"])
+def test_aggregates_in_place_print_the_same_bytes(output_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "count(), mean(metrics.accuracy), max(min(metrics.loss)), median(duration), min(start_time)"
+    command = ("aggregate", asked, "--by", "params.model", "--by", "status", "--from", SWEEP, "--format", output_format)
+
+    assert outcome(capsys, *command) == outcome(capsys, *command, "--load")
+
+
+@pytest.mark.usefixtures("unloaded")
+@pytest.mark.parametrize("source", [SWEEP, f"sqlite:///{SWEEP}"])
+def test_a_database_is_not_loaded(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "(1 run" in outcome(capsys, "search", "--from", source, "--max-results", "1")[1]
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_an_explanation_has_the_statement_its_parameters_and_the_plan_of_the_engine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    query = ("metrics.accuracy > 0.875", "--order-by", "metrics.accuracy DESC", "--max-results", "5")
+
+    code, shown, err = outcome(capsys, "search", *query, "--from", SWEEP, "--explain")
+
+    assert (0, "") == (code, err)
+    for words in (
+        "searched  in place, sqlite:///",
+        "SELECT r.run_uuid",
+        "= 0.875",
+        "LIMIT",
+        "SEARCH",
+        "latest_metrics",
+    ):
+        assert words in shown
+    assert "0.875" not in shown.partition("bound")[0].partition("statement")[2]  # values are bound, never written
+
+
+def test_what_is_loaded_is_explained_as_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "in memory" in outcome(capsys, "search", "--from", SWEEP, "--explain", "--load")[1]
+
+
+def test_a_database_of_an_older_release_is_loaded(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = outcome(capsys, "search", "--from", SWEEP)
+    change(copy, "DROP TABLE alembic_version")
+
+    assert expected == outcome(capsys, "search", "--from", str(copy))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE alembic_version SET version_num = 'fffffffffff1'", "was made by a newer MLflow than"),
+        ("ALTER TABLE runs DROP COLUMN user_id", "lacks the column user_id of the table runs"),
+        ("DROP TABLE input_tags", "lacks the table input_tags"),
+    ],
+)
+def test_a_database_that_is_not_as_its_release_has_it_is_refused(
+    statement: str, words: str, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(copy, statement)
+
+    assert words in refused(capsys, "search", "--from", str(copy))
+
+
+@pytest.mark.parametrize("source", ["postgresql://ada:s3cret@127.0.0.1:1/runs", "mysql://ada:s3cret@127.0.0.1:1/runs"])
+@pytest.mark.parametrize("command", [("search",), ("aggregate", "count()"), ("serve", "--in-place", "--port", "0")])
+def test_a_server_that_does_not_answer_is_one_sentence_without_the_password(
+    command: tuple[str, ...], source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = refused(capsys, *command, "--from", source)
+
+    assert "127.0.0.1:1" in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--from", "oracle://ada:s3cret@host/db"), "oracle:… cannot be searched in place; what can is sqlite:///PATH"),
+        (("--from", SWEEP, "--load", "--engine", "duckdb"), "instead: one of the two"),
+        (("--from", "nowhere.db"), "does not exist"),
+    ],
+)
+def test_a_source_that_means_nothing_is_one_sentence(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = refused(capsys, "search", *arguments)
+
+    assert words in shown
+    assert "s3cret" not in shown
+
+
+def test_the_name_of_a_source_in_messages_has_no_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SqliteFile(Path(SWEEP), "sweep")
+    from mlquery.sql import opening
+    from mlquery.sql.layouts.mlflow import mlflow_tables
+
+    monkeypatch.setattr(opening, "open_in_place", lambda name, engine_=engine: Source(engine_, mlflow_tables(engine_)))
+
+    shown = refused(capsys, "search", "--from", "postgresql://ada:s3cret@host/db", "--experiment", "none")
+
+    assert "postgresql://ada:***@host/db has no experiment named 'none'" in shown
+
+
+def test_a_query_that_cannot_be_answered_in_place_points_at_the_field_and_at_loading(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlquery.language.plan import FieldRef, Kind
+    from mlquery.sql.errors import field_error
+
+    def page(self: Any, plan: Any, limit: Any, after: Any = None) -> Any:
+        if plan.experiment_ids is None:
+            return original(self, plan, limit, after)
+        raise field_error(FieldRef(Kind.ATTRIBUTE, "user_id"), "these tables lack it")
+
+    original = Source.page
+    monkeypatch.setattr(Source, "page", page)
+
+    code, out, err = outcome(capsys, "search", "user_id = 'ada'", "--from", SWEEP)
+
+    assert (1, "") == (code, out)
+    assert "^^^^^^^" in err
+    assert "--load" in err
+
+
+def test_serve_in_place_needs_a_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--in-place needs what to serve" in refused(capsys, "serve", "--in-place")
+
+
+def test_the_ui_takes_the_address_from_a_variable_and_not_from_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlquery.cli import store_commands
+
+    started: dict[str, Any] = {}
+    fake = SimpleNamespace(
+        environ={}, execve=lambda *given: started.update(zip(("path", "command", "env"), given, strict=True))
+    )
+    monkeypatch.setattr(store_commands, "os", fake)
+
+    assert main(["ui", "--from", SWEEP, "--port", "5099"]) in (0, None)
+
+    assert SWEEP not in started["command"]
+    assert "mlquery:in-place" in started["command"]
+    assert SWEEP == started["env"]["MLQUERY_IN_PLACE"]
