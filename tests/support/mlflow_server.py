@@ -1,4 +1,4 @@
-"""Runs real `mlflow server` on SQLite for the tests that compare with it."""
+"""Runs real `mlflow server`, and MLflow's UI over what is searched in place, for tests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,35 @@ _PATIENCE = 180.0
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[str]:
-    """Give the URL of a server that keeps all it has in a folder."""
+def mlflow_server(folder: Path, backend_uri: str | None = None) -> Iterator[str]:
+    """Give the URL of a server that keeps its artifacts in a folder, and its runs in a database there or elsewhere."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+    command += ["--backend-store-uri", backend_uri or f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with server_of(command, folder) as url:
+        yield url
+
+
+@contextmanager
+def ui_in_place(source: str, folder: Path) -> Iterator[str]:
+    """Give the URL of MLflow's UI over a database that is searched in place."""
+    with server_of([sys.executable, "-m", "mlquery", "ui", "--from", source], folder) as url:
+        yield url
+
+
+@contextmanager
+def server_of(command: list[str], folder: Path) -> Iterator[str]:
+    """Give the URL of a server that a command starts, which is told a free port; it works in a folder."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
+    command = [*command, "--port", str(port)]
+    checkout = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONPATH": os.pathsep.join(filter(None, (checkout, os.environ.get("PYTHONPATH")))),
     }
     with (
         (folder / "log").open("wb") as log,
