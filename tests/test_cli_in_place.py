@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mlquery import readers
+import mlquery
+from mlquery import Client, ViewType, readers
 from mlquery.cli import main
 from mlquery.resources import example_database
 from mlquery.sql.engines.sqlite import SqliteFile
@@ -222,3 +223,18 @@ def test_the_ui_takes_the_address_from_a_variable_and_not_from_its_arguments(mon
     assert SWEEP not in started["command"]
     assert "mlquery:in-place" in started["command"]
     assert SWEEP == started["env"]["MLQUERY_IN_PLACE"]
+
+
+def test_loading_what_is_searched_in_place_gives_what_the_file_has() -> None:
+    expected = readers.load(SWEEP)
+    with mlquery.connect(SWEEP) as client:
+        store = client.load()
+
+    assert store.runs.size == expected.runs.size
+    for run_id in expected.runs.ids:
+        assert repr(expected.get_run(run_id).to_dictionary()) == repr(store.get_run(run_id).to_dictionary())
+        for key in expected.get_run(run_id).data.metrics:
+            for here, there in zip(expected.history(run_id, key), store.history(run_id, key), strict=True):
+                assert repr(here.tolist()) == repr(there.tolist())
+    found = [repr(one) for one in Client(store).search_experiments(ViewType.ALL)]
+    assert found == [repr(one) for one in Client(expected).search_experiments(ViewType.ALL)]

@@ -167,7 +167,7 @@ def test_a_write_is_refused_with_who_takes_it() -> None:
 def test_what_needs_all_runs_in_memory_says_so() -> None:
     client = InPlaceClient(both("oss")[1].source)
 
-    with pytest.raises(StoreError, match=r"load it with mlquery\.load"):
+    with pytest.raises(StoreError, match="instead: load it"):
         client.compare_runs("")
 
 

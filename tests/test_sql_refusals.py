@@ -22,7 +22,7 @@ def test_a_field_of_the_filter_is_pointed_at() -> None:
         "filter_string: datasets.name cannot be searched in place: the tables have no datasets",
         "    metrics.auc > 1 AND (datasets.name = 'x' OR NOT tags.a = 'b')",
         "                         ^^^^^^^^^^^^^",
-        "  instead: load the runs first (--load, or mlquery.load)",
+        "  instead: load the runs first (--load, or load() of the client)",
     ] == str(found).splitlines()
 
 

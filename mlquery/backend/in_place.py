@@ -76,7 +76,7 @@ class InPlaceBackend(Answering):
             StoreError: NOT_IMPLEMENTED.
         """
         message = f"{self.source.name} is searched in place, and what was asked for needs all of it in memory"
-        raise StoreError(f"{message}; instead: load it with mlquery.load, or --load", NOT_IMPLEMENTED)
+        raise StoreError(f"{message}; instead: load it (load() of the client, or --load)", NOT_IMPLEMENTED)
 
     # Runs
 

@@ -11,6 +11,7 @@ from mlquery.entities import ViewType
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query import in_place
 from mlquery.query.explain import Explanation, explain
+from mlquery.sql.loading import loaded
 from mlquery.sql.opening import open_in_place
 from mlquery.sql.source import Source
 from mlquery.store import Store
@@ -84,6 +85,17 @@ class InPlaceClient(Client):
     def close(self) -> None:
         """Close all connections."""
         self.source.close()
+
+    def load(self) -> Store:
+        """Return a new store in memory with everything that is searched here, as it is now.
+
+        Experiments, runs, their data and all points of metrics are read; logged models, registered models and
+        artifacts are not.
+
+        Raises:
+            SourceUnavailableError: It cannot be read.
+        """
+        return loaded(self.source)
 
     def search_frame(
         self,

@@ -7,7 +7,7 @@ from typing import Final
 from mlquery.errors import INTERNAL_ERROR, INVALID_PARAMETER_VALUE, StoreError
 from mlquery.language.plan import FieldRef, Kind
 
-INSTEAD: Final = "load the runs first (--load, or mlquery.load)"
+INSTEAD: Final = "load the runs first (--load, or load() of the client)"
 
 
 class SourceUnavailableError(StoreError):

@@ -9,8 +9,8 @@ import attrs
 
 from mlquery.registry import Registry
 from mlquery.sql.layouts.mlflow_pages import Pages
-from mlquery.sql.layouts.mlflow_revisions import recognized
 from mlquery.sql.layouts.mlflow_registry import read_registry
+from mlquery.sql.layouts.mlflow_revisions import recognized
 from mlquery.sql.layouts.mlflow_schema import SchemaFields
 from mlquery.sql.query import DatasetUse, History
 from mlquery.sql.session import Engine, Session, read
