@@ -19,9 +19,8 @@ from typing import Any
 import attrs
 import pytest
 
-from mlquery.language.matrix import MATRIX
-from mlquery.language.plan import Entity, Plan
-from mlquery.query.search import read_search
+from mlquery.language.plan import Plan
+from mlquery.query.search import plan_of
 from mlquery.sql.engines.relational import open_relational
 from mlquery.sql.layouts.mlflow import mlflow_tables
 from mlquery.sql.source import Source
@@ -34,11 +33,9 @@ SEARCHES = int(os.environ.get("MLQUERY_CONCURRENT_SEARCHES", "150"))
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-def plan_of(filter_string: str, order_by: str) -> Plan:
-    resolved, _, _ = read_search(
-        Entity.RUN, filter_string, [order_by], 1, None, MATRIX.dialect("oss"), lambda: frozenset()
-    )
-    return attrs.evolve(resolved.plan, experiment_ids=None)
+def everywhere(filter_string: str, order_by: str) -> Plan:
+    """Return the plan of a search of all experiments."""
+    return attrs.evolve(plan_of(filter_string, [order_by]), experiment_ids=None)
 
 
 @contextmanager
@@ -59,7 +56,7 @@ def writing(url: str, seconds: float) -> Iterator[subprocess.Popen[str]]:
 
 def search_beside_a_writer(url: str) -> None:
     """Search while MLflow writes; every answer has to be one state, and no side may fail."""
-    plan = plan_of("metrics.a >= 0 AND metrics.b >= 0", "metrics.b DESC")
+    plan = everywhere("metrics.a >= 0 AND metrics.b >= 0", "metrics.b DESC")
     source: Source | None = None
     states: set[float] = set()
     start = time.monotonic()
@@ -102,7 +99,7 @@ def test_searches_change_no_byte_of_a_file_and_leave_none_beside_it(tmp_path: Pa
     source = Source(engine, mlflow_tables(engine))
 
     for _ in range(SEARCHES):
-        source.page(plan_of("metrics.a >= 0", "metrics.b DESC"), 20)
+        source.page(everywhere("metrics.a >= 0", "metrics.b DESC"), 20)
     source.close()
 
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
