@@ -77,14 +77,14 @@ def _step_of_extreme(field: FieldRef, points: Points, run_id: str, query: Query)
 
 
 def _first(field: FieldRef, points: Points, run_id: str, query: Query) -> Value:
-    return _chosen(field, points, run_id, _of_metric(field, points, query), _order(points, "ASC"), query)
+    return _chosen(field, points, run_id, _of_metric(field, points, query), order_of_points(points, "ASC"), query)
 
 
 def _at(field: FieldRef, points: Points, run_id: str, query: Query) -> Value:
     """Return the latest value at a step; at the last step of a run that is the value of the metric itself."""
     metric = query.field(FieldRef(Kind.METRIC, field.key))
     wanted = f"{_of_metric(field, points, query)} AND {points.step} = {query.bind(field.step)}"
-    at_step = _chosen(field, points, run_id, wanted, _order(points, "DESC"), query)
+    at_step = _chosen(field, points, run_id, wanted, order_of_points(points, "DESC"), query)
     last = f"SELECT {points.run_id} AS run_id, MAX({points.step}) AS value FROM {points.table} WHERE "
     last += f"{_of_metric(field, points, query)} GROUP BY {points.run_id}"
     alias = _joined(field, last, run_id, query)
@@ -96,7 +96,7 @@ def _at(field: FieldRef, points: Points, run_id: str, query: Query) -> Value:
     return Value(value, ValueKind.DOUBLE, nan, metric.has_infinities)
 
 
-def _order(points: Points, direction: str) -> str:
+def order_of_points(points: Points, direction: str) -> str:
     """Return the order of points from the first to the latest: NaN counts as 0, and comes before it."""
     value = points.value
     number = value.sql if value.nan is None else f"CASE WHEN {value.nan} THEN 0.0 ELSE {value.sql} END"

@@ -62,6 +62,9 @@ class _DuckDb:
     def is_digits(self, string: str) -> str:
         return f"regexp_full_match({string}, '[0-9]+')"
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        return f"list_filter({column}, lambda one: one.{name} = {key})[1].{field}"
+
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 

@@ -68,6 +68,9 @@ class _Mysql:
     def is_digits(self, string: str) -> str:
         return f"({string} <> '' AND {string} NOT REGEXP '[^0-9]')"
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        raise AssertionError("no layout has lists in MySQL")
+
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 

@@ -60,6 +60,9 @@ class _Postgres:
     def is_digits(self, string: str) -> str:
         return f"{string} ~ '^[0-9]+$'"
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        raise AssertionError("no layout has lists in PostgreSQL")
+
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 

@@ -68,6 +68,9 @@ class SqlDialect(Protocol):
     def is_digits(self, string: str) -> str:
         """Return the condition that a string is one or more of the digits 0 to 9."""
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        """Return a field of the structure in a list whose field `name` is a key, NULL if there is none."""
+
     def limited(self, count: str) -> str:
         """Return the clause that ends a statement after some rows."""
 

@@ -65,6 +65,9 @@ class _Spark:
     def is_digits(self, string: str) -> str:
         return f"({string} <> '' AND NOT {string} RLIKE '[^0-9]')"
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        return f"get(filter({column}, one -> one.{name} = {key}), 0).{field}"
+
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 

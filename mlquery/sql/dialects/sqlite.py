@@ -61,6 +61,9 @@ class _Sqlite:
     def is_digits(self, string: str) -> str:
         return f"({string} <> '' AND {string} NOT GLOB '*[^0-9]*')"
 
+    def list_value(self, column: str, name: str, key: str, field: str) -> str:
+        raise AssertionError("SQLite has no lists")
+
     def limited(self, count: str) -> str:
         return f"LIMIT {count}"
 

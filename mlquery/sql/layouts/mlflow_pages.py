@@ -17,12 +17,12 @@ import numpy as np
 
 from mlquery.entities import Experiment
 from mlquery.readers import mlflow_rows as rows_of
-from mlquery.readers.contents import Contents, LoadedRun, Points
-from mlquery.readers.errors import SourceError
+from mlquery.readers.contents import LoadedRun, Points
 from mlquery.readers.mlflow_rows import INTEGER, STRING, Column, Row
 from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.expressions import ValueKind
 from mlquery.sql.layouts.mlflow_revisions import Schema
+from mlquery.sql.layouts.stores import POINT_KINDS, page_store
 from mlquery.sql.query import DatasetUse, History
 from mlquery.sql.session import Session
 from mlquery.sql.statement import Parameters, Statement
@@ -30,7 +30,6 @@ from mlquery.store import Store
 from mlquery.store.history import history_of
 from mlquery.store.model_table import ModelTable
 
-_POINT_KINDS: Final = (np.int32, np.int32, np.float64, np.int64, np.int64)
 _MOST_DATASETS: Final = 1_000
 _CONTEXT: Final = "mlflow.data.context"
 
@@ -53,18 +52,18 @@ class Pages:
         found = {row[0]: row for row in reading.rows("runs", rows_of.RUNS, "run_uuid", run_ids)}
         ordered = [found[run_id] for run_id in dict.fromkeys(run_ids) if run_id in found]
         runs, models = reading.data_of(ordered), reading.uses(list(found))
-        return self._store(reading.experiments({row[1] for row in ordered}), runs, models)
+        return page_store(self.name, reading.experiments({row[1] for row in ordered}), runs, models)
 
     def experiments(self, session: Session, ids: Iterable[str]) -> Store:
         """Return a store with some experiments in the order given; unknown ones are left out."""
         wanted = list(dict.fromkeys(ids))
         found = {one.experiment_id: one for one in _Reading.of(session, self).experiments(self.typed(wanted))}
-        return self._store([found[one] for one in wanted if one in found], [], ModelTable())
+        return page_store(self.name, [found[one] for one in wanted if one in found])
 
     def models(self, session: Session, experiment_ids: Iterable[str]) -> Store:
         """Return a store with the logged models of some experiments, and these experiments."""
         reading, ids = _Reading.of(session, self), self.typed(experiment_ids)
-        return self._store(reading.experiments(ids), [], reading.models(ids))
+        return page_store(self.name, reading.experiments(ids), [], reading.models(ids))
 
     def points(
         self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
@@ -75,9 +74,9 @@ class Pages:
         places = {run_id: place for place, run_id in enumerate(dict.fromkeys(run_ids))}
         wanted = codes if keys is None else set(keys)
         found = [row for row in found if row[0] in places and row[1] in wanted]
-        cells = list(zip(*found, strict=True)) or [()] * len(_POINT_KINDS)
+        cells = list(zip(*found, strict=True)) or [()] * len(POINT_KINDS)
         cells[:2] = [places[run_id] for run_id in cells[0]], [codes[key] for key in cells[1]]  # type: ignore[assignment]
-        points = Points(list(codes), *map(np.array, cells, _POINT_KINDS))
+        points = Points(list(codes), *map(np.array, cells, POINT_KINDS))
         ids = list(places)
         columns = points.values, points.timestamps, points.steps
         return {
@@ -95,13 +94,6 @@ class Pages:
             return list(experiment_ids)
         numbers = (one for one in experiment_ids if one.isascii() and one.isdigit() and len(one) < 19)
         return [int(one) for one in numbers if one == str(int(one))]
-
-    def _store(self, experiments: list[Experiment], runs: list[LoadedRun], models: ModelTable) -> Store:
-        no_points = Points([], *(np.empty(0, kind) for kind in _POINT_KINDS))
-        try:
-            return Contents(self.name, experiments, runs, no_points, models).into_new_store()
-        except SourceError as error:
-            raise SourceUnavailableError(self.name, error.problem) from None
 
 
 @attrs.frozen

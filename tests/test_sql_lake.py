@@ -1,0 +1,232 @@
+"""Exports and tables of Databricks are searched in place: by DuckDB, and on a warehouse with another connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+
+from mlquery.engine import reference
+from mlquery.errors import StoreError
+from mlquery.language.plan import Plan
+from mlquery.query.search import plan_of
+from mlquery.sql.engines.databricks import Databricks, Warehouse, warehouse_of
+from mlquery.sql.engines.lake import open_catalog, open_folder
+from mlquery.sql.errors import NotAskableError, SourceUnavailableError
+from mlquery.sql.layouts.databricks_tables import DatabricksTables
+from mlquery.sql.source import Source
+from mlquery.store import Store
+from mlquery.sync.exporting import export
+from tests.support.sql_stores import new_store
+
+pytest.importorskip("duckdb")
+pytest.importorskip("pyarrow")
+
+QUERIES = [
+    ("metrics.loss > 0.2 AND params.model LIKE '%a%'", ["metrics.loss DESC"]),
+    ("NOT (metrics.acc <= 0.5 OR tags.team IS NULL)", ["params.lr", "start_time"]),
+    ("max(metrics.loss) > 0", ["at(metrics.loss, 1) DESC", "run_name"]),
+    ("mean(metrics.acc) < 0.7", ["mean(metrics.loss)"]),
+    ("tags.team RLIKE '^[a-z]+$' OR run_name ILIKE '%A%'", ["duration DESC", "user_id"]),
+]
+
+
+def plan(filter_string: str = "", order_by: list[str] | None = None) -> Plan:
+    return attrs.evolve(plan_of(filter_string, order_by, dialect="extended", view_type=3), experiment_ids=None)
+
+
+@pytest.fixture(scope="module")
+def store() -> Store:
+    return new_store(3, 60, nobody=False)
+
+
+@pytest.fixture
+def folder(store: Store, tmp_path: Path) -> Path:
+    export(store, tmp_path / "export")
+    return tmp_path / "export"
+
+
+@pytest.fixture
+def source(folder: Path) -> Source:
+    return open_folder(str(folder))
+
+
+@pytest.mark.parametrize(("filter_string", "order_by"), QUERIES)
+def test_the_same_runs_are_found_in_the_same_order(
+    store: Store, source: Source, filter_string: str, order_by: list[str]
+) -> None:
+    wanted = plan(filter_string, order_by)
+    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
+
+    pages: list[list[str]] = []
+    after = None
+    while not pages or after is not None:
+        page = source.page(wanted, 7, after)
+        pages.append([page.store.runs.ids[row] for row in page.rows])
+        after = page.next
+
+    assert expected == [run_id for page_ids in pages for run_id in page_ids] == source.ids(wanted)
+    assert len(expected) == source.count(wanted)
+
+
+def test_a_page_has_all_data_of_its_runs_but_what_the_tables_lack(store: Store, source: Source) -> None:
+    page = source.page(plan(), None)
+
+    found = {run.info.run_id: run for run in page.store.runs.runs_at(page.rows)}
+
+    assert set(store.runs.ids) == set(found)
+    for run in store.runs.runs_at(range(store.runs.size)):
+        same = found[run.info.run_id]
+        assert repr(run.data) == repr(same.data)
+        assert attrs.evolve(run.info, artifact_uri=None, user_id=run.info.user_id or "") == same.info
+
+
+def test_histories_have_all_points(store: Store, source: Source) -> None:
+    found = source.histories(store.runs.ids, None)
+
+    assert {(run_id, key) for run_id in store.runs.ids for key in store.get_run(run_id).data.metrics} == set(found)
+    for (run_id, key), points in found.items():
+        for column, same in zip(store.history(run_id, key), points, strict=True):
+            assert np.array_equal(column, same, equal_nan=True)
+
+
+@pytest.mark.parametrize("query", ["dataset.name = 'x'", "artifact_uri LIKE '%x'"])
+def test_what_the_tables_lack_is_refused_by_name(source: Source, query: str) -> None:
+    with pytest.raises(NotAskableError, match="Databricks' tables"):
+        source.ids(plan(query))
+
+
+def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:
+    before = source.count(plan())
+    export(Store(), folder)
+
+    assert 0 == source.count(plan()) < before
+
+
+def _without_folder(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+def _without_table(folder: Path) -> None:
+    (folder / "runs_latest.parquet").unlink()
+
+
+@pytest.mark.parametrize("damage", [_without_folder, _without_table])
+def test_a_folder_that_is_no_export_is_refused_in_one_sentence(folder: Path, damage: Callable[[Path], None]) -> None:
+    damage(folder)
+
+    with pytest.raises(SourceUnavailableError, match=r"does not exist|has neither") as caught:
+        open_folder(str(folder))
+
+    assert "\n" not in str(caught.value)
+
+
+def _cut_off(folder: Path) -> None:
+    path = folder / "runs_latest.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _without_column(folder: Path) -> None:
+    from pyarrow import parquet
+
+    path = folder / "runs_latest.parquet"
+    parquet.write_table(parquet.read_table(path).drop_columns(["params"]), path)
+
+
+@pytest.mark.parametrize("damage", [_cut_off, _without_column])
+def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: Callable[[Path], None]) -> None:
+    damage(folder)
+
+    with pytest.raises(SourceUnavailableError, match="cannot be read") as caught:
+        source.page(plan("params.model = 'x'"), 10)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "layout"), [("a.b; DROP TABLE x", None), ("a`b", None), ("a.b", "wide")])
+def test_a_catalog_has_a_plain_name_and_one_layout(name: str, layout: str | None) -> None:
+    with pytest.raises(StoreError, match=r"is no catalog and schema|are of the layout"):
+        open_catalog(name, object(), layout)
+
+
+# A warehouse of Databricks, whose connector is replaced
+
+
+@attrs.define
+class Connector:
+    """Answers with no rows, and keeps what it was sent."""
+
+    asked: list[tuple[str, dict[str, Any]]] = attrs.field(factory=list)
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    failure: Exception | None = None
+
+    def connect(self, **settings: Any) -> Connector:
+        self.settings = settings
+        return self
+
+    @contextmanager
+    def cursor(self) -> Any:
+        yield self
+
+    def execute(self, text: str, parameters: dict[str, Any]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append((text, parameters))
+
+    def fetchall(self) -> list[Any]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+URL = "databricks://token:s3cret@adb-1.net:443?http_path=/sql/1.0/warehouses/a&catalog=main&schema=ml"
+
+
+def test_a_warehouse_is_sent_text_and_named_parameters() -> None:
+    connector = Connector()
+    warehouse = warehouse_of(URL)
+    source = Source(Databricks(warehouse, connector.connect), DatabricksTables(warehouse.name, "`main`.`ml`."))
+
+    assert [] == source.ids(plan("metrics.auc > 0.8 AND params.model = 'x'", ["metrics.auc DESC"]), 10)
+
+    ((text, parameters),) = connector.asked
+    value = "get(filter(r.aggregated_metrics, one -> one.metric_name = :p0), 0).latest_value"
+    assert text.startswith("SELECT r.run_id, ")
+    assert "\nFROM `main`.`ml`.runs_latest r\n" in text
+    assert f"(({value} > :p1) AND NOT isnan({value}))" in text
+    assert "(try_element_at(r.params, :p2) = :p3)" in text
+    assert text.endswith("LIMIT :p4")
+    assert {"p0": "auc", "p1": 0.8, "p2": "model", "p3": "x", "p4": 11} == parameters
+    assert {
+        "server_hostname": "adb-1.net",
+        "http_path": "/sql/1.0/warehouses/a",
+        "access_token": "s3cret",
+        "session_configuration": {"timezone": "UTC"},
+    } == connector.settings
+
+
+def test_what_a_warehouse_says_is_one_sentence_without_the_token() -> None:
+    connector = Connector(failure=RuntimeError("token s3cret is not valid\nat line 1"))
+    engine = Databricks(warehouse_of(URL), connector.connect)
+
+    with pytest.raises(SourceUnavailableError) as caught:
+        Source(engine, DatabricksTables("databricks://adb-1.net")).count(plan())
+
+    assert "databricks://adb-1.net cannot be read: token … is not valid" == str(caught.value)
+    assert "s3cret" not in repr(Warehouse("a", "b", "s3cret"))
+
+
+@pytest.mark.parametrize(
+    "url", ["databricks://token:t@host", "databricks://host?http_path=/a", "databricks://token:t@?http_path=/a"]
+)
+def test_a_warehouse_needs_a_host_a_path_and_a_token(url: str) -> None:
+    with pytest.raises(SourceUnavailableError, match=r"lacks .*; write databricks://token:TOKEN@HOST"):
+        warehouse_of(url)
