@@ -67,6 +67,7 @@ def _add_transfers(names: Any) -> None:
     export = _command(names, "export", "export a store to Parquet, CSV or JSON lines")
     _add_selection(export)
     add_choice(export, "--format", ("parquet", "csv", "jsonl"), "output format")
+    add_choice(export, "--layout", ("tables", "wide"), "three tables, or a column for each key, written incrementally")
     add_value(export, "--out", "FOLDER", "export", "folder to write to")
 
 

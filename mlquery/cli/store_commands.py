@@ -151,7 +151,12 @@ def export_command(options: argparse.Namespace) -> int:
     """Export a store as tables."""
     with _to_read(options) as store:
         done = export(
-            store, options.out, format=options.format, experiments=options.experiment, filter_string=options.filter
+            store,
+            options.out,
+            format=options.format,
+            layout=options.layout,
+            experiments=options.experiment,
+            filter_string=options.filter,
         )
     for path, rows in done.items():
         print(f"{path}: {_counted(rows, 'row')}")

@@ -26,6 +26,7 @@ from mlquery.store import Store
 from mlquery.store.entity_fields import without_nan
 from mlquery.sync.content import Points, logged_value
 from mlquery.sync.sources import chosen_experiments, experiments_of, run_ids_of
+from mlquery.sync.wide import export_wide
 
 Row = tuple[Any, ...]
 Columns = dict[str, str]
@@ -71,6 +72,7 @@ TABLES: Final[dict[str, Columns]] = {
         "metric_value": "number",
     },
 }
+LAYOUTS: Final = ("tables", "wide")
 AGGREGATED: Final = ("metric_name", "latest_value", "min_value", "max_value")
 _NONE: Final = ""  # account and workspace: a store has none, and the columns are not nullable
 _ROWS: Final = 100_000
@@ -81,6 +83,7 @@ def export(
     folder: str | Path,
     *,
     format: str = "parquet",
+    layout: str = "tables",
     experiments: Sequence[str] = (),
     filter_string: str = "",
 ) -> dict[Path, int]:
@@ -90,19 +93,28 @@ def export(
         store: The store to write, deleted runs and experiments included.
         folder: The folder to write to; files of the same names are replaced.
         format: "parquet" (needs pyarrow), "csv" (maps and lists as JSON) or "jsonl" (NaN as a string).
+        layout: "tables", three as Databricks has them, or "wide" (Parquet), with a column for each metric, param and
+            tag, a folder for each experiment and a manifest: a second export writes what is new or has changed.
         experiments: The names of the experiments; all if empty.
         filter_string: The filter that selects runs; all if empty.
 
     Returns:
-        The number of rows by file.
+        The number of rows by file; by folder, if the layout is wide.
 
     Raises:
-        StoreError: the format or an experiment does not exist, or pyarrow is not installed.
+        StoreError: the format, the layout or an experiment does not exist, pyarrow is not installed, or the folder has
+            a wide export of other runs.
         QueryError: the filter is not valid.
         OSError: a file cannot be written.
     """
     if format not in _WRITERS:
         raise invalid_parameter(f"unknown format {format!r}; use one of {', '.join(_WRITERS)}")
+    if layout not in LAYOUTS:
+        raise invalid_parameter(f"unknown layout {layout!r}; use one of {', '.join(LAYOUTS)}")
+    if layout == "wide":
+        if format != "parquet":
+            raise invalid_parameter(f"the layout wide is Parquet, not {format}; instead: --layout tables")
+        return export_wide(store, Path(folder), experiments, filter_string)
     with store.lock:
         chosen = chosen_experiments(experiments_of(store), experiments, "the store")
         ids = [experiment.experiment_id for experiment in chosen]
