@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from mlquery.engine import reference
+from mlquery.entities import Param
 from mlquery.errors import StoreError
 from mlquery.language.plan import Plan
 from mlquery.query.search import plan_of
@@ -56,10 +57,17 @@ def source(folder: Path) -> Source:
     return open_folder(str(folder))
 
 
+@pytest.fixture(params=["tables", "wide"])
+def either(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Source:
+    export(store, tmp_path / request.param, layout=request.param)
+    return open_folder(str(tmp_path / request.param))
+
+
 @pytest.mark.parametrize(("filter_string", "order_by"), QUERIES)
 def test_the_same_runs_are_found_in_the_same_order(
-    store: Store, source: Source, filter_string: str, order_by: list[str]
+    store: Store, either: Source, filter_string: str, order_by: list[str]
 ) -> None:
+    source = either
     wanted = plan(filter_string, order_by)
     expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
 
@@ -74,6 +82,19 @@ def test_the_same_runs_are_found_in_the_same_order(
     assert len(expected) == source.count(wanted)
 
 
+def test_a_page_of_a_wide_export_has_all_data_of_its_runs(store: Store, tmp_path: Path) -> None:
+    export(store, tmp_path, layout="wide")
+    page = open_folder(str(tmp_path)).page(plan(), None)
+
+    found = {run.info.run_id: run for run in page.store.runs.runs_at(page.rows)}
+
+    assert set(store.runs.ids) == set(found)
+    for run in store.runs.runs_at(range(store.runs.size)):
+        same = found[run.info.run_id]
+        assert (repr(run.data), repr(run.inputs)) == (repr(same.data), repr(same.inputs))
+        assert run.info == same.info
+
+
 def test_a_page_has_all_data_of_its_runs_but_what_the_tables_lack(store: Store, source: Source) -> None:
     page = source.page(plan(), None)
 
@@ -86,8 +107,8 @@ def test_a_page_has_all_data_of_its_runs_but_what_the_tables_lack(store: Store, 
         assert attrs.evolve(run.info, artifact_uri=None, user_id=run.info.user_id or "") == same.info
 
 
-def test_histories_have_all_points(store: Store, source: Source) -> None:
-    found = source.histories(store.runs.ids, None)
+def test_histories_have_all_points(store: Store, either: Source) -> None:
+    found = either.histories(store.runs.ids, None)
 
     assert {(run_id, key) for run_id in store.runs.ids for key in store.get_run(run_id).data.metrics} == set(found)
     for (run_id, key), points in found.items():
@@ -99,6 +120,34 @@ def test_histories_have_all_points(store: Store, source: Source) -> None:
 def test_what_the_tables_lack_is_refused_by_name(source: Source, query: str) -> None:
     with pytest.raises(NotAskableError, match="Databricks' tables"):
         source.ids(plan(query))
+
+
+@pytest.mark.parametrize(
+    ("query", "view"),
+    [("name LIKE 'a%'", 3), ("tags.team IS NOT NULL", 3), ("creation_time >= 0", 1), ("experiment_id != '1'", 3)],
+)
+def test_experiments_of_a_wide_export_are_found(store: Store, tmp_path: Path, query: str, view: int) -> None:
+    export(store, tmp_path, layout="wide")
+    wanted = plan_of(query, ["experiment_id DESC"], entity="experiment", view_type=view, dialect="extended")
+    expected = [store.experiments.ids[row] for row in reference.rows(store, wanted)]
+
+    page = open_folder(str(tmp_path)).page(wanted, None)
+
+    assert expected == page.store.experiments.ids
+    assert [store.get_experiment(one) for one in expected] == [page.store.get_experiment(one) for one in expected]
+
+
+def test_an_export_that_grows_shows_what_it_has_gained(store: Store, tmp_path: Path) -> None:
+    copy = store.clone()
+    export(copy, tmp_path, layout="wide")
+    source = open_folder(str(tmp_path))
+    assert [] == source.ids(plan("params.`of late` = 'x'"))
+
+    run = copy.create_run(copy.create_experiment("of late"), "me", 1, [], "late")
+    copy.log_param(run.info.run_id, Param("of late", "x"))
+    export(copy, tmp_path, layout="wide")
+
+    assert [run.info.run_id] == source.ids(plan("params.`of late` = 'x'"))
 
 
 def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:

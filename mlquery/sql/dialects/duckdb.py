@@ -23,6 +23,10 @@ class _DuckDb:
     def bind(self, name: str) -> str:
         return f"${name}"
 
+    def quoted(self, name: str) -> str:
+        doubled = name.replace('"', '""')
+        return f'"{doubled}"'
+
     def compared(self, string: str) -> str:
         return string
 

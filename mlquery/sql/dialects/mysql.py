@@ -24,6 +24,10 @@ class _Mysql:
     def bind(self, name: str) -> str:
         return f":{name}"
 
+    def quoted(self, name: str) -> str:
+        doubled = name.replace("`", "``")
+        return f"`{doubled}`"
+
     def compared(self, string: str) -> str:
         return _as_bytes(string)
 

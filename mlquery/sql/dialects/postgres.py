@@ -21,6 +21,10 @@ class _Postgres:
     def bind(self, name: str) -> str:
         return f":{name}"
 
+    def quoted(self, name: str) -> str:
+        doubled = name.replace('"', '""')
+        return f'"{doubled}"'
+
     def compared(self, string: str) -> str:
         return string  # whatever the collation, equal strings are equal bytes
 

@@ -26,6 +26,9 @@ class SqlDialect(Protocol):
     def bind(self, name: str) -> str:
         """Return how a named parameter is written."""
 
+    def quoted(self, name: str) -> str:
+        """Return an identifier in quotes."""
+
     def compared(self, string: str) -> str:
         """Return a string for `=`, `<>` and `IN`, which then compare code points and nothing else."""
 

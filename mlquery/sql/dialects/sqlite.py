@@ -22,6 +22,10 @@ class _Sqlite:
     def bind(self, name: str) -> str:
         return f":{name}"
 
+    def quoted(self, name: str) -> str:
+        doubled = name.replace('"', '""')
+        return f'"{doubled}"'
+
     def compared(self, string: str) -> str:
         return string
 

@@ -98,7 +98,7 @@ class DuckDb:
             if state != self._state:
                 for name, table in self._folder.tables().items():
                     with self.one_sentence():
-                        self._database.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {_relation(table)}")
+                        self._database.execute(f"CREATE OR REPLACE VIEW {DUCKDB.quoted(name)} AS {_relation(table)}")
                 self._state = state
         return state
 
@@ -144,21 +144,28 @@ class _Session:
         )
 
 
-def quoted(name: str) -> str:
-    """Return an identifier in quotes."""
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
-
-
 def _relation(table: FileTable) -> str:
     if not table.paths:
-        columns = ", ".join(f"CAST(NULL AS {_TYPES[kind]}) AS {quoted(name)}" for name, kind in table.columns.items())
+        columns = ", ".join(
+            f"CAST(NULL AS {_TYPES[kind]}) AS {DUCKDB.quoted(name)}" for name, kind in table.columns.items()
+        )
         return f"SELECT {columns}, '' AS filename, CAST(0 AS BIGINT) AS file_row_number WHERE FALSE"
     paths = ", ".join(map(_literal, table.paths))
-    options = {"union_by_name": "true", "filename": "true", "file_row_number": "true", "hive_partitioning": "false"}
+    options = {"filename": "true", "file_row_number": "true", "hive_partitioning": "false"}
     if table.partition is not None:
         options |= {"hive_partitioning": "true", "hive_types": f"{{{_literal(table.partition)}: VARCHAR}}"}
+    if table.numbers:
+        # By field ids no file need be opened to know its columns, and a column of no file is one of missing values.
+        options["schema"] = f"MAP {{{', '.join(_fields(table))}}}"
+    else:
+        options["union_by_name"] = "true"
     return f"SELECT * FROM read_parquet([{paths}], {', '.join(f'{name} = {value}' for name, value in options.items())})"
+
+
+def _fields(table: FileTable) -> Iterator[str]:
+    for name, number in table.numbers.items():
+        kind = _TYPES[table.columns[name]]
+        yield f"{number}: {{name: {_literal(name)}, type: {_literal(kind)}, default_value: NULL}}"
 
 
 def _literal(string: str) -> str:

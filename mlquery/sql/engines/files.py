@@ -25,12 +25,14 @@ class FileTable:
         paths: The files, or folders of files; none for an empty table.
         partition: The column that is in the names of folders, as in `experiment_id=1`; None if there is none.
         base: The folder in which these folders are.
+        numbers: The field ids of the columns, for files that have some of the columns each.
     """
 
     columns: Mapping[str, str]
     paths: tuple[str, ...]
     partition: str | None = None
     base: str = ""
+    numbers: Mapping[str, int] = attrs.field(factory=dict)
 
 
 class Folder(Protocol):

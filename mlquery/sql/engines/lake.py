@@ -12,8 +12,9 @@ from mlquery.sql.engines.duckdb import DuckDb
 from mlquery.sql.engines.files import Folder
 from mlquery.sql.engines.spark import Spark
 from mlquery.sql.errors import SourceUnavailableError
+from mlquery.sql.layouts import manifest
 from mlquery.sql.layouts.databricks_tables import DatabricksFolder, DatabricksTables
-from mlquery.sql.query import Layout
+from mlquery.sql.layouts.wide import WideFolder, WideTables
 from mlquery.sql.session import Engine
 from mlquery.sql.source import Source
 
@@ -40,20 +41,19 @@ def open_folder(folder: str, engine: str | None = None, layout: str | None = Non
     path = Path(folder)
     if not path.is_dir():
         raise SourceUnavailableError(folder, "does not exist, or is no folder")
-    files, tables = _recognized(path, layout)
-    return Source(_engine(files, engine), tables)
-
-
-def _engine(files: Folder, engine: str | None) -> Engine:
-    return Spark(files.name, None, files) if engine == "spark" else DuckDb(files)
-
-
-def _recognized(path: Path, layout: str | None) -> tuple[Folder, Layout]:
+    is_wide = (path / manifest.NAME).exists() if layout is None else layout == "wide"
+    if is_wide:
+        wide = WideFolder(path)
+        return Source(_engine(wide, engine), WideTables(wide, has_places=engine != "spark"))
     if layout == "mlflow":
         raise invalid_parameter("files are of the layout 'wide' or 'databricks', not 'mlflow'")
     files = DatabricksFolder(path)
     files.state()  # raises if a table is missing
-    return files, DatabricksTables(files.name)
+    return Source(_engine(files, engine), DatabricksTables(files.name))
+
+
+def _engine(files: Folder, engine: str | None) -> Engine:
+    return Spark(files.name, None, files) if engine == "spark" else DuckDb(files)
 
 
 def open_catalog(name: str, session: Any = None, layout: str | None = None) -> Source:
