@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 import mlquery
 from mlquery import Client, ViewType, readers
@@ -17,6 +18,7 @@ from mlquery.cli import main
 from mlquery.resources import example_database
 from mlquery.sql.engines.sqlite import SqliteFile
 from mlquery.sql.source import Source
+from tests.support.databases import ON_POSTGRES
 
 SWEEP = str(example_database())
 QUERIES = [
@@ -205,6 +207,36 @@ def test_a_query_that_cannot_be_answered_in_place_points_at_the_field_and_at_loa
     assert "--load" in err
 
 
+def test_a_server_is_served_in_place_only(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = refused(capsys, "serve", "--from", "postgresql://ada:s3cret@127.0.0.1:1/runs", "--port", "0")
+
+    assert "instead: --in-place" in shown
+    assert "s3cret" not in shown
+
+
+@ON_POSTGRES
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda url: url, "is not an MLflow tracking database"),
+        (lambda url: url.set(password="wr0ng", username="nobody"), "refuses the user or the password"),
+        (lambda url: url.set(database="nowhere"), "has no such database"),
+        (lambda url: url.set(host="no-such-host.invalid"), "has no such host"),
+    ],
+)
+@pytest.mark.parametrize("command", [("search",), ("compare",), ("serve", "--in-place", "--port", "0"), ("ui",)])
+def test_what_is_wrong_with_a_server_is_one_sentence(
+    command: tuple[str, ...], change: Any, words: str, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = change(make_url(postgres_url)).render_as_string(hide_password=False)
+
+    shown = refused(capsys, *command, "--from", url)
+
+    assert words in shown
+    assert "wr0ng" not in shown
+
+
 def test_serve_in_place_needs_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--in-place needs what to serve" in refused(capsys, "serve", "--in-place")
 
@@ -236,5 +268,7 @@ def test_loading_what_is_searched_in_place_gives_what_the_file_has() -> None:
         for key in expected.get_run(run_id).data.metrics:
             for here, there in zip(expected.history(run_id, key), store.history(run_id, key), strict=True):
                 assert repr(here.tolist()) == repr(there.tolist())
+    assert repr(expected.models.by_id) == repr(store.models.by_id)
+    assert expected.models.outputs == store.models.outputs
     found = [repr(one) for one in Client(store).search_experiments(ViewType.ALL)]
     assert found == [repr(one) for one in Client(expected).search_experiments(ViewType.ALL)]

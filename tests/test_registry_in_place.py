@@ -78,6 +78,15 @@ def test_reads_in_place_are_those_of_mlflows_own_client(clients: tuple[MlflowCli
         assert read(theirs) == read(ours), number
 
 
+def test_everything_but_the_registry_can_be_loaded(clients: tuple[MlflowClient, InPlaceClient]) -> None:
+    theirs, ours = clients
+
+    loaded = mlquery.Client(ours.load())
+
+    for number, read in enumerate(READS[9:]):
+        assert read(theirs) == read(loaded), number
+
+
 def test_what_is_written_meanwhile_is_found_at_once(clients: tuple[MlflowClient, InPlaceClient]) -> None:
     theirs, ours = clients
     run = theirs.search_runs(["1"])[0].info.run_id

@@ -14,7 +14,7 @@ from mlquery.server.process import LOOPBACK, bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
 from mlquery.server.security import MEGABYTE, Security, is_loopback_name
 from mlquery.server.service import new_service, new_store, service_in_place
-from mlquery.sql.opening import open_in_place
+from mlquery.sql.opening import is_server, open_in_place, scheme_of
 from mlquery.store import Store
 from mlquery.sync.reading import read_source
 
@@ -31,6 +31,9 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         return
     store, contents = new_store(dialect), "an empty store"
     security = _security(options)
+    if options.source is not None and is_server(options.source):
+        scheme = scheme_of(options.source)
+        raise UsageError(f"{scheme}:… is a database server, which is served where it is; instead: --in-place")
     with bound_socket(options.host, options.port) as listening:
         if options.source is not None:
             load(options.source, into=store)

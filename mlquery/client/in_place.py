@@ -89,8 +89,8 @@ class InPlaceClient(Client):
     def load(self) -> Store:
         """Return a new store in memory with everything that is searched here, as it is now.
 
-        Experiments, runs, their data and all points of metrics are read; logged models, registered models and
-        artifacts are not.
+        Experiments, runs, their data, all points of metrics and logged models are read; registered models and artifacts
+        are not.
 
         Raises:
             SourceUnavailableError: It cannot be read.

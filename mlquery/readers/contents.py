@@ -92,7 +92,7 @@ class Contents:
             store.load_history(run_id, key, points.values[at], points.timestamps[at], points.steps[at])
         for run, keys in zip(self.runs, orders, strict=True):
             store.order_metrics(run.info.run_id, keys)
-        _put_models(store, self.models)
+        put_models(store, self.models)
         return store
 
     def into_new_store(self) -> Store:
@@ -108,7 +108,7 @@ class Contents:
             store.load_experiment(**experiment_fields(experiment))
         data = ([getattr(run, part) for run in self.runs] for part in ("params", "tags", "metrics", "inputs"))
         store.load_runs(list(map(_info, self.runs)), *data)
-        _put_models(store, self.models)
+        put_models(store, self.models)
         return store
 
     def _histories(self) -> Iterator[tuple[str, str, Array]]:
@@ -185,7 +185,7 @@ def _put_run(store: Store, run: LoadedRun) -> None:
     )
 
 
-def _put_models(store: Store, models: ModelTable) -> None:
+def put_models(store: Store, models: ModelTable) -> None:
     """Add logged models and their points, and which runs of the store wrote and read which models."""
     for model in models.by_id.values():
         store.write(PutModel(model_fields(model)))

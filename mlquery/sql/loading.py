@@ -1,10 +1,13 @@
-"""Turns all that a source has into a store in memory: experiments, runs with their data, and every point of metrics."""
+"""Turns all that a source has into a store in memory: experiments, runs with all points of metrics, logged models."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from mlquery.language.plan import Entity, Plan
+from mlquery.readers.contents import put_models
+from mlquery.sql.errors import NotAskableError
 from mlquery.sql.source import Source
 from mlquery.store import Store
 
@@ -15,7 +18,7 @@ _EVERYTHING: Final = frozenset({"active", "deleted"})
 def loaded(source: Source) -> Store:
     """Return a store with the contents of a source; its parts are read one after the other.
 
-    Logged models, registered models and artifacts stay where they are.
+    Registered models and artifacts stay where they are.
 
     Raises:
         SourceUnavailableError: the source cannot be read.
@@ -39,4 +42,6 @@ def loaded(source: Source) -> Store:
         for (run_id, key), points in source.histories(ids[start : start + _RUNS_AT_A_TIME]).items():
             if len(points[0]) > 1:  # the only point of a metric is its latest one
                 store.load_history(run_id, key, *points)
+    with suppress(NotAskableError):  # then there are none
+        put_models(store, source.models(list(store.experiments.ids)).models)
     return store

@@ -61,6 +61,12 @@ def scheme_of(name: str) -> str | None:
     return None if not found or os.path.exists(name) else found[1].lower()
 
 
+def is_server(name: str) -> bool:
+    """Tell whether a URI is that of a database server."""
+    scheme = scheme_of(name)
+    return scheme is not None and scheme.partition("+")[0] in SERVERS
+
+
 def _open_path(path: str, layout: str | None, engine: str | None) -> Source:
     if os.path.isdir(path):
         return _open_folder(path, layout, engine)

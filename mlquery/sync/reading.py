@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 
 from mlquery.entities import Experiment
+from mlquery.sql.loading import loaded
+from mlquery.sql.opening import is_server, open_in_place
 from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields
@@ -23,19 +25,29 @@ def read_source(source: str, experiments: Sequence[str] = (), *, progress: Progr
     copied into a new store in memory, with their histories and logged models and without artifacts.
 
     Args:
-        source: A tracking URI, or the path of an MLflow database, an `mlruns` folder or a store on disk.
+        source: A tracking URI, the URI of a database server, or the path of an MLflow database, an `mlruns` folder or a
+            store on disk.
         experiments: The names of the experiments to copy from a server; all if empty.
         progress: Called with a step, how many of its items are done, and how many there are.
 
     Raises:
         StoreError: the source cannot be read, or an experiment is unknown.
     """
-    found = open_source(source)
+    found = StoreSource(_read(source), source) if is_server(source) else open_source(source)
     if isinstance(found, StoreSource):
         chosen_experiments(found.experiments(), experiments, source)
         return found.store
     try:
         return _copied(found, chosen_experiments(found.experiments(), experiments, source), progress)
+    finally:
+        found.close()
+
+
+def _read(source: str) -> Store:
+    """Return a store with what a database server has."""
+    found = open_in_place(source)
+    try:
+        return loaded(found)
     finally:
         found.close()
 
