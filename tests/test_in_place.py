@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from mlquery.client.in_place import InPlaceClient
 from mlquery.entities import Metric, RunTag
 from mlquery.language.matrix import MATRIX
 from mlquery.query.page_tokens import PageToken, all_pages
+from mlquery.resources import example_database
 from tests.support.doors import contents
 from tests.support.source_over_store import SourceOverStore
 
@@ -303,8 +303,15 @@ def test_other_formats_tell_nan_from_what_is_missing(columns: list[str] | None, 
 
 
 def test_an_unknown_format_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown output format 'csv'; formats are pandas, arrow, polars")):
+    with pytest.raises(ValueError, match="unknown output format 'csv'; formats are pandas, arrow, polars, spark"):
         mlquery.search_frame(Store(), ["0"], output_format="csv")
+
+
+def test_a_lazy_frame_is_one_of_spark() -> None:
+    with pytest.raises(ValueError, match="of what Spark searches in place"):
+        mlquery.search_frame(Store(), ["0"], columns=["run_id"], output_format="spark")
+    with pytest.raises(StoreError, match="only Spark has such frames"):
+        mlquery.connect(str(example_database())).search_frame(columns=["run_id"], output_format="spark")
 
 
 def test_aggregates_in_place_are_those_of_the_store() -> None:

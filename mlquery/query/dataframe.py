@@ -35,6 +35,7 @@ _KEYED = {"metrics": Kind.METRIC, "params": Kind.PARAM, "tags": Kind.TAG}
 _PAGE = 50_000
 _FEW_KEYS = 256
 _MANY_COLUMNS = 100
+_LAZY = "spark"
 
 _Column = MetricColumn | StringColumn
 
@@ -64,7 +65,8 @@ def search_frame(
         columns: Names of the columns to return, such as "run_id", "metrics.auc" and, if the dialect has functions of
             histories, "max(metrics.auc)"; by default all but such functions.
         output_format: "pandas" for MLflow's frame; "arrow" for a table of pyarrow, "polars" for a frame of polars: each
-            column has one type, what is missing is null and NaN stays NaN.
+            column has one type, what is missing is null and NaN stays NaN. "spark" gives a lazy frame
+            of `columns`, where Spark searches.
         dialect: The dialect of filter, order and columns.
         on_warning: Receives warnings; by default they are issued as `QueryWarning`.
 
@@ -74,14 +76,16 @@ def search_frame(
 
     **Source**: `mlflow.search_runs(output_format="pandas")` of MLflow 3.17.
     """
-    write = {"pandas": frame_of, **FORMATS}.get(output_format)
+    write = {"pandas": frame_of, _LAZY: frame_of, **FORMATS}.get(output_format)
     if write is None:
-        raise ValueError(f"unknown output format {output_format!r}; formats are pandas, {', '.join(FORMATS)}")
+        raise ValueError(f"unknown output format {output_format!r}; formats are pandas, {', '.join(FORMATS)}, {_LAZY}")
     calls = columns_of_calls(columns or (), dialect, on_warning)
     fields = None if columns is None else fields_of_columns(columns, calls)
     query = (experiment_ids, filter_string, run_view_type, max_results, order_by)
     options: dict[str, Any] = {"dialect": MATRIX.dialect(dialect), "on_warning": on_warning}
     found = in_place.data_of(store)
+    if output_format == _LAZY:
+        return _lazy_frame(found, query, fields, options)
     if isinstance(found, Source):
         return write(*_columns_in_place(found, query, fields, options))
     with found.lock:
@@ -111,16 +115,24 @@ def _found_rows(
     return np.concatenate(pages) if pages else np.empty(0, np.int64)
 
 
+def _lazy_frame(
+    data: Store | Source, query: tuple[Any, ...], fields: Mapping[str, FieldRef] | None, options: Mapping[str, Any]
+) -> Any:
+    """Return a frame of Spark that is computed when it is asked for."""
+    if not isinstance(data, Source) or fields is None:
+        problem = "is a frame of chosen columns of what Spark searches in place"
+        raise ValueError(f"output_format={_LAZY!r} {problem}: mlquery.connect(session), columns=['run_id', ...]")
+    return in_place.lazy_runs(data, fields, *query, **options)
+
+
 def _columns_in_place(
     source: Source, query: tuple[Any, ...], fields: Mapping[str, FieldRef] | None, options: Mapping[str, Any]
 ) -> tuple[RunColumns, Mapping[str, FieldRef]]:
     """Return the columns of the runs that are found in place and their fields; only some fields travel if some do."""
-    experiment_ids, filter_string, run_view_type, max_results, order_by = query
-    search = (experiment_ids, filter_string, run_view_type, max_results, order_by)
     if fields is not None:
         asked = list(dict.fromkeys(fields.values()))
-        return ValueColumns(asked, in_place.run_values(source, asked, *search, **options)), fields
-    page = in_place.all_runs(source, *search, **options)
+        return ValueColumns(asked, in_place.run_values(source, asked, *query, **options)), fields
+    page = in_place.all_runs(source, *query, **options)
     rows = np.arange(page.rows.start, page.rows.stop)
     return StoreColumns(page.store, rows), _fields_of_runs(page.store, rows)
 

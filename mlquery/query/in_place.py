@@ -6,7 +6,7 @@ with what was found, so that whatever reads a store reads a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
@@ -134,6 +134,22 @@ def run_values(
     plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
     with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
         return source.values(plan, fields, max_results)
+
+
+def lazy_runs(
+    source: Source,
+    fields: Mapping[str, FieldRef],
+    experiment_ids: Iterable[str | int],
+    filter_string: str | None,
+    run_view_type: int,
+    max_results: int | None,
+    order_by: Sequence[str] | None,
+    **options: Any,
+) -> Any:
+    """Return fields of the runs that are found, by the names of columns, as a lazy frame of the source."""
+    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
+    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
+        return source.lazy(plan, fields, max_results)
 
 
 def experiment_ids(source: Source, dialect: Dialect, run_view_type: int = ViewType.ACTIVE_ONLY) -> list[str]:

@@ -36,9 +36,14 @@ def values(plan: Plan, fields: Sequence[FieldRef], limit: int | None, layout: La
     return _read(plan, fields, layout, session, limit)
 
 
+def is_mean(field: FieldRef) -> bool:
+    """Tell whether a field is computed here."""
+    return field.function is Function.MEAN
+
+
 def is_ordered_by_mean(plan: Plan) -> bool:
     """Tell whether a plan orders by what is computed here."""
-    return any(key.field.function is Function.MEAN for key in plan.order)
+    return any(is_mean(key.field) for key in plan.order)
 
 
 def ordered_here(

@@ -5,7 +5,7 @@ Each call sees one state of the data, in one read-only session, and leaves nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,9 +13,10 @@ import attrs
 from mlquery.language.plan import Entity, FieldRef, Plan
 from mlquery.registry import Registry
 from mlquery.sql import compiling, reading
-from mlquery.sql.errors import NotAskableError
+from mlquery.sql.errors import NotAskableError, name_of
 from mlquery.sql.ordering import Position, position
 from mlquery.sql.query import DatasetUse, History, Layout
+from mlquery.sql.reading import is_mean
 from mlquery.sql.rewriting import rewritten
 from mlquery.sql.session import Engine, Session, read
 from mlquery.sql.statement import Statement
@@ -92,6 +93,31 @@ class Source:
         A missing value is None, NaN is NaN, infinities are the largest numbers. Errors as of `page`.
         """
         return read(self.engine, lambda session: reading.values(plan, fields, limit, self.layout, session))
+
+    def lazy(self, plan: Plan, fields: Mapping[str, FieldRef], limit: int | None = None) -> Any:
+        """Return what `values` would, as a frame of the system that is computed when it is asked for.
+
+        `fields` has them by the names of the columns, of which the id of the run is none. Values are as the tables have
+        them, infinities too.
+
+        Raises:
+            NotAskableError: as of `page`; the system has no such frames, or a field is computed here, as means are.
+            SourceUnavailableError: the system does not answer.
+        """
+        make: Callable[[Statement], Any] | None = getattr(self.engine, "frame", None)
+        if make is None:
+            raise NotAskableError("a lazy frame", "only Spark has such frames")
+        means = [field for field in (*fields.values(), *(key.field for key in plan.order)) if is_mean(field)]
+        if means:
+            raise NotAskableError(name_of(means[0]), "an exact mean is not computed by Spark, so that it is not lazy")
+        asked = list(fields.values())
+
+        def compiled(session: Session) -> Statement:
+            return compiling.values(rewritten(plan, self.layout, session), asked, self.layout, session.dialect, limit)
+
+        frame = make(read(self.engine, compiled))
+        numbered = frame.toDF(*(str(place) for place in range(1 + 2 * len(asked))))  # each value, and whether it is NaN
+        return numbered.select(*(str(1 + 2 * place) for place in range(len(asked)))).toDF(*fields)
 
     def runs(self, run_ids: Sequence[str]) -> Store:
         """Return a store with some runs in the order given, and their experiments; unknown runs are left out."""
