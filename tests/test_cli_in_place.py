@@ -160,6 +160,7 @@ def test_a_server_that_does_not_answer_is_one_sentence_without_the_password(
     [
         (("--from", "oracle://ada:s3cret@host/db"), "oracle:… cannot be searched in place; what can is sqlite:///PATH"),
         (("--from", SWEEP, "--load", "--engine", "duckdb"), "instead: one of the two"),
+        (("--from", SWEEP, "--engine", "duckdb"), "a database answers by itself, not through 'duckdb'"),
         (("--from", "nowhere.db"), "does not exist"),
     ],
 )
