@@ -18,6 +18,7 @@ from mlquery.cli import main
 from mlquery.resources import example_database
 from mlquery.sql.engines.sqlite import SqliteFile
 from mlquery.sql.source import Source
+from mlquery.sync.exporting import export
 from tests.support.databases import ON_POSTGRES
 
 SWEEP = str(example_database())
@@ -273,3 +274,29 @@ def test_loading_what_is_searched_in_place_gives_what_the_file_has() -> None:
     assert expected.models.outputs == store.models.outputs
     found = [repr(one) for one in Client(store).search_experiments(ViewType.ALL)]
     assert found == [repr(one) for one in Client(expected).search_experiments(ViewType.ALL)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder with the tables of the example database as Parquet."""
+    folder = tmp_path_factory.mktemp("export")
+    export(readers.load(SWEEP), folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--engine", "duckdb"), ("--load",)])
+@pytest.mark.parametrize("scheme", ["", "parquet:"])
+def test_exported_tables_are_searched_in_place(
+    scheme: str, arguments: tuple[str, ...], exported: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = ("search", "metrics.auc > 0.99 AND params.model = 'mlp'", "--order-by", "metrics.auc DESC")
+
+    assert outcome(capsys, *query, "--from", SWEEP) == outcome(capsys, *query, "--from", scheme + exported, *arguments)
+
+
+def test_what_tables_lack_is_refused_where_it_is_asked(exported: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = outcome(capsys, "search", "datasets.name = 'x'", "--from", f"parquet:{exported}")
+
+    assert (1, "") == (code, out)
+    assert "Databricks' tables have no datasets" in err
+    assert "^^^^^^^^^^^^^" in err

@@ -81,7 +81,7 @@ def _source_in_place(options: argparse.Namespace) -> Source | None:
         if options.load:
             raise UsageError("--load searches in memory, --engine in place; instead: one of the two")
         return open_in_place(name, engine=options.engine)
-    if is_file and (options.load or scheme == "file" or _is_loaded_folder(name)):
+    if is_file and (scheme == "file" or _is_loaded_folder(name) or (options.load and not os.path.isdir(name))):
         return None
     try:
         return open_in_place(name)

@@ -91,9 +91,7 @@ def _open_database(url_or_engine: Any, layout: str | None, engine: str | None) -
     if layout not in (None, "mlflow"):
         raise invalid_parameter(f"a database server has MLflow's own tables: the layout is 'mlflow', not {layout!r}")
     if engine is not None:
-        raise invalid_parameter(
-            f"a database answers by itself, not through {engine!r}; engines are for folders of files"
-        )
+        raise invalid_parameter(f"a database answers by itself, not through {engine!r}; engines are for folders")
     from mlquery.sql.engines.relational import open_relational
     from mlquery.sql.layouts.mlflow import mlflow_tables
 
