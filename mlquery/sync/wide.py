@@ -28,7 +28,7 @@ from mlquery.store.run_table import RunTable
 from mlquery.sync.incremental import changes, pieces
 from mlquery.sync.sources import chosen_experiments, experiments_of
 from mlquery.sync.wide_files import Writer
-from mlquery.sync.wide_rows import Ints, Rows, sizes_of
+from mlquery.sync.wide_rows import Ints, Rows, keys_of, sizes_of
 from mlquery.sync.wide_state import FOLDER as STATE_FOLDER
 from mlquery.sync.wide_state import read_state
 
@@ -115,7 +115,7 @@ def _write(content: _Content, writer: Writer, old: Manifest | None, selection: d
             parts.append(_write_part(content, writer, table[code], piece))
     experiments = writer.write_table(EXPERIMENTS, _experiments(content.experiments))
     path = writer.write_file(STATE_FOLDER, "state", after.written(places))
-    return writer.commit(parts, experiments, path, selection)
+    return writer.commit(parts, experiments, path, selection, keys_of(runs, content.is_wanted))
 
 
 def _write_part(content: _Content, writer: Writer, experiment_id: str, rows: Ints) -> Any:

@@ -7,7 +7,7 @@ made by a benchmark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -93,11 +93,24 @@ class Writer:
             path.write_bytes(content)
         return relative
 
-    def commit(self, parts: Sequence[Part], experiments: str, state: str, selection: Mapping[str, Any]) -> Manifest:
-        """Make an export of parts, of this and of earlier exports, live, and remove the files of no part."""
-        new = Manifest(
-            self.generation, self._generated_by, self.names.columns, tuple(parts), experiments, state, selection
+    def commit(
+        self,
+        parts: Sequence[Part],
+        experiments: str,
+        state: str,
+        selection: Mapping[str, Any],
+        keys: Collection[tuple[str, str]],
+    ) -> Manifest:
+        """Make an export of parts, of this and of earlier exports, live, and remove the files of no part.
+
+        `keys` are kind and key of all metrics, params and tags in the parts.
+        """
+        columns = tuple(
+            column
+            for column in self.names.columns
+            if column.kind not in ("metric", "param", "tag") or (column.kind, column.key) in keys
         )
+        new = Manifest(self.generation, self._generated_by, columns, tuple(parts), experiments, state, selection)
         self._sync_folders()
         with self._file(manifest.NAME) as path:
             path.write_text(new.written(), encoding="utf-8")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.errors import StoreError, invalid_parameter
-from mlquery.sql.layouts.manifest import ATTRIBUTES, INTEGER
+from mlquery.sql.layouts.manifest import ATTRIBUTES, INTEGER, LATEST, LATEST_FIELDS
 from mlquery.store.cells import Cells
 from mlquery.store.columns import MISSING, MetricCells, StringCells
 from mlquery.store.run_table import RunTable
@@ -70,7 +70,27 @@ class Rows:
             self._add(found, "param", key, self._strings(param, f"params.{key}"))
         for key, tag in self.table.tags.cells.items():
             self._add(found, "tag", key, self._strings(tag, f"tags.{key}"))
+        found[LATEST, LATEST] = self._latest()
         return found
+
+    def _latest(self) -> Any:
+        """Return metric, timestamp and step of the latest points as a list for each row."""
+        import pyarrow as arrow
+
+        parts: list[tuple[Any, ...]] = [(_NONE, _NONE.astype(np.int32), _NONE, _NONE)]
+        keys = self.keys
+        for number, key in enumerate(keys):
+            cells = self.table.metrics.cells[key]
+            places, which = self._found(cells)
+            times, steps = (_array(cells, column)[which] for column in (2, 3))
+            parts.append((places, np.full(len(places), number, np.int32), times, steps))
+        places, codes, times, steps = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.argsort(places, kind="stable")
+        ends = np.cumsum(np.bincount(places, minlength=len(self.rows)))
+        names = arrow.DictionaryArray.from_arrays(arrow.array(codes[order]), _arrow(keys, "metrics"))
+        columns = [names.cast(arrow.string()), arrow.array(times[order]), arrow.array(steps[order])]
+        points = arrow.StructArray.from_arrays(columns, LATEST_FIELDS)
+        return arrow.ListArray.from_arrays(arrow.array(np.append(0, ends).astype(np.int32)), points)
 
     @staticmethod
     def _add(found: Values, kind: str, key: str, array: Any) -> None:
@@ -170,6 +190,22 @@ class Rows:
 
 
 _NONE: Final = np.empty(0, np.int64)
+
+
+def keys_of(table: RunTable, is_wanted: npt.NDArray[np.bool_]) -> set[tuple[str, str]]:
+    """Return kind and key of the metrics, params and tags that any of some runs has."""
+    found = set()
+    for kind, columns in (("metric", table.metrics), ("param", table.params), ("tag", table.tags)):
+        for key, cells in columns.cells.items():
+            marks = _array(cells, 0)
+            rows = (
+                np.flatnonzero(marks[: table.size] != cells.fills[0])
+                if cells.rows is None
+                else np.array(cells.rows, int)
+            )
+            if is_wanted[rows].any():
+                found.add((kind, key))
+    return found
 
 
 def unclamped(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

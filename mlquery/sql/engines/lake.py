@@ -15,6 +15,7 @@ from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts import manifest
 from mlquery.sql.layouts.databricks_tables import DatabricksFolder, DatabricksTables
 from mlquery.sql.layouts.wide import WideFolder, WideTables
+from mlquery.sql.query import Layout
 from mlquery.sql.session import Engine
 from mlquery.sql.source import Source
 
@@ -41,19 +42,24 @@ def open_folder(folder: str, engine: str | None = None, layout: str | None = Non
     path = Path(folder)
     if not path.is_dir():
         raise SourceUnavailableError(folder, "does not exist, or is no folder")
-    is_wide = (path / manifest.NAME).exists() if layout is None else layout == "wide"
-    if is_wide:
-        wide = WideFolder(path)
-        return Source(_engine(wide, engine), WideTables(wide, has_places=engine != "spark"))
-    if layout == "mlflow":
-        raise invalid_parameter("files are of the layout 'wide' or 'databricks', not 'mlflow'")
-    files = DatabricksFolder(path)
-    files.state()  # raises if a table is missing
-    return Source(_engine(files, engine), DatabricksTables(files.name))
+    files, tables = _recognized(path, layout, engine == "spark")
+    return Source(_engine(files, engine), tables)
 
 
 def _engine(files: Folder, engine: str | None) -> Engine:
     return Spark(files.name, None, files) if engine == "spark" else DuckDb(files)
+
+
+def _recognized(path: Path, layout: str | None, is_for_spark: bool) -> tuple[Folder, Layout]:
+    if layout == "mlflow":
+        raise invalid_parameter("files are of the layout 'wide' or 'databricks', not 'mlflow'")
+    if layout == "wide" or (layout is None and (path / manifest.NAME).exists()):
+        wide = WideFolder(path)
+        wide.state()  # raises if there is no export
+        return wide, WideTables(wide, "`", False) if is_for_spark else WideTables(wide)
+    files = DatabricksFolder(path)
+    files.state()  # raises if a table is missing
+    return files, DatabricksTables(files.name)
 
 
 def open_catalog(name: str, session: Any = None, layout: str | None = None) -> Source:

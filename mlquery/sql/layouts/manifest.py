@@ -43,7 +43,10 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "end_time": INTEGER,
 }
 """The type of each attribute that is a column; the experiment is the partition. Times are in ms UTC."""
-_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING}
+LATEST: Final = "latest_points"
+"""The kind and the key of the column that says when the latest point of each metric of a run was logged."""
+LATEST_FIELDS: Final = ("metric", "timestamp", "step")
+_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING, LATEST: "list"}
 _PLAIN: Final = frozenset("_-. :/")
 # Where the name of an attribute, of a partition or of what engines add is, no key may be.
 _RESERVED: Final = ("experiment_id", "filename", "file_row_number")
@@ -56,7 +59,7 @@ class Column:
     Attributes:
         number: The field id in the files; it never changes.
         name: The name in the files.
-        kind: "attribute", "metric", "param" or "tag".
+        kind: "attribute", "metric", "param" or "tag", or `LATEST`.
         key: The attribute, or the key of the metric, param or tag.
     """
 
@@ -67,7 +70,7 @@ class Column:
 
     @property
     def type(self) -> str:
-        """Return "string", "double" or "int64"."""
+        """Return "string", "double", "int64" or "list"."""
         return ATTRIBUTES[self.key] if self.kind == "attribute" else _TYPES[self.kind]
 
 
@@ -182,6 +185,7 @@ class Names:
         self._taken = {folded(column.name) for column in self._columns.values()} | set(map(folded, _RESERVED))
         for key in ATTRIBUTES:
             self.column("attribute", key)
+        self.column(LATEST, LATEST)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -192,12 +196,12 @@ class Names:
         """Return the column of a key, a new one if it has none."""
         found = self._columns.get((kind, key))
         if found is None:
-            number = len(self._columns) + 1
+            number = max((column.number for column in self._columns.values()), default=0) + 1
             found = self._columns[kind, key] = Column(number, self._free_name(kind, key), kind, key)
         return found
 
     def _free_name(self, kind: str, key: str) -> str:
-        wanted = key if kind == "attribute" else f"{kind}s.{readable(key)}"
+        wanted = key if kind in ("attribute", LATEST) else f"{kind}s.{readable(key)}"
         name, number = wanted, 1
         while folded(name) in self._taken:
             number += 1
