@@ -18,10 +18,10 @@ from pyarrow import parquet
 from mlquery.durable.locks import FolderLock
 from mlquery.entities import LifecycleStage, RunTag
 from mlquery.errors import StoreError
-from mlquery.sql.layouts.manifest import PARTITIONED, Column, Manifest, Names, folded, read_manifest
+from mlquery.sql.layouts.manifest import LATEST, PARTITIONED, Column, Manifest, Names, folded, read_manifest
 from mlquery.store import Store
 from mlquery.sync import incremental, wide_files
-from mlquery.sync.content import logged_value
+from mlquery.sync.content import logged_value, summary_of
 from mlquery.sync.exporting import export
 from mlquery.sync.sources import experiments_of
 from tests.support.random_data import METRIC_KEYS, METRIC_VALUES, PARAM_KEYS, TAG_KEYS, TEXTS, new_store
@@ -71,13 +71,17 @@ def shown(value: Any) -> Any:
 
 def content_of(store: Store) -> Content:
     """Return what an export of a store has to hold, read through its calls."""
-    runs, points, datasets = {}, {}, []
+    runs: dict[str, Any] = {}
+    points: dict[tuple[str, str], Any] = {}
+    datasets: list[dict[str, Any]] = []
     for run_id in store.runs.ids:
         run = store.get_run(run_id)
-        fields = {name: value for name, value in dict(run.info).items() if value is not None}
+        fields: dict[Any, Any] = {name: value for name, value in dict(run.info).items() if value is not None}
         fields |= {("metric", key): shown(logged_value(value)) for key, value in run.data.metrics.items()}
         fields |= {("param", key): value for key, value in run.data.params.items()}
         fields |= {("tag", key): value for key, value in run.data.tags.items()}
+        latest = sorted(summary_of(store, run_id).latest.items())
+        fields[LATEST, LATEST] = [{"metric": key, "timestamp": at, "step": step} for key, (_, at, step) in latest]
         runs[run_id] = fields
         for key in run.data.metrics:
             values, timestamps, steps = (column.tolist() for column in store.history(run_id, key))
@@ -324,6 +328,18 @@ def test_a_part_with_nan_has_no_statistics_of_the_metric(out: Path) -> None:
     has = {group.column(n).path_in_schema: group.column(n).is_stats_set for n in range(group.num_columns)}
     assert not has["metrics.with nan"]
     assert has["metrics.without"]
+
+
+def test_a_key_that_no_run_has_any_more_has_no_column(out: Path) -> None:
+    store = Store()
+    run_id = store.create_run("0", "ada", 0, [RunTag("team", "a")], "").info.run_id
+    export(store, out, layout="wide")
+    store.delete_tag(run_id, "team")
+
+    export(store, out, layout="wide")
+
+    assert "tags.team" not in [column.name for column in read_manifest(out).columns]
+    require_equal(store, out)
 
 
 class StoppedError(Exception):
