@@ -16,6 +16,10 @@ from contextlib import closing
 import render
 from comparison import comparison
 from default_order import default_order
+from engines import SIZES as ENGINE_SIZES
+from engines import engines
+from engines_memory import SIZES as ENGINE_MEMORY_SIZES
+from engines_memory import engines_memory
 from frames import frames
 from fresh import fresh
 from harness import RESULTS, Report
@@ -46,6 +50,8 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "history_functions": (history_functions, (0,)),
     "comparison": (comparison, (0,)),
     "live_page": (live_page, (100_000,)),
+    "engines": (engines, ENGINE_SIZES),
+    "engines_memory": (engines_memory, ENGINE_MEMORY_SIZES),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ _COLOURS = {
     "FastTrackML": "#8e44ad",
     "Polars": "#2471a3",
     "DuckDB": "#b7950b",
+    "mlquery, loaded first": "#7fb8a4",
 }
+_GROWTH = {"Q7": "Q7", "Q1": "Q1"}
 _QUERIES = ("Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7")
 
 
@@ -38,6 +41,10 @@ def draw_all(reports: dict[str, Report], folder: Path) -> None:
         if name in reports:
             _bars(reports[name], title, folder / f"{name}.svg")
             _lines(reports[name], title, folder / f"{name}-growth.svg")
+    if "engines" in reports:
+        title, path = "A page of MLflow's database", folder / "engines-growth.svg"
+        cases = {f"{name}: filter, order by a metric": name for name in ("PostgreSQL", "SQLite")}
+        _lines(reports["engines"], title, path, cases)
 
 
 def _bars(report: Report, title: str, path: Path) -> None:
@@ -54,19 +61,21 @@ def _bars(report: Report, title: str, path: Path) -> None:
     _save(figure, axes, path)
 
 
-def _lines(report: Report, title: str, path: Path) -> None:
-    """Draw the growth of two queries with the number of runs; the dashed line is Q1."""
+def _lines(report: Report, title: str, path: Path, cases: Mapping[str, str] = _GROWTH) -> None:
+    """Draw the growth of two cases, given with their names, with the number of runs; the second one is dashed."""
     figure, axes = _axes(f"{title}: median time, less is better")
     for system in dict.fromkeys(figure.system for figure in report.figures):
-        for case, style in (("Q7", "-"), ("Q1", "--")):
+        is_named = False
+        for case, style in zip(cases, ("-", "--"), strict=True):
             points = [(f.runs, f.median) for f in report.figures if f.system == system and f.case == case and f.median]
             if points:
-                label = system if case == "Q7" else None
+                label, is_named = None if is_named else system, True
                 colour = _COLOURS.get(system)
                 axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, label=label, color=colour)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda runs, _: f"{runs:,.0f}")
-    axes.set_xlabel("runs in the store (Q7: lines, Q1: dashes)")
+    lines, dashes = cases.values()
+    axes.set_xlabel(f"runs in the store ({lines}: lines, {dashes}: dashes)")
     _save(figure, axes, path)
 
 

@@ -43,10 +43,13 @@ class System:
 _MEMORY: Final = (
     "SELECT set_config('work_mem', '64MB', true) WHERE pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024"
 )
+# Rows are ordered by up to five expressions, strings among them. PostgreSQL takes a comparison of them for as cheap as
+# one of two numbers, and so would rather order all runs than find those that a filter keeps, in three times the time.
+_COMPARISONS: Final = "SET LOCAL cpu_operator_cost = 0.01"
 _POSTGRES: Final = System(
     POSTGRES,
     (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
-    (f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL jit = off; {_MEMORY}",),
+    (f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL jit = off; {_COMPARISONS}; {_MEMORY}",),
     {"client_encoding": "utf8"},
 )
 _MYSQL: Final = System(
