@@ -59,7 +59,7 @@ def _pages(bench: Workbench, report: Report, name: str, url: str, analyzed: str 
         for query in QUERIES:
             systems = {system: _touched(search, query) for system, search in searches.items()}
             case = f"{name}: {query.name}"
-            if analyzed and query.order_by and bench.size > 10_000:
+            if analyzed and query is ORDERED and bench.size > 10_000:
                 del systems["MLflow"]
                 leave_out(report, case, bench.size, "MLflow", QUADRATIC)
             measure(report, case, bench.size, systems, ids=mlquery_store.run_ids, plan=_SLOW)
@@ -118,7 +118,8 @@ def explained(url: str, query: Query) -> list[str]:
 def _judge(report: Report, size: int) -> None:
     filtered = f"{{}}: {FILTERED.name}"
     if size == 100_000:
-        report.at_least(TARGET, filtered.format("SQLite"), size, "MLflow, ANALYZE", 10)
+        for system in ("MLflow", "MLflow, ANALYZE"):
+            report.at_least(TARGET, filtered.format("SQLite"), size, system, 10)
         report.at_least(TARGET, filtered.format("PostgreSQL"), size, "MLflow", 10)
         report.within(TARGET, filtered.format("SQLite"), size, 1_000)
     if size == 1_000_000:
