@@ -18,6 +18,7 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.errors import StoreError
+from mlquery.store import Store
 from mlquery.sync.exporting import TABLES, export
 
 VALUES = [1.0, math.nan, math.inf, -math.inf, 0.25]
@@ -112,3 +113,26 @@ def test_a_format_that_does_not_exist_and_a_missing_library_are_said(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(StoreError, match="Parquet needs pyarrow"):
         export(store, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", ["tables", "wide"])
+def test_runs_of_experiments_whose_ids_are_no_numbers_are_written_too(layout: str, tmp_path: Path) -> None:
+    store = Store(guid_ids=True, seed=1)
+    experiment_id = store.create_experiment("other")
+    store.create_run(experiment_id, "ada", 5_000, [], "one")
+
+    written = export(store, tmp_path / "out", layout=layout, filter_string="attributes.run_name != ''")
+
+    assert {1} == {rows for path, rows in written.items() if path.stem in ("runs", "runs_latest")}
+
+
+def test_no_bounds_are_written_of_numbers_that_may_be_nan(store: DurableStore, tmp_path: Path) -> None:
+    """DuckDB takes a column whose bounds are numbers for one without NaN."""
+    import duckdb
+
+    export(store, tmp_path / "out")
+
+    path = tmp_path / "out" / "run_metrics_history.parquet"
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT count(*) FROM '{path}' WHERE isnan(metric_value)").fetchall()
+    assert [(1,)] == found

@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import attrs
+
 from mlquery.durable import journal
 from mlquery.durable.files import FileArtifacts
 from mlquery.durable.store import DurableStore
+from mlquery.engine import columnar
 from mlquery.entities import Experiment, ViewType
 from mlquery.errors import invalid_parameter
-from mlquery.query.search import search_rows
+from mlquery.query.search import plan_of
 from mlquery.readers import load
 from mlquery.store import Store
 from mlquery.sync.content import ModelContent, Points, Summary, model_of, summary_of
@@ -126,8 +129,9 @@ def experiments_of(store: Store) -> list[Experiment]:
 
 def run_ids_of(store: Store, experiment_ids: Sequence[str], filter_string: str) -> list[str]:
     """Return the ids of the runs that a filter finds, those of deleted ones too, the oldest first."""
-    with store.lock:
-        rows, _ = search_rows(store, experiment_ids, filter_string, ViewType.ALL, None, ["start_time ASC"])
+    plan = plan_of(filter_string, ["start_time ASC"], view_type=ViewType.ALL)
+    with store.lock:  # ids of experiments are those of the store, which need not be numbers
+        rows = columnar.rows(store, attrs.evolve(plan, experiment_ids=frozenset(experiment_ids)))
         return [store.runs.ids[row] for row in rows]
 
 

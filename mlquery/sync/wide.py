@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.durable.locks import FolderLock
-from mlquery.entities import Experiment, ViewType
+from mlquery.entities import Experiment
 from mlquery.errors import invalid_parameter
-from mlquery.query.search import search_rows
 from mlquery.sql.layouts import manifest
 from mlquery.sql.layouts.manifest import DATASETS, EXPERIMENTS, MODELS, PARTITIONED, Manifest, read_manifest
 from mlquery.store import Store
@@ -26,7 +25,7 @@ from mlquery.store.entity_fields import dataset_input_fields
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
 from mlquery.sync.incremental import changes, pieces
-from mlquery.sync.sources import chosen_experiments, experiments_of
+from mlquery.sync.sources import chosen_experiments, experiments_of, run_ids_of
 from mlquery.sync.wide_files import Writer
 from mlquery.sync.wide_rows import Ints, Rows, keys_of, sizes_of
 from mlquery.sync.wide_state import FOLDER as STATE_FOLDER
@@ -81,7 +80,7 @@ def _content(store: Store, names: Sequence[str], filter_string: str) -> _Content
         is_wanted = np.ones(store.runs.size, np.bool_)
         if names or filter_string:
             ids = [experiment.experiment_id for experiment in chosen]
-            rows, _ = search_rows(store, ids, filter_string, ViewType.ALL, None, [])
+            rows = [store.runs.row_of[run_id] for run_id in run_ids_of(store, ids, filter_string)]
             is_wanted[:] = False
             is_wanted[rows] = True
         return _Content(chosen, store.runs.copy(), store.models.copy(), is_wanted)
