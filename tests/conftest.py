@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from mlquery.conformance.servers import DatabaseServer
-from tests.support.databases import database_server, new_database
+from tests.support.databases import database_server, local_spark, new_database
 from tests.support.mlflow_server import mlflow_server
 
 # The same examples on every machine and in every run; `HYPOTHESIS_PROFILE=fresh` draws new ones.
@@ -115,3 +115,10 @@ def mariadb_url(mariadb_server: DatabaseServer) -> Iterator[str]:
     """Give the SQLAlchemy URL of an empty database on a real MariaDB."""
     with new_database(mariadb_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def spark_session() -> Iterator[Any]:
+    """Give a real SparkSession, for the tests marked `databases.ON_SPARK`."""
+    with local_spark() as session:
+        yield session

@@ -20,10 +20,15 @@ from mlquery.engine import columnar, reference
 from mlquery.entities import ViewType
 from mlquery.errors import QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
+from mlquery.language.plan import Plan
 from mlquery.registry import Registry
+from mlquery.sql.errors import NotAskableError, SourceUnavailableError
 from mlquery.store import Store
 
-ENGINES: dict[str, Callable[..., Any]] = {"reference": reference.rows, "columnar": columnar.rows}
+Rows = Callable[[Store, Plan, int | None], Any]
+"""Returns the rows of a store that a plan finds, in its order, the first so many or all."""
+ENGINES: dict[str, Rows] = {"reference": reference.rows, "columnar": columnar.rows}
+"""The engines in memory."""
 PREFIX = "mlquery-"
 """The prefix of names in a store under conditions that demand one."""
 
@@ -73,7 +78,7 @@ class InProcess:
     """The client of a dialect on a store and a registry of mlquery, and the engine that searches the store."""
 
     client: Any
-    engine: Callable[..., Any]
+    engine: Rows
     ids: dict[str, str]
     entities: Any = entities
 
@@ -99,6 +104,8 @@ class InProcess:
                     Problem(d.error_code, d.code, d.feature, d.argument, (d.span.start, d.span.stop))
                     for d in error.diagnostics
                 )
+            case NotAskableError() | SourceUnavailableError():
+                raise error  # says nothing about the query
             case StoreError():
                 return (Problem(error.error_code, feature=error.feature),)
         raise error
@@ -123,17 +130,23 @@ class Sessions:
     """Makes sessions. The contents of a store are put in once for all dialects that write alike."""
 
     stores: Mapping[str, StoreContents]
+    engines: Mapping[str, Rows] = attrs.field(factory=lambda: ENGINES)
     _built: dict[Any, tuple[Store, Registry, dict[str, str]]] = attrs.field(factory=dict)
 
     def session(self, case: Case, dialect: Dialect, engine: str, conditions: Conditions = LOCAL) -> InProcess:
         """Return a session with the store of a case; a case that calls anything gets a copy of its own."""
-        key = (case.store, conditions, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
+        key = store_key(case, dialect, conditions)
         if key not in self._built:
             self._built[key] = _build(self.stores[case.store], dialect, conditions)
         store, registry, ids = self._built[key]
         if case.calls:
             store, registry = store.clone(), registry.clone()
-        return InProcess(Client(store, dialect, registry=registry), ENGINES[engine], dict(ids))
+        return InProcess(Client(store, dialect, registry=registry), self.engines[engine], dict(ids))
+
+
+def store_key(case: Case, dialect: Dialect, conditions: Conditions = LOCAL) -> tuple[Any, ...]:
+    """Return what the contents of the store of a case depend on."""
+    return (case.store, conditions, *map(dialect.behaves, ("id.guid", "tag.rootRunId")))
 
 
 def _build(contents: StoreContents, dialect: Dialect, conditions: Conditions) -> tuple[Store, Registry, dict[str, str]]:
