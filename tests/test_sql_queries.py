@@ -1,0 +1,312 @@
+"""Every system that answers in SQL finds what the reference engine finds, for every plan, and reads what was logged.
+
+`MLQUERY_SQL_QUERIES=100000` asks so many queries of each engine instead of a few; see docs/contributing/set-up.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from mlquery.conformance.engines import MIRRORS, Mirror, server_mirror
+from mlquery.engine import reference
+from mlquery.entities import ViewType
+from mlquery.errors import StoreError
+from mlquery.language.plan import Entity, FieldRef, Function, Kind, Plan, predicates
+from mlquery.query.search import check, plan_of
+from mlquery.sql.errors import NotAskableError
+from mlquery.sql.ordering import Position
+from mlquery.sql.source import Page, Source
+from mlquery.store import Store
+from mlquery.sync.content import summary_of
+from tests.support import random_queries, sql_stores
+from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK
+
+_AT_ONCE = 20
+_PHASES = (Phase.generate,)  # to shrink so many queries at once would take minutes, and a failure shows its statement
+_QUERIES = int(os.environ.get("MLQUERY_SQL_QUERIES", "0"))
+
+SCHEMA = [
+    pytest.param("sqlite", marks=pytest.mark.xdist_group("sqlite")),
+    pytest.param("postgres", marks=ON_POSTGRES),
+    pytest.param("mariadb", marks=ON_MARIADB),
+]
+LAKE = [
+    pytest.param("duckdb", marks=ON_DUCKDB),
+    pytest.param("duckdb-wide", marks=ON_DUCKDB),
+    pytest.param("spark", marks=ON_SPARK),
+    pytest.param("spark-wide", marks=ON_SPARK),
+]
+_EXAMPLES = {"spark": 2, "spark-wide": 2}
+"""Of so many queries at once each."""
+
+LARGE = sql_stores.new_store(1, 200)
+SMALL = sql_stores.new_store(2, 40)
+LARGE_IN_LAKE = sql_stores.new_store(1, 200, nobody=False)
+SMALL_IN_LAKE = sql_stores.new_store(2, 40, nobody=False)
+LAKE_NAMES = ["duckdb", "duckdb-wide", "spark", "spark-wide"]
+
+VIEWS = st.sampled_from([ViewType.ACTIVE_ONLY, ViewType.DELETED_ONLY, ViewType.ALL])
+LIMITS = st.sampled_from([None, None, 0, 1, 2, 5, 17])
+SOME_EXPERIMENTS = st.sampled_from(
+    [None, None, frozenset("0123456"), frozenset({"1", "10"}), frozenset({"99"}), frozenset()]
+)
+DIALECTS = st.sampled_from(["extended", "extended", "oss", "oss:2.9", "azure"])
+
+
+def examples(engine: str, divisor: int = 1) -> int:
+    """Return how many examples of `_AT_ONCE` queries to draw."""
+    return max(_QUERIES // _AT_ONCE, 1) if _QUERIES else max(_EXAMPLES.get(engine, 20) // divisor, 1)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    """Draw the plan of a search of runs, in one of several dialects where it is accepted there."""
+    filter_string, order_by, view = draw(sql_stores.FILTERS), draw(sql_stores.ORDERS), draw(VIEWS)
+    dialect, experiments = draw(DIALECTS), draw(SOME_EXPERIMENTS)
+    for name, order in ((dialect, order_by), ("extended", order_by), ("extended", order_by[:1])):
+        if check(filter_string, order, dialect=name):
+            plan = plan_of(filter_string, order, dialect=name, view_type=view)
+            return attrs.evolve(plan, experiment_ids=experiments)
+    return attrs.evolve(plan_of(filter_string, [], dialect="extended", view_type=view), experiment_ids=experiments)
+
+
+@st.composite
+def experiment_plans(draw: st.DrawFn) -> Plan:
+    """Draw the plan of a search of experiments."""
+    filter_string = draw(random_queries.filters(random_queries.EXPERIMENT_CLAUSES))
+    order_by = draw(random_queries.EXPERIMENT_ORDERS)
+    return plan_of(filter_string, order_by, entity="experiment", view_type=draw(VIEWS))
+
+
+@attrs.frozen(eq=False)
+class Asked:
+    """An engine with what mirrors a store there."""
+
+    name: str
+    mirror: Mirror
+
+    @property
+    def is_lake(self) -> bool:
+        """Tell whether its data are files, which hold less than MLflow's database."""
+        return self.name in LAKE_NAMES
+
+    @property
+    def lacks_datasets(self) -> bool:
+        """Tell whether the files are those of Databricks' tables, which have no datasets."""
+        return self.name in ("duckdb", "spark")
+
+    @property
+    def large(self) -> Store:
+        """Return a store of some 200 runs."""
+        return LARGE_IN_LAKE if self.is_lake else LARGE
+
+    @property
+    def small(self) -> Store:
+        """Return a store of some 40 runs."""
+        return SMALL_IN_LAKE if self.is_lake else SMALL
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Iterator[Asked]:
+    """Give an engine; skip where it cannot be had."""
+    name = request.param
+    with ExitStack() as stack:
+        if name in ("postgres", "mariadb"):
+            mirror = stack.enter_context(server_mirror(request.getfixturevalue(f"{name}_server")))
+        else:
+            try:
+                mirror = stack.enter_context(MIRRORS[name]())
+            except StoreError as error:
+                pytest.skip(str(error))
+        yield Asked(name, mirror)
+
+
+def needs_what_a_lake_lacks(plan: Plan) -> bool:
+    """Tell whether a plan is about what is in MLflow's database and in no file of an export."""
+    fields = [*(predicate.field for predicate in predicates(plan.where)), *(key.field for key in plan.order)]
+    return any(field.kind is Kind.DATASET or field.key == "artifact_uri" for field in fields)
+
+
+def answers(engine: Asked, source: Source, store: Store, plan: Plan, limit: int | None) -> list[tuple[str, Any, Any]]:
+    """Return what the engine and the reference say about a plan where they differ."""
+    table = store.runs if plan.entity is Entity.RUN else store.experiments
+    expected = [table.ids[row] for row in reference.rows(store, plan)]
+    try:
+        found = [("ids", expected[:limit], source.ids(plan, limit)), ("count", len(expected), source.count(plan))]
+    except NotAskableError:
+        assert engine.is_lake, "MLflow's own database answers everything"
+        assert needs_what_a_lake_lacks(plan)
+        return []
+    return [answer for answer in found if answer[1] != answer[2]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
+def test_every_engine_finds_the_runs_that_the_reference_finds(engine: Asked) -> None:
+    store = engine.large
+
+    @settings(max_examples=examples(engine.name), phases=_PHASES, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(plans(), LIMITS), min_size=_AT_ONCE, max_size=_AT_ONCE))
+    def ask(queries: list[tuple[Plan, int | None]]) -> None:
+        source = engine.mirror.source(store)
+        for plan, limit in queries:
+            assert [] == answers(engine, source, store, plan, limit), f"{plan}\n{source.statement(plan, limit)}"
+
+    ask()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA, indirect=True)
+def test_every_engine_of_mlflows_schema_finds_the_experiments_that_the_reference_finds(engine: Asked) -> None:
+    store = engine.large
+
+    @settings(max_examples=examples(engine.name, 2), phases=_PHASES, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(experiment_plans(), LIMITS), min_size=_AT_ONCE, max_size=_AT_ONCE))
+    def ask(queries: list[tuple[Plan, int | None]]) -> None:
+        source = engine.mirror.source(store)
+        for plan, limit in queries:
+            assert [] == answers(engine, source, store, plan, limit), f"{plan}\n{source.statement(plan, limit)}"
+
+    ask()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
+def test_pages_of_any_size_together_are_the_result_with_the_data_of_every_run(engine: Asked) -> None:
+    store = engine.small
+
+    @settings(max_examples=max(examples(engine.name) // 2, 1), phases=_PHASES, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(plans(), st.lists(st.integers(1, 17), min_size=1, max_size=4)), min_size=5, max_size=5))
+    def walk(queries: list[tuple[Plan, list[int]]]) -> None:
+        source = engine.mirror.source(store)
+        for plan, sizes in queries:
+            if engine.is_lake and needs_what_a_lake_lacks(plan):
+                continue
+            expected = [store.runs.ids[row] for row in reference.rows(store, plan)]
+            pages = walked(source, plan, sizes)
+            assert expected == [page.store.runs.ids[row] for page in pages for row in page.rows]
+            for page in pages:
+                for row in page.rows:
+                    assert [] == differences(engine, store, page.store, page.store.runs.ids[row])
+
+    walk()
+
+
+def walked(source: Source, plan: Plan, sizes: Sequence[int]) -> list[Page]:
+    """Return all pages of a search; their sizes follow each other in turn."""
+    pages = [source.page(plan, sizes[0])]
+    while pages[-1].next is not None:
+        size = sizes[len(pages) % len(sizes)]
+        position = Position(tuple(json.loads(json.dumps(pages[-1].next.values))))  # a page token is JSON
+        pages.append(source.page(plan, size, position))
+        assert len(pages) <= LARGE.runs.size
+    return pages
+
+
+def differences(engine: Asked, store: Store, found: Store, run_id: str) -> list[str]:
+    """Return what of a run is otherwise than in the store that was mirrored."""
+    own, there = summary_of(store, run_id), summary_of(found, run_id)
+    wrong = [name for name in ("params", "tags", "outputs") if getattr(own, name) != getattr(there, name)]
+    if not engine.lacks_datasets and sorted(own.inputs, key=repr) != sorted(there.inputs, key=repr):  # in any order
+        wrong.append("inputs")
+    lacking = ("artifact_uri",) if engine.is_lake else ()
+    infos = [{k: v for k, v in attrs.asdict(one.info).items() if k not in lacking} for one in (own, there)]
+    wrong += [f"info.{name}" for name in infos[0] if infos[0][name] != infos[1][name]]
+    points = [{key: plain(engine, point) for key, point in one.latest.items()} for one in (own, there)]
+    experiment = store.experiments.row_of[own.info.experiment_id]
+    wrong += ["experiment"] if own.info.experiment_id not in found.experiments.row_of else []
+    assert store.experiments.ids[experiment] == own.info.experiment_id
+    return wrong if points[0] == points[1] else [*wrong, f"metrics {points}"]
+
+
+def plain(engine: Asked, point: tuple[float, int, int]) -> tuple[Any, ...]:
+    """Return a latest point to be compared; files have its value alone."""
+    value = "NaN" if point[0] != point[0] else point[0]
+    return (value,) if engine.is_lake else (value, *point[1:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
+def test_histories_are_read_as_they_were_logged(engine: Asked) -> None:
+    store = engine.small
+    source = engine.mirror.source(store)
+    run_ids = [*store.runs.ids[:30], "nobody"]
+
+    found = source.histories(run_ids, [*sql_stores.METRIC_KEYS, "nowhere"])
+
+    logged = {
+        (r, key): store.history(r, key) for r in run_ids[:-1] for key in store.runs.metric_keys[store.runs.row_of[r]]
+    }
+    assert logged.keys() == found.keys()
+    for place, history in logged.items():
+        assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(history, found[place], strict=True)), place
+    assert found.keys() == source.histories(run_ids).keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
+def test_values_of_fields_are_those_of_the_runs(engine: Asked) -> None:
+    store = engine.small
+    functions = [
+        FieldRef(Kind.HISTORY, "loss", function)
+        for function in Function
+        if function not in (Function.AT, Function.LAST)
+    ]
+    fields = [
+        *(FieldRef(Kind.METRIC, key) for key in sql_stores.METRIC_KEYS),
+        *(FieldRef(Kind.PARAM, key) for key in sql_stores.PARAM_KEYS),
+        *(FieldRef(Kind.ATTRIBUTE, key) for key in ("run_name", "start_time", "end_time", "duration", "status")),
+        *functions,
+        FieldRef(Kind.HISTORY, "loss", Function.AT, 1),
+    ]
+    plan = plan_of("", ["metrics.acc DESC"], dialect="extended", view_type=ViewType.ALL)
+
+    found = engine.mirror.source(store).values(plan, fields)
+
+    runs = store.runs.runs_at(reference.rows(store, plan))
+    expected = [(run.info.run_id, *(_value(run, field, store) for field in fields)) for run in runs]
+    assert list(map(_comparable, expected)) == list(map(_comparable, found))
+
+
+def _value(run: Any, field: FieldRef, store: Store) -> Any:
+    values = reference._values(run, field, store)
+    return values[0] if values else None
+
+
+def _comparable(row: tuple[Any, ...]) -> list[Any]:
+    return ["NaN" if value != value else value for value in row]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA, indirect=True)
+def test_experiments_are_read_as_they_were_made(engine: Asked) -> None:
+    store = engine.small
+    source = engine.mirror.source(store)
+    names = [store.experiments.string("name", row) or "" for row in (1, 2)]
+
+    found = source.experiments([*store.experiments.ids, "4711"])
+    named = source.experiments(names=[*names, "nobody"])
+
+    expected = [store.experiments.experiment_at(row) for row in range(store.experiments.size)]
+    assert expected == [found.experiments.experiment_at(row) for row in range(found.experiments.size)]
+    assert expected[1:3] == [named.experiments.experiment_at(row) for row in range(named.experiments.size)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA, indirect=True)
+def test_what_a_database_cannot_hold_is_refused_and_not_altered(engine: Asked) -> None:
+    store = Store(seed=1)
+    store.load_run("f" * 32, "0", params={"p": "a\ud800b"})
+
+    with pytest.raises(NotAskableError, match="cannot hold"):
+        engine.mirror.source(store)
