@@ -81,7 +81,7 @@ def content_of(store: Store) -> Content:
         fields |= {("param", key): value for key, value in run.data.params.items()}
         fields |= {("tag", key): value for key, value in run.data.tags.items()}
         latest = sorted(summary_of(store, run_id).latest.items())
-        fields[LATEST, LATEST] = [{"metric": key, "timestamp": at, "step": step} for key, (_, at, step) in latest]
+        fields[LATEST, LATEST] = json.dumps({key: [at, step] for key, (_, at, step) in latest}, separators=(",", ":"))
         runs[run_id] = fields
         for key in run.data.metrics:
             values, timestamps, steps = (column.tolist() for column in store.history(run_id, key))

@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.sql.dialects import DUCKDB, SqlDialect
-from mlquery.sql.engines.files import DOUBLE, INTEGER, LATEST, METRICS, STRING, STRINGS, TIME, FileTable, Folder
+from mlquery.sql.engines.files import DOUBLE, INTEGER, METRICS, STRING, STRINGS, TIME, FileTable, Folder
 from mlquery.sql.errors import ChangedError, SourceUnavailableError
 from mlquery.sql.statement import Statement
 
@@ -26,7 +26,6 @@ _TYPES: Final = {
     INTEGER: "BIGINT",
     TIME: "TIMESTAMPTZ",
     STRINGS: "MAP(VARCHAR, VARCHAR)",
-    LATEST: 'STRUCT(metric VARCHAR, "timestamp" BIGINT, step BIGINT)[]',
     METRICS: "STRUCT(metric_name VARCHAR, latest_value DOUBLE, min_value DOUBLE, max_value DOUBLE)[]",
 }
 

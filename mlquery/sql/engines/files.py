@@ -13,7 +13,6 @@ INTEGER: Final = "bigint"
 TIME: Final = "timestamp"
 STRINGS: Final = "map<string,string>"
 METRICS: Final = "array<struct<metric_name:string,latest_value:double,min_value:double,max_value:double>>"
-LATEST: Final = "array<struct<metric:string,timestamp:bigint,step:bigint>>"
 """Types of columns, as Spark writes them."""
 
 

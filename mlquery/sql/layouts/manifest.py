@@ -44,9 +44,8 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 """The type of each attribute that is a column; the experiment is the partition. Times are in ms UTC."""
 LATEST: Final = "latest_points"
-"""The kind and the key of the column that says when the latest point of each metric of a run was logged."""
-LATEST_FIELDS: Final = ("metric", "timestamp", "step")
-_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING, LATEST: "list"}
+"""The kind and the key of the column with timestamp and step of the latest point of each metric of a run, as JSON."""
+_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING, LATEST: STRING}
 _PLAIN: Final = frozenset("_-. :/")
 # Where the name of an attribute, of a partition or of what engines add is, no key may be.
 _RESERVED: Final = ("experiment_id", "filename", "file_row_number")
@@ -70,7 +69,7 @@ class Column:
 
     @property
     def type(self) -> str:
-        """Return "string", "double", "int64" or "list"."""
+        """Return "string", "double" or "int64"."""
         return ATTRIBUTES[self.key] if self.kind == "attribute" else _TYPES[self.kind]
 
 

@@ -1,7 +1,7 @@
 """Wide exports: a column for each metric, param and tag, and the experiments as partitions; see `manifest`.
 
 NaN and infinities are stored as such. Where the engine tells files and row numbers, the data of a page is read from
-there; a whole row is one structure then, whatever columns its file has.
+there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mlquery.store.model_table import ModelTable
 _PARTITION: Final = "experiment_id"
 _MOST_DATASETS: Final = 1_000
 _KINDS: Final = {"string": ValueKind.STRING, "double": ValueKind.DOUBLE, "int64": ValueKind.INTEGER}
-_FILE_TYPES: Final = {"string": files.STRING, "double": files.DOUBLE, "int64": files.INTEGER, "list": files.LATEST}
+_FILE_TYPES: Final = {"string": files.STRING, "double": files.DOUBLE, "int64": files.INTEGER}
 _STRINGS: Final = ("run_id", "name", "digest", "source_type", "source", "schema", "profile", "context", "tags")
 _EXPERIMENT: Final = ("experiment_id", "name", "artifact_location", "lifecycle_stage")
 _TIMES: Final = ("creation_time", "last_update_time")
@@ -237,13 +237,17 @@ class WideTables:
         places: defaultdict[str, list[int]] = defaultdict(list)
         for _, _, path, number in found:
             places[path].append(int(number))
+        names = [column.name for column in self.folder.manifest().columns]
         parameters = Parameters(session.dialect.bind)
-        texts = [
-            f"SELECT r FROM read_parquet({parameters.add(path)}, file_row_number = true, hive_partitioning = false) r"
-            f" WHERE r.file_row_number IN ({', '.join(map(str, sorted(numbers)))})"
+        # A file has the columns of its own runs: those of all, which come first, are matched by name.
+        texts = [f"SELECT {', '.join(f'r.{self._quoted(name)}' for name in names)} FROM {RUNS} r WHERE (1 = 0)"]
+        texts += [
+            f"SELECT * FROM read_parquet({parameters.add(path)}, file_row_number = true, hive_partitioning = false)"
+            f" WHERE file_row_number IN ({', '.join(map(str, sorted(numbers)))})"
             for path, numbers in places.items()
         ]
-        return [row[0] for row in session.rows(Statement("\nUNION ALL ".join(texts), parameters.values))]
+        rows = session.rows(Statement("\nUNION ALL BY NAME ".join(texts), parameters.values))
+        return [dict(zip(names, row, strict=False)) for row in rows]
 
     def _by_id(self, session: Session, ids: list[str], partitions: set[str]) -> list[dict[str, Any]]:
         names = [*(column.name for column in self.folder.manifest().columns), _PARTITION]
@@ -252,7 +256,7 @@ class WideTables:
         return [dict(zip(names, row, strict=True)) for row in _rows(session, columns, f"{RUNS} r", conditions)]
 
     def _run(self, row: Mapping[str, Any], inputs: list[DatasetInput]) -> LoadedRun:
-        at = {one["metric"]: (one["timestamp"], one["step"]) for one in map(_fields_of, row.get(LATEST) or ())}
+        at = json.loads(row[LATEST])
         kinds: dict[str, dict[str, Any]] = {"attribute": {}, "metric": {}, "param": {}, "tag": {}}
         for column in self.folder.manifest().columns:
             value = row.get(column.name)
@@ -314,9 +318,3 @@ def _rows(
             conditions.append(dialect.in_array(column, bound, ValueKind.STRING))
     text = f"SELECT {', '.join(columns)}\nFROM {table}\nWHERE {' AND '.join(conditions)}"
     return session.rows(Statement(text, parameters.values))
-
-
-def _fields_of(value: Any) -> dict[str, Any]:
-    """Return a structure, which drivers give in their own classes, as a dictionary."""
-    found: dict[str, Any] = value.asDict() if hasattr(value, "asDict") else dict(value)
-    return found
