@@ -32,6 +32,7 @@ from tests.support import random_queries, sql_stores
 from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK
 
 _AT_ONCE = 20
+_FEW = 6  # where a query takes hundreds of milliseconds
 _PHASES = (Phase.generate,)  # to shrink so many queries at once would take minutes, and a failure shows its statement
 _QUERIES = int(os.environ.get("MLQUERY_SQL_QUERIES", "0"))
 
@@ -46,9 +47,6 @@ LAKE = [
     pytest.param("spark", marks=ON_SPARK),
     pytest.param("spark-wide", marks=ON_SPARK),
 ]
-_EXAMPLES = {"spark": 2, "spark-wide": 2}
-"""Of so many queries at once each."""
-
 LARGE = sql_stores.new_store(1, 200)
 SMALL = sql_stores.new_store(2, 40)
 LARGE_IN_LAKE = sql_stores.new_store(1, 200, nobody=False)
@@ -64,8 +62,16 @@ DIALECTS = st.sampled_from(["extended", "extended", "oss", "oss:2.9", "azure"])
 
 
 def examples(engine: str, divisor: int = 1) -> int:
-    """Return how many examples of `_AT_ONCE` queries to draw."""
-    return max(_QUERIES // _AT_ONCE, 1) if _QUERIES else max(_EXAMPLES.get(engine, 20) // divisor, 1)
+    """Return how many examples of `at_once` queries to draw."""
+    if _QUERIES:
+        return max(_QUERIES // _AT_ONCE, 1)
+    return 1 if engine.startswith("spark") else 16 // divisor
+
+
+def at_once(engine: str, size: int = _AT_ONCE) -> dict[str, Any]:
+    """Return how many queries to put to one copy of a store."""
+    size = min(size, _FEW) if engine.startswith("spark") and not _QUERIES else size
+    return {"min_size": size, "max_size": size}
 
 
 @st.composite
@@ -156,7 +162,7 @@ def test_every_engine_finds_the_runs_that_the_reference_finds(engine: Asked) -> 
     store = engine.large
 
     @settings(max_examples=examples(engine.name), phases=_PHASES, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(plans(), LIMITS), min_size=_AT_ONCE, max_size=_AT_ONCE))
+    @given(st.lists(st.tuples(plans(), LIMITS), **at_once(engine.name)))
     def ask(queries: list[tuple[Plan, int | None]]) -> None:
         source = engine.mirror.source(store)
         for plan, limit in queries:
@@ -171,7 +177,7 @@ def test_every_engine_of_mlflows_schema_finds_the_experiments_that_the_reference
     store = engine.large
 
     @settings(max_examples=examples(engine.name, 2), phases=_PHASES, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(experiment_plans(), LIMITS), min_size=_AT_ONCE, max_size=_AT_ONCE))
+    @given(st.lists(st.tuples(experiment_plans(), LIMITS), **at_once(engine.name)))
     def ask(queries: list[tuple[Plan, int | None]]) -> None:
         source = engine.mirror.source(store)
         for plan, limit in queries:
@@ -184,16 +190,17 @@ def test_every_engine_of_mlflows_schema_finds_the_experiments_that_the_reference
 @pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
 def test_pages_of_any_size_together_are_the_result_with_the_data_of_every_run(engine: Asked) -> None:
     store = engine.small
+    sizes = st.integers(1, 17) if not engine.name.startswith("spark") else st.integers(12, 25)
 
     @settings(max_examples=max(examples(engine.name) // 2, 1), phases=_PHASES, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(plans(), st.lists(st.integers(1, 17), min_size=1, max_size=4)), min_size=5, max_size=5))
+    @given(st.lists(st.tuples(plans(), st.lists(sizes, min_size=1, max_size=4)), **at_once(engine.name, 5)))
     def walk(queries: list[tuple[Plan, list[int]]]) -> None:
         source = engine.mirror.source(store)
-        for plan, sizes in queries:
+        for plan, turns in queries:
             if engine.is_lake and needs_what_a_lake_lacks(plan):
                 continue
             expected = [store.runs.ids[row] for row in reference.rows(store, plan)]
-            pages = walked(source, plan, sizes)
+            pages = walked(source, plan, turns)
             assert expected == [page.store.runs.ids[row] for page in pages for row in page.rows]
             for page in pages:
                 for row in page.rows:
