@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlquery.engine import reference
-from mlquery.entities import Param
+from mlquery.entities import Metric, Param
 from mlquery.errors import StoreError
 from mlquery.language.plan import Plan
 from mlquery.query.search import plan_of
@@ -80,6 +80,25 @@ def test_the_same_runs_are_found_in_the_same_order(
 
     assert expected == [run_id for page_ids in pages for run_id in page_ids] == source.ids(wanted)
     assert len(expected) == source.count(wanted)
+
+
+def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    store = Store(seed=1)
+    ids = [store.create_run("0", "me", time, [], "run").info.run_id for time in (1, 2, 3)]
+    for run_id, value in zip(ids, (1.0, float("nan"), 2.0), strict=True):
+        for step in (0, 1):
+            store.log_metric(run_id, Metric("loss", value, 5, step))
+    export(store, tmp_path)
+    for file in tmp_path.glob("*.parquet"):
+        parquet.write_table(parquet.read_table(file), file)  # with bounds of all columns
+    source = open_folder(str(tmp_path))
+
+    assert [ids[2]] == source.ids(plan("metrics.loss > 1.5"))
+    assert [ids[2], ids[1]] == source.ids(plan("metrics.loss != 1"))
+    assert [ids[2], ids[0], ids[1]] == source.ids(plan("", ["max(metrics.loss) DESC"]))
+    assert [ids[2]] == source.ids(plan("max(metrics.loss) > 1.5"))
 
 
 def test_a_page_of_a_wide_export_has_all_data_of_its_runs(store: Store, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ class DuckDb:
         self._failure: type[Exception] = duckdb.Error
         self._database = duckdb.connect(config={"threads": _threads()})
         self._database.execute("SET TimeZone = 'UTC'")
+        # Writers leave NaN out of the bounds in their files, from which DuckDB 2.0 concludes that there is none.
+        self._database.execute("SET disabled_optimizers = 'statistics_propagation'")
         self._lock = threading.Lock()
         self._state: Hashable = None
 
