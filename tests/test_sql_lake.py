@@ -87,9 +87,11 @@ def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None
 
     store = Store(seed=1)
     ids = [store.create_run("0", "me", time, [], "run").info.run_id for time in (1, 2, 3)]
-    for run_id, value in zip(ids, (1.0, float("nan"), 2.0), strict=True):
+    nan = float("nan")
+    for run_id, value, same in zip(ids, (1.0, nan, 2.0), (1.0, nan, 1.0), strict=True):
         for step in (0, 1):
             store.log_metric(run_id, Metric("loss", value, 5, step))
+            store.log_metric(run_id, Metric("same", same, 5, step))
     export(store, tmp_path)
     for file in tmp_path.glob("*.parquet"):
         parquet.write_table(parquet.read_table(file), file)  # with bounds of all columns
@@ -99,6 +101,7 @@ def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None
     assert [ids[2], ids[1]] == source.ids(plan("metrics.loss != 1"))
     assert [ids[2], ids[0], ids[1]] == source.ids(plan("", ["max(metrics.loss) DESC"]))
     assert [ids[2]] == source.ids(plan("max(metrics.loss) > 1.5"))
+    assert [ids[1]] == source.ids(plan("metrics.same != 1")) == source.ids(plan("max(metrics.same) != 1"))
 
 
 def test_a_page_of_a_wide_export_has_all_data_of_its_runs(store: Store, tmp_path: Path) -> None:

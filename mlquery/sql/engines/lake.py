@@ -56,7 +56,7 @@ def _recognized(path: Path, layout: str | None, is_for_spark: bool) -> tuple[Fol
     if layout == "wide" or (layout is None and (path / manifest.NAME).exists()):
         wide = WideFolder(path)
         wide.state()  # raises if there is no export
-        return wide, WideTables(wide, "`", False) if is_for_spark else WideTables(wide)
+        return wide, WideTables(wide, has_row_numbers=not is_for_spark)
     files = DatabricksFolder(path)
     files.state()  # raises if a table is missing
     return files, DatabricksTables(files.name)

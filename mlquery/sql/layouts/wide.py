@@ -17,6 +17,7 @@ import attrs
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.readers.contents import LoadedRun
+from mlquery.sql.dialects import SqlDialect
 from mlquery.sql.engines import files
 from mlquery.sql.engines.files import FileTable
 from mlquery.sql.errors import NotAskableError, SourceUnavailableError, field_error
@@ -107,12 +108,10 @@ class WideTables:
 
     Attributes:
         folder: Where it is.
-        quote: The character around identifiers.
         has_row_numbers: Whether the engine tells `filename` and `file_row_number`, and reads a file by its name.
     """
 
     folder: WideFolder
-    quote: str = '"'
     has_row_numbers: bool = True
 
     def table(self, entity: Entity) -> tuple[str, str]:
@@ -136,10 +135,10 @@ class WideTables:
             case Kind.TAG if query.entity is Entity.EXPERIMENT:
                 return Value(query.dialect.map_value("e.tags", query.bind(field.key)), ValueKind.STRING)
             case Kind.METRIC:
-                number = self._column(field) or "CAST(NULL AS DOUBLE)"
+                number = self._column(field, query.dialect) or "CAST(NULL AS DOUBLE)"
                 return Value(number, ValueKind.DOUBLE, query.dialect.is_nan(number), has_infinities=True)
             case Kind.PARAM | Kind.TAG:
-                return Value(self._column(field) or query.dialect.as_string("NULL"), ValueKind.STRING)
+                return Value(self._column(field, query.dialect) or query.dialect.as_string("NULL"), ValueKind.STRING)
         raise field_error(field, "it is no single value")
 
     def dataset_field(self, key: str, query: Query) -> tuple[str, str]:
@@ -174,9 +173,9 @@ class WideTables:
         """Return the table of all points."""
         return self._points(query.dialect)
 
-    def _points(self, dialect: Any) -> Points:
+    def _points(self, dialect: SqlDialect) -> Points:
         # Not its last column: `timestamp` is a word of SQL.
-        step, time = "x.step", f"x.{self._quoted('timestamp')}"
+        step, time = "x.step", f"x.{dialect.quoted('timestamp')}"
         value = Value("x.value", ValueKind.DOUBLE, dialect.is_nan("x.value"), has_infinities=True)
         return Points(f"{HISTORY} x", "x.run_id", "x.metric", value, time, step)
 
@@ -191,14 +190,11 @@ class WideTables:
         kind = _KINDS[manifest.ATTRIBUTES[key]]
         return Value(f"r.{key}", kind, is_always_there=key == "run_id")
 
-    def _column(self, field: FieldRef) -> str | None:
+    def _column(self, field: FieldRef, dialect: SqlDialect) -> str | None:
         for column in self.folder.manifest().columns:
             if (column.kind, column.key) == (field.kind.value, field.key):
-                return f"r.{self._quoted(column.name)}"
+                return f"r.{dialect.quoted(column.name)}"
         return None
-
-    def _quoted(self, name: str) -> str:
-        return f"{self.quote}{name.replace(self.quote, 2 * self.quote)}{self.quote}"
 
     # Reading
 
@@ -240,7 +236,9 @@ class WideTables:
         names = [column.name for column in self.folder.manifest().columns]
         parameters = Parameters(session.dialect.bind)
         # A file has the columns of its own runs: those of all, which come first, are matched by name.
-        texts = [f"SELECT {', '.join(f'r.{self._quoted(name)}' for name in names)} FROM {RUNS} r WHERE (1 = 0)"]
+        texts = [
+            f"SELECT {', '.join(f'r.{session.dialect.quoted(name)}' for name in names)} FROM {RUNS} r WHERE (1 = 0)"
+        ]
         texts += [
             f"SELECT * FROM read_parquet({parameters.add(path)}, file_row_number = true, hive_partitioning = false)"
             f" WHERE file_row_number IN ({', '.join(map(str, sorted(numbers)))})"
@@ -251,7 +249,7 @@ class WideTables:
 
     def _by_id(self, session: Session, ids: list[str], partitions: set[str]) -> list[dict[str, Any]]:
         names = [*(column.name for column in self.folder.manifest().columns), _PARTITION]
-        columns = [f"r.{self._quoted(name)}" for name in names]
+        columns = [f"r.{session.dialect.quoted(name)}" for name in names]
         conditions = {"r.run_id": ids} | ({"r.experiment_id": sorted(partitions)} if partitions else {})
         return [dict(zip(names, row, strict=True)) for row in _rows(session, columns, f"{RUNS} r", conditions)]
 
@@ -269,7 +267,7 @@ class WideTables:
         return LoadedRun(info, kinds["param"], kinds["tag"], metrics, tuple(inputs))
 
     def _inputs(self, session: Session, ids: list[str], partitions: list[str]) -> defaultdict[str, list[DatasetInput]]:
-        columns = [f"d.{self._quoted(name)}" for name in ("run_id", "place", "tags", *_DATASET)]
+        columns = [f"d.{session.dialect.quoted(name)}" for name in ("run_id", "place", "tags", *_DATASET)]
         found: defaultdict[str, list[DatasetInput]] = defaultdict(list)
         rows = _rows(session, columns, f"{DATASETS} d", {"d.run_id": ids, "d.experiment_id": partitions})
         for run_id, _, tags, *fields in sorted(rows, key=lambda row: (row[0], row[1])):
