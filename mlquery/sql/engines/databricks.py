@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -145,7 +146,7 @@ class _Session:
 
 def _connector(name: str) -> Connect:
     try:
-        from databricks import sql
+        sql = import_module("databricks.sql")
     except ImportError:
         raise SourceUnavailableError(name, "needs its connector: pip install 'mlquery[databricks]'") from None
     connect: Connect = sql.connect
