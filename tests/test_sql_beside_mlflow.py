@@ -145,3 +145,43 @@ def test_a_server_is_searched_as_by_mlflow_where_numbers_decide(
     expected = pages(lambda **page: server.theirs.search_runs(**arguments, **page))
 
     assert expected == pages(lambda **page: server.ours.search_runs(**arguments, **page))
+
+
+# What the guide "Search the database you have" says of strings on servers: how many runs MLflow finds there, and how many in place.
+DIFFERENT = {
+    "tags.team ILIKE 'ä'": {"postgresql": (8, 4), "mysql": (16, 4)},  # of any alphabet; MariaDB takes `a` for `ä`, too
+    "tags.team ILIKE 'A%'": {"postgresql": (17, 17), "mysql": (25, 17)},
+    "tags.team LIKE 'a\\b'": {"postgresql": (0, 3), "mysql": (0, 3)},  # a backslash escapes
+    "tags.team LIKE 'a\\_b'": {"postgresql": (3, 0), "mysql": (3, 0)},
+}
+SAME = [
+    *("tags.team = 'a'", "tags.team != 'a'", "tags.team LIKE 'a%'", "params.model = 'A '", "tags.TEAM = 'a'"),
+    *("metrics.LOSS > 0", "run_name LIKE 'RUN 1%'", "run_name = 'RUN 1'"),
+]
+
+
+def _found(pair: Pair, filter_string: str, order_by: list[str]) -> tuple[list[Any], list[Any]]:
+    """Return what is found on the first page by MLflow and in place."""
+    query: Any = (["0"], filter_string, 1, 1000, order_by)
+    theirs = pages(lambda **page: pair.theirs.search_runs(*query, **page))
+    ours = pages(lambda **page: pair.ours.search_runs(*query, **page))
+    return theirs[0], ours[0]
+
+
+@pytest.mark.parametrize("filter_string", [*DIFFERENT, *SAME])
+def test_strings_on_servers_are_those_of_mlflow_but_for_what_is_written_down(server: Pair, filter_string: str) -> None:
+    theirs, ours = _found(server, filter_string, [])
+
+    if filter_string in SAME:
+        assert theirs == ours
+    else:
+        kind = server.theirs.engine.dialect.name
+        assert DIFFERENT[filter_string][kind] == (len(theirs), len(ours))
+
+
+def test_strings_on_servers_are_ordered_by_code_points(server: Pair) -> None:
+    """MLflow orders them as the server's collation does."""
+    theirs, ours = _found(server, "", ["tags.team"])
+
+    teams = [run[-1]["team"] for run in ours]
+    assert sorted(teams) == teams != [run[-1]["team"] for run in theirs]
