@@ -147,7 +147,7 @@ def test_a_server_is_searched_as_by_mlflow_where_numbers_decide(
     assert expected == pages(lambda **page: server.ours.search_runs(**arguments, **page))
 
 
-# As the guide "Search the database you have" says: how many runs MLflow finds on servers, and how many are found in place.
+# What the guide "Search the database you have" says: the runs that MLflow finds on servers, and those found in place.
 DIFFERENT = {
     "tags.team ILIKE 'ä'": {"postgresql": (8, 4), "mysql": (16, 4)},  # of any alphabet; MariaDB takes `a` for `ä`, too
     "tags.team ILIKE 'A%'": {"postgresql": (17, 17), "mysql": (25, 17)},
