@@ -366,9 +366,16 @@ def test_a_child_trusts_nobody_who_does_not_know_the_key(mock: Mock) -> None:
     assert "StoreError: This process was started by a test" in in_fork(betrayed)
 
 
+@pytest.fixture
+def no_earlier_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no process of an earlier test be there, such as a database server that this worker has for its tests."""
+    monkeypatch.setattr("mlquery.mocking.children._has_children", lambda: False)
+
+
 # Nothing is left
 
 
+@pytest.mark.usefixtures("no_earlier_children")
 def test_nothing_runs_before_the_first_child_and_nothing_is_left_after_the_mock() -> None:
     before = (threading.enumerate(), os.fork, os.system, os.environ.get(PARENT_VARIABLE))
     with mlquery.mock():
@@ -436,6 +443,7 @@ def test_a_function_that_a_test_has_replaced_stays_replaced(monkeypatch: pytest.
 # Environments
 
 
+@pytest.mark.usefixtures("no_earlier_children")
 @pytest.mark.parametrize(
     "environment",
     [
