@@ -141,7 +141,7 @@ def _statement(
     _, identifier = query.layout.table(plan.entity)
     lines = [_text(plan, query, [identifier, *selected], conditions), f"ORDER BY {order}"]
     if limit is not None:
-        lines.append(query.dialect.limited(query.bind(limit)))
+        lines.append(f"LIMIT {query.bind(limit)}")
     return Statement("\n".join(lines), query.parameters.values)
 
 

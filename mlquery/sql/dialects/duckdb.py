@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import attrs
 
-from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
+from mlquery.sql.dialects.protocol import SqlDialect
 from mlquery.sql.expressions import ValueKind
 
 _TYPES = {ValueKind.STRING: "VARCHAR", ValueKind.INTEGER: "BIGINT", ValueKind.DOUBLE: "DOUBLE"}
 
 
 @attrs.frozen
-class _DuckDb:
+class _DuckDb(SqlDialect):
     """DuckDB 1.1 or newer."""
 
     name: str = "DuckDB"
-    before_look_ups: str = ""
 
     def bind(self, name: str) -> str:
         return f"${name}"
 
-    def quoted(self, name: str) -> str:
-        doubled = name.replace('"', '""')
-        return f'"{doubled}"'
-
-    def compared(self, string: str) -> str:
-        return string
-
-    def ordered(self, string: str) -> str:
-        return string
-
-    def has_key(self, column: str, key: str) -> str:
-        return f"{column} = {key}"
-
     def like(self, string: str, pattern: str) -> str:
         return f"split_part({string}, chr(0), 1) LIKE {pattern}"
-
-    def pattern(self, pattern: str) -> str:
-        return pattern
-
-    def folded(self, string: str) -> str:
-        return f"translate({string}, '{UPPER}', '{LOWER}')"
 
     def is_nan(self, number: str) -> str:
         # As a bare filter DuckDB 2.0 answers it from the bounds of a file, which leave NaN out.
@@ -51,9 +28,6 @@ class _DuckDb:
 
     def in_array(self, value: str, parameter: str, kind: ValueKind) -> str:
         return f"{value} IN (SELECT unnest(CAST({parameter} AS {_TYPES[kind]}[])))"
-
-    def array(self, values: Sequence[Any], kind: ValueKind) -> Any:
-        return list(values)
 
     def milliseconds(self, timestamp: str) -> str:
         return f"epoch_ms({timestamp})"
@@ -69,15 +43,6 @@ class _DuckDb:
 
     def list_value(self, column: str, name: str, key: str, field: str) -> str:
         return f"list_filter({column}, lambda one: one.{name} = {key})[1].{field}"
-
-    def limited(self, count: str) -> str:
-        return f"LIMIT {count}"
-
-    def as_written(self, table: str) -> str:
-        return ""
-
-    def can_hold(self, string: str) -> bool:
-        return is_encodable(string)
 
 
 DUCKDB = _DuckDb()

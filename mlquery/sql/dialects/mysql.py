@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
+from mlquery.sql.dialects.protocol import LOWER, UPPER, SqlDialect
 from mlquery.sql.expressions import ValueKind
 
 # LIKE always has an escape character, a backslash if none or an empty one is named.
@@ -15,14 +15,10 @@ _ESCAPE: Final = "|"
 
 
 @attrs.frozen
-class _Mysql:
+class _Mysql(SqlDialect):
     """MySQL 8 or MariaDB 10.6, on a connection with the character set utf8mb4."""
 
     name: str = "MySQL"
-    before_look_ups: str = ""
-
-    def bind(self, name: str) -> str:
-        return f":{name}"
 
     def quoted(self, name: str) -> str:
         doubled = name.replace("`", "``")
@@ -51,38 +47,17 @@ class _Mysql:
             folded = f"REPLACE({folded}, '{upper}', '{lower}')"
         return folded
 
-    def is_nan(self, number: str) -> str:
-        raise AssertionError("MySQL has no NaN")
-
     def in_array(self, value: str, parameter: str, kind: ValueKind) -> str:
         return f"{value} IN {parameter}"
 
     def array(self, values: Sequence[Any], kind: ValueKind) -> Any:
         return tuple(values)
 
-    def milliseconds(self, timestamp: str) -> str:
-        return timestamp
-
-    def map_value(self, column: str, key: str) -> str:
-        raise AssertionError("no layout has maps in MySQL")
-
     def as_string(self, value: str) -> str:
         return f"CAST({value} AS CHAR(64))"
 
     def is_digits(self, string: str) -> str:
         return f"({string} <> '' AND {string} NOT REGEXP '[^0-9]')"
-
-    def list_value(self, column: str, name: str, key: str, field: str) -> str:
-        raise AssertionError("no layout has lists in MySQL")
-
-    def limited(self, count: str) -> str:
-        return f"LIMIT {count}"
-
-    def as_written(self, table: str) -> str:
-        return ""
-
-    def can_hold(self, string: str) -> bool:
-        return is_encodable(string)
 
 
 def _as_bytes(string: str) -> str:

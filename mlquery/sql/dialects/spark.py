@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.sql.dialects.protocol import LOWER, UPPER, is_encodable
+from mlquery.sql.dialects.protocol import SqlDialect
 from mlquery.sql.expressions import ValueKind
 
 # LIKE always has an escape character, a backslash if none is named.
@@ -17,36 +17,20 @@ _TYPES: Final = {ValueKind.STRING: "string", ValueKind.INTEGER: "bigint", ValueK
 
 
 @attrs.frozen
-class _Spark:
+class _Spark(SqlDialect):
     """Spark 3.4 or newer and Databricks SQL, with sessions in UTC."""
 
     name: str = "Spark"
-    before_look_ups: str = ""
-
-    def bind(self, name: str) -> str:
-        return f":{name}"
 
     def quoted(self, name: str) -> str:
         doubled = name.replace("`", "``")
         return f"`{doubled}`"
-
-    def compared(self, string: str) -> str:
-        return string
-
-    def ordered(self, string: str) -> str:
-        return string
-
-    def has_key(self, column: str, key: str) -> str:
-        return f"{column} = {key}"
 
     def like(self, string: str, pattern: str) -> str:
         return f"split_part({string}, char(0), 1) LIKE {pattern} ESCAPE '{_ESCAPE}'"
 
     def pattern(self, pattern: str) -> str:
         return pattern.replace(_ESCAPE, 2 * _ESCAPE)
-
-    def folded(self, string: str) -> str:
-        return f"translate({string}, '{UPPER}', '{LOWER}')"
 
     def is_nan(self, number: str) -> str:
         return f"isnan({number})"
@@ -71,15 +55,6 @@ class _Spark:
 
     def list_value(self, column: str, name: str, key: str, field: str) -> str:
         return f"get(filter({column}, one -> one.{name} = {key}), 0).{field}"
-
-    def limited(self, count: str) -> str:
-        return f"LIMIT {count}"
-
-    def as_written(self, table: str) -> str:
-        return ""
-
-    def can_hold(self, string: str) -> bool:
-        return is_encodable(string)
 
 
 SPARK = _Spark()
