@@ -13,11 +13,11 @@ import mlquery
 from mlquery.sql.engines.relational import open_relational
 from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts.mlflow import mlflow_tables
-from mlquery.sql.session import Session, read
+from mlquery.sql.session import read
 from mlquery.sql.source import Source
-from mlquery.sql.statement import Statement
 from mlquery.store import Store
 from tests.support.random_data import fill, new_mlflow_store
+from tests.support.statements import statements_run
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sweep.db"
 
@@ -118,23 +118,11 @@ def test_logged_models_are_those_of_the_loaded_database(loaded: Store, source: S
 def test_the_number_of_statements_does_not_depend_on_that_of_the_runs(loaded: Store, source: Source) -> None:
     counts = []
     for ids in (loaded.runs.ids[:30], loaded.runs.ids):
-        with source.engine.snapshot() as session:
-            counting = Counting(session)
-            source.layout.load_runs(counting, [(run_id,) for run_id in ids])
-        counts.append(counting.count)
+        with statements_run() as found:
+            source.runs(ids)
+        counts.append(len(found))
 
     assert counts[0] == counts[1] <= 12
-
-
-class Counting:
-    """A session that counts statements."""
-
-    def __init__(self, session: Session) -> None:
-        self.session, self.dialect, self.count = session, session.dialect, 0
-
-    def rows(self, statement: Statement) -> list[tuple[object, ...]]:
-        self.count += 1
-        return self.session.rows(statement)
 
 
 def test_datasets_are_those_that_mlflow_lists(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from mlquery.sql.engines.lake import open_folder
 from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts.manifest import read_manifest
 from mlquery.sql.source import Source
-from mlquery.sql.statement import Statement
 from mlquery.store import Store
 from mlquery.sync import incremental
 from mlquery.sync.exporting import export
 from tests.support.sql_stores import new_store
+from tests.support.statements import statements_run
 
 pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
@@ -181,25 +181,11 @@ def test_a_page_takes_as_many_statements_for_many_parts_as_for_few(
         monkeypatch.setattr(incremental, "PART_ROWS", size)
         export(store, tmp_path / str(size), layout="wide")
         source = open_folder(str(tmp_path / str(size)))
-        counts.append(number_of_statements(source, monkeypatch))
+        with statements_run() as found:
+            source.page(plan("metrics.acc > 0"), 50)
+        counts.append(len(found))
 
     assert counts[0] == counts[1]
-
-
-def number_of_statements(source: Source, monkeypatch: pytest.MonkeyPatch) -> int:
-    from mlquery.sql.engines import duckdb
-
-    texts: list[str] = []
-    with monkeypatch.context() as patch:
-        rows = duckdb._Session.rows
-
-        def counted(self: Any, statement: Statement) -> list[tuple[Any, ...]]:
-            texts.append(statement.text)
-            return rows(self, statement)
-
-        patch.setattr(duckdb._Session, "rows", counted)
-        source.page(plan("metrics.acc > 0"), 50)
-    return len(texts)
 
 
 def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:

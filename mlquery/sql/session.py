@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol, TypeVar
 
+import attrs
+
 from mlquery.sql.dialects import SqlDialect
-from mlquery.sql.errors import ChangedError
+from mlquery.sql.errors import ChangedError, SourceUnavailableError
 from mlquery.sql.statement import Statement
 
 _ATTEMPTS: Final = 3
@@ -15,12 +17,23 @@ _ATTEMPTS: Final = 3
 T = TypeVar("T")
 
 
-class Session(Protocol):
-    """A read-only transaction, or what a system has in its place."""
+@attrs.frozen(eq=False)
+class Session:
+    """A read-only transaction, or what a system has in its place.
 
-    @property
-    def dialect(self) -> SqlDialect:
-        """How the system says things."""
+    Attributes:
+        dialect: How the system says things.
+        connection: What the system takes statements through.
+
+    Args:
+        run: Runs a statement on the connection and returns its rows.
+        one_sentence: Lets what the system says of a failure be a `SourceUnavailableError`.
+    """
+
+    dialect: SqlDialect
+    connection: Any
+    _run: Callable[[Any, Statement], Iterable[Iterable[Any]]]
+    _one_sentence: Callable[[], AbstractContextManager[None]]
 
     def rows(self, statement: Statement) -> list[tuple[Any, ...]]:
         """Return the rows of a statement.
@@ -28,6 +41,8 @@ class Session(Protocol):
         Raises:
             SourceUnavailableError: the system does not answer, or refuses the statement.
         """
+        with self._one_sentence():
+            return [tuple(row) for row in self._run(self.connection, statement)]
 
 
 class Engine(Protocol):
@@ -70,3 +85,35 @@ def read(engine: Engine, work: Callable[[Session], T]) -> T:
             continue
     with engine.snapshot() as session:
         return work(session)
+
+
+def plan_rows(engine: Engine, explain: str, statement: Statement) -> list[tuple[Any, ...]]:
+    """Return the rows that say how a system would run a statement; `explain` is what asks for them."""
+    asked = Statement(f"{explain} {statement.text}", statement.parameters)
+    return read(engine, lambda session: session.rows(asked))
+
+
+def plan_lines(engine: Engine, explain: str, statement: Statement) -> list[str]:
+    """Return how a system would run a statement, line by line, where each row ends with some lines of it."""
+    rows = plan_rows(engine, explain, statement)
+    return [line.rstrip() for row in rows for line in str(row[-1]).splitlines()]
+
+
+@contextmanager
+def one_sentence(name: str, failures: type[Exception], secret: str | None = None) -> Iterator[None]:
+    """Let what a system says of a failure be a sentence about what is read, without a secret.
+
+    Raises:
+        SourceUnavailableError: one of the failures.
+    """
+    try:
+        yield
+    except failures as error:
+        said = first_line(error)
+        problem = said.replace(secret, "…") if secret else said
+        raise SourceUnavailableError(name, f"cannot be read: {problem}") from None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return str(error).strip().partition("\n")[0]

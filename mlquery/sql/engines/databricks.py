@@ -7,8 +7,8 @@ A warehouse has no transactions over several statements: each statement sees one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,6 +17,7 @@ import attrs
 
 from mlquery.sql.dialects import SPARK, SqlDialect
 from mlquery.sql.errors import SourceUnavailableError
+from mlquery.sql.session import Session, one_sentence, plan_lines
 from mlquery.sql.statement import Statement
 
 Connect = Callable[..., Any]
@@ -83,14 +84,14 @@ class Databricks:
         self._connect = connect or _connector(self.name)
 
     @contextmanager
-    def snapshot(self) -> Iterator[_Session]:
+    def snapshot(self) -> Iterator[Session]:
         """Give a session.
 
         Raises:
             SourceUnavailableError: the warehouse does not answer.
         """
         where = self._warehouse
-        with self.one_sentence():
+        with self._one_sentence():
             connection = self._connect(
                 server_hostname=where.host,
                 http_path=where.http_path,
@@ -98,50 +99,27 @@ class Databricks:
                 session_configuration={"timezone": "UTC"},
             )
         try:
-            yield _Session(connection, self)
+            yield Session(self.dialect, connection, _run, self._one_sentence)
         finally:
             connection.close()
 
     def explain(self, statement: Statement) -> list[str]:
         """Return the plan of a statement, line by line."""
-        with self.snapshot() as session:
-            rows = session.rows(Statement(f"EXPLAIN FORMATTED {statement.text}", statement.parameters))
-        return [line.rstrip() for row in rows for line in str(row[0]).splitlines()]
+        return plan_lines(self, "EXPLAIN FORMATTED", statement)
 
     def close(self) -> None:
         """Do nothing: connections end with their sessions."""
 
-    @contextmanager
-    def one_sentence(self) -> Iterator[None]:
-        """Let what the connector says be one sentence without the token."""
-        try:
-            yield
-        except SourceUnavailableError:
-            raise
-        except Exception as error:  # the connector raises errors of its own, of thrift and of HTTP
-            first = str(error).strip().partition("\n")[0].replace(self._warehouse.token, "…")
-            raise SourceUnavailableError(self.name, f"cannot be read: {first}") from None
+    def _one_sentence(self) -> AbstractContextManager[None]:
+        # The connector raises errors of its own, of thrift and of HTTP.
+        return one_sentence(self.name, Exception, self._warehouse.token)
 
 
-@attrs.frozen(eq=False)
-class _Session:
-    connection: Any
-    engine: Databricks
-
-    @property
-    def dialect(self) -> SqlDialect:
-        """Return how Databricks says things."""
-        return self.engine.dialect
-
-    def rows(self, statement: Statement) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
-
-        Raises:
-            SourceUnavailableError: the warehouse does not answer, or refuses the statement.
-        """
-        with self.engine.one_sentence(), self.connection.cursor() as cursor:
-            cursor.execute(statement.text, dict(statement.parameters))
-            return [tuple(row) for row in cursor.fetchall()]
+def _run(connection: Any, statement: Statement) -> Iterable[Iterable[Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement.text, dict(statement.parameters))
+        rows: Iterable[Iterable[Any]] = cursor.fetchall()
+        return rows
 
 
 def _connector(name: str) -> Connect:

@@ -6,19 +6,17 @@ mean is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-
-import attrs
 
 from mlquery.sql.dialects import SqlDialect
 from mlquery.sql.engines.addresses import Address, address_of
 from mlquery.sql.engines.failures import explained
 from mlquery.sql.engines.sqlite import SqliteFile
 from mlquery.sql.errors import ChangedError, SourceUnavailableError
-from mlquery.sql.session import Engine, Session, read
+from mlquery.sql.session import Engine, Session, plan_rows
 from mlquery.sql.statement import Statement
 
 if TYPE_CHECKING:
@@ -39,32 +37,6 @@ def open_relational(url_or_engine: Any) -> Engine:
     """
     address = address_of(url_or_engine)
     return SqliteFile(address.path, address.name) if address.path is not None else Relational(address)
-
-
-@attrs.frozen(eq=False)
-class _Session:
-    connection: Connection
-    server: Relational
-
-    @property
-    def dialect(self) -> SqlDialect:
-        """Return how the server says things."""
-        return self.server.dialect
-
-    def rows(self, statement: Statement) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
-
-        Raises:
-            SourceUnavailableError: the server refuses it, or is gone.
-        """
-        values = statement.parameters
-        lists = tuple(name for name, value in values.items() if isinstance(value, tuple))
-        with self.server.one_sentence():
-            found = self.connection.execute(_text(statement.text, lists), values)
-            # Straight from the driver: SQLAlchemy would make a row of its own of each, for half as long again.
-            rows: list[tuple[Any, ...]] = list(found.cursor.fetchall())
-            found.close()
-            return rows
 
 
 class Relational:
@@ -95,19 +67,20 @@ class Relational:
         Raises:
             SourceUnavailableError: the server does not answer, or lets nobody in with this password.
         """
-        with self.one_sentence():
+        with self._one_sentence():
             connection = self._engine.connect()
         try:
-            with self.one_sentence():
+            with self._one_sentence():
                 for statement in self._system.begin:
                     connection.exec_driver_sql(statement)
-            yield _Session(connection, self)
+            yield Session(self.dialect, connection, _run, self._one_sentence)
         finally:
             self._end(connection)
 
     def explain(self, statement: Statement) -> list[str]:
-        """Return the server's plan for a statement, line by line; nothing is run."""
-        return read(self, lambda session: _lines(session.rows(_explaining(statement))))
+        """Return the server's plan for a statement, as lines or as the rows of a table; nothing is run."""
+        rows = plan_rows(self, "EXPLAIN", statement)
+        return ["  ".join("-" if cell is None else str(cell) for cell in row) for row in rows]
 
     def close(self) -> None:
         """Close all connections that are not in use, unless the engine is the caller's."""
@@ -115,7 +88,7 @@ class Relational:
             self._engine.dispose()
 
     @contextmanager
-    def one_sentence(self) -> Iterator[None]:
+    def _one_sentence(self) -> Iterator[None]:
         """Say in one sentence what is wrong with a server."""
         from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -139,6 +112,16 @@ class Relational:
             connection.close()
 
 
+def _run(connection: Connection, statement: Statement) -> Sequence[tuple[Any, ...]]:
+    values = statement.parameters
+    lists = tuple(name for name, value in values.items() if isinstance(value, tuple))
+    found = connection.execute(_text(statement.text, lists), values)
+    # Straight from the driver: SQLAlchemy would make a row of its own of each, for half as long again.
+    rows: Sequence[tuple[Any, ...]] = found.cursor.fetchall()
+    found.close()
+    return rows
+
+
 @lru_cache(_TEXTS)
 def _text(text: str, lists: tuple[str, ...]) -> TextClause:
     """Return a statement as SQLAlchemy takes it; parameters that are lists are written as so many single ones."""
@@ -146,12 +129,3 @@ def _text(text: str, lists: tuple[str, ...]) -> TextClause:
     from sqlalchemy import text as sql_text
 
     return sql_text(text).bindparams(*(bindparam(name, expanding=True) for name in lists))
-
-
-def _explaining(statement: Statement) -> Statement:
-    return Statement(f"EXPLAIN {statement.text}", statement.parameters)
-
-
-def _lines(rows: list[tuple[Any, ...]]) -> list[str]:
-    """Return a plan as lines: PostgreSQL gives lines, MySQL a table."""
-    return ["  ".join("-" if cell is None else str(cell) for cell in row) for row in rows]

@@ -5,16 +5,14 @@ Rows come back as Arrow would give them to Python; a search can also stay a lazy
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
-import attrs
-
 from mlquery.sql.dialects import SPARK, SqlDialect
-from mlquery.sql.engines.files import FileTable, Folder
-from mlquery.sql.errors import ChangedError, SourceUnavailableError
+from mlquery.sql.engines.files import FileTable, Folder, Views
+from mlquery.sql.errors import SourceUnavailableError
+from mlquery.sql.session import Session, first_line, one_sentence, plan_lines
 from mlquery.sql.statement import Statement
 
 _SETTINGS: Final = {
@@ -47,27 +45,18 @@ class Spark:
         self.spark = session if folder is None else session.newSession()
         if folder is not None:
             self.spark.conf.set("spark.sql.session.timeZone", "UTC")
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._state: Hashable = None
+        self._views = None if folder is None else Views(folder, self._make_view)
 
     @contextmanager
-    def snapshot(self) -> Iterator[_Session]:
+    def snapshot(self) -> Iterator[Session]:
         """Give a session.
 
         Raises:
             ChangedError: the files were replaced meanwhile.
             SourceUnavailableError: Spark does not answer.
         """
-        state = self._renewed()
-        try:
-            yield _Session(self)
-        except SourceUnavailableError as error:
-            if self._folder is not None and self._folder.state() != state:
-                raise ChangedError(self.name, "is being replaced by another export; try again") from error
-            raise
-        if self._folder is not None and self._folder.state() != state:
-            raise ChangedError(self.name, "is being replaced by another export; try again")
+        with nullcontext() if self._views is None else self._views.following():
+            yield Session(self.dialect, self.spark, _run, self._one_sentence)
 
     def frame(self, statement: Statement) -> Any:
         """Return the rows of a statement as a lazy DataFrame of Spark.
@@ -75,35 +64,19 @@ class Spark:
         Raises:
             SourceUnavailableError: Spark does not answer, or refuses the statement.
         """
-        with self.one_sentence():
-            return self.spark.sql(statement.text, args=dict(statement.parameters))
-
-    def arrow(self, statement: Statement) -> Any:
-        """Return the rows of a statement as an Arrow table; raises as `frame`."""
-        with self.snapshot(), self.one_sentence():
-            return self.frame(statement).toArrow()
+        with self._one_sentence():
+            return _frame(self.spark, statement)
 
     def explain(self, statement: Statement) -> list[str]:
         """Return Spark's plan of a statement, line by line: what is pushed to files, and which partitions are read."""
-        with self.snapshot(), self.one_sentence():
-            frame = self.spark.sql(f"EXPLAIN FORMATTED {statement.text}", args=dict(statement.parameters))
-            return [line.rstrip() for row in frame.collect() for line in str(row[0]).splitlines()]
+        return plan_lines(self, "EXPLAIN FORMATTED", statement)
 
     def close(self) -> None:
         """Leave the session to whoever uses it."""
 
-    def _renewed(self) -> Hashable:
-        """Let the views be of the files that there are now, and return their state."""
-        if self._folder is None:
-            return None
-        state = self._folder.state()
-        with self._lock:
-            if state != self._state:
-                for name, table in self._folder.tables().items():
-                    with self.one_sentence():
-                        self._frame_of(table).createOrReplaceTempView(name)
-                self._state = state
-        return state
+    def _make_view(self, name: str, table: FileTable) -> None:
+        with self._one_sentence():
+            self._frame_of(table).createOrReplaceTempView(name)
 
     def _frame_of(self, table: FileTable) -> Any:
         schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in table.columns.items())
@@ -112,35 +85,19 @@ class Spark:
         reader = self.spark.read.schema(schema)
         return (reader.option("basePath", table.base) if table.base else reader).parquet(*table.paths)
 
-    @contextmanager
-    def one_sentence(self) -> Iterator[None]:
-        """Let what Spark says be one sentence."""
+    def _one_sentence(self) -> AbstractContextManager[None]:
         from pyspark.errors import PySparkException
 
-        try:
-            yield
-        except PySparkException as error:
-            first = str(error).strip().partition("\n")[0]
-            raise SourceUnavailableError(self.name, f"cannot be read: {first}") from None
+        return one_sentence(self.name, PySparkException)
 
 
-@attrs.frozen(eq=False)
-class _Session:
-    engine: Spark
+def _frame(spark: Any, statement: Statement) -> Any:
+    return spark.sql(statement.text, args=dict(statement.parameters))
 
-    @property
-    def dialect(self) -> SqlDialect:
-        """Return how Spark says things."""
-        return self.engine.dialect
 
-    def rows(self, statement: Statement) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
-
-        Raises:
-            SourceUnavailableError: Spark does not answer, or refuses the statement.
-        """
-        with self.engine.one_sentence():
-            return [tuple(row) for row in self.engine.frame(statement).collect()]
+def _run(spark: Any, statement: Statement) -> list[Any]:
+    rows: list[Any] = _frame(spark, statement).collect()
+    return rows
 
 
 def _local_session(name: str) -> Any:
@@ -156,8 +113,8 @@ def _local_session(name: str) -> Any:
     try:
         return _built(SparkSession.builder.master("local[*]").appName("mlquery"), _SETTINGS)
     except (PySparkException, PySparkRuntimeError, OSError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise SourceUnavailableError(name, f"needs Java, such as Debian's default-jre-headless: {first}") from None
+        problem = f"needs Java, such as Debian's default-jre-headless: {first_line(error)}"
+        raise SourceUnavailableError(name, problem) from None
 
 
 def _built(builder: Any, settings: Mapping[str, str]) -> Any:

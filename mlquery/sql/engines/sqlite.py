@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -20,7 +21,7 @@ from mlquery.readers.errors import SourceError
 from mlquery.readers.readonly import READ_ERRORS, FileState, Opened, connected_as_it_is, explained, state_of
 from mlquery.sql.dialects import SQLITE, SqlDialect
 from mlquery.sql.errors import ChangedError, SourceUnavailableError
-from mlquery.sql.session import Session, read
+from mlquery.sql.session import Session, plan_rows
 from mlquery.sql.statement import Statement
 
 _BUSY_SECONDS: Final = 30.0
@@ -36,22 +37,6 @@ class _Connection:
     opened: Opened
     state: FileState
     cleanup: ExitStack
-
-
-@attrs.frozen(eq=False)
-class _Session:
-    connection: sqlite3.Connection
-    name: str
-    dialect: SqlDialect = SQLITE
-
-    def rows(self, statement: Statement) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
-
-        Raises:
-            SourceUnavailableError: SQLite refuses the statement, or the file is locked or damaged.
-        """
-        with _one_sentence(self.name):
-            return self.connection.execute(statement.text, statement.parameters).fetchall()
 
 
 class SqliteFile:
@@ -82,21 +67,17 @@ class SqliteFile:
         try:
             with _one_sentence(self.name):
                 connection.opened.connection.execute("BEGIN")
-            yield _Session(connection.opened.connection, self.name)
+            yield Session(self.dialect, connection.opened.connection, _run, partial(_one_sentence, self.name))
         finally:
             self._give_back(connection)
 
     def explain(self, statement: Statement) -> list[str]:
         """Return SQLite's plan for a statement, line by line, indented where a step is part of another."""
-
-        def planned(session: Session) -> list[str]:
-            found = session.rows(Statement(f"EXPLAIN QUERY PLAN {statement.text}", statement.parameters))
-            depth = {0: -1}
-            for step, parent, *_ in found:
-                depth[step] = depth.get(parent, -1) + 1
-            return ["  " * depth[step] + detail for step, *_, detail in found]
-
-        return read(self, planned)
+        found = plan_rows(self, "EXPLAIN QUERY PLAN", statement)
+        depth = {0: -1}
+        for step, parent, *_ in found:
+            depth[step] = depth.get(parent, -1) + 1
+        return ["  " * depth[step] + detail for step, *_, detail in found]
 
     def close(self) -> None:
         """Close all connections that are not in use."""
@@ -134,6 +115,10 @@ class SqliteFile:
             connection.cleanup.close()
         if not is_current and not connection.opened.is_live:
             raise ChangedError(self.name, "is being written to by another program; try again later")
+
+
+def _run(connection: sqlite3.Connection, statement: Statement) -> list[tuple[Any, ...]]:
+    return connection.execute(statement.text, statement.parameters).fetchall()
 
 
 def _is_current(connection: _Connection, state: FileState) -> bool:
