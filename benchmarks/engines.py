@@ -106,12 +106,12 @@ def _load_then_search(report: Report, case: str, size: int, url: str) -> None:
 def explained(url: str, query: Query) -> list[str]:
     """Return the plan of the database for the statement that finds the ids of a page, line by line."""
     from mlquery.language.matrix import MATRIX
-    from mlquery.query.in_place import plan_of_runs
+    from mlquery.query.in_place import RunSearch
 
-    with mlquery.connect(url, dialect="oss") as client:
+    asked = (mlflow_sql.ALL, query.filter_string, 1, query.limit, list(query.order_by))
+    search = RunSearch(*asked, dialect=MATRIX.dialect("oss"))
+    with mlquery.connect(url, dialect="oss") as client, search.planned() as plan:
         source = client.source
-        asked = (mlflow_sql.ALL, query.filter_string, 1, list(query.order_by))
-        plan = plan_of_runs(*asked, dialect=MATRIX.dialect("oss"))
         return list(source.described(source.statement(plan, query.limit)))
 
 

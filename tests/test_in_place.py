@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mlquery
-from mlquery import Client, PagedList, QueryError, Store, StoreError, ViewType
+from mlquery import Client, PagedList, QueryError, QueryWarning, Store, StoreError, ViewType
 from mlquery.backend import Backend
 from mlquery.backend.in_place import REFUSED, InPlaceBackend
 from mlquery.backend.service import CALLS, put_beside
@@ -250,6 +250,24 @@ def test_the_token_of_another_order_is_refused() -> None:
 
     with pytest.raises(QueryError, match="of another search"):
         in_place.search_runs(["1"], "", 1, 10, ["metrics.m DESC"], token)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client, query: client.search_runs(["1"], query),
+        lambda client, query: client.search_frame(["1"], query),
+        lambda client, query: client.count_runs(["1"], query),
+        lambda client, query: client.aggregate("count()", (), query),
+    ],
+)
+def test_a_warning_is_issued_for_who_asks(ask: Callable[[Any, str], Any]) -> None:
+    client = InPlaceClient(SourceOverStore(many()), "azure")
+
+    with pytest.warns(QueryWarning, match="looks like seconds") as warned:
+        ask(client, "start_time < '1000'")
+
+    assert [__file__] == [one.filename for one in warned]
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from mlquery.entities import Experiment, Metric, PagedList, ViewType
 from mlquery.errors import NOT_IMPLEMENTED, StoreError
 from mlquery.language.matrix import Dialect
 from mlquery.query import in_place
+from mlquery.query.in_place import RunSearch
 from mlquery.query.logged_models import ReadFilter, read_filter
 from mlquery.query.reading import OnWarning, warn_caller
 from mlquery.sql.source import Source
@@ -98,8 +99,8 @@ class InPlaceBackend(Answering):
         read: ReadRuns[Any] = read_found_runs,
     ) -> PagedList[Any]:
         """Return one page of the runs that match a filter, in order; `read` makes the results."""
-        query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
-        page, token = in_place.search_runs(self.source, *query, dialect=self.dialect, on_warning=self.on_warning)
+        search = self._search(experiment_ids, filter_string, run_view_type, max_results, order_by)
+        page, token = in_place.search_runs(self.source, search, page_token)
         return PagedList(read(page.store, page.rows), token)
 
     def search_frame(self, *query: Any, **options: Any) -> DataFrame:
@@ -114,8 +115,7 @@ class InPlaceBackend(Answering):
     def count_runs(self, experiment_ids: Iterable[str | int], filter_string: str | None, run_view_type: int) -> int:
         """Return how many runs match a filter; it is the call `search_runs` without its results."""
         self.faults.before("search_runs")
-        query = (experiment_ids, filter_string, run_view_type)
-        return in_place.count_runs(self.source, *query, dialect=self.dialect, on_warning=self.on_warning)
+        return in_place.count_runs(self.source, self._search(experiment_ids, filter_string, run_view_type))
 
     # Experiments
 
@@ -226,6 +226,9 @@ class InPlaceBackend(Answering):
         """Refuse a trace, which would be a write."""
         self.require_endpoint("traces", "/api/3.0/mlflow/traces")
         raise _read_only("start_trace", self.source)
+
+    def _search(self, *query: Any) -> RunSearch:
+        return RunSearch(*query, dialect=self.dialect, on_warning=self.on_warning)
 
     def _over(self, store: Store) -> Backend:
         """Return what answers in the same way over what a source has returned."""

@@ -62,7 +62,8 @@ def explained(backend: Backend, query: tuple[Any, ...], limit: int | None) -> li
     if not backend.is_in_place:
         return [meaning, "searched  in memory, after all of the source is loaded"]
     source: Any = in_place.data_of(backend)
-    return [meaning, *in_place.explained(source, ids, filter_string, view, limit, order_by, dialect=backend.dialect)]
+    search = in_place.RunSearch(ids, filter_string, view, limit, order_by, dialect=backend.dialect)
+    return [meaning, *in_place.explained(source, search)]
 
 
 def without_password(source: str) -> str:

@@ -11,6 +11,7 @@ from mlquery.entities import ViewType
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query import in_place
 from mlquery.query.explain import Explanation, explain
+from mlquery.query.search import check
 from mlquery.sql.loading import loaded
 from mlquery.sql.opening import open_in_place
 from mlquery.sql.source import Source
@@ -171,14 +172,13 @@ class InPlaceClient(Client):
         Raises:
             NotAskableError: The query cannot be answered exactly in place.
         """
-        meaning = explain(filter_string, order_by, dialect=self.backend.dialect, view_type=run_view_type)
-        if not in_place.is_accepted(filter_string, order_by, run_view_type, self.backend.dialect):
+        dialect = self.backend.dialect
+        meaning = explain(filter_string, order_by, dialect=dialect, view_type=run_view_type)
+        if not check(filter_string, order_by, dialect=dialect, view_type=run_view_type):
             return meaning
         ids = self._ids(experiment_ids, run_view_type)
-        lines = in_place.explained(
-            self.source, *(ids, filter_string, run_view_type, max_results, order_by), dialect=self.backend.dialect
-        )
-        return Explanation("\n".join([meaning, *lines]))
+        search = in_place.RunSearch(ids, filter_string, run_view_type, max_results, order_by, dialect=dialect)
+        return Explanation("\n".join([meaning, *in_place.explained(self.source, search)]))
 
     @property
     def _in_place(self) -> InPlaceBackend:

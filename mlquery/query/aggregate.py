@@ -93,7 +93,8 @@ def aggregate(
     query: dict[str, Any] = {"dialect": chosen, "on_warning": on_warning}
     if isinstance(found, Source):
         ids = in_place.experiment_ids(found, chosen, run_view_type) if experiment_ids is None else experiment_ids
-        values = in_place.run_values(found, asked.fields, ids, filter_string, run_view_type, None, **query)
+        search = in_place.RunSearch(ids, filter_string, run_view_type, **query)
+        values = in_place.run_values(found, asked.fields, search)
         return asked.frame(ValueColumns(asked.fields, values))
     with found.lock:
         ids = _experiment_ids(found, run_view_type) if experiment_ids is None else experiment_ids

@@ -85,9 +85,9 @@ def search_frame(
     options: dict[str, Any] = {"dialect": MATRIX.dialect(dialect), "on_warning": on_warning}
     found = in_place.data_of(store)
     if output_format == _LAZY:
-        return _lazy_frame(found, query, fields, options)
+        return _lazy_frame(found, in_place.RunSearch(*query, **options), fields)
     if isinstance(found, Source):
-        return write(*_columns_in_place(found, query, fields, options))
+        return write(*_columns_in_place(found, in_place.RunSearch(*query, **options), fields))
     with found.lock:
         rows = _found_rows(found, *query, **options)
         return write(StoreColumns(found, rows), _fields_of_runs(found, rows) if fields is None else fields)
@@ -115,24 +115,22 @@ def _found_rows(
     return np.concatenate(pages) if pages else np.empty(0, np.int64)
 
 
-def _lazy_frame(
-    data: Store | Source, query: tuple[Any, ...], fields: Mapping[str, FieldRef] | None, options: Mapping[str, Any]
-) -> Any:
+def _lazy_frame(data: Store | Source, search: in_place.RunSearch, fields: Mapping[str, FieldRef] | None) -> Any:
     """Return a frame of Spark that is computed when it is asked for."""
     if not isinstance(data, Source) or fields is None:
         problem = "is a frame of chosen columns of what Spark searches in place"
         raise ValueError(f"output_format={_LAZY!r} {problem}: mlquery.connect(session), columns=['run_id', ...]")
-    return in_place.lazy_runs(data, fields, *query, **options)
+    return in_place.lazy_runs(data, fields, search)
 
 
 def _columns_in_place(
-    source: Source, query: tuple[Any, ...], fields: Mapping[str, FieldRef] | None, options: Mapping[str, Any]
+    source: Source, search: in_place.RunSearch, fields: Mapping[str, FieldRef] | None
 ) -> tuple[RunColumns, Mapping[str, FieldRef]]:
     """Return the columns of the runs that are found in place and their fields; only some fields travel if some do."""
     if fields is not None:
         asked = list(dict.fromkeys(fields.values()))
-        return ValueColumns(asked, in_place.run_values(source, asked, *query, **options)), fields
-    page = in_place.all_runs(source, *query, **options)
+        return ValueColumns(asked, in_place.run_values(source, asked, search)), fields
+    page = in_place.all_runs(source, search)
     rows = np.arange(page.rows.start, page.rows.stop)
     return StoreColumns(page.store, rows), _fields_of_runs(page.store, rows)
 

@@ -7,9 +7,11 @@ with what was found, so that whatever reads a store reads a page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from zlib import crc32
+
+import attrs
 
 from mlquery.entities import ViewType
 from mlquery.language.matrix import Dialect
@@ -18,7 +20,7 @@ from mlquery.query.histories import ReadPoints, points_in
 from mlquery.query.page_tokens import PageToken, SortValue, bad_page_token
 from mlquery.query.reading import OnWarning, read_experiment_search, read_query, read_run_search, warn_caller
 from mlquery.query.refusals import positioned
-from mlquery.query.search import FULL_IS_NOT_LAST, check
+from mlquery.query.search import FULL_IS_NOT_LAST
 from mlquery.sql.errors import NotAskableError
 from mlquery.sql.ordering import Position
 from mlquery.sql.source import Page, Source
@@ -45,28 +47,51 @@ def points_of(data: Store | Source) -> ReadPoints:
     return data.histories if isinstance(data, Source) else points_in(data)
 
 
-def search_runs(
-    source: Source,
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    max_results: int | None,
-    order_by: Sequence[str] | None,
-    page_token: str | bytes | None,
-    *,
-    dialect: Dialect,
-    on_warning: OnWarning = warn_caller,
-) -> tuple[Page, str | None]:
-    """Return one page of runs and the token of the next; arguments and errors as of `mlquery.query.search.search_rows`.
+@attrs.frozen
+class RunSearch:
+    """A search of runs as it is asked for; arguments as of `mlquery.query.search.search_rows`.
+
+    The most results may be any number where pages are of no matter.
+    """
+
+    experiment_ids: Iterable[str | int]
+    filter_string: str | None = ""
+    run_view_type: int = ViewType.ACTIVE_ONLY
+    max_results: int | None = None
+    order_by: Sequence[str] | None = None
+    dialect: Dialect = attrs.field(kw_only=True)
+    on_warning: OnWarning = attrs.field(default=warn_caller, kw_only=True)
+
+    @property
+    def is_of_none(self) -> bool:
+        """Tell whether no run is wanted."""
+        return self.max_results is not None and self.max_results <= 0
+
+    def read(self, max_results: int | None = None, page_token: str | bytes | None = None) -> tuple[Plan, PageToken]:
+        """Return its plan and the page that it continues; raises as `search_rows`."""
+        page = (max_results, self.order_by, page_token)
+        query = (self.experiment_ids, self.filter_string, self.run_view_type, *page)
+        return read_run_search(*query, dialect=self.dialect, on_warning=self.on_warning)
+
+    def planned(self) -> AbstractContextManager[Plan]:
+        """Give its plan without pages to what asks a source; raises as `search_runs`."""
+        return self.asking(self.read()[0])
+
+    def asking(self, plan: Plan) -> AbstractContextManager[Plan]:
+        """Give its plan, and let a refusal of the source point at the field that it is about."""
+        return _asking(plan, self.filter_string, self.order_by, self.dialect)
+
+
+def search_runs(source: Source, search: RunSearch, page_token: str | bytes | None) -> tuple[Page, str | None]:
+    """Return one page of runs and the token of the next; raises as `mlquery.query.search.search_rows`.
 
     Raises:
         NotAskableError: the source cannot answer the query exactly.
         SourceUnavailableError: the source cannot be read.
     """
-    query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
-    plan, token = read_run_search(*query, dialect=dialect, on_warning=on_warning)
-    with _pointing(Entity.RUN, filter_string, order_by, dialect):
-        return _page(source, plan, token, page_token, max_results, dialect.behaves(FULL_IS_NOT_LAST))
+    plan, token = search.read(search.max_results, page_token)
+    with search.asking(plan):
+        return _page(source, plan, token, page_token, search.max_results, search.dialect.behaves(FULL_IS_NOT_LAST))
 
 
 def search_experiments(
@@ -83,73 +108,36 @@ def search_experiments(
     """Return one page of experiments and the token of the next; raises as `search_runs`."""
     query = (view_type, max_results, filter_string, order_by, page_token)
     plan, token = read_experiment_search(*query, dialect=dialect, on_warning=on_warning)
-    with _pointing(Entity.EXPERIMENT, filter_string, order_by, dialect):
+    with _asking(plan, filter_string, order_by, dialect):
         return _page(source, plan, token, page_token, max_results)
 
 
-def plan_of_runs(
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None = "",
-    run_view_type: int = ViewType.ACTIVE_ONLY,
-    order_by: Sequence[str] | None = None,
-    *,
-    dialect: Dialect,
-    on_warning: OnWarning = warn_caller,
-) -> Plan:
-    """Return the plan of a search of runs without pages; raises as `search_runs`."""
-    query = (experiment_ids, filter_string, run_view_type, None, order_by, None)
-    return read_run_search(*query, dialect=dialect, on_warning=on_warning)[0]
-
-
-def all_runs(
-    source: Source,
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    max_results: int | None,
-    order_by: Sequence[str] | None,
-    **options: Any,
-) -> Page:
-    """Return the runs that a frame is made of, at most `max_results`, which are as many as one likes, as one page."""
-    if max_results is not None and max_results <= 0:
+def all_runs(source: Source, search: RunSearch) -> Page:
+    """Return the runs that a frame is made of as one page."""
+    if search.is_of_none:
         return _nothing()
-    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
-    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
-        return source.page(plan, max_results)
+    with search.planned() as plan:
+        return source.page(plan, search.max_results)
 
 
-def run_values(
-    source: Source,
-    fields: Sequence[FieldRef],
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    max_results: int | None,
-    order_by: Sequence[str] | None = None,
-    **options: Any,
-) -> list[tuple[Any, ...]]:
+def run_values(source: Source, fields: Sequence[FieldRef], search: RunSearch) -> list[tuple[Any, ...]]:
     """Return the id of each run that is found, in order, and the values of some fields; what is missing is None."""
-    if max_results is not None and max_results <= 0:
+    if search.is_of_none:
         return []
-    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
-    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
-        return source.values(plan, fields, max_results)
+    with search.planned() as plan:
+        return source.values(plan, fields, search.max_results)
 
 
-def lazy_runs(
-    source: Source,
-    fields: Mapping[str, FieldRef],
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    max_results: int | None,
-    order_by: Sequence[str] | None,
-    **options: Any,
-) -> Any:
+def lazy_runs(source: Source, fields: Mapping[str, FieldRef], search: RunSearch) -> Any:
     """Return fields of the runs that are found, by the names of columns, as a lazy frame of the source."""
-    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, order_by, **options)
-    with _pointing(Entity.RUN, filter_string, order_by, options["dialect"]):
-        return source.lazy(plan, fields, max_results)
+    with search.planned() as plan:
+        return source.lazy(plan, fields, search.max_results)
+
+
+def count_runs(source: Source, search: RunSearch) -> int:
+    """Return how many runs are found, of which none is read; raises as `search_runs`."""
+    with search.planned() as plan:
+        return source.count(plan)
 
 
 def experiment_ids(source: Source, dialect: Dialect, run_view_type: int = ViewType.ACTIVE_ONLY) -> list[str]:
@@ -158,42 +146,10 @@ def experiment_ids(source: Source, dialect: Dialect, run_view_type: int = ViewTy
     return source.ids(read_query(Entity.EXPERIMENT, "", None, view, dialect).plan)
 
 
-def count_runs(
-    source: Source,
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    **options: Any,
-) -> int:
-    """Return how many runs are found, of which none is read; raises as `search_runs`."""
-    plan = plan_of_runs(experiment_ids, filter_string, run_view_type, **options)
-    with _pointing(Entity.RUN, filter_string, None, options["dialect"]):
-        return source.count(plan)
-
-
-def is_accepted(
-    filter_string: str | None, order_by: Sequence[str] | None, run_view_type: int, dialect: Dialect
-) -> bool:
-    """Tell whether a dialect accepts a search of runs."""
-    return bool(check(filter_string, order_by, dialect=dialect, view_type=run_view_type))
-
-
-def explained(
-    source: Source,
-    experiment_ids: Iterable[str | int],
-    filter_string: str | None,
-    run_view_type: int,
-    max_results: int | None,
-    order_by: Sequence[str] | None,
-    *,
-    dialect: Dialect,
-) -> list[str]:
+def explained(source: Source, search: RunSearch) -> list[str]:
     """Return the lines that say how a source finds the first page: its statement, its parameters, its own plan."""
-    plan = plan_of_runs(
-        experiment_ids, filter_string, run_view_type, order_by, dialect=dialect, on_warning=lambda found: None
-    )
-    with _pointing(Entity.RUN, filter_string, order_by, dialect):
-        statement = source.statement(plan, max_results)
+    with attrs.evolve(search, on_warning=lambda found: None).planned() as plan:
+        statement = source.statement(plan, search.max_results)
     return [
         f"searched  in place, {source.name}",
         "statement",
@@ -206,14 +162,11 @@ def explained(
 
 
 @contextmanager
-def _pointing(
-    entity: Entity, filter_string: str | None, order_by: Sequence[str] | None, dialect: Dialect
-) -> Iterator[None]:
-    """Let a refusal of the source point at the field that it is about."""
+def _asking(plan: Plan, filter_string: str | None, order_by: Sequence[str] | None, dialect: Dialect) -> Iterator[Plan]:
     try:
-        yield
+        yield plan
     except NotAskableError as error:
-        raise positioned(error, entity, filter_string, order_by, dialect) from None
+        raise positioned(error, plan.entity, filter_string, order_by, dialect) from None
 
 
 def _page(
