@@ -8,17 +8,16 @@ told beside the seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from processes import run_python
 
-from mlquery.sql.layouts.manifest import EXPERIMENTS, LATEST
+from mlquery.sql.layouts.manifest import EXPERIMENTS
 from mlquery.sync.incremental import PART_ROWS
 from mlquery.sync.wide_files import Writer
-from mlquery.sync.wide_rows import latest_points
+from mlquery.sync.wide_rows import Latest, Values
 
 QUESTION: Final = "metrics.auc > 0.8 AND params.model = 'x' AND tags.team LIKE 'a%'"
 ORDER: Final = "metrics.auc DESC"
@@ -51,7 +50,7 @@ def make_wide(folder: Path, size: int, seed: int = 1) -> None:
         left = size // _EXPERIMENTS
         while left:
             rows = min(left, PART_ROWS)
-            parts.append(writer.write_part(str(number), _runs(rng, str(number), rows)))
+            parts.append(writer.write_part(str(number), *_runs(rng, str(number), rows)))
             left -= rows
     ids = [str(number) for number in range(_EXPERIMENTS)]
     strings = {"name": [f"experiment {one}" for one in ids], "artifact_location": [f"s3://runs/{one}" for one in ids]}
@@ -66,7 +65,7 @@ def make_wide(folder: Path, size: int, seed: int = 1) -> None:
 _KEYS: Final = {"metric": METRICS, "param": tuple(PARAMS), "tag": (*TAGS, "mlflow.runName")}
 
 
-def _runs(rng: np.random.Generator, experiment_id: str, size: int) -> dict[tuple[str, str], Any]:
+def _runs(rng: np.random.Generator, experiment_id: str, size: int) -> tuple[Values, dict[str, Latest]]:
     import pyarrow as arrow
 
     text = rng.bytes(16 * size).hex()
@@ -86,9 +85,10 @@ def _runs(rng: np.random.Generator, experiment_id: str, size: int) -> dict[tuple
     found = {("attribute", name): column for name, column in attributes.items()}
     masks = {key: rng.random(size) < _SHARE_MISSING for key in METRICS}
     found |= {("metric", key): arrow.array(_numbers(rng, size), mask=mask) for key, mask in masks.items()}
+    latest = dict.fromkeys(METRICS, (starts, np.full(size, 99)))
     found |= {("param", key): _chosen(rng, size, strings) for key, strings in PARAMS.items()}
     found |= {("tag", key): _chosen(rng, size, strings) for key, strings in TAGS.items()}
-    return found | {("tag", "mlflow.runName"): names, (LATEST, LATEST): _latest(masks, starts)}
+    return found | {("tag", "mlflow.runName"): names}, latest
 
 
 def _chosen(rng: np.random.Generator, size: int, strings: tuple[str, ...], missing: float = _SHARE_MISSING) -> Any:
@@ -104,11 +104,6 @@ def _numbers(rng: np.random.Generator, size: int) -> Any:
     values = np.round(rng.random(size), 5)
     values[rng.random(size) < _SHARE_NAN] = np.nan
     return values
-
-
-def _latest(masks: Mapping[str, Any], starts: Any) -> Any:
-    places, codes = np.nonzero(~np.stack(list(masks.values()), axis=1))
-    return latest_points(len(starts), list(masks), places, codes, starts[places], np.full(len(places), 99))
 
 
 _ASK: Final = """

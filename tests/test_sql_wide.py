@@ -202,11 +202,21 @@ def _no_folder(folder: Path) -> None:
 
 def _newer(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 9'))
+    path.write_text(path.read_text().replace('"version": 2', '"version": 9'))
+
+
+def _earlier(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
 
 
 def _cut_off(folder: Path) -> None:
     for path in (folder / "runs").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:100])
+
+
+def _rows_cut_off(folder: Path) -> None:
+    for path in (folder / "run_rows").rglob("*.arrow"):
         path.write_bytes(path.read_bytes()[:100])
 
 
@@ -215,12 +225,12 @@ def _without_file(folder: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("damage", [_no_folder, _newer, _cut_off, _without_file])
+@pytest.mark.parametrize("damage", [_no_folder, _newer, _earlier, _cut_off, _rows_cut_off, _without_file])
 def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: Callable[[Path], None]) -> None:
     damage(folder)
 
     with pytest.raises(SourceUnavailableError) as caught:
-        source.page(plan("params.model = 'x'"), 10)
+        source.page(plan(), 10)
 
     assert "\n" not in str(caught.value)
 

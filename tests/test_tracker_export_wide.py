@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,19 @@ from pyarrow import parquet
 from mlquery.durable.locks import FolderLock
 from mlquery.entities import LifecycleStage, RunTag
 from mlquery.errors import StoreError
-from mlquery.sql.layouts.manifest import LATEST, PARTITIONED, Column, Manifest, Names, folded, read_manifest
+from mlquery.sql.layouts.manifest import (
+    DATASETS,
+    MODELS,
+    PARTITIONED,
+    RUN_ROWS,
+    Column,
+    Manifest,
+    Names,
+    Part,
+    folded,
+    read_manifest,
+)
+from mlquery.sql.layouts.run_rows import read_rows
 from mlquery.store import Store
 from mlquery.sync import incremental, wide_files
 from mlquery.sync.content import logged_value, summary_of
@@ -47,16 +59,33 @@ def exported(folder: Path) -> Content:
                 column = columns[name]
                 if value is not None:
                     run[column.key if column.kind == "attribute" else (column.kind, column.key)] = shown(value)
+        for run_id, (values, latest) in row_by_row(folder, part, manifest.columns).items():
+            assert values == runs[run_id]
+            runs[run_id] |= latest
     for path in manifest.paths("metric_history"):
         for row in lines(folder / path):
             key = row["run_id"], row["metric"]
             points.setdefault(key, []).append((shown(row["value"]), row["timestamp"], row["step"]))
     others = {
-        table: [row for path in manifest.paths(table) for row in lines(folder / path)] for table in PARTITIONED[2:]
+        table: [row for path in manifest.paths(table) for row in lines(folder / path)] for table in (DATASETS, MODELS)
     }
     for rows in others.values():
         rows.sort(key=json.dumps)
     return {"runs": runs, "points": points, **others, "experiments": lines(folder / manifest.experiments)}
+
+
+def row_by_row(folder: Path, part: Part, columns: Sequence[Column]) -> dict[str, tuple[Content, Content]]:
+    """Return by run what the file of rows has beside that of columns: the same values, and the latest points."""
+    found = {}
+    places = [(folder / part.path(RUN_ROWS), number) for number in range(part.rows[RUN_ROWS])]
+    keys = {column.number: (column.kind, column.key) for column in columns}
+    for row in read_rows(places):
+        cells = [*row.pop("metrics"), *row.pop("strings")]
+        values = {name: value for name, value in row.items() if value is not None}
+        values |= {keys[cell["column"]]: shown(cell["value"]) for cell in cells}
+        latest = {("latest", keys[one["column"]][1]): (one["timestamp"], one["step"]) for one in cells if "step" in one}
+        found[row["run_id"]] = {"experiment_id": part.experiment_id, **values}, latest
+    return found
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -80,8 +109,7 @@ def content_of(store: Store) -> Content:
         fields |= {("metric", key): shown(logged_value(value)) for key, value in run.data.metrics.items()}
         fields |= {("param", key): value for key, value in run.data.params.items()}
         fields |= {("tag", key): value for key, value in run.data.tags.items()}
-        latest = sorted(summary_of(store, run_id).latest.items())
-        fields[LATEST, LATEST] = json.dumps({key: [at, step] for key, (_, at, step) in latest}, separators=(",", ":"))
+        fields |= {("latest", key): (at, step) for key, (_, at, step) in summary_of(store, run_id).latest.items()}
         runs[run_id] = fields
         for key in run.data.metrics:
             values, timestamps, steps = (column.tolist() for column in store.history(run_id, key))

@@ -50,8 +50,21 @@ def page(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int | None, aft
     ordered = terms(plan, query)
     if after is not None:
         conditions.append(follows(ordered, after, query))
-    locators = layout.locators(plan.entity)
-    selected = [*locators, *(term.value.sql for term in ordered)]
+    _, identifier = layout.table(plan.entity)
+    selected = [identifier, *layout.locators(plan.entity), *(term.value.sql for term in ordered)]
+    return Page(_statement(plan, query, selected, conditions, order_by(ordered, query), limit), ordered)
+
+
+def page_without_ids(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int) -> Page:
+    """Return the statement that finds the locators of the first page, in an order that ids have no part in.
+
+    Raises:
+        NotAskableError: the layout or the dialect cannot answer it exactly.
+    """
+    query = _query(plan, layout, dialect)
+    conditions = _conditions(plan, query)
+    ordered = terms(plan, query)[:-1]
+    selected = [*layout.locators(plan.entity), *(term.value.sql for term in ordered)]
     return Page(_statement(plan, query, selected, conditions, order_by(ordered, query), limit), ordered)
 
 
@@ -80,7 +93,8 @@ def values(
     conditions = _conditions(plan, query)
     ordered = terms(plan, query)
     found = [query.field(field) for field in fields]
-    selected = [column for value in found for column in (value.sql, _is_nan(value))]
+    _, identifier = layout.table(plan.entity)
+    selected = [identifier, *(column for value in found for column in (value.sql, _is_nan(value)))]
     return _statement(plan, query, selected, conditions, order_by(ordered, query), limit)
 
 
@@ -138,8 +152,7 @@ def _is_nan(value: Value) -> str:
 def _statement(
     plan: Plan, query: Query, selected: Sequence[str], conditions: Sequence[str], order: str, limit: int | None
 ) -> Statement:
-    _, identifier = query.layout.table(plan.entity)
-    lines = [_text(plan, query, [identifier, *selected], conditions), f"ORDER BY {order}"]
+    lines = [_text(plan, query, selected, conditions), f"ORDER BY {order}"]
     if limit is not None:
         lines.append(f"LIMIT {query.bind(limit)}")
     return Statement("\n".join(lines), query.parameters.values)

@@ -12,7 +12,7 @@ import attrs
 
 from mlquery.language.plan import Entity, FieldRef, Plan
 from mlquery.registry import Registry
-from mlquery.sql import compiling, reading
+from mlquery.sql import compiling, late_ids, reading
 from mlquery.sql.errors import NotAskableError, name_of
 from mlquery.sql.ordering import Position, position
 from mlquery.sql.query import DatasetUse, History, Layout
@@ -206,9 +206,24 @@ class Source:
         plan = rewritten(plan, self.layout, session)
         more = None if limit is None else limit + 1
         page = compiling.page(plan, self.layout, session.dialect, more, after)
-        rows = session.rows(page.statement)
+        rows = self._first(session, plan, more) if after is None and more is not None else None
+        if rows is None:
+            rows = session.rows(page.statement)
         following = None
         if limit is not None and len(rows) > limit:
             rows = rows[:limit]
             following = position(rows[-1], page.terms) if rows else after
         return [row[: len(row) - len(page.terms)] for row in rows], following
+
+    def _first(self, session: Session, plan: Plan, limit: int) -> list[tuple[Any, ...]] | None:
+        """Return what the statement of the first page would, ids read late; None where that is no way to find it."""
+        ids_at: Callable[[Sequence[Any]], list[str]] | None = getattr(self.layout, "ids_at", None)
+        if ids_at is None or plan.entity is not Entity.RUN:
+            return None
+        page = compiling.page_without_ids(plan, self.layout, session.dialect, limit + late_ids.SPARE)
+        if not page.terms:
+            return None
+        rows = session.rows(page.statement)
+        if not late_ids.is_complete(rows, page, limit):
+            return None
+        return late_ids.with_ids(rows, ids_at([row[: len(row) - len(page.terms)] for row in rows]), page)[:limit]

@@ -120,7 +120,9 @@ def _write(content: _Content, writer: Writer, old: Manifest | None, selection: d
 def _write_part(content: _Content, writer: Writer, experiment_id: str, rows: Ints) -> Any:
     some = Rows(content.runs, rows)
     extras = {DATASETS: _datasets(content.runs, rows), MODELS: _models(content.models, some.run_ids)}
-    return writer.write_part(experiment_id, some.values(), (some.run_ids, some.keys, some.points()), extras)
+    return writer.write_part(
+        experiment_id, some.values(), some.latest(), (some.run_ids, some.keys, some.points()), extras
+    )
 
 
 def _numbers_of_points(runs: RunTable, rows: Ints) -> Ints:

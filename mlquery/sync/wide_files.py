@@ -18,8 +18,10 @@ import numpy as np
 from mlquery.durable.files import sync_file, sync_folder
 from mlquery.errors import invalid_parameter
 from mlquery.sql.layouts import manifest
-from mlquery.sql.layouts.manifest import EXPERIMENTS, HISTORY, PARTITIONED, RUNS, Manifest, Names, Part
-from mlquery.sync.wide_rows import Points, Values
+from mlquery.sql.layouts.manifest import EXPERIMENTS, HISTORY, PARTITIONED, RUN_ROWS, RUNS, Manifest, Names, Part
+from mlquery.sql.layouts.run_rows import write_rows
+from mlquery.sync.wide_rows import Latest, Points, Values
+from mlquery.sync.wide_run_rows import row_table
 
 ROW_GROUP: Final = 122_880
 """The runs of a row group, which is what engines read in parallel: a multiple of DuckDB's vectors."""
@@ -56,6 +58,7 @@ class Writer:
         self,
         experiment_id: str,
         values: Values,
+        latest: Mapping[str, Latest],
         points: tuple[Sequence[str], Sequence[str], Iterable[Points]] | None = None,
         extras: Mapping[str, Any] | None = None,
     ) -> Part:
@@ -64,12 +67,15 @@ class Writer:
         Args:
             experiment_id: The experiment.
             values: The columns, each (n,): all attributes, and the metrics, params and tags that any of the runs has.
+            latest: The latest points of each of these metrics.
             points: The run ids and keys that points refer to, and the points, by key, run id and time.
             extras: Tables with a column run_id by name: datasets, models.
         """
-        name = f"part-{self.generation:06d}-{next(self._numbers):05d}.parquet"
+        name = f"part-{self.generation:06d}-{next(self._numbers):05d}"
         part = Part(name, experiment_id, {})
-        rows = {RUNS: self._write_runs(part, values)}
+        rows = dict.fromkeys((RUNS, RUN_ROWS), self._write_runs(part, values))
+        with self._file(part.path(RUN_ROWS)) as path:
+            write_rows(path, row_table(values, latest, self.names.column))
         if points is not None:
             rows[HISTORY] = self._write_points(part, *points)
         for table, content in (extras or {}).items():

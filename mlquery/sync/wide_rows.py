@@ -5,8 +5,7 @@ What the arrays are written to is not known here.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.errors import StoreError, invalid_parameter
-from mlquery.sql.layouts.manifest import ATTRIBUTES, INTEGER, LATEST
+from mlquery.sql.layouts.manifest import ATTRIBUTES, INTEGER
 from mlquery.store.cells import Cells
 from mlquery.store.columns import MISSING, MetricCells, StringCells
 from mlquery.store.run_table import RunTable
@@ -23,6 +22,8 @@ from mlquery.store.validation import LARGEST_FLOAT
 Ints = npt.NDArray[np.int64]
 Values = dict[tuple[str, str], Any]
 """Arrow arrays (n,) by the kind and the key of their column."""
+Latest = tuple[Ints, Ints]
+"""Times (n,) in ms UTC and steps (n,) of the latest points of a metric; what runs without it have does not matter."""
 
 _POINTS_AT_ONCE: Final = 1 << 20
 
@@ -71,22 +72,17 @@ class Rows:
             self._add(found, "param", key, self._strings(param, f"params.{key}"))
         for key, tag in self.table.tags.cells.items():
             self._add(found, "tag", key, self._strings(tag, f"tags.{key}"))
-        found[LATEST, LATEST] = self._latest()
         return found
 
-    def _latest(self) -> Any:
-        """Return timestamp and step of the latest point of each metric, as JSON for each row.
+    def latest(self) -> dict[str, Latest]:
+        """Return the latest points of all metrics that any of the rows has."""
+        return {key: self._latest(self.table.metrics.cells[key]) for key in self.keys}
 
-        No list: engines skip the pages of strings that they need nothing of, and read lists from their beginning.
-        """
-        parts: list[tuple[Any, ...]] = [(_NONE, _NONE.astype(np.int32), _NONE, _NONE)]
-        keys = self.keys
-        for number, key in enumerate(keys):
-            cells = self.table.metrics.cells[key]
-            places, which = self._found(cells)
-            times, steps = (_array(cells, column)[which] for column in (2, 3))
-            parts.append((places, np.full(len(places), number, np.int32), times, steps))
-        return latest_points(len(self.rows), keys, *(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    def _latest(self, cells: MetricCells) -> Latest:
+        places, which = self._found(cells)
+        found = np.zeros((2, len(self.rows)), np.int64)
+        found[0, places], found[1, places] = _array(cells, 2)[which], _array(cells, 3)[which]
+        return found[0], found[1]
 
     @staticmethod
     def _add(found: Values, kind: str, key: str, array: Any) -> None:
@@ -186,30 +182,6 @@ class Rows:
 
 
 _NONE: Final = np.empty(0, np.int64)
-
-
-def latest_points(size: int, keys: Sequence[str], places: Any, codes: Any, times: Any, steps: Any) -> Any:
-    """Return latest points as JSON for each of `size` rows, as in `{"auc":[1700000000000,99]}`.
-
-    Args:
-        size: The number of rows.
-        keys: The metrics.
-        places: The row of each point, (m,).
-        codes: Its metric, as a place in `keys`, (m,).
-        times: Its time in ms UTC, (m,).
-        steps: Its step, (m,).
-    """
-    import pyarrow as arrow
-    from pyarrow import compute
-
-    order = np.argsort(places, kind="stable")
-    string = arrow.string()
-    names = arrow.array([f"{json.dumps(key)}:[" for key in keys], string).take(arrow.array(codes[order]))
-    numbers = [arrow.array(column[order]).cast(string) for column in (times, steps)]
-    points = compute.binary_join_element_wise(names, numbers[0], ",", numbers[1], "]", "")
-    ends = np.append(0, np.cumsum(np.bincount(places, minlength=size))).astype(np.int32)
-    joined = compute.binary_join(arrow.ListArray.from_arrays(arrow.array(ends), points), ",")
-    return compute.binary_join_element_wise("{", joined, "}", "")
 
 
 def keys_of(table: RunTable, is_wanted: npt.NDArray[np.bool_]) -> set[tuple[str, str]]:

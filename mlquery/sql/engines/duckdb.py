@@ -88,9 +88,12 @@ def _relation(table: FileTable) -> str:
         columns = ", ".join(
             f"CAST(NULL AS {_TYPES[kind]}) AS {DUCKDB.quoted(name)}" for name, kind in table.columns.items()
         )
-        return f"SELECT {columns}, '' AS filename, CAST(0 AS BIGINT) AS file_row_number WHERE FALSE"
+        place = ", '' AS filename, CAST(0 AS BIGINT) AS file_row_number" if table.is_located else ""
+        return f"SELECT {columns}{place} WHERE FALSE"
     paths = ", ".join(map(_literal, table.paths))
-    options = {"filename": "true", "file_row_number": "true", "hive_partitioning": "false"}
+    options = {"hive_partitioning": "false"}
+    if table.is_located:
+        options |= {"filename": "true", "file_row_number": "true"}
     if table.partition is not None:
         options |= {"hive_partitioning": "true", "hive_types": f"{{{_literal(table.partition)}: VARCHAR}}"}
     if table.numbers:

@@ -34,6 +34,7 @@ class FileTable:
         partition: The column that is in the names of folders, as in `experiment_id=1`; None if there is none.
         base: The folder in which these folders are.
         numbers: The field ids of the columns, for files that have some of the columns each.
+        is_located: Whether there are the columns `filename` and `file_row_number` too: where a row is.
     """
 
     columns: Mapping[str, str]
@@ -41,6 +42,7 @@ class FileTable:
     partition: str | None = None
     base: str = ""
     numbers: Mapping[str, int] = attrs.field(factory=dict)
+    is_located: bool = False
 
 
 class Folder(Protocol):

@@ -14,7 +14,8 @@ from mlquery.sql.engines.spark import Spark
 from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts import manifest
 from mlquery.sql.layouts.databricks_tables import DatabricksFolder, DatabricksTables
-from mlquery.sql.layouts.wide import WideFolder, WideTables
+from mlquery.sql.layouts.wide import WideTables
+from mlquery.sql.layouts.wide_folder import WideFolder
 from mlquery.sql.query import Layout
 from mlquery.sql.session import Engine
 from mlquery.sql.source import Source
@@ -42,7 +43,7 @@ def open_folder(folder: str, engine: str | None = None, layout: str | None = Non
     path = Path(folder)
     if not path.is_dir():
         raise SourceUnavailableError(folder, "does not exist, or is no folder")
-    files, tables = _recognized(path, layout, engine == "spark")
+    files, tables = _recognized(path, layout)
     return Source(_engine(files, engine), tables)
 
 
@@ -50,13 +51,13 @@ def _engine(files: Folder, engine: str | None) -> Engine:
     return Spark(files.name, None, files) if engine == "spark" else DuckDb(files)
 
 
-def _recognized(path: Path, layout: str | None, is_for_spark: bool) -> tuple[Folder, Layout]:
+def _recognized(path: Path, layout: str | None) -> tuple[Folder, Layout]:
     if layout == "mlflow":
         raise invalid_parameter("files are of the layout 'wide' or 'databricks', not 'mlflow'")
     if layout == "wide" or (layout is None and (path / manifest.NAME).exists()):
         wide = WideFolder(path)
         wide.state()  # raises if there is no export
-        return wide, WideTables(wide, has_row_numbers=not is_for_spark)
+        return wide, WideTables(wide)
     files = DatabricksFolder(path)
     files.state()  # raises if a table is missing
     return files, DatabricksTables(files.name)

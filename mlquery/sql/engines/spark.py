@@ -22,6 +22,7 @@ _SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
+_PLACE: Final = ("_metadata.file_name AS filename", "_metadata.row_index AS file_row_number")
 
 
 class Spark:
@@ -81,9 +82,11 @@ class Spark:
     def _frame_of(self, table: FileTable) -> Any:
         schema = ", ".join(f"`{name.replace('`', '``')}` {kind}" for name, kind in table.columns.items())
         if not table.paths:
-            return self.spark.createDataFrame([], schema)
+            place = ", filename string, file_row_number bigint" if table.is_located else ""
+            return self.spark.createDataFrame([], schema + place)
         reader = self.spark.read.schema(schema)
-        return (reader.option("basePath", table.base) if table.base else reader).parquet(*table.paths)
+        frame = (reader.option("basePath", table.base) if table.base else reader).parquet(*table.paths)
+        return frame.selectExpr("*", *_PLACE) if table.is_located else frame
 
     def _one_sentence(self) -> AbstractContextManager[None]:
         from pyspark.errors import PySparkException

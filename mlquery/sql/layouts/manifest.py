@@ -18,7 +18,7 @@ import attrs
 from mlquery.sql.errors import SourceUnavailableError
 
 NAME: Final = "manifest.json"
-VERSION: Final = 1
+VERSION: Final = 2
 _FORMAT: Final = "mlquery wide export"
 
 RUNS: Final = "runs"
@@ -26,8 +26,9 @@ HISTORY: Final = "metric_history"
 DATASETS: Final = "datasets"
 MODELS: Final = "models"
 EXPERIMENTS: Final = "experiments"
-PARTITIONED: Final = (RUNS, HISTORY, DATASETS, MODELS)
-"""The tables that have a folder per experiment."""
+RUN_ROWS: Final = "run_rows"
+PARTITIONED: Final = (RUNS, RUN_ROWS, HISTORY, DATASETS, MODELS)
+"""The tables that have a folder per experiment, and the runs row by row."""
 
 STRING: Final = "string"
 DOUBLE: Final = "double"
@@ -43,9 +44,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "end_time": INTEGER,
 }
 """The type of each attribute that is a column; the experiment is the partition. Times are in ms UTC."""
-LATEST: Final = "latest_points"
-"""The kind and the key of the column with timestamp and step of the latest point of each metric of a run, as JSON."""
-_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING, LATEST: STRING}
+_TYPES: Final = {"metric": DOUBLE, "param": STRING, "tag": STRING}
 _PLAIN: Final = frozenset("_-. :/")
 # Where the name of an attribute, of a partition or of what engines add is, no key may be.
 _RESERVED: Final = ("experiment_id", "filename", "file_row_number")
@@ -58,7 +57,7 @@ class Column:
     Attributes:
         number: The field id in the files; it never changes.
         name: The name in the files.
-        kind: "attribute", "metric", "param" or "tag", or `LATEST`.
+        kind: "attribute", "metric", "param" or "tag".
         key: The attribute, or the key of the metric, param or tag.
     """
 
@@ -78,7 +77,7 @@ class Part:
     """The files with some runs of one experiment: one file for each table that has rows.
 
     Attributes:
-        name: The name of all its files.
+        name: The name of all its files, without suffix; no other part has it.
         experiment_id: The experiment.
         rows: The number of rows by table.
     """
@@ -89,7 +88,8 @@ class Part:
 
     def path(self, table: str) -> str:
         """Return the path of the file of a table, relative to the folder of the export."""
-        return f"{table}/experiment_id={quote(self.experiment_id, safe='')}/{self.name}"
+        suffix = "arrow" if table == RUN_ROWS else "parquet"
+        return f"{table}/experiment_id={quote(self.experiment_id, safe='')}/{self.name}.{suffix}"
 
 
 @attrs.frozen
@@ -157,6 +157,8 @@ def read_manifest(folder: str | Path) -> Manifest:
         raise SourceUnavailableError(
             name, f"is of version {found['version']}, and this release reads up to {VERSION}: upgrade mlquery"
         )
+    if found["version"] < VERSION:
+        raise SourceUnavailableError(name, "is of an earlier form; instead: export to another folder")
     try:
         return _manifest_of(found)
     except (KeyError, TypeError) as error:
@@ -184,7 +186,6 @@ class Names:
         self._taken = {folded(column.name) for column in self._columns.values()} | set(map(folded, _RESERVED))
         for key in ATTRIBUTES:
             self.column("attribute", key)
-        self.column(LATEST, LATEST)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -200,7 +201,7 @@ class Names:
         return found
 
     def _free_name(self, kind: str, key: str) -> str:
-        wanted = key if kind in ("attribute", LATEST) else f"{kind}s.{readable(key)}"
+        wanted = key if kind == "attribute" else f"{kind}s.{readable(key)}"
         name, number = wanted, 1
         while folded(name) in self._taken:
             number += 1
