@@ -206,7 +206,7 @@ def direct_modules(module: str) -> set[str]:
         ("mlflow", {"mlquery.mlflow_plugin", "mlquery.sync", "mlquery.mocking", "mlquery.conformance"}),
         ("starlette", {"mlquery.server"}),
         ("uvicorn", {"mlquery.server"}),
-        ("pyarrow", {"mlquery.sync"}),
+        ("pyarrow", {"mlquery.sync", "mlquery.sql"}),
         ("scipy", set()),  # by name alone, see mlquery.comparison.extras
         ("sklearn", set()),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,27 @@ def test_a_page_takes_as_many_statements_for_many_parts_as_for_few(
         counts.append(len(found))
 
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("limit", [1, 30, 100, 150, 151, 400])
+def test_runs_that_agree_in_all_but_their_ids_are_ordered_by_them(tmp_path: Path, limit: int) -> None:
+    """150 runs agree, more than are asked for beyond a page: where that is not enough, ids are asked for."""
+    store = Store()
+    store.load_experiment("1", "experiment 1", artifact_location="s3://runs/1")
+    for number in random.Random(5).sample(range(300), 300):
+        loss = 0.5 if number % 2 else number / 300
+        info: dict[str, Any] = {"status": "FINISHED", "user_id": "ada", "start_time": 5, "end_time": 6}
+        store.load_run(
+            f"{number:032x}", "1", **info, run_name="a", artifact_uri="s3://a", metrics={"loss": (loss, 1, 1)}
+        )
+    export(store, tmp_path / "wide", layout="wide")
+    wanted = plan("", ["metrics.loss"])
+    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
+    opened = open_folder(str(tmp_path / "wide"))
+
+    assert expected[:limit] == opened.ids(wanted, limit)
+    assert expected == pages_of(opened, wanted, limit)
+    opened.close()
 
 
 def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:

@@ -76,14 +76,16 @@ def exported(folder: Path) -> Content:
 
 def row_by_row(folder: Path, part: Part, columns: Sequence[Column]) -> dict[str, tuple[Content, Content]]:
     """Return by run what the file of rows has beside that of columns: the same values, and the latest points."""
-    found = {}
+    found: dict[str, tuple[Content, Content]] = {}
     places = [(folder / part.path(RUN_ROWS), number) for number in range(part.rows[RUN_ROWS])]
     keys = {column.number: (column.kind, column.key) for column in columns}
     for row in read_rows(places):
         cells = [*row.pop("metrics"), *row.pop("strings")]
         values = {name: value for name, value in row.items() if value is not None}
         values |= {keys[cell["column"]]: shown(cell["value"]) for cell in cells}
-        latest = {("latest", keys[one["column"]][1]): (one["timestamp"], one["step"]) for one in cells if "step" in one}
+        latest: dict[Any, Any] = {
+            ("latest", keys[one["column"]][1]): (one["timestamp"], one["step"]) for one in cells if "step" in one
+        }
         found[row["run_id"]] = {"experiment_id": part.experiment_id, **values}, latest
     return found
 
@@ -468,7 +470,8 @@ def test_a_manifest_that_is_not_ours_newer_or_damaged_is_refused(out: Path) -> N
     text = path.read_text()
 
     for wrong, message in (
-        (text.replace('"version": 1', '"version": 2'), "is of version 2, and this release reads up to 1"),
+        (text.replace('"version": 2', '"version": 3'), "is of version 3, and this release reads up to 2"),
+        (text.replace('"version": 2', '"version": 1'), "is of an earlier form; instead: export to another folder"),
         ("{", "cannot be read"),
         ("[]", "that is not mlquery's"),
         (text.replace('"columns"', '"cols"'), "lacks a part: 'columns'"),
