@@ -142,19 +142,24 @@ def _integer(integer: str, predicate: Predicate, query: Query) -> str:
     op, value = predicate.op, predicate.value
     if op in _LISTS:
         listed: Any = value
-        integers = [int(one) for one in listed if one == one and abs(one) < 2**63 and one == int(one)]
+        integers = [int(one) for one in listed if one == one and _fits(one) and one == int(one)]
         if not integers:
             return _constant(integer, op is Op.NOT_IN)
         found = query.listed(integer, integers, ValueKind.INTEGER)
         return found if op is Op.IN else f"(NOT {found})"
     number: Any = value
-    if not -(2**63) <= number < 2**63:
+    if not _fits(number):
         return _constant(integer, COMPARISONS[op](0, number))
     if number != math.floor(number):
         if op in (Op.EQ, Op.NE):
             return _constant(integer, op is Op.NE)
         op = Op.GT if op in (Op.GT, Op.GE) else Op.LE  # between two integers only the direction matters
     return f"({integer} {_SQL[op]} {query.bind(math.floor(number))})"
+
+
+def _fits(number: int | float) -> bool:
+    """Tell whether a number is in the range of 64 bits."""
+    return -(2**63) <= number < 2**63
 
 
 def _double(value: Value, predicate: Predicate, query: Query) -> str:
