@@ -1,28 +1,23 @@
-"""Makes exports of any size without a store, part by part, and asks them one question with each engine.
-
-The question is that of `../shared` measurements before: a metric above a bound, a param and the beginning of a tag,
-ordered by the metric, the first page with all data. Each engine answers in a process of its own, whose most memory is
-told beside the seconds.
-"""
+"""Makes exports of any size without a store, part by part: wide ones, and Databricks' tables with the same runs."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from processes import run_python
 
-from mlquery.sql.layouts.manifest import EXPERIMENTS
+from mlquery.sql.layouts.manifest import EXPERIMENTS, Column
+from mlquery.sql.layouts.run_rows import METRICS, STRINGS
 from mlquery.sync.incremental import PART_ROWS
-from mlquery.sync.wide_files import Writer
+from mlquery.sync.wide_files import ROW_GROUP, Writer
 from mlquery.sync.wide_rows import Latest, Values
+from mlquery.sync.wide_run_rows import row_table
 
-QUESTION: Final = "metrics.auc > 0.8 AND params.model = 'x' AND tags.team LIKE 'a%'"
-ORDER: Final = "metrics.auc DESC"
-PAGE: Final = 1_000
-METRICS: Final = ("auc", "loss", "f1", "accuracy", "seconds")
+METRIC_KEYS: Final = ("auc", "loss", "f1", "accuracy", "seconds")
 PARAMS: Final = {
     "model": ("x", "y", "z", "w", "v"),
     "lr": ("0.1", "0.01", "0.001"),
@@ -62,7 +57,94 @@ def make_wide(folder: Path, size: int, seed: int = 1) -> None:
     writer.commit(parts, experiments, writer.write_file("_state", "state", b""), {}, keys)
 
 
-_KEYS: Final = {"metric": METRICS, "param": tuple(PARAMS), "tag": (*TAGS, "mlflow.runName")}
+_KEYS: Final = {"metric": METRIC_KEYS, "param": tuple(PARAMS), "tag": (*TAGS, "mlflow.runName")}
+
+
+def make_tables(folder: Path, size: int, seed: int = 1) -> None:
+    """Write the same runs as Databricks' tables, with one point for each metric."""
+    import pyarrow as arrow
+
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        write = partial(_written, stack, {}, folder)
+        for number in range(_EXPERIMENTS):
+            left = size // _EXPERIMENTS
+            while left:
+                rows = min(left, PART_ROWS)
+                write(_tables(str(number), *_runs(rng, str(number), rows)))
+                left -= rows
+        ids = [str(number) for number in range(_EXPERIMENTS)]
+        times = {name: _times(np.full(len(ids), _START)) for name in ("update_time", "create_time")}
+        names = {"experiment_id": ids, "name": [f"experiment {one}" for one in ids]}
+        write({"experiments_latest": arrow.table({**names, **times, "delete_time": _times([None] * len(ids))})})
+
+
+def _written(stack: ExitStack, writers: dict[str, Any], folder: Path, tables: Mapping[str, Any]) -> None:
+    from pyarrow import parquet
+
+    for name, table in tables.items():
+        if name not in writers:
+            # No bounds: they leave NaN out.
+            writer = parquet.ParquetWriter(folder / f"{name}.parquet", table.schema, "none", write_statistics=False)
+            writers[name] = stack.enter_context(writer)
+        writers[name].write_table(table, row_group_size=ROW_GROUP)
+
+
+def _tables(experiment_id: str, values: Values, latest: Mapping[str, Latest]) -> dict[str, Any]:
+    """Return runs and points in the shape of `runs_latest` and `run_metrics_history`."""
+    import pyarrow as arrow
+
+    keys = [key for _, key in values]
+    numbers = {of: Column(number, "", *of) for number, of in enumerate(values)}
+    names = arrow.array(keys)
+
+    def rows_of(kind: str) -> Any:
+        some = {of: array for of, array in values.items() if of[0] in (kind, "attribute")}
+        return row_table(some, latest, lambda *of: numbers[of])
+
+    def map_of(kind: str) -> Any:
+        strings = rows_of(kind)[STRINGS].combine_chunks()
+        column, value = strings.values.flatten()
+        return arrow.MapArray.from_arrays(strings.offsets, names.take(column), value)
+
+    metrics = rows_of("metric")[METRICS].combine_chunks()
+    column, value, time, step = metrics.values.flatten()
+    aggregated = arrow.StructArray.from_arrays([names.take(column), value, value, value], _AGGREGATED)
+    run_ids, start = values["attribute", "run_id"], values["attribute", "start_time"]
+    is_deleted = np.asarray(values["attribute", "lifecycle_stage"].dictionary_decode()) == "deleted"
+    runs = {
+        "update_time": _times(start),
+        "delete_time": _times(arrow.array(np.asarray(start), mask=~is_deleted)),
+        "run_id": run_ids,
+        "experiment_id": arrow.array([experiment_id] * len(run_ids)),
+        "created_by": values["attribute", "user_id"],
+        "start_time": _times(start),
+        "end_time": _times(values["attribute", "end_time"]),
+        "run_name": values["attribute", "run_name"],
+        "status": values["attribute", "status"],
+        "params": map_of("param"),
+        "tags": map_of("tag"),
+        "aggregated_metrics": arrow.ListArray.from_arrays(metrics.offsets, aggregated),
+    }
+    sizes = np.diff(np.asarray(metrics.offsets))
+    points = {
+        "run_id": run_ids.take(arrow.array(np.repeat(np.arange(len(run_ids)), sizes))),
+        "metric_name": names.take(column),
+        "metric_time": _times(time),
+        "metric_step": step,
+        "metric_value": value,
+    }
+    return {"runs_latest": arrow.table(runs), "run_metrics_history": arrow.table(points)}
+
+
+_AGGREGATED: Final = ["metric_name", "latest_value", "min_value", "max_value"]
+
+
+def _times(milliseconds: Any) -> Any:
+    import pyarrow as arrow
+
+    return arrow.array(milliseconds, arrow.int64()).cast(arrow.timestamp("ms", "UTC"))
 
 
 def _runs(rng: np.random.Generator, experiment_id: str, size: int) -> tuple[Values, dict[str, Latest]]:
@@ -83,9 +165,9 @@ def _runs(rng: np.random.Generator, experiment_id: str, size: int) -> tuple[Valu
         "end_time": arrow.array(starts + rng.integers(1_000, 7_200_000, size), mask=rng.random(size) < _SHARE_MISSING),
     }
     found = {("attribute", name): column for name, column in attributes.items()}
-    masks = {key: rng.random(size) < _SHARE_MISSING for key in METRICS}
+    masks = {key: rng.random(size) < _SHARE_MISSING for key in METRIC_KEYS}
     found |= {("metric", key): arrow.array(_numbers(rng, size), mask=mask) for key, mask in masks.items()}
-    latest = dict.fromkeys(METRICS, (starts, np.full(size, 99)))
+    latest = dict.fromkeys(METRIC_KEYS, (starts, np.full(size, 99)))
     found |= {("param", key): _chosen(rng, size, strings) for key, strings in PARAMS.items()}
     found |= {("tag", key): _chosen(rng, size, strings) for key, strings in TAGS.items()}
     return found | {("tag", "mlflow.runName"): names}, latest
@@ -104,56 +186,3 @@ def _numbers(rng: np.random.Generator, size: int) -> Any:
     values = np.round(rng.random(size), 5)
     values[rng.random(size) < _SHARE_NAN] = np.nan
     return values
-
-
-_ASK: Final = """
-import json, sys, time
-from pathlib import Path
-def most():
-    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
-folder, filter_string, order, limit, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
-{setup}
-seconds = []
-for _ in range(rounds):
-    start = time.perf_counter()
-    ids = ask()
-    seconds.append(time.perf_counter() - start)
-print(json.dumps([ids, seconds, most()]))
-"""
-_SOURCE: Final = """
-import attrs
-from mlquery.query.search import plan_of
-from mlquery.sql.engines.lake import open_folder
-source = open_folder(folder, engine="{engine}")
-plan = attrs.evolve(plan_of(filter_string, [order], dialect="extended"), experiment_ids=None)
-def ask():
-    page = source.page(plan, limit)
-    return [page.store.runs.ids[row] for row in page.rows]
-"""
-_POLARS: Final = """
-import polars
-from mlquery.sql.layouts.manifest import read_manifest
-found = read_manifest(folder)
-paths = [str(Path(folder) / path) for path in found.paths("runs")]
-def ask():
-    runs = polars.scan_parquet(paths, hive_partitioning=True, missing_columns="insert")
-    auc, stage = polars.col("metrics.auc"), polars.col("lifecycle_stage")
-    wanted = (auc > 0.8) & auc.is_not_nan() & (polars.col("params.model") == "x") & (stage == "active")
-    wanted &= polars.col("tags.team").str.starts_with("a")
-    keys = ["metrics.auc", "start_time", "run_id"]
-    page = runs.filter(wanted).sort(keys, descending=[True, True, False]).head(limit).collect()
-    return page["run_id"].to_list()
-"""
-SYSTEMS: Final = {
-    "DuckDB": _SOURCE.format(engine="duckdb"),
-    "Spark": _SOURCE.format(engine="spark"),
-    "Polars by hand": _POLARS,
-}
-
-
-def ask(system: str, folder: Path, rounds: int = 5) -> tuple[list[str], list[float], float]:
-    """Return the ids of the first page, the seconds of each round and the most memory of the process in MiB."""
-    code = _ASK.format(setup=SYSTEMS[system])
-    told = run_python(code, str(folder), QUESTION, ORDER, str(PAGE), str(rounds)).splitlines()[-1]
-    ids, seconds, most = json.loads(told)
-    return ids, seconds, most
