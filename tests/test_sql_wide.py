@@ -49,7 +49,7 @@ def plan(filter_string: str = "", order_by: list[str] | None = None) -> Plan:
 
 @pytest.fixture(scope="module")
 def store() -> Store:
-    return new_store(3, 60, nobody=False)
+    return new_store(3, 60)
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_the_same_runs_are_found_in_the_same_order(
 def test_after_exports_of_changes_the_same_runs_are_found(
     seed: int, queries: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder, old = tmp_path_factory.mktemp("wide"), new_store(seed, 20, nobody=False)
+    folder, old = tmp_path_factory.mktemp("wide"), new_store(seed, 20)
     export(old, folder, layout="wide")
-    source, new = open_folder(str(folder)), new_store(seed + 1, 20, nobody=False)
+    source, new = open_folder(str(folder)), new_store(seed + 1, 20)
     for changed in (old, new):
         changed.runs.put_tag(0, "team", "changed")
         export(changed, folder, layout="wide")

@@ -1,6 +1,7 @@
 """Turns a store into three tables in Parquet, CSV or JSON lines, shaped like Databricks' `system.mlflow` tables.
 
-NaN stays NaN, and the largest floats, which stand for infinities in MLflow's databases, become infinite again.
+NaN stays NaN, and the largest floats, which stand for infinities in MLflow's databases, become infinite again. What a
+run lacks is null: an empty string as `created_by` is a user, the one that MLflow's server takes if a client names none.
 
 **Source**: https://docs.databricks.com/admin/system-tables/mlflow for tables, columns and types.
 """
@@ -146,7 +147,7 @@ def _run(store: Store, run_id: str) -> Row:
     deleted = updated if info.lifecycle_stage == LifecycleStage.DELETED else None
     metrics = [_aggregated(key, run.data.metrics[key], points) for key, points in histories.items()]
     return (
-        *(_NONE, updated, deleted, _NONE, run_id, info.experiment_id, info.user_id or ""),
+        *(_NONE, updated, deleted, _NONE, run_id, info.experiment_id, info.user_id),
         *(info.start_time, info.end_time, info.run_name, info.status, run.data.params, run.data.tags, metrics),
     )
 

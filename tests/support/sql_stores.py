@@ -1,6 +1,7 @@
 """Random stores and queries for engines that answer in SQL: every value that some system takes for another one.
 
-Values are those that MLflow can log: infinities are the largest floats, and no point is there twice.
+Values are those that MLflow can log: infinities are the largest floats, and no point is there twice. A string may have
+a NUL, which all systems but PostgreSQL can hold, and at which a pattern and what it is compared with end.
 """
 
 from __future__ import annotations
@@ -29,24 +30,28 @@ AWKWARD_TEXTS = [
     *["NaN", "NULL", "null", "true", "1e3", "1000", "0x10", "'", '"', "`", "$1", ":p0", "%s", "{a}", "?", "--", "/*"],
     *["a\nb", "a\r\nb", "\u2028", "\ue000", "a" * 300],
 ]
-TEXTS = [*random_data.TEXTS, *AWKWARD_TEXTS]
+TEXTS_WITH_NUL = ["\0", "a\0", "a\0b", "A\0B", "\0b", "ab\0%", "x\ny\0", "ä\0Ä", "1\0x"]
+TEXTS = [*random_data.TEXTS, *AWKWARD_TEXTS, *TEXTS_WITH_NUL]
 TIMES = [*random_data.TIMES, -1, 1, 253_402_300_799_999]
 STEPS = random_data.STEPS
-NAMES = ["run", "Run", "r%", "rün", "a\\b", "", None]
+NAMES = ["run", "Run", "r%", "rün", "a\\b", "", "run\0", "r\0n", None]
+USERS = [*random_data.USERS, None]
+MODELS = [f"m-{number:032x}" for number in range(6)]
 EXPERIMENTS = [str(number) for number in [*range(7), 10, 100]]
 EXPERIMENT_NAMES = ["Default", *random_data._NAMES, "alpha 2", "Σ\\%"]
 
 
-def new_store(seed: int, runs: int, *, texts: list[str] = TEXTS, nobody: bool = True) -> Store:
+def new_store(seed: int, runs: int, *, has_nul: bool = True) -> Store:
     """Return a store with random runs.
 
     Args:
         seed: Decides on everything.
         runs: How many.
-        texts: The values of params and tags.
-        nobody: Whether some runs belong to no user.
+        has_nul: Whether some strings have a NUL.
     """
     rng, store = random.Random(seed), Store(seed=seed)
+    texts = [text for text in TEXTS if has_nul or "\0" not in text]
+    names = [name for name in NAMES if has_nul or "\0" not in (name or "")]
     for experiment_id, name in zip(EXPERIMENTS, EXPERIMENT_NAMES, strict=True):
         tags = {key: rng.choice(texts) for key in _some(rng, TAG_KEYS)}
         times = {"creation_time": rng.choice([None, *TIMES]), "last_update_time": rng.choice([None, *TIMES])}
@@ -55,23 +60,23 @@ def new_store(seed: int, runs: int, *, texts: list[str] = TEXTS, nobody: bool = 
             experiment_id, name, artifact_location=location, tags=tags, lifecycle_stage=stage, **times
         )
     for _ in range(runs):
-        _load_run(store, rng, texts, [*random_data.USERS, *([None] if nobody else [])])
+        _load_run(store, rng, texts, names)
     return store
 
 
-def _load_run(store: Store, rng: random.Random, texts: list[str], users: list[str | None]) -> None:
+def _load_run(store: Store, rng: random.Random, texts: list[str], names: list[str | None]) -> None:
     run_id = f"{rng.getrandbits(128):032x}"
     context = random_data._own_dataset
     store.load_run(
         run_id,
         rng.choice(EXPERIMENTS),
-        user_id=rng.choice(users),
+        user_id=rng.choice(USERS),
         status=rng.choice(random_data.STATUSES),
         start_time=rng.choice([None, *TIMES]),
         end_time=rng.choice([None, *TIMES]),
         lifecycle_stage=rng.choice(["active", "active", "active", "deleted"]),
         artifact_uri=rng.choice([f"s3://bucket/{run_id}", "s3://Bucket/%", ""]),
-        run_name=rng.choice(NAMES),
+        run_name=rng.choice(names),
         params={key: rng.choice(texts) for key in _some(rng, PARAM_KEYS)},
         tags={key: rng.choice(texts) for key in _some(rng, TAG_KEYS)},
         inputs=[context(rng) for _ in range(rng.choice([0, 0, 1, 2]))],
@@ -82,6 +87,10 @@ def _load_run(store: Store, rng: random.Random, texts: list[str], users: list[st
         times = np.array([rng.choice([0, 0, 1, 2, 1_700_000_000_000]) for _ in range(size)])
         steps = np.array([rng.choice(STEPS) for _ in range(size)])
         store.load_history(run_id, key, values, times, steps)
+    if written := rng.sample(MODELS, rng.choice([0, 0, 1, 3])):  # the order in which a run wrote them is not recorded
+        store.models.outputs[run_id] = {model_id: rng.choice([0, 0, 7, 2**31]) for model_id in sorted(written)}
+    if read := rng.sample(MODELS, rng.choice([0, 0, 1, 2])):
+        store.models.inputs[run_id] = dict.fromkeys(sorted(read))
 
 
 def _some(rng: random.Random, keys: list[str]) -> list[str]:
@@ -102,17 +111,21 @@ def _quoted(text: str) -> str | None:
     return f'"{text}"' if "'" in text else f"'{text}'"
 
 
-_SPELLED = [quoted for text in AWKWARD_TEXTS if (quoted := _quoted(text)) is not None]
-_PATTERNS = [f"'{p}'" for p in ("%\\%", "%\\b", "_", "__", "%|%", "a_", "% ", "%\n%", "É", "İ", "ss", "%😀", "\\__")]
+_SPELLED = [quoted for text in [*AWKWARD_TEXTS, *TEXTS_WITH_NUL] if (quoted := _quoted(text)) is not None]
+_PATTERNS = [
+    *(f"'{p}'" for p in ("%\\%", "%\\b", "_", "__", "%|%", "a_", "% ", "%\n%", "É", "İ", "ss", "%😀", "\\__")),
+    *(f"'{p}'" for p in ("a\0%", "%\0%", "a%\0b", "_\0_")),
+]
 _STRING_FIELDS = st.sampled_from(
     [*(f"params.`{key}`" for key in PARAM_KEYS), *(f"tags.`{key}`" for key in TAG_KEYS), "attributes.run_name"]
 )
 _VALUES = st.sampled_from([*_SPELLED, *_PATTERNS])
+_LISTS = random_queries._list_of(_VALUES.filter(lambda value: "\0" not in value))
 _OPERATORS = st.sampled_from(["=", "!=", "LIKE", "ILIKE", "NOT LIKE", "NOT ILIKE"])
 _NUMBERS = ["9007199254740993", "9007199254740992", "0.30000000000000004", "0.3", "1e999", "-1e999", "5e-324", "1e-400"]
 AWKWARD_CLAUSES = st.one_of(
     st.tuples(_STRING_FIELDS, _OPERATORS, _VALUES).map(" ".join),
-    st.tuples(_STRING_FIELDS, st.sampled_from(["IN", "NOT IN"]), random_queries._list_of(_VALUES)).map(" ".join),
+    st.tuples(_STRING_FIELDS, st.sampled_from(["IN", "NOT IN"]), _LISTS).map(" ".join),
     st.tuples(
         st.sampled_from([f"metrics.`{key}`" for key in METRIC_KEYS]),
         random_queries.NUMBER_OPS,

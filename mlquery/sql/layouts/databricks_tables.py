@@ -1,7 +1,8 @@
 """Databricks' tables of MLflow's data, `system.mlflow`, and Parquet files of their shape: fields, and reading pages.
 
 Params and tags are maps, the latest values of metrics a list of structures. NaN and infinities are stored as such.
-These tables have neither datasets nor artifact locations, and experiments there have no tags.
+These tables have neither datasets nor artifact locations nor logged models, and experiments there have no tags. A run
+whose `created_by` is null has no user; an empty string is one.
 
 **Source**: https://docs.databricks.com/admin/system-tables/mlflow for tables, columns and types.
 """
