@@ -84,6 +84,26 @@ def test_the_same_runs_are_found_in_the_same_order(
     assert len(expected) == source.count(wanted)
 
 
+@pytest.mark.parametrize("order_by", ["metrics.a", "metrics.a DESC", "max(metrics.a)", "max(metrics.a) DESC"])
+def test_a_page_may_end_at_an_infinite_value(order_by: str, tmp_path: Path) -> None:
+    store = Store(seed=1)
+    for value in (float("-inf"), -1.0, float("inf"), float("-inf"), float("nan"), 2.0, float("inf")):
+        run = store.create_run("0", "me", 1, [], "run")
+        store.log_metric(run.info.run_id, Metric("a", value, 5, 0))
+    wanted = plan("", [order_by])
+    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
+    for layout in ("tables", "wide"):
+        export(store, tmp_path / layout, layout=layout)
+        source = open_folder(str(tmp_path / layout))
+        found, after = source.ids(wanted, 1), source.page(wanted, 1).next
+        while after is not None and len(found) <= len(expected):
+            page = source.page(wanted, 1, after)
+            found += [page.store.runs.ids[row] for row in page.rows]
+            after = page.next
+
+        assert expected == found
+
+
 def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None:
     from pyarrow import parquet
 

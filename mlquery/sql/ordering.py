@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.language.plan import Entity, FieldRef, Kind, Plan, SortKey
-from mlquery.sql.conditions import clamped
+from mlquery.sql.conditions import LARGEST, clamped
 from mlquery.sql.expressions import FALSE, Value, ValueKind
 from mlquery.sql.query import Query
 
@@ -80,8 +80,14 @@ def position(row: Sequence[Any], ordered: Sequence[Term]) -> Position:
     values: list[Any] = []
     for term, value in zip(ordered, selected, strict=True):
         has_value = term.of_class is None or values[term.of_class] == _VALUE
-        values.append(_PLAIN[term.value.kind](value) if has_value else None)
+        values.append(_plain(term.value, value) if has_value else None)
     return Position(tuple(values))
+
+
+def _plain(selected: Value, value: Any) -> str | int | float:
+    """Return a value of a row as it is ordered by: infinities as the largest numbers."""
+    plain: str | int | float = _PLAIN[selected.kind](value)
+    return max(-LARGEST, min(plain, LARGEST)) if isinstance(plain, float) else plain
 
 
 def keys_of(plan: Plan) -> Iterator[SortKey]:
