@@ -17,7 +17,7 @@ from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, 
 from mlquery.readers.errors import SourceError
 from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
-from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields
+from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields, run_fields
 from mlquery.store.model_table import STATUSES, ModelTable
 
 Array = npt.NDArray[Any]
@@ -86,7 +86,8 @@ class Contents:
         for experiment in self.experiments:
             store.load_experiment(**experiment_fields(experiment))
         for run in self.runs:
-            _put_run(store, run)
+            fields = run_fields(_info(run))
+            store.load_run(**fields, metrics=run.metrics, params=run.params, tags=run.tags, inputs=run.inputs)
         points = self.points
         for run_id, key, at in histories:
             store.load_history(run_id, key, points.values[at], points.timestamps[at], points.steps[at])
@@ -164,25 +165,6 @@ def _info(run: LoadedRun) -> RunInfo:
     """Return what is known of a run; runs of MLflow 1 have their name only in a tag."""
     name = run.info.run_name or run.tags.get("mlflow.runName")
     return attrs.evolve(run.info, run_name=name) if name and not run.info.run_name else run.info
-
-
-def _put_run(store: Store, run: LoadedRun) -> None:
-    info = _info(run)
-    store.load_run(
-        info.run_id,
-        info.experiment_id,
-        user_id=info.user_id,
-        status=info.status,
-        start_time=info.start_time,
-        end_time=info.end_time,
-        lifecycle_stage=info.lifecycle_stage,
-        artifact_uri=info.artifact_uri,
-        run_name=info.run_name,
-        metrics=run.metrics,
-        params=run.params,
-        tags=run.tags,
-        inputs=run.inputs,
-    )
 
 
 def put_models(store: Store, models: ModelTable) -> None:

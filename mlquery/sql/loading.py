@@ -10,6 +10,7 @@ from mlquery.readers.contents import put_models
 from mlquery.sql.errors import NotAskableError
 from mlquery.sql.source import Source
 from mlquery.store import Store
+from mlquery.store.entity_fields import experiment_fields
 
 _RUNS_AT_A_TIME: Final = 1000
 _EVERYTHING: Final = frozenset({"active", "deleted"})
@@ -28,15 +29,7 @@ def loaded(source: Source) -> Store:
     for row in range(known.experiments.size):
         found = known.experiments.experiment_at(row)
         if found.experiment_id not in store.experiments.row_of:
-            store.load_experiment(
-                found.experiment_id,
-                found.name,
-                artifact_location=found.artifact_location,
-                lifecycle_stage=found.lifecycle_stage,
-                tags=found.tags,
-                creation_time=found.creation_time,
-                last_update_time=found.last_update_time,
-            )
+            store.load_experiment(**experiment_fields(found))
     ids = list(store.runs.ids)
     for start in range(0, len(ids), _RUNS_AT_A_TIME):
         for (run_id, key), points in source.histories(ids[start : start + _RUNS_AT_A_TIME]).items():

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric
+from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo
 from mlquery.store.model_table import StoredModel
 
 _DATASET: Final = ("name", "digest", "source_type", "source", "schema", "profile")
 _EXPERIMENT: Final = (
     *("experiment_id", "name", "artifact_location", "lifecycle_stage", "tags", "creation_time", "last_update_time"),
 )
+
+_RUN: Final = tuple(field.name for field in attrs.fields(RunInfo))
 
 
 def without_nan(value: Any) -> Any:
@@ -31,6 +33,11 @@ def without_nan(value: Any) -> Any:
 def experiment_fields(found: Experiment) -> dict[str, Any]:
     """Return an experiment as JSON can hold it."""
     return {name: getattr(found, name) for name in _EXPERIMENT}
+
+
+def run_fields(found: RunInfo) -> dict[str, Any]:
+    """Return what is known of a run as JSON can hold it."""
+    return {name: getattr(found, name) for name in _RUN}
 
 
 def dataset_input_fields(found: DatasetInput) -> dict[str, Any]:

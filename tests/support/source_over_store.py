@@ -16,6 +16,7 @@ from mlquery.sql.ordering import Position
 from mlquery.sql.source import Page, Source
 from mlquery.sql.statement import Statement
 from mlquery.store import Store
+from mlquery.store.entity_fields import experiment_fields, run_fields
 from mlquery.store.model_table import ModelTable
 
 
@@ -107,17 +108,8 @@ class SourceOverStore(Source):
         self._load_experiments(new, [self.store.experiments.row_of[str(one)] for one in ids])
         for row in rows:
             run = runs.run_at(row)
-            info = run.info
             new.load_run(
-                info.run_id,
-                info.experiment_id,
-                user_id=info.user_id,
-                status=info.status,
-                start_time=info.start_time,
-                end_time=info.end_time,
-                lifecycle_stage=info.lifecycle_stage,
-                artifact_uri=info.artifact_uri,
-                run_name=info.run_name,
+                **run_fields(run.info),
                 metrics={key: _latest(runs.metrics.cells[key], row) for key in run.data.metrics},
                 params=run.data.params,
                 tags=run.data.tags,
@@ -138,16 +130,7 @@ class SourceOverStore(Source):
 
     def _load_experiments(self, new: Store, rows: Sequence[int]) -> None:
         for row in rows:
-            found = self.store.experiments.experiment_at(row)
-            new.load_experiment(
-                found.experiment_id,
-                found.name,
-                artifact_location=found.artifact_location,
-                lifecycle_stage=found.lifecycle_stage,
-                tags=found.tags,
-                creation_time=found.creation_time,
-                last_update_time=found.last_update_time,
-            )
+            new.load_experiment(**experiment_fields(self.store.experiments.experiment_at(row)))
 
 
 def _latest(cells: Any, row: int) -> tuple[float, int, int]:
