@@ -1,9 +1,11 @@
-"""Exports and tables of Databricks are searched in place: by DuckDB, and on a warehouse with another connector."""
+"""Exports of both layouts are searched in place by DuckDB, and tables of Databricks on a warehouse."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,8 @@ import attrs
 import numpy as np
 import pytest
 
-from mlquery.engine import reference
-from mlquery.entities import Metric, Param
+from mlquery.entities import Metric
 from mlquery.errors import StoreError
-from mlquery.language.plan import Plan
-from mlquery.query.search import plan_of
 from mlquery.sql.engines.databricks import Databricks, Warehouse, warehouse_of
 from mlquery.sql.engines.lake import open_catalog, open_folder
 from mlquery.sql.errors import NotAskableError, SourceUnavailableError
@@ -23,24 +22,14 @@ from mlquery.sql.layouts.databricks_tables import DatabricksTables
 from mlquery.sql.source import Source
 from mlquery.store import Store
 from mlquery.sync.exporting import export
+from tests.support.lake import QUERIES, expected_ids, pages_of, plan
 from tests.support.sql_stores import new_store
 
 pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
 
-QUERIES = [
-    ("metrics.loss > 0.2 AND params.model LIKE '%a%'", ["metrics.loss DESC"]),
-    ("NOT (metrics.acc <= 0.5 OR tags.team IS NULL)", ["params.lr", "start_time"]),
-    ("max(metrics.loss) > 0", ["at(metrics.loss, 1) DESC", "run_name"]),
-    ("mean(metrics.acc) < 0.7", ["mean(metrics.loss)"]),
-    ("tags.team RLIKE '^[a-z]+$' OR run_name ILIKE '%A%'", ["duration DESC", "user_id"]),
-    ("user_id IS NULL", ["run_name"]),
-    ("user_id = '' OR user_id IS NULL", ["user_id"]),
-]
-
-
-def plan(filter_string: str = "", order_by: list[str] | None = None) -> Plan:
-    return attrs.evolve(plan_of(filter_string, order_by, dialect="extended", view_type=3), experiment_ids=None)
+Damage = Callable[[Path], None]
+ONLY_TABLES = pytest.mark.parametrize("layout", ["tables"])
 
 
 @pytest.fixture(scope="module")
@@ -48,60 +37,44 @@ def store() -> Store:
     return new_store(3, 60)
 
 
+@pytest.fixture(params=["tables", "wide"])
+def layout(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def folder(store: Store, tmp_path: Path) -> Path:
-    export(store, tmp_path / "export")
+def folder(store: Store, layout: str, tmp_path: Path) -> Path:
+    export(store, tmp_path / "export", layout=layout)
     return tmp_path / "export"
 
 
 @pytest.fixture
-def source(folder: Path) -> Source:
-    return open_folder(str(folder))
-
-
-@pytest.fixture(params=["tables", "wide"])
-def either(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Source:
-    export(store, tmp_path / request.param, layout=request.param)
-    return open_folder(str(tmp_path / request.param))
+def source(folder: Path) -> Iterator[Source]:
+    opened = open_folder(str(folder))
+    yield opened
+    opened.close()
 
 
 @pytest.mark.parametrize(("filter_string", "order_by"), QUERIES)
 def test_the_same_runs_are_found_in_the_same_order(
-    store: Store, either: Source, filter_string: str, order_by: list[str]
+    store: Store, source: Source, filter_string: str, order_by: list[str]
 ) -> None:
-    source = either
     wanted = plan(filter_string, order_by)
-    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
+    expected = expected_ids(store, wanted)
 
-    pages: list[list[str]] = []
-    after = None
-    while not pages or after is not None:
-        page = source.page(wanted, 7, after)
-        pages.append([page.store.runs.ids[row] for row in page.rows])
-        after = page.next
-
-    assert expected == [run_id for page_ids in pages for run_id in page_ids] == source.ids(wanted)
+    assert expected == pages_of(source, wanted, 7) == source.ids(wanted)
     assert len(expected) == source.count(wanted)
 
 
 @pytest.mark.parametrize("order_by", ["metrics.a", "metrics.a DESC", "max(metrics.a)", "max(metrics.a) DESC"])
-def test_a_page_may_end_at_an_infinite_value(order_by: str, tmp_path: Path) -> None:
+def test_a_page_may_end_at_an_infinite_value(order_by: str, layout: str, tmp_path: Path) -> None:
     store = Store(seed=1)
     for value in (float("-inf"), -1.0, float("inf"), float("-inf"), float("nan"), 2.0, float("inf")):
         run = store.create_run("0", "me", 1, [], "run")
         store.log_metric(run.info.run_id, Metric("a", value, 5, 0))
-    wanted = plan("", [order_by])
-    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
-    for layout in ("tables", "wide"):
-        export(store, tmp_path / layout, layout=layout)
-        source = open_folder(str(tmp_path / layout))
-        found, after = source.ids(wanted, 1), source.page(wanted, 1).next
-        while after is not None and len(found) <= len(expected):
-            page = source.page(wanted, 1, after)
-            found += [page.store.runs.ids[row] for row in page.rows]
-            after = page.next
+    export(store, tmp_path, layout=layout)
 
-        assert expected == found
+    assert expected_ids(store, plan("", [order_by])) == pages_of(open_folder(str(tmp_path)), plan("", [order_by]), 1)
 
 
 def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None:
@@ -126,33 +99,57 @@ def test_nan_is_found_in_files_whose_bounds_leave_it_out(tmp_path: Path) -> None
     assert [ids[1]] == source.ids(plan("metrics.same != 1")) == source.ids(plan("max(metrics.same) != 1"))
 
 
-def test_a_page_of_a_wide_export_has_all_data_of_its_runs(store: Store, tmp_path: Path) -> None:
-    export(store, tmp_path, layout="wide")
-    page = open_folder(str(tmp_path)).page(plan(), None)
+def test_nan_is_found_beside_numbers_that_do_not_pass(tmp_path: Path, layout: str) -> None:
+    store = Store()
+    for value in (1.0, math.nan, 0.5):
+        run_id = store.create_run("0", "ada", 0, [], "").info.run_id
+        store.runs.add_point(store.runs.row_of[run_id], "auc", value, 0, 0)
+    export(store, tmp_path, layout=layout)
 
-    found = {run.info.run_id: run for run in page.store.runs.runs_at(page.rows)}
+    found = open_folder(str(tmp_path)).ids(plan("NOT metrics.auc <= 2"))
 
-    assert set(store.runs.ids) == set(found)
-    for run in store.runs.runs_at(range(store.runs.size)):
-        same = found[run.info.run_id]
-        assert (repr(run.data), repr(run.inputs)) == (repr(same.data), repr(same.inputs))
-        assert run.info == same.info
-
-
-def test_a_page_has_all_data_of_its_runs_but_what_the_tables_lack(store: Store, source: Source) -> None:
-    page = source.page(plan(), None)
-
-    found = {run.info.run_id: run for run in page.store.runs.runs_at(page.rows)}
-
-    assert set(store.runs.ids) == set(found)
-    for run in store.runs.runs_at(range(store.runs.size)):
-        same = found[run.info.run_id]
-        assert repr(run.data) == repr(same.data)
-        assert attrs.evolve(run.info, artifact_uri=None) == same.info
+    assert [store.runs.ids[1]] == found
 
 
-def test_histories_have_all_points(store: Store, either: Source) -> None:
-    found = either.histories(store.runs.ids, None)
+def test_keys_that_differ_only_by_case_are_told_apart(tmp_path: Path, layout: str) -> None:
+    store = Store()
+    run_id = store.create_run("0", "ada", 0, [], "").info.run_id
+    for number, key in enumerate(("auc", "AUC", 'a "b"', "ä", "Ä", "")):
+        store.runs.add_point(store.runs.row_of[run_id], key, float(number), 0, 0)
+    export(store, tmp_path, layout=layout)
+
+    source = open_folder(str(tmp_path))
+
+    assert [run_id] == source.ids(plan("metrics.AUC = 1 AND metrics.auc = 0 AND metrics.`Ä` = 4"))
+    assert store.get_run(run_id).data.metrics == source.page(plan(), 1).store.get_run(run_id).data.metrics
+
+
+def test_a_page_has_all_data_of_its_runs_but_what_the_tables_lack(store: Store, source: Source, layout: str) -> None:
+    by_page, by_id = source.page(plan(), None).store, source.runs([*store.runs.ids, "nobody"])
+
+    for found in (by_page, by_id):
+        assert set(store.runs.ids) == set(found.runs.ids)
+        for run in store.runs.runs_at(range(store.runs.size)):
+            same, run_id, info = found.get_run(run.info.run_id), run.info.run_id, run.info
+            if layout == "tables":
+                info = attrs.evolve(info, artifact_uri=None)
+            assert info == same.info
+            assert layout == "tables" or run.inputs == same.inputs
+            for name in ("metrics", "params", "tags"):
+                assert repr(sorted(getattr(run.data, name).items())) == repr(sorted(getattr(same.data, name).items()))
+            for key in run.data.metrics:
+                assert latest_point(store, run_id, key) == latest_point(found, run_id, key)
+
+
+def latest_point(store: Store, run_id: str, key: str) -> tuple[int, int]:
+    """Return time and step of the latest point of a metric."""
+    cells = store.runs.metrics.cells[key]
+    place = cells.slot(store.runs.row_of[run_id])
+    return int(cells.arrays[2][place]), int(cells.arrays[3][place])
+
+
+def test_histories_have_all_points(store: Store, source: Source) -> None:
+    found = source.histories(store.runs.ids, None)
 
     assert {(run_id, key) for run_id in store.runs.ids for key in store.get_run(run_id).data.metrics} == set(found)
     for (run_id, key), points in found.items():
@@ -160,59 +157,36 @@ def test_histories_have_all_points(store: Store, either: Source) -> None:
             assert np.array_equal(column, same, equal_nan=True)
 
 
+@ONLY_TABLES
 @pytest.mark.parametrize("query", ["dataset.name = 'x'", "artifact_uri LIKE '%x'"])
 def test_what_the_tables_lack_is_refused_by_name(source: Source, query: str) -> None:
     with pytest.raises(NotAskableError, match="Databricks' tables"):
         source.ids(plan(query))
 
 
-@pytest.mark.parametrize(
-    ("query", "view"),
-    [("name LIKE 'a%'", 3), ("tags.team IS NOT NULL", 3), ("creation_time >= 0", 1), ("experiment_id != '1'", 3)],
-)
-def test_experiments_of_a_wide_export_are_found(store: Store, tmp_path: Path, query: str, view: int) -> None:
-    export(store, tmp_path, layout="wide")
-    wanted = plan_of(query, ["experiment_id DESC"], entity="experiment", view_type=view, dialect="extended")
-    expected = [store.experiments.ids[row] for row in reference.rows(store, wanted)]
-
-    page = open_folder(str(tmp_path)).page(wanted, None)
-
-    assert expected == page.store.experiments.ids
-    assert [store.get_experiment(one) for one in expected] == [page.store.get_experiment(one) for one in expected]
-
-
-def test_an_export_that_grows_shows_what_it_has_gained(store: Store, tmp_path: Path) -> None:
-    copy = store.clone()
-    export(copy, tmp_path, layout="wide")
-    source = open_folder(str(tmp_path))
-    assert [] == source.ids(plan("params.`of late` = 'x'"))
-
-    run = copy.create_run(copy.create_experiment("of late"), "me", 1, [], "late")
-    copy.log_param(run.info.run_id, Param("of late", "x"))
-    export(copy, tmp_path, layout="wide")
-
-    assert [run.info.run_id] == source.ids(plan("params.`of late` = 'x'"))
-
-
-def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:
+def test_an_export_that_is_replaced_is_read_anew(source: Source, folder: Path, layout: str) -> None:
     before = source.count(plan())
-    export(Store(), folder)
+    export(Store(), folder, layout=layout)
 
     assert 0 == source.count(plan()) < before
 
 
 def _without_folder(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    folder.rename(folder.with_name("elsewhere"))
 
 
 def _without_table(folder: Path) -> None:
     (folder / "runs_latest.parquet").unlink()
 
 
-@pytest.mark.parametrize("damage", [_without_folder, _without_table])
-def test_a_folder_that_is_no_export_is_refused_in_one_sentence(folder: Path, damage: Callable[[Path], None]) -> None:
+def _without_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("layout", "damage"), [("tables", _without_folder), ("tables", _without_table), ("wide", _without_manifest)]
+)
+def test_a_folder_that_is_no_export_is_refused_in_one_sentence(folder: Path, damage: Damage) -> None:
     damage(folder)
 
     with pytest.raises(SourceUnavailableError, match=r"does not exist|has neither") as caught:
@@ -222,8 +196,8 @@ def test_a_folder_that_is_no_export_is_refused_in_one_sentence(folder: Path, dam
 
 
 def _cut_off(folder: Path) -> None:
-    path = folder / "runs_latest.parquet"
-    path.write_bytes(path.read_bytes()[:100])
+    for path in (*folder.glob("runs_latest.parquet"), *folder.rglob("runs/**/*.parquet")):
+        path.write_bytes(path.read_bytes()[:100])
 
 
 def _without_column(folder: Path) -> None:
@@ -233,12 +207,39 @@ def _without_column(folder: Path) -> None:
     parquet.write_table(parquet.read_table(path).drop_columns(["params"]), path)
 
 
-@pytest.mark.parametrize("damage", [_cut_off, _without_column])
-def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: Callable[[Path], None]) -> None:
+def _without_files(folder: Path) -> None:
+    for path in (folder / "runs").rglob("*.parquet"):
+        path.unlink()
+
+
+def _rows_cut_off(folder: Path) -> None:
+    for path in (folder / "run_rows").rglob("*.arrow"):
+        path.write_bytes(path.read_bytes()[:100])
+
+
+def _of_another_version(folder: Path, version: int) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
+
+
+@pytest.mark.parametrize(
+    ("layout", "damage", "words"),
+    [
+        ("tables", _cut_off, "cannot be read"),
+        ("tables", _without_column, "cannot be read"),
+        ("wide", _cut_off, "cannot be read"),
+        ("wide", _without_files, "cannot be read"),
+        ("wide", _rows_cut_off, "cannot be read"),
+        ("wide", partial(_of_another_version, version=9), "version"),
+        ("wide", partial(_of_another_version, version=1), "is of an earlier form"),
+        ("wide", _without_folder, "does not exist"),
+    ],
+)
+def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: Damage, words: str) -> None:
     damage(folder)
 
-    with pytest.raises(SourceUnavailableError, match="cannot be read") as caught:
-        source.page(plan("params.model = 'x'"), 10)
+    with pytest.raises(SourceUnavailableError, match=words) as caught:
+        source.page(plan(), 10)
 
     assert "\n" not in str(caught.value)
 

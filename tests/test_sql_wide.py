@@ -1,21 +1,19 @@
-"""Wide exports are searched in place by DuckDB: the same runs, in the same order, with all their data."""
+"""Wide exports are searched in place by DuckDB: what only they have, and what they read of it; see `test_sql_lake`."""
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlquery.engine import reference
-from mlquery.language.plan import Plan
+from mlquery.entities import Param
 from mlquery.query.search import plan_of
 from mlquery.sql.engines.lake import open_folder
 from mlquery.sql.errors import SourceUnavailableError
@@ -24,27 +22,12 @@ from mlquery.sql.source import Source
 from mlquery.store import Store
 from mlquery.sync import incremental
 from mlquery.sync.exporting import export
+from tests.support.lake import QUERIES, expected_ids, pages_of, plan
 from tests.support.sql_stores import new_store
 from tests.support.statements import statements_run
 
 pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
-
-QUERIES = [
-    ("", []),
-    ("metrics.loss > 0.2 AND params.model LIKE '%a%'", ["metrics.loss DESC"]),
-    ("NOT (metrics.acc <= 0.5 OR tags.team IS NULL)", ["params.lr", "start_time"]),
-    ("NOT metrics.acc <= 0.5 OR metrics.`val loss` != 1", ["metrics.`val loss`", "metrics.acc DESC"]),
-    ("max(metrics.loss) > 0", ["at(metrics.loss, 1) DESC", "run_name"]),
-    ("mean(metrics.acc) < 0.7", ["mean(metrics.loss)"]),
-    ("tags.team RLIKE '^[a-z]+$' OR run_name ILIKE '%A%'", ["duration DESC", "user_id"]),
-    ("dataset.name = 'train' AND dataset.context != 'eval' OR dataset.digest LIKE 'd%'", ["artifact_uri"]),
-    ("params.nobody IS NULL AND metrics.nobody IS NULL AND NOT tags.nobody = 'x'", ["metrics.nobody", "params.nobody"]),
-]
-
-
-def plan(filter_string: str = "", order_by: list[str] | None = None) -> Plan:
-    return attrs.evolve(plan_of(filter_string, order_by, dialect="extended", view_type=3), experiment_ids=None)
 
 
 @pytest.fixture(scope="module")
@@ -65,28 +48,6 @@ def source(folder: Path) -> Iterator[Source]:
     opened.close()
 
 
-def pages_of(source: Source, wanted: Plan, limit: int) -> list[str]:
-    found: list[str] = []
-    after = None
-    while True:
-        page = source.page(wanted, limit, after)
-        found += [page.store.runs.ids[row] for row in page.rows]
-        after = page.next
-        if after is None:
-            return found
-
-
-@pytest.mark.parametrize(("filter_string", "order_by"), QUERIES)
-def test_the_same_runs_are_found_in_the_same_order(
-    store: Store, source: Source, filter_string: str, order_by: list[str]
-) -> None:
-    wanted = plan(filter_string, order_by)
-    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
-
-    assert expected == pages_of(source, wanted, 7) == source.ids(wanted)
-    assert len(expected) == source.count(wanted)
-
-
 @given(seed=st.integers(0, 10**6), queries=st.lists(st.sampled_from(QUERIES), min_size=1, max_size=3))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_exports_of_changes_the_same_runs_are_found(
@@ -100,26 +61,7 @@ def test_after_exports_of_changes_the_same_runs_are_found(
         export(changed, folder, layout="wide")
         for filter_string, order_by in queries:
             wanted = plan(filter_string, order_by)
-            assert [changed.runs.ids[row] for row in reference.rows(changed, wanted)] == source.ids(wanted)
-
-
-def test_a_page_has_all_data_of_its_runs(store: Store, source: Source) -> None:
-    by_page, by_id = source.page(plan(), None).store, source.runs([*store.runs.ids, "nobody"])
-
-    for found in (by_page, by_id):
-        assert set(store.runs.ids) == set(found.runs.ids)
-        for run in store.runs.runs_at(range(store.runs.size)):
-            same = found.get_run(run.info.run_id)
-            assert run.info == same.info
-            for name in ("metrics", "params", "tags"):
-                assert repr(sorted(getattr(run.data, name).items())) == repr(sorted(getattr(same.data, name).items()))
-            assert run.inputs == same.inputs
-            for key in run.data.metrics:
-                cells, others = store.runs.metrics.cells[key], found.runs.metrics.cells[key]
-                row, other = store.runs.row_of[run.info.run_id], found.runs.row_of[run.info.run_id]
-                place, other_place = cells.slot(row), others.slot(other)
-                assert cells.arrays[2][place] == others.arrays[2][other_place]
-                assert cells.arrays[3][place] == others.arrays[3][other_place]
+            assert expected_ids(changed, wanted) == source.ids(wanted)
 
 
 def test_experiments_and_their_tags_are_found(store: Store, source: Source) -> None:
@@ -130,38 +72,37 @@ def test_experiments_and_their_tags_are_found(store: Store, source: Source) -> N
     assert [store.get_experiment(one) for one in ids] == [found.get_experiment(one) for one in found.experiments.ids]
 
 
-def test_histories_have_all_points(store: Store, source: Source) -> None:
-    found = source.histories(store.runs.ids, None)
+def test_datasets_and_artifact_locations_are_found(store: Store, source: Source) -> None:
+    wanted = plan("dataset.name = 'train' AND dataset.context != 'eval' OR dataset.digest LIKE 'd%'", ["artifact_uri"])
 
-    assert {(run_id, key) for run_id in store.runs.ids for key in store.get_run(run_id).data.metrics} == set(found)
-    for (run_id, key), points in found.items():
-        for column, same in zip(store.history(run_id, key), points, strict=True):
-            assert np.array_equal(column, same, equal_nan=True)
+    assert expected_ids(store, wanted) == source.ids(wanted)
 
 
-def test_nan_is_found_beside_numbers_that_do_not_pass(tmp_path: Path) -> None:
-    store = Store()
-    for value in (1.0, math.nan, 0.5):
-        run_id = store.create_run("0", "ada", 0, [], "").info.run_id
-        store.runs.add_point(store.runs.row_of[run_id], "auc", value, 0, 0)
-    export(store, tmp_path, layout="wide")
+@pytest.mark.parametrize(
+    ("query", "view"),
+    [("name LIKE 'a%'", 3), ("tags.team IS NOT NULL", 3), ("creation_time >= 0", 1), ("experiment_id != '1'", 3)],
+)
+def test_experiments_are_found(store: Store, source: Source, query: str, view: int) -> None:
+    wanted = plan_of(query, ["experiment_id DESC"], entity="experiment", view_type=view, dialect="extended")
+    expected = [store.experiments.ids[row] for row in reference.rows(store, wanted)]
 
-    found = open_folder(str(tmp_path)).ids(plan("NOT metrics.auc <= 2"))
+    page = source.page(wanted, None)
 
-    assert [store.runs.ids[1]] == found
+    assert expected == page.store.experiments.ids
+    assert [store.get_experiment(one) for one in expected] == [page.store.get_experiment(one) for one in expected]
 
 
-def test_keys_that_differ_only_by_case_are_told_apart(tmp_path: Path) -> None:
-    store = Store()
-    run_id = store.create_run("0", "ada", 0, [], "").info.run_id
-    for number, key in enumerate(("auc", "AUC", 'a "b"', "ä", "Ä", "")):
-        store.runs.add_point(store.runs.row_of[run_id], key, float(number), 0, 0)
-    export(store, tmp_path, layout="wide")
-
+def test_an_export_that_grows_shows_what_it_has_gained(store: Store, tmp_path: Path) -> None:
+    copy = store.clone()
+    export(copy, tmp_path, layout="wide")
     source = open_folder(str(tmp_path))
+    assert [] == source.ids(plan("params.`of late` = 'x'"))
 
-    assert [run_id] == source.ids(plan("metrics.AUC = 1 AND metrics.auc = 0 AND metrics.`Ä` = 4"))
-    assert store.get_run(run_id).data.metrics == source.page(plan(), 1).store.get_run(run_id).data.metrics
+    run = copy.create_run(copy.create_experiment("of late"), "me", 1, [], "late")
+    copy.log_param(run.info.run_id, Param("of late", "x"))
+    export(copy, tmp_path, layout="wide")
+
+    assert [run.info.run_id] == source.ids(plan("params.`of late` = 'x'"))
 
 
 def test_only_files_of_the_experiments_asked_for_are_read(source: Source, folder: Path) -> None:
@@ -202,59 +143,12 @@ def test_runs_that_agree_in_all_but_their_ids_are_ordered_by_them(tmp_path: Path
         )
     export(store, tmp_path / "wide", layout="wide")
     wanted = plan("", ["metrics.loss"])
-    expected = [store.runs.ids[row] for row in reference.rows(store, wanted)]
+    expected = expected_ids(store, wanted)
     opened = open_folder(str(tmp_path / "wide"))
 
     assert expected[:limit] == opened.ids(wanted, limit)
     assert expected == pages_of(opened, wanted, limit)
     opened.close()
-
-
-def test_an_export_that_is_replaced_is_read_anew(store: Store, source: Source, folder: Path) -> None:
-    before = source.count(plan())
-    export(Store(), folder, layout="wide")
-
-    assert 0 == source.count(plan()) < before
-
-
-def _no_folder(folder: Path) -> None:
-    (folder / "manifest.json").unlink()
-    folder.rename(folder.with_name("elsewhere"))
-
-
-def _newer(folder: Path) -> None:
-    path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 2', '"version": 9'))
-
-
-def _earlier(folder: Path) -> None:
-    path = folder / "manifest.json"
-    path.write_text(path.read_text().replace('"version": 2', '"version": 1'))
-
-
-def _cut_off(folder: Path) -> None:
-    for path in (folder / "runs").rglob("*.parquet"):
-        path.write_bytes(path.read_bytes()[:100])
-
-
-def _rows_cut_off(folder: Path) -> None:
-    for path in (folder / "run_rows").rglob("*.arrow"):
-        path.write_bytes(path.read_bytes()[:100])
-
-
-def _without_file(folder: Path) -> None:
-    for path in (folder / "runs").rglob("*.parquet"):
-        path.unlink()
-
-
-@pytest.mark.parametrize("damage", [_no_folder, _newer, _earlier, _cut_off, _rows_cut_off, _without_file])
-def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: Callable[[Path], None]) -> None:
-    damage(folder)
-
-    with pytest.raises(SourceUnavailableError) as caught:
-        source.page(plan(), 10)
-
-    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_manifest_is_no_wide_export(tmp_path: Path) -> None:
