@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -93,11 +93,8 @@ def opened(names: Iterable[str]) -> Iterator[list[SuiteEngine]]:
 def _in_files() -> Iterator[Mirror]:
     with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:
         places = iter(range(1_000))
-        mirror = SchemaMirror(lambda: f"sqlite:///{Path(folder) / f'{next(places)}.db'}")
-        try:
+        with closing(SchemaMirror(lambda: f"sqlite:///{Path(folder) / f'{next(places)}.db'}")) as mirror:
             yield mirror
-        finally:
-            mirror.close()
 
 
 @contextmanager
@@ -109,11 +106,10 @@ def server_mirror(server: DatabaseServer) -> Iterator[Mirror]:
         made.append(server.new_database())
         return made[-1]
 
-    mirror = SchemaMirror(new_database)
     try:
-        yield mirror
+        with closing(SchemaMirror(new_database)) as mirror:
+            yield mirror
     finally:
-        mirror.close()
         for url in made:
             server.drop_database(url)
 
@@ -130,11 +126,7 @@ def _in_lake(engine: str, layout: str) -> Iterator[Mirror]:
         if engine == "spark":
             stack.enter_context(spark_started())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlquery-"))
-        mirror = LakeMirror(Path(folder), engine, layout)
-        try:
-            yield mirror
-        finally:
-            mirror.close()
+        yield stack.enter_context(closing(LakeMirror(Path(folder), engine, layout)))
 
 
 MIRRORS: Final[dict[str, Callable[[], Any]]] = {

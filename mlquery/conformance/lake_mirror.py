@@ -33,7 +33,7 @@ class LakeMirror:
 
     def source(self, store: Store) -> Source:
         """Return a source that holds what the store holds now; it is good until the next call."""
-        if self._source is None or self._held is None or self._held[0] is not store or self._held[1] != store.version:
+        if self._source is None or self._held != (store, store.version):
             self.close()
             self._number += 1
             folder = self._folder / str(self._number)

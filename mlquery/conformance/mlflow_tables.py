@@ -16,6 +16,7 @@ from typing import Any, Final
 from mlquery.entities import DatasetInput, LifecycleStage
 from mlquery.sql.errors import NotAskableError
 from mlquery.store import Store
+from mlquery.store.entity_fields import experiment_fields, run_fields
 from mlquery.sync.content import Summary, summary_of
 
 Row = dict[str, Any]
@@ -57,29 +58,18 @@ def id_in_table(experiment_id: str) -> int | str:
 def _add_experiment(rows: dict[str, list[Row]], store: Store, number: int) -> None:
     found = store.experiments.experiment_at(number)
     experiment_id = id_in_table(found.experiment_id)
-    row = {name: getattr(found, name) for name in ("name", "artifact_location", "lifecycle_stage")}
-    times = {"creation_time": found.creation_time, "last_update_time": found.last_update_time}
-    rows["experiments"].append({"experiment_id": experiment_id, **row, **times})
-    rows["experiment_tags"] += _pairs(found.tags, {"experiment_id": experiment_id})
+    fields = experiment_fields(found) | {"experiment_id": experiment_id}
+    rows["experiment_tags"] += _pairs(fields.pop("tags"), {"experiment_id": experiment_id})
+    rows["experiments"].append(fields)
 
 
 def _add_run(rows: dict[str, list[Row]], found: Summary) -> None:
     info = found.info
     is_deleted = info.lifecycle_stage == LifecycleStage.DELETED
-    rows["runs"].append(
-        {
-            "run_uuid": info.run_id,
-            "name": info.run_name,
-            "user_id": info.user_id,
-            "status": info.status,
-            "start_time": info.start_time,
-            "end_time": info.end_time,
-            "deleted_time": info.end_time or info.start_time if is_deleted else None,
-            "lifecycle_stage": info.lifecycle_stage,
-            "artifact_uri": info.artifact_uri,
-            "experiment_id": id_in_table(info.experiment_id),
-        }
-    )
+    fields = run_fields(info) | {"experiment_id": id_in_table(info.experiment_id)}
+    names = {"run_uuid": fields.pop("run_id"), "name": fields.pop("run_name")}
+    deleted_time = info.end_time or info.start_time if is_deleted else None
+    rows["runs"].append({**names, **fields, "deleted_time": deleted_time})
     rows["params"] += _pairs(found.params, {"run_uuid": info.run_id})
     rows["tags"] += _pairs(found.tags, {"run_uuid": info.run_id})
 

@@ -69,7 +69,7 @@ class _Database:
         self._reason = ""
 
     def following(self, store: Store) -> Source:
-        if self._held is None or self._held[0] is not store or self._held[1] != store.version:
+        if self._held != (store, store.version):
             self._held, rows = None, rows_of_store(store)
             self._reason = fill(self.engine, self.tables, rows)
             self._held = store, store.version

@@ -75,20 +75,22 @@ def open_catalog(name: str, session: Any = None, layout: str | None = None) -> S
         StoreError: INVALID_PARAMETER_VALUE, the name or the layout is none.
         SourceUnavailableError: pyspark or Java is missing.
     """
-    if layout not in (None, "databricks"):
-        raise invalid_parameter(f"tables of a catalog are of the layout 'databricks', not {layout!r}")
-    prefix = _prefix(name)
-    about = f"spark:{name}" if name else "spark:"
+    _require_databricks(layout)
+    about, prefix = f"spark:{name}", _prefix(name)
     return Source(Spark(about, session), DatabricksTables(about, prefix))
 
 
 def open_databricks(url: str, layout: str | None = None) -> Source:
     """Return the source of Databricks' tables behind a warehouse; errors as of `open_catalog`."""
-    if layout not in (None, "databricks"):
-        raise invalid_parameter(f"tables of a catalog are of the layout 'databricks', not {layout!r}")
+    _require_databricks(layout)
     warehouse = warehouse_of(url)
     prefix = _prefix(f"{warehouse.catalog}.{warehouse.schema}")
     return Source(Databricks(warehouse), DatabricksTables(warehouse.name, prefix))
+
+
+def _require_databricks(layout: str | None) -> None:
+    if layout not in (None, "databricks"):
+        raise invalid_parameter(f"tables of a catalog are of the layout 'databricks', not {layout!r}")
 
 
 def _prefix(name: str) -> str:
