@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+import mlquery
+from mlquery.client.in_place import InPlaceClient
 from mlquery.conformance.engines import MIRRORS, Mirror, server_mirror
 from mlquery.engine import reference
 from mlquery.entities import ViewType
@@ -24,12 +27,16 @@ from mlquery.errors import StoreError
 from mlquery.language.plan import Entity, FieldRef, Function, Kind, Plan, predicates
 from mlquery.query.search import check, plan_of
 from mlquery.sql.errors import NotAskableError
+from mlquery.sql.layouts.points import stored
+from mlquery.sql.opening import open_in_place
 from mlquery.sql.ordering import Position
 from mlquery.sql.source import Page, Source
 from mlquery.store import Store
 from mlquery.sync.content import summary_of
+from mlquery.sync.exporting import export
 from tests.support import random_queries, sql_stores
 from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK
+from tests.support.statements import statements_run
 
 _AT_ONCE = 20
 _FEW = 6  # where a query takes hundreds of milliseconds
@@ -159,25 +166,21 @@ def answers(engine: Asked, source: Source, store: Store, plan: Plan, limit: int 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", SCHEMA + LAKE, indirect=True)
 def test_every_engine_finds_the_runs_that_the_reference_finds(engine: Asked) -> None:
-    store = engine.large
-
-    @settings(max_examples=examples(engine.name), phases=_PHASES, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(plans(), LIMITS), **at_once(engine.name)))
-    def ask(queries: list[tuple[Plan, int | None]]) -> None:
-        source = engine.mirror.source(store)
-        for plan, limit in queries:
-            assert [] == answers(engine, source, store, plan, limit), f"{plan}\n{source.statement(plan, limit)}"
-
-    ask()
+    ask_at_random(engine, plans(), examples(engine.name))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", SCHEMA, indirect=True)
 def test_every_engine_of_mlflows_schema_finds_the_experiments_that_the_reference_finds(engine: Asked) -> None:
+    ask_at_random(engine, experiment_plans(), examples(engine.name, 2))
+
+
+def ask_at_random(engine: Asked, drawn: st.SearchStrategy[Plan], most: int) -> None:
+    """Ask an engine and the reference, `most` times, for some plans each."""
     store = engine.large
 
-    @settings(max_examples=examples(engine.name, 2), phases=_PHASES, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.tuples(experiment_plans(), LIMITS), **at_once(engine.name)))
+    @settings(max_examples=most, phases=_PHASES, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(drawn, LIMITS), **at_once(engine.name)))
     def ask(queries: list[tuple[Plan, int | None]]) -> None:
         source = engine.mirror.source(store)
         for plan, limit in queries:
@@ -286,6 +289,41 @@ def test_values_of_fields_are_those_of_the_runs(engine: Asked) -> None:
     runs = store.runs.runs_at(reference.rows(store, plan))
     expected = [(run.info.run_id, *(_value(run, field, store) for field in fields)) for run in runs]
     assert list(map(_comparable, expected)) == list(map(_comparable, found))
+
+
+@ON_SPARK
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["tables", "wide"])
+def test_a_lazy_frame_of_spark_has_what_is_asked_for(spark_session: Any, layout: str, tmp_path: Path) -> None:
+    from pyspark.sql import DataFrame
+
+    store = SMALL
+    export(store, tmp_path, layout=layout)
+    client = client_of_spark(spark_session, tmp_path, layout)
+    columns = ["run_id", "metrics.loss", "status", "params.model", "max(metrics.loss)", "count(metrics.acc)"]
+    query = (store.experiments.ids, "metrics.loss != 0.5 OR tags.team LIKE '%a%'", ViewType.ALL, 9, ["metrics.acc"])
+
+    with statements_run() as asked:
+        frame = client.search_frame(*query, columns=columns, output_format="spark")
+
+    assert isinstance(frame, DataFrame)
+    assert not asked
+    expected = mlquery.search_frame(store, *query, columns=columns, dialect="extended", output_format="arrow")
+    rows = zip(*(column.to_pylist() for column in expected), strict=True)
+    assert columns == frame.columns
+    found = (tuple(stored(cell) if isinstance(cell, float) else cell for cell in row) for row in frame.collect())
+    assert list(map(_comparable, rows)) == list(map(_comparable, found))  # it has infinities, as the tables have
+    with pytest.raises(NotAskableError, match="an exact mean is not computed by Spark"):
+        client.search_frame(*query, columns=["mean(metrics.loss)"], output_format="spark")
+
+
+def client_of_spark(session: Any, folder: Path, layout: str) -> InPlaceClient:
+    """Return a client of files, or of a session in which they are tables already."""
+    if layout == "wide":
+        return InPlaceClient(open_in_place(folder, engine="spark"), "extended")
+    for file in folder.glob("*.parquet"):
+        session.read.parquet(str(file)).createOrReplaceTempView(file.stem)
+    return mlquery.connect(session)
 
 
 def _value(run: Any, field: FieldRef, store: Store) -> Any:
