@@ -130,8 +130,11 @@ def test_a_page_takes_as_many_statements_for_many_parts_as_for_few(
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("order_by", [["metrics.loss"], ["metrics.loss DESC", "run_id DESC"]])
 @pytest.mark.parametrize("limit", [1, 30, 100, 150, 151, 400])
-def test_runs_that_agree_in_all_but_their_ids_are_ordered_by_them(tmp_path: Path, limit: int) -> None:
+def test_runs_that_agree_in_all_but_their_ids_are_ordered_by_them(
+    tmp_path: Path, limit: int, order_by: list[str]
+) -> None:
     """150 runs agree, more than are asked for beyond a page: where that is not enough, ids are asked for."""
     store = Store()
     store.load_experiment("1", "experiment 1", artifact_location="s3://runs/1")
@@ -142,7 +145,7 @@ def test_runs_that_agree_in_all_but_their_ids_are_ordered_by_them(tmp_path: Path
             f"{number:032x}", "1", **info, run_name="a", artifact_uri="s3://a", metrics={"loss": (loss, 1, 1)}
         )
     export(store, tmp_path / "wide", layout="wide")
-    wanted = plan("", ["metrics.loss"])
+    wanted = plan("", order_by)
     expected = expected_ids(store, wanted)
     opened = open_folder(str(tmp_path / "wide"))
 

@@ -27,11 +27,11 @@ def is_complete(rows: Sequence[Row], page: Page, wanted: int) -> bool:
     return _order(rows[wanted - 1], page) != _order(rows[-1], page)
 
 
-def with_ids(rows: Sequence[Row], ids: Sequence[str], page: Page) -> list[Row]:
+def with_ids(rows: Sequence[Row], ids: Sequence[str], page: Page, is_descending: bool) -> list[Row]:
     """Return rows as they would be with ids: these first and, ordered by them where rows agree in all else, last."""
     found: list[Row] = []
     for _, some in groupby(zip(ids, rows, strict=True), lambda pair: _order(pair[1], page)):
-        found += ((run_id, *row, run_id) for run_id, row in sorted(some, key=itemgetter(0)))
+        found += ((run_id, *row, run_id) for run_id, row in sorted(some, key=itemgetter(0), reverse=is_descending))
     return found
 
 

@@ -14,7 +14,7 @@ from mlquery.language.plan import Entity, FieldRef, Plan
 from mlquery.registry import Registry
 from mlquery.sql import compiling, late_ids, reading
 from mlquery.sql.errors import NotAskableError, name_of
-from mlquery.sql.ordering import Position, position
+from mlquery.sql.ordering import Position, keys_of, position
 from mlquery.sql.query import DatasetUse, History, Layout
 from mlquery.sql.reading import is_mean
 from mlquery.sql.rewriting import rewritten
@@ -226,4 +226,6 @@ class Source:
         rows = session.rows(page.statement)
         if not late_ids.is_complete(rows, page, limit):
             return None
-        return late_ids.with_ids(rows, ids_at([row[: len(row) - len(page.terms)] for row in rows]), page)[:limit]
+        ids = ids_at([row[: len(row) - len(page.terms)] for row in rows])
+        *_, by_id = keys_of(plan)
+        return late_ids.with_ids(rows, ids, page, by_id.descending)[:limit]
