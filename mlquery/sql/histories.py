@@ -22,7 +22,7 @@ def history_value(field: FieldRef, run_id: str, query: Query) -> Value:
     Raises:
         NotAskableError: the layout has no histories, or the function has no exact form in SQL.
     """
-    points = query.layout.points(query)
+    points = query.layout.points(query.dialect)
     match field.function:
         case Function.COUNT:
             return _count(field, points, run_id, query)

@@ -83,7 +83,7 @@ class Layout(Protocol):
     def locators(self, entity: Entity) -> tuple[str, ...]:
         """Return expressions that tell where a row is, for `load_runs` to find it sooner than by its id."""
 
-    def points(self, query: Query) -> Points:
+    def points(self, dialect: SqlDialect) -> Points:
         """Return the points of metrics, as columns of a table that is joined by run id.
 
         Raises:

@@ -18,16 +18,17 @@ import attrs
 from mlquery.entities import Experiment, RunInfo
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.readers.contents import LoadedRun
+from mlquery.sql.dialects import SqlDialect
 from mlquery.sql.engines.files import DOUBLE, INTEGER, METRICS, STRING, STRINGS, TIME, FileTable
 from mlquery.sql.errors import NotAskableError, SourceUnavailableError, field_error
 from mlquery.sql.expressions import Value, ValueKind
 from mlquery.sql.histories import history_value
-from mlquery.sql.layouts.identifiers import terms_of_string_ids
+from mlquery.sql.layouts.entities import ALIASES, table_of, terms_with_string_ids
 from mlquery.sql.layouts.points import histories_of, latest_points, stored
+from mlquery.sql.layouts.rows import rows_with
 from mlquery.sql.layouts.stores import page_store
 from mlquery.sql.query import DatasetUse, History, Points, Query
 from mlquery.sql.session import Session
-from mlquery.sql.statement import Parameters, Statement
 from mlquery.store import Store
 
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
@@ -70,12 +71,7 @@ class DatabricksTables:
 
     def table(self, entity: Entity) -> tuple[str, str]:
         """Return the table of runs or experiments and their id."""
-        match entity:
-            case Entity.RUN:
-                return f"{self.prefix}runs_latest r", "r.run_id"
-            case Entity.EXPERIMENT:
-                return f"{self.prefix}experiments_latest e", "e.experiment_id"
-        raise NotAskableError(f"{entity.noun}s", "only runs and experiments are")
+        return table_of(entity, f"{self.prefix}runs_latest", f"{self.prefix}experiments_latest")
 
     def field(self, field: FieldRef, query: Query) -> Value:
         """Return a field, which is a column or in a map or list of one."""
@@ -99,8 +95,7 @@ class DatabricksTables:
 
     def stage(self, entity: Entity) -> Value:
         """Return the lifecycle stage, which the time of deletion tells."""
-        alias = "r" if entity is Entity.RUN else "e"
-        stage = f"CASE WHEN {alias}.delete_time IS NULL THEN 'active' ELSE 'deleted' END"
+        stage = f"CASE WHEN {ALIASES[entity]}.delete_time IS NULL THEN 'active' ELSE 'deleted' END"
         return Value(stage, ValueKind.STRING, is_always_there=True)
 
     def in_experiments(self, ids: Iterable[str], query: Query) -> str:
@@ -109,18 +104,14 @@ class DatabricksTables:
 
     def order_terms(self, field: FieldRef, value: Value, query: Query) -> tuple[Value, ...]:
         """Return what a field is ordered by; experiment ids go by their numbers."""
-        is_id = field == FieldRef(Kind.ATTRIBUTE, "experiment_id")
-        return terms_of_string_ids(value, query) if is_id else (value,)
+        return terms_with_string_ids(field, value, query)
 
     def locators(self, entity: Entity) -> tuple[str, ...]:
         """Return nothing: rows are found by their ids."""
         return ()
 
-    def points(self, query: Query) -> Points:
+    def points(self, dialect: SqlDialect) -> Points:
         """Return the table of all points."""
-        return self._points(query.dialect)
-
-    def _points(self, dialect: Any) -> Points:
         value = Value("x.metric_value", ValueKind.DOUBLE, dialect.is_nan("x.metric_value"), has_infinities=True)
         timestamp = dialect.milliseconds("x.metric_time")
         table = f"{self.prefix}run_metrics_history x"
@@ -136,9 +127,9 @@ class DatabricksTables:
         ids, dialect = list(dict.fromkeys(str(row[0]) for row in found)), session.dialect
         times = [dialect.milliseconds(f"r.{name}") for name in ("start_time", "end_time")]
         columns = [*(f"r.{name}" for name in _RUN_COLUMNS), *times, self.stage(Entity.RUN).sql, "r.params", "r.tags"]
-        rows = _selected(session, [*columns, "r.aggregated_metrics"], *self.table(Entity.RUN), ids)
+        rows = self._rows(session, Entity.RUN, [*columns, "r.aggregated_metrics"], ids)
         experiments = self._experiments(session, list(dict.fromkeys(str(row[1]) for row in rows)))
-        latest = latest_points(self._points(dialect), session, ids)
+        latest = latest_points(self.points(dialect), session, ids)
         runs = {row[0]: _run(row, latest[row[0]]) for row in rows}
         return page_store(self.name, experiments, [runs[run_id] for run_id in ids if run_id in runs])
 
@@ -150,7 +141,7 @@ class DatabricksTables:
         self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
     ) -> dict[tuple[str, str], History]:
         """Return all points of some runs and metrics, by run id and key; without keys, of all metrics."""
-        return histories_of(self._points(session.dialect), session, run_ids, keys)
+        return histories_of(self.points(session.dialect), session, run_ids, keys)
 
     def load_datasets(self, session: Session, experiment_ids: Sequence[str]) -> list[DatasetUse]:
         """Refuse: there are no datasets."""
@@ -159,16 +150,21 @@ class DatabricksTables:
     def _experiments(self, session: Session, ids: Sequence[str]) -> list[Experiment]:
         times = [session.dialect.milliseconds(f"e.{name}") for name in _TIMES.values()]
         columns = ["e.experiment_id", "e.name", self.stage(Entity.EXPERIMENT).sql, *times]
-        rows = {row[0]: row for row in _selected(session, columns, *self.table(Entity.EXPERIMENT), ids)}
+        rows = {row[0]: row for row in self._rows(session, Entity.EXPERIMENT, columns, ids)}
         found = (rows[one] for one in ids if one in rows)
         return [Experiment(one, name, "", stage, {}, created, updated) for one, name, stage, created, updated in found]
+
+    def _rows(
+        self, session: Session, entity: Entity, columns: Sequence[str], ids: Sequence[str]
+    ) -> list[tuple[Any, ...]]:
+        table, identifier = self.table(entity)
+        return rows_with(session, columns, table, {identifier: ids})
 
 
 def _attribute(field: FieldRef, query: Query) -> Value:
     key, milliseconds = field.key, query.dialect.milliseconds
-    alias = "r" if query.entity is Entity.RUN else "e"
     if key == "experiment_id":
-        return Value(f"{alias}.experiment_id", ValueKind.STRING, is_always_there=True)
+        return Value(f"{ALIASES[query.entity]}.experiment_id", ValueKind.STRING, is_always_there=True)
     if query.entity is Entity.EXPERIMENT and key in _TIMES:
         return Value(milliseconds(f"e.{_TIMES[key]}"), ValueKind.INTEGER)
     if query.entity is Entity.EXPERIMENT and key == "name":
@@ -180,18 +176,6 @@ def _attribute(field: FieldRef, query: Query) -> Value:
     if query.entity is Entity.RUN and key == "duration":
         return Value(f"({milliseconds('r.end_time')} - {milliseconds('r.start_time')})", ValueKind.INTEGER)
     raise field_error(field, "Databricks' tables do not have it")
-
-
-def _selected(
-    session: Session, columns: Sequence[str], table: str, identifier: str, ids: Sequence[str]
-) -> list[tuple[Any, ...]]:
-    """Return the rows of a table with some ids; without ids, no statement is run."""
-    if not ids:
-        return []
-    parameters, dialect = Parameters(session.dialect.bind), session.dialect
-    bound = parameters.add(dialect.array(ids, ValueKind.STRING))
-    listed = dialect.in_array(identifier, bound, ValueKind.STRING)
-    return session.rows(Statement(f"SELECT {', '.join(columns)}\nFROM {table}\nWHERE {listed}", parameters.values))
 
 
 def _run(row: tuple[Any, ...], latest: Mapping[str, tuple[int, int]]) -> LoadedRun:

@@ -14,10 +14,11 @@ from typing import Final
 import attrs
 
 from mlquery.language.plan import Entity, FieldRef, Kind
-from mlquery.sql.errors import NotAskableError, field_error
+from mlquery.sql.dialects import SqlDialect
+from mlquery.sql.errors import field_error
 from mlquery.sql.expressions import Value, ValueKind
 from mlquery.sql.histories import history_value
-from mlquery.sql.layouts.identifiers import terms_of_string_ids
+from mlquery.sql.layouts.entities import ALIASES, EXPERIMENT_ID, table_of, terms_with_string_ids
 from mlquery.sql.query import Points, Query
 
 _CONTEXT: Final = "mlflow.data.context"
@@ -33,7 +34,6 @@ _EXPERIMENT_ATTRIBUTES: Final = (
     *("name", "artifact_location", "lifecycle_stage"),
     *("creation_time", "last_update_time"),
 )
-_TABLES: Final = {Entity.RUN: ("runs r", "r.run_uuid"), Entity.EXPERIMENT: ("experiments e", "e.experiment_id")}
 
 
 @attrs.frozen
@@ -50,9 +50,7 @@ class SchemaFields:
 
     def table(self, entity: Entity) -> tuple[str, str]:
         """Return the table of runs or experiments and their id."""
-        if entity not in _TABLES:
-            raise NotAskableError(f"{entity.noun}s", "only runs and experiments are")
-        return _TABLES[entity]
+        return table_of(entity, "runs", "experiments", "run_uuid")
 
     def field(self, field: FieldRef, query: Query) -> Value:
         """Return a field; what is in a table of its own is joined."""
@@ -83,8 +81,7 @@ class SchemaFields:
 
     def stage(self, entity: Entity) -> Value:
         """Return the lifecycle stage; rows of old releases have none and are active."""
-        alias = _TABLES[entity][0].split()[1]
-        return Value(f"{alias}.lifecycle_stage", ValueKind.STRING)
+        return Value(f"{ALIASES[entity]}.lifecycle_stage", ValueKind.STRING)
 
     def in_experiments(self, ids: Iterable[str], query: Query) -> str:
         """Return the condition on the experiment of a run; in a database with integers other ids find nothing."""
@@ -95,17 +92,15 @@ class SchemaFields:
 
     def order_terms(self, field: FieldRef, value: Value, query: Query) -> tuple[Value, ...]:
         """Return what a field is ordered by; experiment ids go by their numbers."""
-        if field != FieldRef(Kind.ATTRIBUTE, "experiment_id"):
-            return (value,)
-        if self.has_integer_ids:
+        if self.has_integer_ids and field == EXPERIMENT_ID:
             return (Value("e.experiment_id", ValueKind.INTEGER, is_always_there=True),)
-        return terms_of_string_ids(value, query)
+        return terms_with_string_ids(field, value, query)
 
     def locators(self, entity: Entity) -> tuple[str, ...]:
         """Return nothing: ids are found by an index."""
         return ()
 
-    def points(self, query: Query) -> Points:
+    def points(self, dialect: SqlDialect) -> Points:
         """Return the table of all points."""
         value = Value("x.value", ValueKind.DOUBLE, "x.is_nan")
         return Points("metrics x", "x.run_uuid", "x.key", value, "x.timestamp", "x.step")

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from mlquery.sql.conditions import LARGEST
-from mlquery.sql.expressions import ValueKind
 from mlquery.sql.histories import order_of_points
+from mlquery.sql.layouts.rows import is_listed, rows_with
 from mlquery.sql.query import History, Points
 from mlquery.sql.session import Session
 from mlquery.sql.statement import Parameters, Statement
@@ -24,17 +24,12 @@ def histories_of(
     points: Points, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
 ) -> dict[tuple[str, str], History]:
     """Return all points of some runs and metrics, by run id and key; without keys, of all metrics."""
-    wanted = list(dict.fromkeys(run_ids))
-    if not wanted or (keys is not None and not keys):
-        return {}
-    parameters = Parameters(session.dialect.bind)
-    conditions = [_listed(points.run_id, wanted, session, parameters)]
+    columns = (points.run_id, points.key, points.value.sql, points.timestamp, points.step)
+    wanted = {points.run_id: list(dict.fromkeys(run_ids))}
     if keys is not None:
-        conditions.append(_listed(points.key, list(dict.fromkeys(keys)), session, parameters))
-    selected = ", ".join((points.run_id, points.key, points.value.sql, points.timestamp, points.step))
-    text = f"SELECT {selected}\nFROM {points.table}\nWHERE {' AND '.join(conditions)}"
+        wanted[points.key] = list(dict.fromkeys(keys))
     grouped: defaultdict[tuple[str, str], list[tuple[float, int, int]]] = defaultdict(list)
-    for run_id, key, value, timestamp, step in session.rows(Statement(text, parameters.values)):
+    for run_id, key, value, timestamp, step in rows_with(session, columns, points.table, wanted):
         grouped[run_id, key].append((stored(value), timestamp, step))
     return {
         of: history_of(
@@ -52,7 +47,7 @@ def latest_points(
     if not run_ids:
         return found
     parameters = Parameters(session.dialect.bind)
-    listed = _listed(points.run_id, list(run_ids), session, parameters)
+    listed = is_listed(points.run_id, list(run_ids), session, parameters)
     order = order_of_points(points, "DESC")
     selected = f"{points.run_id} AS run_id, {points.key} AS k, {points.timestamp} AS t, {points.step} AS s"
     place = f"ROW_NUMBER() OVER (PARTITION BY {points.run_id}, {points.key} ORDER BY {order}) AS place"
@@ -67,9 +62,3 @@ def stored(value: Any) -> float:
     """Return a number as MLflow stores it, with the largest numbers in place of infinities."""
     number = float(value)
     return math.copysign(LARGEST, number) if math.isinf(number) else number
-
-
-def _listed(expression: str, values: list[str], session: Session, parameters: Parameters) -> str:
-    dialect = session.dialect
-    bound = parameters.add(dialect.array(values, ValueKind.STRING))
-    return dialect.in_array(expression, bound, ValueKind.STRING)

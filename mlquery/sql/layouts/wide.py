@@ -12,15 +12,16 @@ import attrs
 
 from mlquery.language.plan import Entity, FieldRef, Kind
 from mlquery.sql.dialects import SqlDialect
-from mlquery.sql.errors import NotAskableError, field_error
+from mlquery.sql.errors import field_error
 from mlquery.sql.expressions import Value, ValueKind
 from mlquery.sql.histories import history_value
 from mlquery.sql.layouts import manifest
-from mlquery.sql.layouts.identifiers import terms_of_string_ids
+from mlquery.sql.layouts.entities import ALIASES, table_of, terms_with_string_ids
 from mlquery.sql.layouts.manifest import DATASETS, EXPERIMENTS, HISTORY, RUNS
 from mlquery.sql.layouts.points import histories_of
+from mlquery.sql.layouts.rows import rows_with
 from mlquery.sql.layouts.wide_folder import EXPERIMENT, PARTITION, TIMES, WideFolder
-from mlquery.sql.layouts.wide_pages import Pages, rows_with
+from mlquery.sql.layouts.wide_pages import Pages
 from mlquery.sql.query import DatasetUse, History, Points, Query
 from mlquery.sql.session import Session
 from mlquery.store import Store
@@ -46,12 +47,7 @@ class WideTables:
 
     def table(self, entity: Entity) -> tuple[str, str]:
         """Return the table of runs or experiments and their id."""
-        match entity:
-            case Entity.RUN:
-                return f"{RUNS} r", "r.run_id"
-            case Entity.EXPERIMENT:
-                return f"{EXPERIMENTS} e", "e.experiment_id"
-        raise NotAskableError(f"{entity.noun}s", "only runs and experiments are")
+        return table_of(entity, RUNS, EXPERIMENTS)
 
     def field(self, field: FieldRef, query: Query) -> Value:
         """Return a field, which is a column; a key that no run has is missing everywhere."""
@@ -77,8 +73,7 @@ class WideTables:
 
     def stage(self, entity: Entity) -> Value:
         """Return the lifecycle stage."""
-        alias = "r" if entity is Entity.RUN else "e"
-        return Value(f"{alias}.lifecycle_stage", ValueKind.STRING, is_always_there=True)
+        return Value(f"{ALIASES[entity]}.lifecycle_stage", ValueKind.STRING, is_always_there=True)
 
     def in_experiments(self, ids: Iterable[str], query: Query) -> str:
         """Return the condition on the partition of a run: others are not read."""
@@ -90,18 +85,14 @@ class WideTables:
 
     def order_terms(self, field: FieldRef, value: Value, query: Query) -> tuple[Value, ...]:
         """Return what a field is ordered by; experiment ids go by their numbers."""
-        is_id = field == FieldRef(Kind.ATTRIBUTE, "experiment_id")
-        return terms_of_string_ids(value, query) if is_id else (value,)
+        return terms_with_string_ids(field, value, query)
 
     def locators(self, entity: Entity) -> tuple[str, ...]:
         """Return the file of a run and its number there."""
         return _LOCATORS if entity is Entity.RUN else ()
 
-    def points(self, query: Query) -> Points:
+    def points(self, dialect: SqlDialect) -> Points:
         """Return the table of all points."""
-        return self._points(query.dialect)
-
-    def _points(self, dialect: SqlDialect) -> Points:
         # Not its last column: `timestamp` is a word of SQL.
         step, time = "x.step", f"x.{dialect.quoted('timestamp')}"
         value = Value("x.value", ValueKind.DOUBLE, dialect.is_nan("x.value"), has_infinities=True)
@@ -150,7 +141,7 @@ class WideTables:
         self, session: Session, run_ids: Sequence[str], keys: Sequence[str] | None
     ) -> dict[tuple[str, str], History]:
         """Return all points of some runs and metrics, by run id and key; without keys, of all metrics."""
-        return histories_of(self._points(session.dialect), session, run_ids, keys)
+        return histories_of(self.points(session.dialect), session, run_ids, keys)
 
     def load_datasets(self, session: Session, experiment_ids: Sequence[str]) -> list[DatasetUse]:
         """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most."""

@@ -13,15 +13,14 @@ import attrs
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo
 from mlquery.readers.contents import LoadedRun
 from mlquery.sql.errors import SourceUnavailableError
-from mlquery.sql.expressions import ValueKind
 from mlquery.sql.layouts.manifest import DATASETS, EXPERIMENTS, MODELS, RUN_ROWS
 from mlquery.sql.layouts.points import stored
+from mlquery.sql.layouts.rows import rows_with
 from mlquery.sql.layouts.run_rows import METRICS, STRINGS, read_rows
 from mlquery.sql.layouts.stores import page_store
 from mlquery.sql.layouts.wide_folder import EXPERIMENT, PARTITION, TIMES, WideFolder
 from mlquery.sql.query import DatasetUse
 from mlquery.sql.session import Session
-from mlquery.sql.statement import Parameters, Statement
 from mlquery.store import Store
 from mlquery.store.model_table import ModelTable
 
@@ -64,7 +63,7 @@ class Pages:
     def datasets(self, session: Session, experiment_ids: Sequence[str]) -> list[DatasetUse]:
         """Return which datasets the runs of some experiments read, each once for each context; 1,000 at most."""
         columns = ("d.experiment_id", "d.name", "d.digest", "d.context")
-        found = rows_with(session, columns, f"{DATASETS} d", {"d.experiment_id": list(experiment_ids)})
+        found = rows_with(session, columns, f"{DATASETS} d", {}, {"d.experiment_id": list(experiment_ids)})
         return [(row[0], row[1], row[2], row[3]) for row in dict.fromkeys(found)][:_MOST_DATASETS]
 
     def _rows(self, places: Sequence[Place], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -81,7 +80,7 @@ class Pages:
     def _inputs(self, session: Session, ids: list[str], partitions: list[str]) -> defaultdict[str, list[DatasetInput]]:
         columns = [f"d.{session.dialect.quoted(name)}" for name in ("run_id", "place", "tags", *_DATASET)]
         found: defaultdict[str, list[DatasetInput]] = defaultdict(list)
-        rows = rows_with(session, columns, f"{DATASETS} d", {"d.run_id": ids, "d.experiment_id": partitions})
+        rows = rows_with(session, columns, f"{DATASETS} d", {"d.run_id": ids}, {"d.experiment_id": partitions})
         for run_id, _, tags, *fields in sorted(rows, key=lambda row: (row[0], row[1])):
             found[run_id].append(DatasetInput(Dataset(*fields), [InputTag(*tag) for tag in json.loads(tags)]))
         return found
@@ -89,8 +88,8 @@ class Pages:
     def _models(self, session: Session, ids: list[str], partitions: list[str]) -> ModelTable:
         models = ModelTable()
         columns = ("m.run_id", "m.role", "m.model_id", "m.step")
-        conditions = {"m.run_id": ids, "m.experiment_id": partitions}
-        for run_id, role, model_id, step in rows_with(session, columns, f"{MODELS} m", conditions):
+        rows = rows_with(session, columns, f"{MODELS} m", {"m.run_id": ids}, {"m.experiment_id": partitions})
+        for run_id, role, model_id, step in rows:
             if role == "output":
                 models.outputs.setdefault(run_id, {})[model_id] = step
             else:
@@ -98,9 +97,9 @@ class Pages:
         return models
 
     def _experiments(self, session: Session, ids: Sequence[str]) -> list[Experiment]:
-        columns = [f"e.{name}" for name in (*EXPERIMENT, "tags", *TIMES)]
-        found = {row[0]: row for row in rows_with(session, columns, f"{EXPERIMENTS} e", {"e.experiment_id": list(ids)})}
         names = (*EXPERIMENT, "tags", *TIMES)
+        rows = rows_with(session, [f"e.{name}" for name in names], f"{EXPERIMENTS} e", {"e.experiment_id": ids})
+        found = {row[0]: row for row in rows}
         known = [dict(zip(names, found[one], strict=True)) for one in ids if one in found]
         return [Experiment(**(fields | {"tags": dict(fields["tags"] or {})})) for fields in known]
 
@@ -113,20 +112,3 @@ def _run(row: Mapping[str, Any], keys: Mapping[int, tuple[str, str]], inputs: Se
         strings[kind][key] = one["value"]
     info = RunInfo(experiment_id=row[PARTITION], **{name: row[name] for name in _INFO})
     return LoadedRun(info, strings["param"], strings["tag"], metrics, tuple(inputs))
-
-
-def rows_with(
-    session: Session, columns: Sequence[str], table: str, wanted: Mapping[str, Sequence[str]]
-) -> list[tuple[Any, ...]]:
-    """Return the rows of a table of which each of some columns has one of some values; none without values."""
-    if not all(wanted.values()):
-        return []
-    parameters, dialect, conditions = Parameters(session.dialect.bind), session.dialect, []
-    for column, values in wanted.items():
-        if column.endswith(f".{PARTITION}"):  # engines choose partitions by constants
-            conditions.append(f"{column} IN ({', '.join(map(parameters.add, values))})")
-        else:
-            bound = parameters.add(dialect.array(values, ValueKind.STRING))
-            conditions.append(dialect.in_array(column, bound, ValueKind.STRING))
-    text = f"SELECT {', '.join(columns)}\nFROM {table}\nWHERE {' AND '.join(conditions)}"
-    return session.rows(Statement(text, parameters.values))
