@@ -134,6 +134,16 @@ def test_a_server_of_the_environment_that_does_not_respond_is_named_by_its_varia
     assert "secret" not in str(caught.value)
 
 
+def test_a_server_of_the_environment_may_have_any_driver_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLQUERY_MARIADB_URL", "mysql+nowhere://me:secret@127.0.0.1:1/x")
+    monkeypatch.setitem(sys.modules, "pymysql", None)  # which is not asked for then
+
+    with pytest.raises(NoServerError, match="MLQUERY_MARIADB_URL needs the driver") as caught, started("mariadb"):
+        pass
+
+    assert "secret" not in str(caught.value)
+
+
 def test_a_server_that_is_not_installed_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLQUERY_MARIADB_URL", raising=False)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)

@@ -136,7 +136,9 @@ def answers_of(url: str) -> dict[str, Any]:
     for revision in REVISIONS:
         if revision in known:
             upgrade(engine, revision)
-            layout = mlflow_tables(open_relational(url))
+            source = open_relational(url)
+            layout = mlflow_tables(source)
+            source.close()
             columns = {table: column_names(engine, table) for table in ("inputs", "experiments")}
             assert revision == layout.pages.schema.revision
             assert ("workspace" in columns["experiments"]) is layout.pages.schema.has_workspaces

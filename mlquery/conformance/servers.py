@@ -85,18 +85,19 @@ class DatabaseServer:
 def started(kind: str) -> Iterator[DatabaseServer]:
     """Give a server of a kind, "postgres" or "mariadb": a throw-away one, or that of the environment.
 
-    `MLQUERY_POSTGRES_URL` and `MLQUERY_MARIADB_URL` are SQLAlchemy URLs of servers to use instead, whose user may
-    create databases.
+    `MLQUERY_POSTGRES_URL` and `MLQUERY_MARIADB_URL` are SQLAlchemy URLs of servers to use instead, with whichever
+    driver; their users may create databases.
 
     Raises:
         NoServerError: the server's programs or its driver are not installed, or it does not start.
     """
     variable = f"MLQUERY_{kind.upper()}_URL"
     make, driver = {"postgres": (_postgres, "psycopg2"), "mariadb": (_mariadb, "pymysql")}[kind]
-    _require_driver(driver)
     if given := os.environ.get(variable):
+        _require("sqlalchemy")
         yield DatabaseServer(given, _version(given, variable))
         return
+    _require("sqlalchemy", driver)
     with contextlib.ExitStack() as stack:
         for attempt in range(_ATTEMPTS):
             try:
@@ -265,10 +266,14 @@ def _awaited_version(guard: subprocess.Popen[bytes], url: str, folder: Path) -> 
 
 def _version(url: str, name: str) -> str:
     """Return the version of the server of a URL; raise NoServerError for one that cannot be reached."""
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy import create_engine, make_url, text
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-    engine = create_engine(url)
+    try:
+        engine = create_engine(url)
+    except (ModuleNotFoundError, NoSuchModuleError):
+        driver = make_url(url).drivername.partition("+")[2]
+        raise NoServerError(f"{name} needs the driver {driver}, which is not installed") from None
     try:
         with engine.connect() as connection:
             return str(connection.execute(text("SELECT version()")).scalar_one())
@@ -278,9 +283,9 @@ def _version(url: str, name: str) -> str:
         engine.dispose()
 
 
-def _require_driver(name: str) -> None:
-    """Raise NoServerError if SQLAlchemy or the driver of a server is not installed."""
-    for package in ("sqlalchemy", name):
+def _require(*packages: str) -> None:
+    """Raise NoServerError if one of SQLAlchemy and the driver of a server is not installed."""
+    for package in packages:
         try:
             import_module(package)
         except ModuleNotFoundError:
