@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
     return Path(shutil.copy(EXAMPLE, tmp_path / "mlflow.db"))
 
 
-def refusal(url: str, statement: Statement | None = None) -> str:
+def refusal(url: str | sqlalchemy.Engine, statement: Statement | None = None) -> str:
     """Return the sentence with which a database is refused, or a statement in it."""
 
     def asked() -> None:
@@ -82,7 +82,11 @@ def test_what_is_no_database_file_is_refused(url: str, problem: str) -> None:
         ("mssql://u:s3cret%40pass@h/db", "mssql://u:***@h/db cannot be searched in place; of databases, sqlite, "),
         ("nonsense://u:s3cret%40pass@h/db", "nonsense://u:***@h/db cannot be searched in place; of databases, "),
         ("postgresql://u:s3cret%40pass@h:port/db", "postgresql://… is not a valid URL of a database"),
-        ("postgresql+nodriver://u:s3cret%40pass@h/db", "postgresql+nodriver://u:***@h/db needs the driver "),
+        (
+            "postgresql+nodriver://u:s3cret%40pass@h/db",
+            "postgresql+nodriver://u:***@h/db needs the driver nodriver, which is not installed; "
+            "instead: postgresql://…, after pip install 'mlquery[sql]'",
+        ),
         ("postgresql://u@nowhere.invalid/db", "postgresql://u@nowhere.invalid/db has no such host; instead: check "),
         ("mysql://u:s3cret%40pass@nowhere.invalid/db", "mysql://u:***@nowhere.invalid/db has no such host; instead: "),
         ("postgres://u:s3cret%40pass@127.0.0.1:1/db", "postgres://u:***@127.0.0.1:1/db cannot be reached: nothing "),
@@ -99,6 +103,16 @@ def test_a_driver_that_is_missing_is_named_with_how_to_install_it(monkeypatch: p
 
     expected = "mysql://h/db needs a driver (mysqldb or pymysql); instead: pip install 'mlquery[sql]'"
     assert expected == refusal("mysql://h/db")
+
+
+def test_a_driver_for_asyncio_is_refused_with_what_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.dialects import mysql
+
+    monkeypatch.setattr(mysql.pymysql.dialect, "is_async", True)
+
+    expected = "mysql+pymysql://h/db has the driver pymysql, which needs asyncio; instead: mysql://…"
+    assert expected == refusal("mysql+pymysql://h/db")
+    assert expected == refusal(sqlalchemy.create_engine("mysql+pymysql://h/db"))
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

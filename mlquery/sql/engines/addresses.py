@@ -132,7 +132,7 @@ def _server(url: Any, engine: Any) -> Address:
     if system is None:
         raise SourceUnavailableError(name, f"cannot be searched in place; of databases, {_SUPPORTED}")
     if engine is not None:
-        return Address(name, None, system, lambda: engine, secrets, is_own=False)
+        return Address(name, None, system, lambda: _without_asyncio(engine, name), secrets, is_own=False)
     driven = url.set(drivername=_driver_name(url, system, name))
     return Address(name, None, system, lambda: _made(driven, system, name), secrets)
 
@@ -156,7 +156,16 @@ def _made(url: Any, system: System, name: str) -> Any:
 
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": _TIMEOUT_SECONDS}
     try:
-        return create_engine(url, pool_pre_ping=True, connect_args=timeout, **system.options)
-    except (ModuleNotFoundError, NoSuchModuleError, ArgumentError) as error:
-        missing = getattr(error, "name", None) or url.drivername
-        raise SourceUnavailableError(name, f"needs the driver {missing}; instead: {_EXTRA}") from None
+        engine = create_engine(url, pool_pre_ping=True, connect_args=timeout, **system.options)
+    except (ModuleNotFoundError, NoSuchModuleError, ArgumentError):
+        backend, _, driver = url.drivername.partition("+")
+        problem = f"needs the driver {driver}, which is not installed; instead: {backend}://…, after {_EXTRA}"
+        raise SourceUnavailableError(name, problem) from None
+    return _without_asyncio(engine, name)
+
+
+def _without_asyncio(engine: Any, name: str) -> Any:
+    if engine.dialect.is_async:
+        problem = f"has the driver {engine.dialect.driver}, which needs asyncio; instead: {engine.dialect.name}://…"
+        raise SourceUnavailableError(name, problem)
+    return engine
