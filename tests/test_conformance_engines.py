@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -19,6 +22,7 @@ from mlquery.language.matrix import MATRIX
 from mlquery.query.search import plan_of
 from mlquery.sql.errors import NotAskableError
 from mlquery.store import Store
+from mlquery.sync.exporting import export
 from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK
 from tests.support.suite import SUITE
 
@@ -63,6 +67,25 @@ def test_cases_of_some_topics_give_the_expected_answers_on_spark(engine: str) ->
         pytest.skip(str(error))
 
     assert [] == [str(o) for o in outcomes if not o.passed]
+
+
+@pytest.mark.parametrize(
+    ("home", "problem"), [(None, "there is none in the PATH"), ("nowhere", "there is none in JAVA_HOME, nowhere")]
+)
+def test_spark_without_java_is_refused_in_one_sentence(home: str | None, problem: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyspark")
+    export(Store(), tmp_path / "lake")
+    environment = {name: value for name, value in os.environ.items() if name not in ("PATH", "JAVA_HOME")}
+    environment |= {"PATH": str(tmp_path)} | ({"JAVA_HOME": home} if home else {})
+    command = [sys.executable, "-m", "mlquery", "search", "", "--from", f"parquet:{tmp_path / 'lake'}"]
+
+    ended = subprocess.run(
+        [*command, "--engine", "spark"], env=environment, capture_output=True, text=True, check=False
+    )
+
+    needs = "needs Java 17, such as Debian's default-jre-headless"
+    assert (2, "") == (ended.returncode, ended.stdout)
+    assert f"mlquery: {tmp_path / 'lake'} {needs}: {problem}\n" == ended.stderr
 
 
 def test_what_cannot_be_asked_is_neither_passed_nor_failed_and_says_why() -> None:

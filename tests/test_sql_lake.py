@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -242,6 +244,17 @@ def test_a_damaged_export_is_one_sentence(source: Source, folder: Path, damage: 
         source.page(plan(), 10)
 
     assert "\n" not in str(caught.value)
+
+
+def test_spark_needs_java(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = SimpleNamespace(PySparkException=RuntimeError, PySparkRuntimeError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "pyspark.errors", errors)
+    session = SimpleNamespace(getActiveSession=lambda: None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", SimpleNamespace(SparkSession=session))
+    monkeypatch.setenv("JAVA_HOME", str(folder))
+
+    with pytest.raises(SourceUnavailableError, match=f"needs Java 17, .*: there is none in JAVA_HOME, {folder}$"):
+        open_folder(str(folder), "spark")
 
 
 @pytest.mark.parametrize(("name", "layout"), [("a.b; DROP TABLE x", None), ("a`b", None), ("a.b", "wide")])

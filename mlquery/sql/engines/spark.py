@@ -5,6 +5,8 @@ Rows come back as Arrow would give them to Python; a search can also stay a lazy
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
@@ -22,6 +24,7 @@ _SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
 }
+_NO_JAVA: Final = "needs Java 17, such as Debian's default-jre-headless"
 _PLACE: Final = ("_metadata.file_name AS filename", "_metadata.row_index AS file_row_number")
 
 
@@ -113,11 +116,20 @@ def _local_session(name: str) -> Any:
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
+    if (problem := _missing_java()) is not None:
+        raise SourceUnavailableError(name, f"{_NO_JAVA}: {problem}")
     try:
         return _built(SparkSession.builder.master("local[*]").appName("mlquery"), _SETTINGS)
     except (PySparkException, PySparkRuntimeError, OSError) as error:
-        problem = f"needs Java, such as Debian's default-jre-headless: {first_line(error)}"
-        raise SourceUnavailableError(name, problem) from None
+        raise SourceUnavailableError(name, f"{_NO_JAVA}: {first_line(error)}") from None
+
+
+def _missing_java() -> str | None:
+    """Return where Spark would look for Java in vain, with lines of its own about that on the standard error."""
+    home = os.environ.get("JAVA_HOME")
+    if home and shutil.which("java", path=os.path.join(home, "bin")) is None:
+        return f"there is none in JAVA_HOME, {home}"
+    return None if home or shutil.which("java") else "there is none in the PATH"
 
 
 def _built(builder: Any, settings: Mapping[str, str]) -> Any:
