@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -58,7 +58,8 @@ def server_of(command: list[str], folder: Path) -> Iterator[str]:
             wait_until_healthy(url, process)
             yield url
         finally:
-            os.killpg(process.pid, signal.SIGTERM)  # its workers too: it started them in a group of its own
+            with suppress(ProcessLookupError):  # what ended by itself is reported above
+                os.killpg(process.pid, signal.SIGTERM)  # its workers too: it started them in a group of its own
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
