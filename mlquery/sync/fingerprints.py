@@ -1,14 +1,16 @@
 """Fingerprints of runs: one number for everything of a run that an export holds, computed column by column.
 
-Points are only ever added, and so are datasets: their number stands for them. Strings of columns with very many of them
-are not hashed one by one: as long as their table begins with the strings that it began with, their codes stand for
-them.
+A fingerprint is the sum of hashes: of each attribute, metric, param and tag, and of each point, dataset and model. Each
+hash knows what it is of, so that the same number elsewhere has another one; what a run does not have adds nothing.
+Strings of columns with very many of them are not hashed one by one: as long as their table begins with the strings that
+it began with, their codes stand for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b, sha256
+from hashlib import sha256
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -16,19 +18,23 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from mlquery.entities import DatasetInput
 from mlquery.store.cells import Cells
 from mlquery.store.columns import ABSENT, MISSING, MetricCells, StringCells
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
-
-Hashes = npt.NDArray[np.uint64]
+from mlquery.sync.mixing import Hashes, hashes_of, mixed, mixed_blocks
 
 MANY: Final = 1 << 14
 _STRINGS: Final = ("experiment_id", "run_name", "status", "user_id", "lifecycle_stage")
 _TIMES: Final = ("start_time", "end_time")
-_AT_ONCE: Final = 1 << 16
+_AT_ONCE: Final = 1 << 15
+_POINTS_AT_ONCE: Final = 1 << 20
 _SEPARATOR: Final = "\0\x1f\0"
 _VALUES: Final = attrgetter("values")
+_POINT: Final = ((_VALUES, np.float64), (attrgetter("timestamps"), np.int64), (attrgetter("steps"), np.int64))
+_DATASET, _TAGS, _KEY, _VALUE = map(attrgetter, ("dataset", "tags", "key", "value"))
+_DATASET_FIELDS: Final = attrgetter("name", "digest", "source_type", "source", "schema", "profile")
 
 
 @attrs.frozen
@@ -76,84 +82,112 @@ def fingerprints(table: RunTable, models: ModelTable, coded: Iterable[str]) -> H
     found, by_code = np.zeros(table.size, np.uint64), frozenset(coded)
     for name, cells in _string_columns(table):
         rows, codes = _present(cells, table.size)
-        numbers = codes.astype(np.uint64) if name in by_code else _of_codes(cells.table)[codes]
-        _add(found, rows, numbers, name, codes < 0)
+        if name in by_code:
+            _add(found, rows, codes >= 0, name, codes.astype(np.int64))
+        else:
+            _add_codes(found, rows, codes, _of_codes(name, cells.table))
     for name in _TIMES:
         rows, times = _present(table.times.cells[name], table.size)
-        _add(found, rows, times, f"attribute {name}", times == MISSING)
+        _add(found, rows, times != MISSING, f"attribute {name}", times)
     for key, metric in table.metrics.cells.items():
-        _add_metric(found, metric, f"metric {key}")
+        rows, states = _present(metric, table.size)
+        columns = [_bits(metric, number)[: len(states)] for number in (1, 2, 3)]
+        _add(found, rows, states != ABSENT, f"metric {key}", *columns)
+        _add_points(found, metric, f"points of metric {key}")
     _add_locations(found, table)
+    _add_datasets(found, table.inputs)
     _add_models(found, table, models)
-    inputs = np.fromiter(map(len, table.inputs.values()), np.int64, len(table.inputs))
-    _add(found, np.fromiter(table.inputs, np.int64, len(table.inputs)), inputs, "datasets")
     return found
 
 
-def _add(found: Hashes, rows: Any, numbers: npt.NDArray[Any], name: str, is_missing: Any = None) -> None:
-    """Add numbers (k,) of rows (k,) or of a slice of rows to their fingerprints, nothing where they are missing."""
-    seed = np.uint64(int.from_bytes(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest(), "little"))
-    bits = numbers.view(np.uint64)
-    for start in range(0, len(bits), _AT_ONCE):
-        part = slice(start, min(start + _AT_ONCE, len(bits)))
-        mixed = _mixed(bits[part] + seed)
-        if is_missing is not None:
-            mixed[is_missing[part]] = 0
-        found[part if isinstance(rows, slice) else rows[part]] += mixed
+def _add(found: Hashes, rows: Any, is_there: Any, name: str, *columns: npt.NDArray[Any]) -> None:
+    """Add hashes of numbers, each column (k,), to fingerprints of rows (k,) or of a slice, where there are numbers."""
+    for part, hashes in mixed_blocks(name, *columns):
+        if not is_there[part].all():
+            np.multiply(hashes, is_there[part], out=hashes)
+        found[part if isinstance(rows, slice) else rows[part]] += hashes
 
 
-def _mixed(numbers: Hashes) -> Hashes:
-    """Return numbers of which each bit depends on all bits of those given (splitmix64); those given are lost."""
-    numbers ^= numbers >> np.uint64(30)
-    numbers *= np.uint64(0xBF58476D1CE4E5B9)
-    numbers ^= numbers >> np.uint64(27)
-    numbers *= np.uint64(0x94D049BB133111EB)
-    numbers ^= numbers >> np.uint64(31)
-    return numbers
+def _add_codes(found: Hashes, rows: Any, codes: npt.NDArray[np.int32], hashes: Hashes) -> None:
+    for start in range(0, len(codes), _AT_ONCE):
+        part = slice(start, min(start + _AT_ONCE, len(codes)))
+        found[part if isinstance(rows, slice) else rows[part]] += hashes[codes[part].astype(np.intp)]
 
 
-def _add_metric(found: Hashes, cells: MetricCells, name: str) -> None:
-    rows, states = _present(cells, len(found))
-    values, timestamps, steps = (_bits(cells, number)[: len(states)] for number in (1, 2, 3))
-    numbers = values.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    numbers += timestamps.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
-    numbers += steps.view(np.uint64) * np.uint64(0x165667B19E3779F9)
-    _add(found, rows, numbers, name, states == ABSENT)
-    if cells.histories:
-        longer = np.fromiter(cells.histories, np.int64, len(cells.histories))
-        sizes = np.fromiter(map(len, map(_VALUES, cells.histories.values())), np.int64, len(longer))
-        _add(found, longer, sizes, f"points of {name}")
+def _add_points(found: Hashes, cells: MetricCells, name: str) -> None:
+    """Add each point of the rows with more than one."""
+    rows, histories = _ints(cells.histories), list(cells.histories.values())
+    sizes = _ints(map(len, map(_VALUES, histories)))
+    ends, start = np.cumsum(sizes), 0
+    while start < len(rows):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _POINTS_AT_ONCE, "right")))
+        columns = [np.frombuffer(b"".join(map(of, histories[start:stop])), kind) for of, kind in _POINT]
+        found[rows[start:stop]] += _sums(mixed(name, *columns), sizes[start:stop])
+        start = stop
 
 
 def _add_locations(found: Hashes, table: RunTable) -> None:
     """Add where artifacts are: below a root of the experiment, or at a place of the run's own."""
     cells = table.strings.cells["experiment_id"]
     rows, codes = _present(cells, table.size)
-    roots = _of_codes([table.roots.get(one) or "" for one in cells.table])
-    _add(found, rows, roots[codes], "root of artifacts", codes < 0)
+    roots = [table.roots.get(one) or "" for one in cells.table]
+    _add_codes(found, rows, codes, _of_codes("root of artifacts", roots))
     own = table.own_artifact_uris
-    uris = _hashes(uri or "" for uri in own.values())
-    _add(found, np.fromiter(own, np.int64, len(own)), uris, "own artifacts")
+    found[_ints(own)] += mixed("own artifacts", hashes_of(uri or "" for uri in own.values()))
+
+
+def _add_datasets(found: Hashes, inputs: Mapping[int, Sequence[DatasetInput]]) -> None:
+    """Add the datasets that runs read, each with its place, and with its tags in their order."""
+    uses = list(chain.from_iterable(inputs.values()))
+    datasets, tags = list(map(_DATASET, uses)), list(map(_TAGS, uses))
+    known = {id(one): one for one in datasets}
+    known = dict(zip(known, hashes_of(map(repr, map(_DATASET_FIELDS, known.values()))).tolist(), strict=True))
+    contents = np.fromiter(map(known.__getitem__, map(id, datasets)), np.uint64, len(datasets))
+    numbers, all_tags = _ints(map(len, tags)), list(chain.from_iterable(tags))
+    keys, values = (_of_each(map(of, all_tags)) for of in (_KEY, _VALUE))
+    of_tags = _sums(mixed("tag of a dataset", keys, values, _places(numbers)), numbers)
+    numbers = _ints(map(len, inputs.values()))
+    found[_ints(inputs)] += _sums(mixed("dataset", contents, of_tags, _places(numbers)), numbers)
 
 
 def _add_models(found: Hashes, table: RunTable, models: ModelTable) -> None:
     related: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...]
     related = (("outputs", models.outputs), ("inputs", models.inputs))
     for name, of_runs in related:
-        known = [(table.row_of[run_id], repr(sorted(of.items()))) for run_id, of in of_runs.items() if of]
-        rows = np.fromiter((row for row, _ in known), np.int64, len(known))
-        _add(found, rows, _hashes(content for _, content in known), f"models {name}")
+        known = [(table.row_of[run_id], repr(list(of.items()))) for run_id, of in of_runs.items() if of]
+        found[_ints(row for row, _ in known)] += mixed(f"models {name}", hashes_of(content for _, content in known))
 
 
-def _of_codes(strings: Sequence[str]) -> Hashes:
+def _of_codes(name: str, strings: Sequence[str]) -> Hashes:
     """Return the hashes of strings by code; the last one is for the code -1."""
-    return np.append(_hashes(strings), np.uint64(0))
+    return np.append(mixed(name, hashes_of(strings)), np.uint64(0))
 
 
-def _hashes(strings: Iterable[str]) -> Hashes:
-    """Return a hash of each string that is the same in every process, (n,)."""
-    digests = (blake2b(string.encode(errors="surrogatepass"), digest_size=8).digest() for string in strings)
-    return np.frombuffer(b"".join(digests), np.uint64)
+def _of_each(strings: Iterable[str]) -> Hashes:
+    """Return the hash of each string; many are the same."""
+    strings = list(strings)
+    known = list(dict.fromkeys(strings))
+    hash_of = dict(zip(known, hashes_of(known).tolist(), strict=True))
+    return np.fromiter(map(hash_of.__getitem__, strings), np.uint64, len(strings))
+
+
+def _sums(hashes: Hashes, sizes: npt.NDArray[np.int64]) -> Hashes:
+    """Return the sums of hashes (m,) in groups that follow one another, (n,); `sizes` are how many each group has."""
+    ends = np.cumsum(sizes)
+    before = np.append(np.uint64(0), np.cumsum(hashes))
+    sums: Hashes = before[ends] - before[ends - sizes]
+    return sums
+
+
+def _places(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the place of each member in its group, (m,), for groups of these sizes (n,)."""
+    starts = np.cumsum(sizes) - sizes
+    return np.arange(int(sizes.sum())) - np.repeat(starts, sizes)
+
+
+def _ints(numbers: Iterable[int]) -> npt.NDArray[np.int64]:
+    return np.fromiter(numbers, np.int64)
 
 
 def _present(cells: Cells, size: int) -> tuple[Any, Any]:

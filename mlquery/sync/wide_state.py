@@ -19,8 +19,9 @@ from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts.manifest import Manifest, Part
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
-from mlquery.sync.fingerprints import Beginning, Hashes, beginnings, fingerprints, long_tables
+from mlquery.sync.fingerprints import Beginning, beginnings, fingerprints, long_tables
 from mlquery.sync.incremental import Exported, Ints
+from mlquery.sync.mixing import Hashes
 
 FOLDER: Final = "_state"
 _IDS: Final = "run ids"
