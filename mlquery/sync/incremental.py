@@ -63,16 +63,22 @@ def changes(
     is_dirty[old.places[was_there & ~is_same]] = True
     places = np.full(len(is_wanted), _NO_PART, np.int64)
     places[:before] = np.where(is_same, old.places, _NO_PART)
-    places[np.isin(places, np.flatnonzero(is_dirty))] = _NO_PART
+    _leave(places, is_dirty)
     codes, ids = experiments
     new = np.bincount(codes[is_wanted & (places == _NO_PART)], minlength=len(ids))
     _merge_small(old.parts, is_dirty, dict(zip(ids, new.tolist(), strict=True)))
-    places[np.isin(places, np.flatnonzero(is_dirty))] = _NO_PART
+    _leave(places, is_dirty)
     stay = np.flatnonzero(~is_dirty)
     renumbered = np.full(len(old.parts) + 1, _NO_PART, np.int64)
     renumbered[stay] = np.arange(len(stay))
     kept = tuple(old.parts[place] for place in stay.tolist())
     return Changes(kept, renumbered[places], is_wanted & (places == _NO_PART))
+
+
+def _leave(places: Ints, is_dirty: npt.NDArray[np.bool_]) -> None:
+    """Give rows of dirty parts no place."""
+    if is_dirty.any():
+        places[np.append(is_dirty, False)[places]] = _NO_PART  # the last one is for rows that have none
 
 
 def _merge_small(parts: Sequence[Part], is_dirty: Any, new: dict[str, int]) -> None:

@@ -27,7 +27,7 @@ from mlquery.store.run_table import RunTable
 from mlquery.sync.incremental import changes, pieces
 from mlquery.sync.sources import chosen_experiments, experiments_of, run_ids_of
 from mlquery.sync.wide_files import Writer
-from mlquery.sync.wide_rows import Ints, Rows, keys_of, sizes_of
+from mlquery.sync.wide_rows import Ints, Rows, keys_of
 from mlquery.sync.wide_state import FOLDER as STATE_FOLDER
 from mlquery.sync.wide_state import read_state
 
@@ -106,7 +106,7 @@ def _write(content: _Content, writer: Writer, old: Manifest | None, selection: d
     todo = changes(before.exported(), content.is_wanted, found, (codes, table))
     parts, places = list(todo.kept), todo.places
     rows = np.flatnonzero(todo.to_write)
-    points = _numbers_of_points(runs, rows)
+    points = Rows(runs, rows).numbers_of_points()
     for code in np.unique(codes[rows]).tolist():
         of_experiment = codes[rows] == code
         for piece in pieces(rows[of_experiment], points[of_experiment]):
@@ -123,18 +123,6 @@ def _write_part(content: _Content, writer: Writer, experiment_id: str, rows: Int
     return writer.write_part(
         experiment_id, some.values(), some.latest(), (some.run_ids, some.keys, some.points()), extras
     )
-
-
-def _numbers_of_points(runs: RunTable, rows: Ints) -> Ints:
-    """Return how many points each row has, (k,)."""
-    place = np.full(runs.size, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    numbers = np.fromiter((len(runs.metric_keys[row]) for row in rows.tolist()), np.int64, len(rows))
-    for cells in runs.metrics.cells.values():
-        longer = np.fromiter(cells.histories, np.int64, len(cells.histories))
-        longer = longer[place[longer] >= 0]
-        numbers[place[longer]] += sizes_of(cells, longer) - 1
-    return numbers
 
 
 # Tables beside the runs

@@ -6,6 +6,7 @@ What the arrays are written to is not known here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
@@ -47,16 +48,14 @@ class Rows:
 
     Args:
         table: The runs; nobody writes to it meanwhile.
-        rows: The rows, (n,).
+        rows: The rows, (n,), in rising order.
     """
 
     def __init__(self, table: RunTable, rows: Ints) -> None:
         self.table = table
         self.rows = rows
-        self._places = np.full(table.size, -1, np.int64)
-        self._places[rows] = np.arange(len(rows))
 
-    @property
+    @cached_property
     def run_ids(self) -> list[str]:
         """Return the ids of the runs."""
         return list(map(self.table.ids.__getitem__, self.rows.tolist()))
@@ -128,16 +127,20 @@ class Rows:
 
     def _found(self, cells: Cells) -> tuple[Ints, Ints]:
         """Return the places of rows that have a cell, and where in the arrays of the cells it is."""
-        if cells.rows is None:
-            marks = _array(cells, 0)
-            rows = self.rows
-            places = np.flatnonzero((rows < len(marks)) & (marks[np.minimum(rows, len(marks) - 1)] != cells.fills[0]))
-            return places, rows[places]
-        if not cells.rows:
-            return _NONE, _NONE
-        places = self._places[np.frombuffer(cells.rows, cells.rows.typecode)]
-        which = np.flatnonzero(places >= 0)
-        return places[which], which
+        if cells.rows is not None:
+            return _common(self.rows, np.array(cells.rows, np.int64))
+        marks = _array(cells, 0)
+        rows = self.rows[: np.searchsorted(self.rows, len(marks))]
+        places = np.flatnonzero(marks[rows] != cells.fills[0])
+        return places, rows[places]
+
+    def numbers_of_points(self) -> Ints:
+        """Return how many points each row has, (n,)."""
+        numbers = np.zeros(len(self.rows), np.int64)
+        for cells in self.table.metrics.cells.values():
+            places, _ = self._found(cells)
+            numbers[places] += sizes_of(cells, self.rows[places])
+        return numbers
 
     def points(self) -> Iterator[Points]:
         """Yield the points of all metrics, by key, run id and time, many at a time."""
@@ -158,7 +161,7 @@ class Rows:
         if waiting:
             yield _joined(waiting)
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """Return the keys of the metrics that any of the rows has."""
         metrics = self.table.metrics.cells
@@ -186,18 +189,31 @@ _NONE: Final = np.empty(0, np.int64)
 
 def keys_of(table: RunTable, is_wanted: npt.NDArray[np.bool_]) -> set[tuple[str, str]]:
     """Return kind and key of the metrics, params and tags that any of some runs has."""
-    found = set()
-    for kind, columns in (("metric", table.metrics), ("param", table.params), ("tag", table.tags)):
-        for key, cells in columns.cells.items():
-            marks = _array(cells, 0)
-            rows = (
-                np.flatnonzero(marks[: table.size] != cells.fills[0])
-                if cells.rows is None
-                else np.array(cells.rows, int)
-            )
-            if is_wanted[rows].any():
-                found.add((kind, key))
-    return found
+    are_all = bool(is_wanted.all())
+    return {
+        (kind, key)
+        for kind, columns in (("metric", table.metrics), ("param", table.params), ("tag", table.tags))
+        for key, cells in columns.cells.items()
+        if (cells.count > 0 if are_all else _any_has(cells, is_wanted))
+    }
+
+
+def _any_has(cells: Cells, is_wanted: npt.NDArray[np.bool_]) -> bool:
+    if cells.rows is not None:
+        return bool(is_wanted[np.array(cells.rows, np.int64)].any())
+    marks = _array(cells, 0)[: len(is_wanted)]
+    return bool((is_wanted[: len(marks)] & (marks != cells.fills[0])).any())
+
+
+def _common(some: Ints, others: Ints) -> tuple[Ints, Ints]:
+    """Return where the numbers that two arrays have in common are in each, both in rising order."""
+    if len(others) < len(some):
+        there, here = _common(others, some)
+        return here, there
+    places = np.searchsorted(others, some)
+    places[places == len(others)] = 0
+    found = np.flatnonzero(others[places] == some) if len(others) else _NONE
+    return found, places[found]
 
 
 def unclamped(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -207,14 +223,10 @@ def unclamped(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def sizes_of(cells: MetricCells, rows: Ints) -> Ints:
     """Return the number of points of rows that have a metric, (n,)."""
-    sizes = np.ones(len(rows), np.int64)
-    if cells.histories:
-        get = cells.histories.get
-        for place, row in enumerate(rows.tolist()):
-            history = get(row)
-            if history is not None:
-                sizes[place] = len(history)
-    return sizes
+    if not cells.histories:
+        return np.ones(len(rows), np.int64)
+    histories = map(cells.histories.get, rows.tolist())
+    return np.fromiter((1 if one is None else len(one.values) for one in histories), np.int64, len(rows))
 
 
 def _points_of(cells: MetricCells, arrays: tuple[Any, ...], rows: Ints, which: Ints, sizes: Ints) -> list[Any]:
