@@ -32,7 +32,7 @@ from mlquery.sql.layouts.manifest import (
 )
 from mlquery.sql.layouts.run_rows import read_rows
 from mlquery.store import Store
-from mlquery.sync import incremental, wide_files
+from mlquery.sync import fingerprints, incremental, wide_files, wide_state
 from mlquery.sync.content import logged_value, summary_of
 from mlquery.sync.exporting import export
 from mlquery.sync.sources import experiments_of
@@ -148,11 +148,12 @@ def test_an_export_holds_every_run_point_and_dataset(
     require_equal(store, folder)
 
 
-@given(seed=st.integers(0, 10**6), rounds=st.integers(1, 3))
+@given(seed=st.integers(0, 10**6), rounds=st.integers(1, 3), many=st.sampled_from([fingerprints.MANY, 3]))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_export_after_changes_holds_what_a_new_one_holds(
-    seed: int, rounds: int, tmp_path_factory: pytest.TempPathFactory
+    seed: int, rounds: int, many: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fingerprints, "MANY", many)  # columns with more strings are compared by their codes
     rng, store, folder = random.Random(seed), new_store(seed, 30), tmp_path_factory.mktemp("export")
     export(store, folder, layout="wide")
 
@@ -246,6 +247,83 @@ def test_an_export_without_changes_writes_no_part(out: Path) -> None:
     export(store, out, layout="wide")
 
     assert before.parts == read_manifest(out).parts
+
+
+@pytest.mark.parametrize("many", [fingerprints.MANY, 3])
+def test_a_store_that_is_loaded_anew_is_the_same(many: int, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "MANY", many)
+    export(new_store(1, 50), out, layout="wide")
+    before = read_manifest(out).parts
+
+    export(new_store(1, 50), out, layout="wide")
+
+    assert before == read_manifest(out).parts
+
+
+def test_a_store_with_other_strings_in_the_same_places_is_compared_anew(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprints, "MANY", 3)
+    export(new_store(1, 50), out, layout="wide")
+    store = new_store(1, 50)
+    table = store.runs.tags.to_write("team").table
+    table[1], table[2] = table[2], table[1]
+
+    export(store, out, layout="wide")
+
+    require_equal(store, out)
+
+
+def test_columns_that_got_many_strings_are_compared_as_before(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "MANY", 30)
+    monkeypatch.setattr(incremental, "PART_ROWS", 4)
+    store = new_store(1, 50)
+    export(store, out, layout="wide")
+    before = {part.name for part in read_manifest(out).parts}
+    for number in range(60):
+        store.runs.put_tag(0, "new", f"{number}")
+        export(store, out, layout="wide")
+        if number in (0, 59):
+            require_equal(store, out)
+
+    assert len(before - {part.name for part in read_manifest(out).parts}) <= 2
+
+
+def test_an_old_point_of_a_store_that_is_loaded_anew_is_found(out: Path) -> None:
+    store = new_store(1, 50)
+    export(store, out, layout="wide")
+    cells = store.runs.metrics.to_write("acc")
+    row, history = next((row, history) for row, history in cells.histories.items() if len(history) > 2)
+    cells.histories[row] = history.copy(None)
+    cells.histories[row].values[0] = 0.25
+
+    export(store, out, layout="wide")
+
+    require_equal(store, out)
+
+
+def test_a_state_of_another_release_is_not_compared_with(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = new_store(1, 50)
+    with monkeypatch.context() as patch:
+        patch.setattr(wide_state, "_SCHEME", 1)
+        export(store, out, layout="wide")
+    before = read_manifest(out).parts
+
+    export(store, out, layout="wide")
+
+    assert not {part.name for part in before} & {part.name for part in read_manifest(out).parts}
+    require_equal(store, out)
+
+
+def test_a_state_that_is_damaged_is_refused(out: Path) -> None:
+    export(new_store(1, 5), out, layout="wide")
+    path = out / read_manifest(out).state
+    content = bytearray(path.read_bytes())
+
+    for wrong in (b"", content[: len(content) // 2], content.replace(b"fingerprints.npy", b"fingerprunts.npy")):
+        path.write_bytes(wrong)
+        with pytest.raises(StoreError, match=r"has no state to compare with .*; instead: remove it, or export to"):
+            export(new_store(1, 5), out, layout="wide")
 
 
 def test_only_parts_with_changed_runs_are_written_anew(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

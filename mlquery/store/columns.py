@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.store.cells import Array, Cells
+from mlquery.store.growing import OF_NONE, Digest
 from mlquery.store.history import History, history_of, latest_of
 
 MISSING: Final = -(2**63)
@@ -58,9 +59,12 @@ class IntColumn:
 
 
 class StringCells(Cells):
-    """Strings as codes into a dictionary of the distinct ones."""
+    """Strings as codes into a dictionary of the distinct ones.
 
-    __slots__ = ("index", "table")
+    The table of the distinct ones only grows, until those that no row has are forgotten; `digest` knows its beginning.
+    """
+
+    __slots__ = ("digest", "index", "table")
 
     typecodes = "i"
     fills = (-1,)
@@ -69,12 +73,20 @@ class StringCells(Cells):
         super().__init__(owner)
         self.table = list(strings)
         self.index = {string: code for code, string in enumerate(strings)}
+        self.digest = OF_NONE
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
         new = super().copy(owner)
+        new.digest = self.digest  # first: the table is at least as long
         new.table, new.index = self.table[:], self.index.copy()
         return new
+
+    def digest_of(self, size: int) -> Digest:
+        """Return the digest of the first `size` strings of the table; it is remembered for a longer one."""
+        found = (self.digest if self.digest.size <= size else OF_NONE).reaching(self.table, size)
+        self.digest = found
+        return found
 
     def string(self, row: int) -> str | None:
         """Return the string of a row, None if it has none."""
@@ -153,6 +165,7 @@ class StringCells(Cells):
         new_code = {old: new for new, old in enumerate(used)} | {-1: -1}
         self.table = [old_table[code] for code in used]
         self.index = {string: code for code, string in enumerate(self.table)}
+        self.digest = OF_NONE
         self.arrays = (array("i", [new_code[code] for code in codes]),)
         self.views = self.shown = None
 

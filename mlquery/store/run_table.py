@@ -18,6 +18,7 @@ from mlquery.store.cells import Cells
 from mlquery.store.columns import StringCells, StringColumn
 from mlquery.store.derived import DerivedColumns
 from mlquery.store.fast_entities import make_data, make_info, make_run
+from mlquery.store.growing import OF_NONE
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
@@ -302,4 +303,5 @@ class RunTable(Table):
         old = self.strings.cells.get("run_id")
         cells = StringCells(self.owner) if old is None else Cells.copy(old, self.owner)
         cells.table, cells.index = self.ids, self.row_of
+        cells.digest = OF_NONE if old is None else old.digest
         self.strings.cells["run_id"] = cells

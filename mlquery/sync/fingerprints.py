@@ -9,12 +9,10 @@ it began with, their codes stand for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -30,37 +28,15 @@ _STRINGS: Final = ("experiment_id", "run_name", "status", "user_id", "lifecycle_
 _TIMES: Final = ("start_time", "end_time")
 _AT_ONCE: Final = 1 << 15
 _POINTS_AT_ONCE: Final = 1 << 20
-_SEPARATOR: Final = "\0\x1f\0"
 _VALUES: Final = attrgetter("values")
 _POINT: Final = ((_VALUES, np.float64), (attrgetter("timestamps"), np.int64), (attrgetter("steps"), np.int64))
 _DATASET, _TAGS, _KEY, _VALUE = map(attrgetter, ("dataset", "tags", "key", "value"))
 _DATASET_FIELDS: Final = attrgetter("name", "digest", "source_type", "source", "schema", "profile")
 
 
-@attrs.frozen
-class Beginning:
-    """How a list of strings begins: how many there were, and their digest."""
-
-    size: int
-    digest: str
-
-
-def beginnings(strings: Sequence[str], size: int) -> tuple[Beginning, Beginning]:
-    """Return how a list begins, its first `size` strings and all that it has now, in one pass."""
-    size = min(size, len(strings))
-    digest = sha256(_joined(strings[:size]))
-    before = Beginning(size, digest.hexdigest())
-    digest.update(_joined(strings[size:]))
-    return before, Beginning(len(strings), digest.hexdigest())
-
-
-def _joined(strings: Sequence[str]) -> bytes:
-    return "".join([_SEPARATOR.join(strings), _SEPARATOR]).encode(errors="surrogatepass") if strings else b""
-
-
-def long_tables(table: RunTable) -> dict[str, Sequence[str]]:
-    """Return the strings of the columns that have very many, by name."""
-    return {name: cells.table for name, cells in _string_columns(table) if len(cells.table) > MANY}
+def long_columns(table: RunTable) -> dict[str, StringCells]:
+    """Return the columns that have very many strings, by name."""
+    return {name: cells for name, cells in _string_columns(table) if len(cells.table) > MANY}
 
 
 def _string_columns(table: RunTable) -> Iterator[tuple[str, StringCells]]:
