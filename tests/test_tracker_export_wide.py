@@ -32,10 +32,11 @@ from mlquery.sql.layouts.manifest import (
 )
 from mlquery.sql.layouts.run_rows import read_rows
 from mlquery.store import Store
-from mlquery.sync import fingerprints, incremental, wide_files, wide_state
+from mlquery.sync import fingerprints, incremental, wide, wide_files, wide_state
 from mlquery.sync.content import logged_value, summary_of
 from mlquery.sync.exporting import export
 from mlquery.sync.sources import experiments_of
+from mlquery.sync.wide_state import read_state
 from tests.support.random_data import METRIC_KEYS, METRIC_VALUES, PARAM_KEYS, TAG_KEYS, TEXTS, new_store
 
 Content = dict[str, Any]
@@ -299,6 +300,28 @@ def test_an_old_point_of_a_store_that_is_loaded_anew_is_found(out: Path) -> None
 
     export(store, out, layout="wide")
 
+    require_equal(store, out)
+
+
+def test_an_export_holds_what_was_there_when_it_began(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = new_store(1, 50)
+    export(store, out, layout="wide")
+    rng = random.Random(1)
+    add_runs(store, rng)
+    expected = content_of(store)
+
+    def read_late(*args: Any) -> Any:
+        for change in CHANGES * 3:
+            change(store, rng)
+        return read_state(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wide, "read_state", read_late)
+        export(store, out, layout="wide")
+
+    found = exported(out)
+    assert expected == {table: found[table] for table in expected}
+    export(store, out, layout="wide")
     require_equal(store, out)
 
 

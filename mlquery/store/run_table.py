@@ -298,6 +298,10 @@ class RunTable(Table):
         # Copies, because MLflow's entities hold lists, which a caller may change.
         return RunInputs([DatasetInput(one.dataset, one.tags[:]) for one in found], [])
 
+    def keep_ids(self) -> None:
+        """Stay the owner of the column of run ids after cells were shared; it is made of what the table has anyway."""
+        self.strings.cells["run_id"].owner = self.owner
+
     def _bind_ids(self) -> None:
         """Make the column of run ids use the list and the dictionary that the table has anyway."""
         old = self.strings.cells.get("run_id")

@@ -118,12 +118,16 @@ class Table:
 
     def share(self, other: Table) -> None:
         """Take over the rows of another table, at the cost of its keys and ids; cells are shared until a write."""
-        other.owner = object()
+        self.share_cells(other)
         self.ids, self.row_of = other.ids[:], other.row_of.copy()
-        for name in ("strings", "times", "params", "metrics", "tags"):
-            getattr(self, name).share(getattr(other, name).cells)
         self.tag_keys = other.tag_keys[:]
         self._order, self._order_is_known = other._order.copy(), other._order_is_known
+
+    def share_cells(self, other: Table) -> None:
+        """Take over the cells of another table; the first write to those of a key, by either, copies them."""
+        other.owner = object()
+        for name in ("strings", "times", "params", "metrics", "tags"):
+            getattr(self, name).share(getattr(other, name).cells)
 
     def default_order(self) -> Rows:
         """Return all rows, newest first and then by ascending id, as a read-only array (n,)."""

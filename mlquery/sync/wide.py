@@ -24,6 +24,7 @@ from mlquery.store import Store
 from mlquery.store.entity_fields import dataset_input_fields
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
+from mlquery.store.snapshot import RunSnapshot
 from mlquery.sync.incremental import changes, pieces
 from mlquery.sync.sources import chosen_experiments, experiments_of, run_ids_of
 from mlquery.sync.wide_files import Writer
@@ -83,7 +84,7 @@ def _content(store: Store, names: Sequence[str], filter_string: str) -> _Content
             rows = [store.runs.row_of[run_id] for run_id in run_ids_of(store, ids, filter_string)]
             is_wanted[:] = False
             is_wanted[rows] = True
-        return _Content(chosen, store.runs.copy(), store.models.copy(), is_wanted)
+        return _Content(chosen, RunSnapshot(store.runs), store.models.copy(), is_wanted)
 
 
 def _require_same_selection(folder: Path, old: Manifest | None, selection: dict[str, Any]) -> None:
