@@ -504,6 +504,29 @@ def test_an_export_that_is_cut_off_leaves_the_one_before(
     assert live_files(out) == files_of(out)
 
 
+def test_a_manifest_appears_when_all_that_it_names_is_on_the_disk(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[Path] = set()
+    missing: list[set[Path]] = []
+
+    def sync(path: Path) -> None:
+        synced.add(path)
+        if path.name == ".manifest.json":
+            found = json.loads(path.read_bytes())
+            folder = path.with_name("read")
+            folder.mkdir(exist_ok=True)
+            (folder / "manifest.json").write_text(json.dumps(found))
+            named = {out / name for name in live_files(folder)}
+            folders = {one for name in named for one in name.parents if one.is_relative_to(out)}
+            missing.append((named | folders) - synced)
+
+    monkeypatch.setattr(wide_files, "sync_file", sync)
+    monkeypatch.setattr(wide_files, "sync_folder", synced.add)
+    export(new_store(3, 30), out, layout="wide")
+
+    assert [set()] == missing
+    assert out in synced
+
+
 def test_an_export_that_ends_before_its_cleaning_is_complete(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = new_store(4, 30)
     export(store, out, layout="wide")

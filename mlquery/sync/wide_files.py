@@ -1,13 +1,14 @@
 """Writes the files of a wide export: parts with the runs of one experiment each, and the manifest that makes them live.
 
 What wrote nothing but files that no manifest names has changed nothing: the manifest is replaced at the end, at once,
-and only then are files removed that it does not name. Where the columns come from is not known here: from a store, or
-made by a benchmark.
+when all that it names is on the disk, and only then are files removed that it does not name. Where the columns come
+from is not known here: from a store, or made by a benchmark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from mlquery.sync.wide_run_rows import row_table
 ROW_GROUP: Final = 122_880
 """The runs of a row group, which is what engines read in parallel: a multiple of DuckDB's vectors."""
 _PAGE_ROWS: Final = 2_048  # so that few pages are read for few rows
+_SYNCS: Final = 16
 _FEW: Final = 4  # a dictionary pays where strings occur so often
 
 
@@ -51,7 +53,7 @@ class Writer:
         self.names = Names(() if old is None else old.columns)
         self._generated_by = generated_by
         self._numbers = count()
-        self._changed: set[Path] = set()
+        self._new: list[Path] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def write_part(
@@ -117,18 +119,20 @@ class Writer:
             if column.kind not in ("metric", "param", "tag") or (column.kind, column.key) in keys
         )
         new = Manifest(self.generation, self._generated_by, columns, tuple(parts), experiments, state, selection)
-        self._sync_folders()
+        self._sync()
         with self._file(manifest.NAME) as path:
             path.write_text(new.written(), encoding="utf-8")
-        self._sync_folders()
+            sync_file(path)
+        sync_folder(self.folder)
         self._sweep(new)
         return new
 
-    def _sync_folders(self) -> None:
-        """Make sure that the names of new files are on the disk."""
-        for folder in self._changed:
-            sync_folder(folder)
-        self._changed.clear()
+    def _sync(self) -> None:
+        """Make sure that new files and their names are on the disk: many at once, because a disk waits for each."""
+        folders = {folder for path in self._new for folder in path.parents if folder.is_relative_to(self.folder)}
+        with ThreadPoolExecutor(_SYNCS) as pool:
+            for sync, paths in ((sync_file, self._new), (sync_folder, folders)):
+                list(pool.map(sync, paths))  # raises what went wrong
 
     def _sweep(self, live: Manifest) -> None:
         """Remove what earlier exports left, whether they ended or not."""
@@ -144,15 +148,14 @@ class Writer:
 
     @contextmanager
     def _file(self, relative: str) -> Iterator[Path]:
-        """Give the path for a file that appears once it is complete and on the disk."""
+        """Give the path for a file that appears once it is complete; only `_sync` makes sure that it is on the disk."""
         path = self.folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f".{path.name}")
         try:
             yield new
-            sync_file(new)
             new.replace(path)
-            self._changed.add(path.parent)
+            self._new.append(path)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
