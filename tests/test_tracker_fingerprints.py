@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from mlquery.sync import fingerprints as module
 from mlquery.sync import mixing
 from mlquery.sync.fingerprints import fingerprints
 from mlquery.sync.mixing import mixed
-from tests.support.random_data import new_store
+from tests.support.random_data import METRIC_KEYS, METRIC_VALUES, new_store
 
 ROW = 3
 
@@ -119,12 +120,37 @@ CHANGES: dict[str, Callable[[Store], object]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_a_run_changes_its_fingerprint_and_no_other(name: str) -> None:
-    store = a_store()
-    before = of(store)
+    before, store = of(a_store()), a_store()
 
     CHANGES[name](store)
 
     assert [ROW] == [row for row, (old, new) in enumerate(zip(before, of(store), strict=True)) if old != new]
+
+
+@given(seed=st.integers(0, 10**6), rounds=st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_points_that_are_added_between_two_looks_are_found(seed: int, rounds: int) -> None:
+    rng, store = random.Random(seed), new_store(seed, 10)
+    copies = [store]
+    for _ in range(rounds):
+        of(store)
+        store = store.clone()
+        copies.append(store)
+        for one in copies * 3:
+            key, value, time = rng.choice(METRIC_KEYS), rng.choice(METRIC_VALUES), rng.randrange(4)
+            if rng.random() < 0.5:
+                one.runs.add_point(rng.randrange(10), key, value, time, rng.randrange(4))
+            else:
+                times = np.array([time, time + 1])
+                one.runs.load_points(rng.randrange(10), key, np.array([value, 1.0]), times, times)
+        if rng.random() < 0.5:
+            of(rng.choice(copies))
+
+    for one in copies:
+        found = of(one)
+        for cells in one.runs.metrics.cells.values():
+            cells.hashed = None
+        assert of(one) == found
 
 
 def test_runs_with_the_same_content_have_the_same_fingerprint() -> None:

@@ -176,9 +176,12 @@ class MetricCells(Cells):
     **Source** of what is the latest and what is dropped: `SqlAlchemyStore._log_metrics` of MLflow 3.17. The latest is
     the largest (step, timestamp, value), NaN counting as 0, and the older one of equals; a point logged twice is kept
     once.
+
+    `hashed` is for those who compare histories: how many points each had, in the order of `histories`, and a number for
+    those points. Points are never taken away, so it holds for histories that have as many, of a copy too.
     """
 
-    __slots__ = ("histories", "moved")
+    __slots__ = ("hashed", "histories", "moved")
 
     typecodes = "Bdqq"
     fills = (ABSENT, float("nan"), 0, 0)
@@ -186,12 +189,13 @@ class MetricCells(Cells):
     def __init__(self, owner: object) -> None:
         super().__init__(owner)
         self.histories: dict[int, History] = {}
+        self.hashed: tuple[Array, Array] | None = None
         self.moved: dict[int, tuple[int, int]] = {}  # what the clock said at the first of moved points, their last time
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
         new = super().copy(owner)
-        new.histories, new.moved = self.histories.copy(), self.moved.copy()
+        new.hashed, new.histories, new.moved = self.hashed, self.histories.copy(), self.moved.copy()
         return new
 
     def value(self, row: int) -> float:

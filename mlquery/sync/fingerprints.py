@@ -91,15 +91,30 @@ def _add_codes(found: Hashes, rows: Any, codes: npt.NDArray[np.int32], hashes: H
 
 
 def _add_points(found: Hashes, cells: MetricCells, name: str) -> None:
-    """Add each point of the rows with more than one."""
-    rows, histories = _ints(cells.histories), list(cells.histories.values())
-    sizes = _ints(map(len, map(_VALUES, histories)))
+    """Add each point of the rows with more than one; those of histories that have not grown are hashed once."""
+    histories = list(cells.histories.values())
+    sizes, hashes = _ints(map(len, map(_VALUES, histories))), np.zeros(len(histories), np.uint64)
+    is_known = np.zeros(len(histories), np.bool_)
+    if cells.hashed is not None:
+        known = len(cells.hashed[0])
+        is_known[:known] = sizes[:known] == cells.hashed[0]
+        hashes[:known] = cells.hashed[1]
+    new = np.flatnonzero(~is_known)
+    for part in _pieces(sizes[new]):
+        some = [histories[place] for place in new[part].tolist()]
+        columns = [np.frombuffer(b"".join(map(of, some)), kind) for of, kind in _POINT]
+        hashes[new[part]] = _sums(mixed(name, *columns), sizes[new[part]])
+    cells.hashed = sizes, hashes
+    found[_ints(cells.histories)] += hashes
+
+
+def _pieces(sizes: npt.NDArray[np.int64]) -> Iterator[slice]:
+    """Yield histories of these sizes in pieces that have not too many points."""
     ends, start = np.cumsum(sizes), 0
-    while start < len(rows):
+    while start < len(ends):
         before = int(ends[start - 1]) if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + _POINTS_AT_ONCE, "right")))
-        columns = [np.frombuffer(b"".join(map(of, histories[start:stop])), kind) for of, kind in _POINT]
-        found[rows[start:stop]] += _sums(mixed(name, *columns), sizes[start:stop])
+        yield slice(start, stop)
         start = stop
 
 
