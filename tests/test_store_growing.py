@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from itertools import zip_longest
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlquery.store import Store
 from mlquery.store.columns import StringCells
-from mlquery.store.growing import OF_NONE
+from mlquery.store.growing import OF_NONE, Hashes, KnownHashes
 
 TEXTS = st.lists(st.text(st.sampled_from("\0en\x1fa\ud800"), max_size=4), max_size=6)
 
@@ -81,3 +84,19 @@ def test_ids_of_stores_that_were_one_have_digests_of_their_own() -> None:
 
     assert {digest_of(store.runs.ids), digest_of(copy.runs.ids)} == found
     assert len(found) == 2
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=4))
+def test_known_hashes_are_those_of_the_values_that_are_there_now(lists: list[list[int]]) -> None:
+    values = [(number,) for number in range(6)]
+    known, before, asked = KnownHashes(), list[int](), list[int]()
+
+    def hashes_of(found: Sequence[tuple[int]]) -> Hashes:
+        asked.extend(number for (number,) in found)
+        return np.array([number for (number,) in found], np.uint64)
+
+    for numbers in lists:
+        asked.clear()
+        assert numbers == known.of([values[number] for number in numbers], hashes_of).tolist()
+        assert [new for old, new in zip_longest(before, numbers) if old != new and new is not None] == asked
+        before = numbers

@@ -1,12 +1,18 @@
-"""The digest of a list of strings that only grows: what was read once is not read again."""
+"""What is known of lists that grow, by those who compare them: what was read once is not read again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Any, Final, Self
+from operator import is_
+from typing import Any, Final, Self, TypeVar
 
 import attrs
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+Hashes = npt.NDArray[np.uint64]
 
 _AT_ONCE: Final = 1 << 12  # what a processor keeps at hand
 _END: Final = "\0e"
@@ -49,3 +55,22 @@ def _joined(strings: Sequence[str]) -> str:
     if text.count("\0") == len(strings):
         return text
     return "".join(string.replace("\0", _NUL) + _END for string in strings)
+
+
+class KnownHashes:
+    """Hashes of values that are never changed; one value may take the place of another."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Sequence[object], Hashes] = (), np.empty(0, np.uint64)
+
+    def of(self, values: Sequence[T], hashes_of: Callable[[Sequence[T]], Hashes]) -> Hashes:
+        """Return the hash of each value, (n,); `hashes_of` is asked for those that were not in their place before."""
+        known, hashes_before = self._known
+        number = min(len(values), len(known))
+        is_known, hashes = np.zeros(len(values), np.bool_), np.zeros(len(values), np.uint64)
+        is_known[:number] = np.fromiter(map(is_, values, known), np.bool_, number)
+        hashes[:number] = hashes_before[:number]
+        new = np.flatnonzero(~is_known)
+        hashes[new] = hashes_of([values[place] for place in new.tolist()])
+        self._known = values, hashes
+        return hashes

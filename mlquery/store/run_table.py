@@ -18,7 +18,7 @@ from mlquery.store.cells import Cells
 from mlquery.store.columns import StringCells, StringColumn
 from mlquery.store.derived import DerivedColumns
 from mlquery.store.fast_entities import make_data, make_info, make_run
-from mlquery.store.growing import OF_NONE
+from mlquery.store.growing import OF_NONE, KnownHashes
 from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
@@ -59,6 +59,7 @@ class RunTable(Table):
         self.param_keys: list[tuple[str, ...]] = []
         self.metric_keys: list[tuple[str, ...]] = []
         self.inputs: dict[int, tuple[DatasetInput, ...]] = {}
+        self.hashed_inputs = KnownHashes()
         self.datasets: dict[tuple[str, str, str], Dataset] = {}
         self.roots: dict[str, str] = {}
         self.own_artifact_uris: dict[int, str | None] = {}

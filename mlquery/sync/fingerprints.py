@@ -71,7 +71,7 @@ def fingerprints(table: RunTable, models: ModelTable, coded: Iterable[str]) -> H
         _add(found, rows, states != ABSENT, f"metric {key}", *columns)
         _add_points(found, metric, f"points of metric {key}")
     _add_locations(found, table)
-    _add_datasets(found, table.inputs)
+    found[_ints(table.inputs)] += table.hashed_inputs.of(list(table.inputs.values()), _of_datasets)
     _add_models(found, table, models)
     return found
 
@@ -128,9 +128,9 @@ def _add_locations(found: Hashes, table: RunTable) -> None:
     found[_ints(own)] += mixed("own artifacts", hashes_of(uri or "" for uri in own.values()))
 
 
-def _add_datasets(found: Hashes, inputs: Mapping[int, Sequence[DatasetInput]]) -> None:
-    """Add the datasets that runs read, each with its place, and with its tags in their order."""
-    uses = list(chain.from_iterable(inputs.values()))
+def _of_datasets(inputs: Sequence[Sequence[DatasetInput]]) -> Hashes:
+    """Return a hash of the datasets that each of some runs reads, each with its place, and with its tags in order."""
+    uses = list(chain.from_iterable(inputs))
     datasets, tags = list(map(_DATASET, uses)), list(map(_TAGS, uses))
     known = {id(one): one for one in datasets}
     known = dict(zip(known, hashes_of(map(repr, map(_DATASET_FIELDS, known.values()))).tolist(), strict=True))
@@ -138,8 +138,8 @@ def _add_datasets(found: Hashes, inputs: Mapping[int, Sequence[DatasetInput]]) -
     numbers, all_tags = _ints(map(len, tags)), list(chain.from_iterable(tags))
     keys, values = (_of_each(map(of, all_tags)) for of in (_KEY, _VALUE))
     of_tags = _sums(mixed("tag of a dataset", keys, values, _places(numbers)), numbers)
-    numbers = _ints(map(len, inputs.values()))
-    found[_ints(inputs)] += _sums(mixed("dataset", contents, of_tags, _places(numbers)), numbers)
+    numbers = _ints(map(len, inputs))
+    return _sums(mixed("dataset", contents, of_tags, _places(numbers)), numbers)
 
 
 def _add_models(found: Hashes, table: RunTable, models: ModelTable) -> None:
