@@ -88,6 +88,7 @@ CHANGES: dict[str, Callable[[Store], object]] = {
     "user": lambda store: store.runs.put_string("user_id", ROW, "bob"),
     "experiment": lambda store: store.runs.put_string("experiment_id", ROW, "1"),
     "artifacts": lambda store: store.runs.move_artifacts(ROW, "file:///elsewhere"),
+    "no place of artifacts": lambda store: store.runs.move_artifacts(ROW, None),
     "param": lambda store: store.runs.put_params(ROW, [("lr", "0.2")]),
     "new param": lambda store: store.runs.put_params(ROW, [("depth", "1")]),
     "two params swapped": swap_params,
@@ -211,3 +212,22 @@ def test_one_number_that_changes_changes_the_hash(rows: list[Any], column: int, 
 
     assert not (before == mixed("name", *changed)).any()
     assert not (before == mixed("other", *columns)).any()
+
+
+@pytest.mark.parametrize("name", ["artifacts", "a dataset more", "tag of a dataset", "model written", "model read"])
+def test_what_was_hashed_before_does_not_hide_a_change(name: str) -> None:
+    store, same = a_store(), a_store()
+    of(store)
+    for one in (store, same):
+        CHANGES[name](one)
+
+    assert of(same) == of(store)
+
+
+def test_models_of_runs_that_are_gone_change_nothing() -> None:
+    store = a_store()
+    before = of(store)
+    store.models.outputs["gone"] = {"m-1": 0}
+    store.models.inputs["gone"] = {"m-1": None}
+
+    assert before == of(store)

@@ -6,6 +6,7 @@ Nothing is checked here; see `table`.
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Final
@@ -59,7 +60,7 @@ class RunTable(Table):
         self.param_keys: list[tuple[str, ...]] = []
         self.metric_keys: list[tuple[str, ...]] = []
         self.inputs: dict[int, tuple[DatasetInput, ...]] = {}
-        self.hashed_inputs = KnownHashes()
+        self.hashed: defaultdict[str, KnownHashes] = defaultdict(KnownHashes)
         self.datasets: dict[tuple[str, str, str], Dataset] = {}
         self.roots: dict[str, str] = {}
         self.own_artifact_uris: dict[int, str | None] = {}

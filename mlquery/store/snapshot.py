@@ -23,7 +23,7 @@ class RunSnapshot(RunTable):
         self.ids, self.row_of = table.ids, table.row_of  # nobody takes one away, and `size` says which there were
         self.strings.cells["run_id"] = table.strings.cells["run_id"]
         self.inputs, self.roots = table.inputs.copy(), table.roots.copy()
-        self.hashed_inputs = table.hashed_inputs
+        self.hashed = table.hashed
         self.own_artifact_uris = table.own_artifact_uris.copy()
 
     @property

@@ -71,7 +71,7 @@ def fingerprints(table: RunTable, models: ModelTable, coded: Iterable[str]) -> H
         _add(found, rows, states != ABSENT, f"metric {key}", *columns)
         _add_points(found, metric, f"points of metric {key}")
     _add_locations(found, table)
-    found[_ints(table.inputs)] += table.hashed_inputs.of(list(table.inputs.values()), _of_datasets)
+    found[_ints(table.inputs)] += table.hashed["datasets"].of(list(table.inputs.values()), _of_datasets)
     _add_models(found, table, models)
     return found
 
@@ -122,10 +122,11 @@ def _add_locations(found: Hashes, table: RunTable) -> None:
     """Add where artifacts are: below a root of the experiment, or at a place of the run's own."""
     cells = table.strings.cells["experiment_id"]
     rows, codes = _present(cells, table.size)
-    roots = [table.roots.get(one) or "" for one in cells.table]
+    roots = [repr(table.roots.get(one)) for one in cells.table]
     _add_codes(found, rows, codes, _of_codes("root of artifacts", roots))
     own = table.own_artifact_uris
-    found[_ints(own)] += mixed("own artifacts", hashes_of(uri or "" for uri in own.values()))
+    hashes = table.hashed["artifacts"].of(list(own.values()), lambda uris: hashes_of(map(repr, uris)))
+    found[_ints(own)] += mixed("own artifacts", hashes)
 
 
 def _of_datasets(inputs: Sequence[Sequence[DatasetInput]]) -> Hashes:
@@ -143,11 +144,16 @@ def _of_datasets(inputs: Sequence[Sequence[DatasetInput]]) -> Hashes:
 
 
 def _add_models(found: Hashes, table: RunTable, models: ModelTable) -> None:
-    related: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...]
-    related = (("outputs", models.outputs), ("inputs", models.inputs))
+    """Add the models that runs wrote, with their steps, and those that they read."""
+    related: tuple[tuple[str, Mapping[str, Mapping[str, int | None]]], ...]
+    related = (("models written", models.outputs), ("models read", models.inputs))
     for name, of_runs in related:
-        known = [(table.row_of[run_id], repr(list(of.items()))) for run_id, of in of_runs.items() if of]
-        found[_ints(row for row, _ in known)] += mixed(f"models {name}", hashes_of(content for _, content in known))
+        numbers = _ints(map(len, of_runs.values()))
+        ids = table.hashed[name].of(list(chain.from_iterable(of_runs.values())), hashes_of)
+        steps = _ints(step or 0 for of in of_runs.values() for step in of.values())
+        rows = _ints(table.row_of.get(run_id, -1) for run_id in of_runs)
+        is_there = rows >= 0  # databases remember runs that were removed
+        found[rows[is_there]] += _sums(mixed(name, ids, steps, _places(numbers)), numbers)[is_there]
 
 
 def _of_codes(name: str, strings: Sequence[str]) -> Hashes:
