@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlquery.store import Store
+from mlquery.store.changes import LogModelInputs, LogOutputs
 from mlquery.store.run_table import RunTable
 from mlquery.store.snapshot import RunSnapshot
 from tests.support.random_data import METRIC_KEYS, PARAM_KEYS, TAG_KEYS, TEXTS, new_store
@@ -83,3 +84,19 @@ def test_a_copy_that_was_made_before_a_snapshot_is_written_to_on_its_own() -> No
     assert expected == shown(snapshot)
     assert copy.runs.ids[:30] == store.runs.ids[:30]
     assert copy.runs.ids == copy.runs.strings.cells["run_id"].at(range(31))
+
+
+def test_models_that_a_copy_of_a_store_wrote_are_not_in_the_store() -> None:
+    store = new_store(3, 5)
+    run_id = store.runs.ids[0]
+    store.write(LogOutputs(run_id, {"m-1": 1}))
+    store.write(LogModelInputs(run_id, ["m-2"]))
+    copy = store.clone()
+
+    copy.write(LogOutputs(run_id, {"m-3": 3}))
+    store.write(LogModelInputs(run_id, ["m-4"]))
+
+    assert {run_id: {"m-1": 1}} == store.models.outputs
+    assert {run_id: {"m-1": 1, "m-3": 3}} == copy.models.outputs
+    assert {run_id: {"m-2": None, "m-4": None}} == store.models.inputs
+    assert {run_id: {"m-2": None}} == copy.models.inputs

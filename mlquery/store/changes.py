@@ -301,7 +301,8 @@ class LogOutputs(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        store.models.outputs.setdefault(self.run_id, {}).update(self.steps)
+        outputs = store.models.outputs
+        outputs[self.run_id] = {**outputs.get(self.run_id, {}), **self.steps}
 
 
 class LogModelInputs(NamedTuple):
@@ -312,7 +313,8 @@ class LogModelInputs(NamedTuple):
 
     def apply(self, store: StoreState) -> None:
         """Make the change."""
-        store.models.inputs.setdefault(self.run_id, {}).update(dict.fromkeys(self.model_ids))
+        inputs = store.models.inputs
+        inputs[self.run_id] = {**inputs.get(self.run_id, {}), **dict.fromkeys(self.model_ids)}
 
 
 # Other servers

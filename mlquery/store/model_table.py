@@ -49,6 +49,8 @@ class StoredModel:
 class ModelTable:
     """The logged models of one store, their metrics, and which runs wrote and read them.
 
+    What a run wrote or read is replaced as a whole by each change, and so shared by copies.
+
     Attributes:
         by_id: The models, the oldest first.
         points: The metrics of a model by its id.
@@ -67,8 +69,7 @@ class ModelTable:
         new = ModelTable()
         new.by_id = self.by_id.copy()
         new.points = {model_id: points.copy() for model_id, points in self.points.items()}
-        new.outputs = {run_id: steps.copy() for run_id, steps in self.outputs.items()}
-        new.inputs = {run_id: models.copy() for run_id, models in self.inputs.items()}
+        new.outputs, new.inputs = self.outputs.copy(), self.inputs.copy()
         return new
 
     def metrics(self, model_id: str) -> list[Metric]:

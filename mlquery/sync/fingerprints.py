@@ -9,7 +9,7 @@ it began with, their codes stand for them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, Final
 
@@ -72,7 +72,8 @@ def fingerprints(table: RunTable, models: ModelTable, coded: Iterable[str]) -> H
         _add_points(found, metric, f"points of metric {key}")
     _add_locations(found, table)
     found[_ints(table.inputs)] += table.hashed["datasets"].of(list(table.inputs.values()), _of_datasets)
-    _add_models(found, table, models)
+    _add_models(found, table, "models written", models.outputs)
+    _add_models(found, table, "models read", models.inputs)
     return found
 
 
@@ -143,17 +144,18 @@ def _of_datasets(inputs: Sequence[Sequence[DatasetInput]]) -> Hashes:
     return _sums(mixed("dataset", contents, of_tags, _places(numbers)), numbers)
 
 
-def _add_models(found: Hashes, table: RunTable, models: ModelTable) -> None:
-    """Add the models that runs wrote, with their steps, and those that they read."""
-    related: tuple[tuple[str, Mapping[str, Mapping[str, int | None]]], ...]
-    related = (("models written", models.outputs), ("models read", models.inputs))
-    for name, of_runs in related:
-        numbers = _ints(map(len, of_runs.values()))
-        ids = table.hashed[name].of(list(chain.from_iterable(of_runs.values())), hashes_of)
-        steps = _ints(step or 0 for of in of_runs.values() for step in of.values())
-        rows = _ints(table.row_of.get(run_id, -1) for run_id in of_runs)
-        is_there = rows >= 0  # databases remember runs that were removed
-        found[rows[is_there]] += _sums(mixed(name, ids, steps, _places(numbers)), numbers)[is_there]
+def _add_models(
+    found: Hashes, table: RunTable, name: str, of_runs: Mapping[str, Mapping[str, int] | Mapping[str, None]]
+) -> None:
+    """Add the models that runs wrote or read, in order, by run id."""
+    hashes = table.hashed[name].of(list(of_runs.values()), _of_models)
+    rows = _ints(map(table.row_of.get, of_runs, repeat(-1)))
+    is_there = rows >= 0  # databases remember runs that were removed
+    found[rows[is_there]] += mixed(name, hashes[is_there])
+
+
+def _of_models(related: Sequence[Mapping[str, int] | Mapping[str, None]]) -> Hashes:
+    return hashes_of(repr(list(of.items())) for of in related)
 
 
 def _of_codes(name: str, strings: Sequence[str]) -> Hashes:
