@@ -1,6 +1,6 @@
 """Run every benchmark, one after the other, on the same stores, and write the tables and charts of the README.
 
-    python benchmarks/all.py [--runs 1000 10000 100000 1000000] [--only rows frames] [--render]
+    python benchmarks/all.py [--runs 1000 10000 100000 1000000 10000000] [--only rows frames] [--render]
 
 `--render` measures nothing and writes tables and charts from the results that are there.
 """
@@ -20,6 +20,9 @@ from engines import SIZES as ENGINE_SIZES
 from engines import engines
 from engines_memory import SIZES as ENGINE_MEMORY_SIZES
 from engines_memory import engines_memory
+from exports import SIZES as EXPORT_SIZES
+from exports import exports
+from exports_memory import exports_memory
 from frames import frames
 from fresh import fresh
 from harness import RESULTS, Report
@@ -52,6 +55,8 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "live_page": (live_page, (100_000,)),
     "engines": (engines, ENGINE_SIZES),
     "engines_memory": (engines_memory, ENGINE_MEMORY_SIZES),
+    "exports": (exports, EXPORT_SIZES),
+    "exports_memory": (exports_memory, EXPORT_SIZES),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),
@@ -62,7 +67,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
 def main() -> None:
     """Run the benchmarks that the arguments name, save the reports and write the README; fail if a benchmark failed."""
     parser = argparse.ArgumentParser(description="Run every benchmark and write the tables of the README.")
-    parser.add_argument("--runs", type=int, nargs="*", default=list(SIZES), help="numbers of runs")
+    parser.add_argument("--runs", type=int, nargs="*", default=_all_sizes(), help="numbers of runs")
     parser.add_argument("--only", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS), help="benchmarks")
     parser.add_argument("--render", action="store_true", help="write tables and charts from what was measured before")
     arguments = parser.parse_args()
@@ -71,6 +76,10 @@ def main() -> None:
     print(f"wrote {render.README.name}")
     if failed:
         raise SystemExit(f"failed, and not on the page: {', '.join(sorted(failed))}")
+
+
+def _all_sizes() -> list[int]:
+    return sorted({size for _, sizes in QUESTIONS.values() for size in sizes if size})
 
 
 def measure_all(names: list[str], sizes: list[int]) -> set[str]:

@@ -20,6 +20,9 @@ _COLOURS = {
     "Polars": "#2471a3",
     "DuckDB": "#b7950b",
     "mlquery, loaded first": "#7fb8a4",
+    "mlquery on Spark": "#e67e22",
+    "mlquery, Databricks' tables": "#7fb8a4",
+    "Polars by hand": "#2471a3",
 }
 _GROWTH = {"Q7": "Q7", "Q1": "Q1"}
 _QUERIES = ("Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7")
@@ -45,6 +48,9 @@ def draw_all(reports: dict[str, Report], folder: Path) -> None:
         title, path = "A page of MLflow's database", folder / "engines-growth.svg"
         cases = {f"{name}: filter, order by a metric": name for name in ("PostgreSQL", "SQLite")}
         _lines(reports["engines"], title, path, cases)
+    if "exports" in reports:
+        title, path = "The first page of an export", folder / "exports-growth.svg"
+        _lines(reports["exports"], title, path, {"first page of 1,000": ""})
 
 
 def _bars(report: Report, title: str, path: Path) -> None:
@@ -62,11 +68,11 @@ def _bars(report: Report, title: str, path: Path) -> None:
 
 
 def _lines(report: Report, title: str, path: Path, cases: Mapping[str, str] = _GROWTH) -> None:
-    """Draw the growth of two cases, given with their names, with the number of runs; the second one is dashed."""
+    """Draw the growth of one or two cases, given with their names, with the number of runs; a second one is dashed."""
     figure, axes = _axes(f"{title}: median time, less is better")
     for system in dict.fromkeys(figure.system for figure in report.figures):
         is_named = False
-        for case, style in zip(cases, ("-", "--"), strict=True):
+        for case, style in zip(cases, ("-", "--"), strict=False):
             points = [(f.runs, f.median) for f in report.figures if f.system == system and f.case == case and f.median]
             if points:
                 label, is_named = None if is_named else system, True
@@ -74,8 +80,10 @@ def _lines(report: Report, title: str, path: Path, cases: Mapping[str, str] = _G
                 axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, label=label, color=colour)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda runs, _: f"{runs:,.0f}")
-    lines, dashes = cases.values()
-    axes.set_xlabel(f"runs in the store ({lines}: lines, {dashes}: dashes)")
+    names = ", ".join(
+        f"{name}: {style}" for name, style in zip(cases.values(), ("lines", "dashes"), strict=False) if name
+    )
+    axes.set_xlabel(f"runs in the store ({names})" if names else "runs in the store")
     _save(figure, axes, path)
 
 

@@ -85,8 +85,8 @@ def _written(stack: ExitStack, writers: dict[str, Any], folder: Path, tables: Ma
 
     for name, table in tables.items():
         if name not in writers:
-            # No bounds: they leave NaN out.
-            writer = parquet.ParquetWriter(folder / f"{name}.parquet", table.schema, "none", write_statistics=False)
+            options = {"compression": "zstd", "write_statistics": False}  # bounds leave NaN out
+            writer = parquet.ParquetWriter(folder / f"{name}.parquet", table.schema, **options)
             writers[name] = stack.enter_context(writer)
         writers[name].write_table(table, row_group_size=ROW_GROUP)
 
