@@ -12,6 +12,7 @@ Between two comments, the first of which names a function below and its argument
 from __future__ import annotations
 
 import argparse
+import json
 import posixpath
 import re
 import shlex
@@ -231,6 +232,40 @@ def figures() -> str:
     return "\n".join(lines)
 
 
+def measured() -> str:
+    """Return a table of what a page of 1,000 runs takes by number of runs, each way of asking for it."""
+    sizes = (10_000, 100_000, 1_000_000, 10_000_000)
+    lines = [f"| | {' | '.join(f'{size:,} runs' for size in sizes)} |", f"|---|{'---:|' * len(sizes)}"]
+    for name, (file, case, system) in _WAYS.items():
+        found = json.loads((TOP / "benchmarks" / "results" / f"{file}.json").read_text("utf-8"))["figures"]
+        of = {one["runs"]: one["median"] for one in found if (one["case"], one["system"]) == (case, system)}
+        lines.append(f"| {name} | {' | '.join(_seconds(of.get(size)) for size in sizes)} |")
+    return "\n".join(lines)
+
+
+_PAGE = "first page of 1,000"
+_ORDERED = "filter, order by a metric"
+_WAYS = {
+    "a store in memory, newest first": ("pages", "Q1", "mlquery"),
+    "MLflow's own search, SQLite": ("engines", f"SQLite: {_ORDERED}", "MLflow"),
+    "… after `ANALYZE`": ("engines", f"SQLite: {_ORDERED}", "MLflow, ANALYZE"),
+    "**in place, SQLite**": ("engines", f"SQLite: {_ORDERED}", "mlquery"),
+    "MLflow's own search, PostgreSQL": ("engines", f"PostgreSQL: {_ORDERED}", "MLflow"),
+    "**in place, PostgreSQL**": ("engines", f"PostgreSQL: {_ORDERED}", "mlquery"),
+    "**a wide export, DuckDB**": ("exports", _PAGE, "mlquery"),
+    "a wide export, Spark on this machine": ("exports", _PAGE, "mlquery on Spark"),
+    "Databricks' tables as files, DuckDB": ("exports", _PAGE, "mlquery, Databricks' tables"),
+}
+
+
+def _seconds(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return ""
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds / 1000:.{2 if milliseconds < 1000 else 1}f} s"
+
+
 def report(name: str) -> str:
     """Return a report as a page, its title included, with a link to the page that shows its cells."""
     from mlquery.conformance.markdown import render_markdown
@@ -291,6 +326,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "figures": figures,
     "gallery": gallery,
     "matrix": matrix,
+    "measured": measured,
     "page-matrix": page_matrix,
     "report": report,
     "sources": sources,
