@@ -36,6 +36,8 @@ from paging import paging
 from parsing import parsing
 from rows import rows
 from startup import startup
+from ui import SIZES as UI_SIZES
+from ui import ui
 from workbench import SIZES, Workbench, print_verdicts
 from writes import writes
 
@@ -55,6 +57,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "live_page": (live_page, (100_000,)),
     "engines": (engines, ENGINE_SIZES),
     "engines_memory": (engines_memory, ENGINE_MEMORY_SIZES),
+    "ui": (ui, UI_SIZES),
     "exports": (exports, EXPORT_SIZES),
     "exports_memory": (exports_memory, EXPORT_SIZES),
     "fresh": (fresh, (0,)),

@@ -14,8 +14,8 @@ from harness import FOLDER, OWN, RESULTS, Figure, Report, Verdict, read_report, 
 README = FOLDER / "README.md"
 ORDER = (
     *("pages", "rows", "default_order", "order_by_metric", "frames", "paging", "writes", "histories"),
-    *("history_functions", "comparison", "live_page", "engines", "engines_memory", "exports", "exports_memory"),
-    *("fresh", "memory", "parsing", "startup"),
+    *("history_functions", "comparison", "live_page", "engines", "engines_memory", "ui", "exports"),
+    *("exports_memory", "fresh", "memory", "parsing", "startup"),
 )
 # Systems that are a limit or a part of the measurement, not alternatives for a user.
 _LIMITS = ("numpy", "plain dictionaries", "import numpy", "mlquery", "python alone", "copy of")

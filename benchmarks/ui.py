@@ -1,17 +1,13 @@
 """Times the table of runs in MLflow's own UI over 100,000 runs in PostgreSQL: on `mlflow server`, and in place.
 
-Usage: python benchmarks/ui.py [--runs 100000] [--rounds 9]
-
 Both servers read the same database, which a throw-away PostgreSQL holds; all runs are of one experiment. The browser,
 Debian's chromium without a screen, shows the table and is told to order it by another metric; the time ends when the
 runs that belong at the top are drawn, which both must agree on. Of that, the search is what the browser waits for the
 server. A third figure is the first page, assets and all.
-Results go to benchmarks/results/ui.json.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -22,8 +18,8 @@ from typing import Any
 
 from harness import Report, record
 from systems import mlflow_databases
-from workbench import print_verdicts
-from workload import Workload, workload
+from workbench import Workbench, command
+from workload import Workload
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -32,6 +28,8 @@ METRICS = ("auc", "accuracy", "f1", "val_loss", "train_time", "perplexity")
 SORTED, SEARCHED = "ordered by another metric", "of which the server searches"
 FIRST = "the first page, ordered by a metric"
 SYSTEMS = ("mlquery", "mlflow server")
+SIZES = (100_000,)
+ROUNDS = 9
 TARGET, TIMES = "MLflow's UI in place: the sorted table is drawn", 5.0
 # Goes to an address of the page that is open, and returns the milliseconds until some runs are drawn at the top, and
 # those of the searches on the way.
@@ -51,22 +49,15 @@ look();
 """
 
 
-def main() -> None:
-    """Measure, print and save."""
-    parser = argparse.ArgumentParser(description="Measure MLflow's UI over PostgreSQL.")
-    parser.add_argument("--runs", type=int, default=100_000, help="number of runs")
-    parser.add_argument("--rounds", type=int, default=9, help="rounds")
-    options = parser.parse_args()
+def ui(bench: Workbench, report: Report) -> None:
+    """Measure both servers on one database."""
     from mlquery.conformance.servers import started
 
     with started("postgres") as server:
         url = server.new_database()
-        fill(workload(options.runs), url)
-        report = Report("ui")
-        measure(report, url, options.runs, options.rounds)
-    report.at_least(TARGET, SORTED, options.runs, SYSTEMS[1], TIMES)
-    print_verdicts(report)
-    print(f"saved {report.save().name}")
+        fill(bench.runs, url)
+        measure(report, url, bench.size)
+    report.at_least(TARGET, SORTED, bench.size, SYSTEMS[1], TIMES)
 
 
 def fill(runs: Workload, url: str) -> None:
@@ -81,7 +72,7 @@ def fill(runs: Workload, url: str) -> None:
     engine.dispose()
 
 
-def measure(report: Report, url: str, size: int, rounds: int) -> None:
+def measure(report: Report, url: str, size: int) -> None:
     """Draw the table on both servers in turns, so that a busy moment of the machine meets both."""
     from tests.support import browser as support
     from tests.support.mlflow_server import mlflow_server, ui_in_place
@@ -95,7 +86,7 @@ def measure(report: Report, url: str, size: int, rounds: int) -> None:
         driver = stack.enter_context(support.browser(folders[2]))
         support.resize(driver, 1400, 900)
         driver.set_script_timeout(300)
-        for number in range(-1, rounds):  # the first round fills caches
+        for number in range(-1, ROUNDS):  # the first round fills caches
             for name, address in servers.items():
                 first = opened(driver, address, expected)
                 whole, *searches = drawn(driver, METRICS[1 + number % (len(METRICS) - 1)], expected)
@@ -136,4 +127,4 @@ def place(metric: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command("ui", ui, SIZES)
