@@ -290,6 +290,22 @@ def test_values_are_bound_whatever_is_in_them(url: str) -> None:
     engine.close()
 
 
+@pytest.mark.parametrize("url", [pytest.param("postgres", marks=ON_POSTGRES)], indirect=True)
+def test_postgresql_joins_tables_without_statistics_as_a_whole(url: str) -> None:
+    engine, writer = Relational(url), sqlalchemy.create_engine(url)
+
+    def setting(session: Session) -> str:
+        return str(session.rows(Statement("SHOW enable_nestloop"))[0][0])
+
+    before = read(engine, setting)
+    with writer.begin() as connection:
+        connection.execute(sqlalchemy.text("ANALYZE t"))
+
+    assert ("off", "on") == (before, read(engine, setting))
+    engine.close()
+    writer.dispose()
+
+
 def test_an_engine_of_the_caller_stays_open_and_as_it_was(url: str) -> None:
     mine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0)
     engine = open_relational(mine)
