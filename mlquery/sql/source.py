@@ -173,11 +173,12 @@ class Source:
         return found
 
     def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
-        """Return the statement that finds the ids of a page; errors as of `page`."""
+        """Return the statement that finds a page, without its ids where these are read late; errors as of `page`."""
 
         def compiled(session: Session) -> Statement:
             asked = rewritten(plan, self.layout, session)
-            return compiling.page(asked, self.layout, session.dialect, limit, after).statement
+            first = self._first_page(session, asked, limit) if after is None else None
+            return (first or compiling.page(asked, self.layout, session.dialect, limit, after)).statement
 
         return read(self.engine, compiled)
 
@@ -206,7 +207,7 @@ class Source:
         plan = rewritten(plan, self.layout, session)
         more = None if limit is None else limit + 1
         page = compiling.page(plan, self.layout, session.dialect, more, after)
-        rows = self._first(session, plan, more) if after is None and more is not None else None
+        rows = self._first(session, plan, more) if after is None else None
         if rows is None:
             rows = session.rows(page.statement)
         following = None
@@ -215,17 +216,21 @@ class Source:
             following = position(rows[-1], page.terms) if rows else after
         return [row[: len(row) - len(page.terms)] for row in rows], following
 
-    def _first(self, session: Session, plan: Plan, limit: int) -> list[tuple[Any, ...]] | None:
+    def _first(self, session: Session, plan: Plan, limit: int | None) -> list[tuple[Any, ...]] | None:
         """Return what the statement of the first page would, ids read late; None where that is no way to find it."""
-        ids_at: Callable[[Sequence[Any]], list[str]] | None = getattr(self.layout, "ids_at", None)
-        if ids_at is None or plan.entity is not Entity.RUN:
-            return None
-        page = compiling.page_without_ids(plan, self.layout, session.dialect, limit + late_ids.SPARE)
-        if not page.terms:
+        page = self._first_page(session, plan, limit)
+        if page is None or limit is None:
             return None
         rows = session.rows(page.statement)
         if not late_ids.is_complete(rows, page, limit):
             return None
-        ids = ids_at([row[: len(row) - len(page.terms)] for row in rows])
+        ids = self._optional("ids_at", "ids by place")([row[: len(row) - len(page.terms)] for row in rows])
         *_, by_id = keys_of(plan)
         return late_ids.with_ids(rows, ids, page, by_id.descending)[:limit]
+
+    def _first_page(self, session: Session, plan: Plan, limit: int | None) -> compiling.Page | None:
+        """Return the statement of the first page without ids; None if the layout does not read them late."""
+        if limit is None or plan.entity is not Entity.RUN or not hasattr(self.layout, "ids_at"):
+            return None
+        page = compiling.page_without_ids(plan, self.layout, session.dialect, limit + late_ids.SPARE)
+        return page if page.terms else None
