@@ -107,7 +107,7 @@ def search_beside_a_server(url: str, folder: Path) -> None:
     print(f"{told['points']} points written, {told['points'] / told['seconds']:.1f} a second, errors: {told['errors']}")
     assert [] == told["errors"]
     assert [] == [line for line in (folder / "log").read_text("utf-8").splitlines() if _TROUBLE.search(line)]
-    assert len(states) > min(10, SEARCHES / 20)  # the writers went on meanwhile
+    assert len(states) > 1  # how many depends on the time that the searches take
 
 
 def state_of_the_database(url: str) -> Any:
