@@ -19,9 +19,10 @@ import numpy.typing as npt
 from mlquery.entities import DatasetInput
 from mlquery.store.cells import Cells
 from mlquery.store.columns import ABSENT, MISSING, MetricCells, StringCells
+from mlquery.store.growing import Hashes
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
-from mlquery.sync.mixing import Hashes, hashes_of, mixed, mixed_blocks
+from mlquery.sync.mixing import hashes_of, mixed, mixed_blocks
 
 MANY: Final = 1 << 14
 _STRINGS: Final = ("experiment_id", "run_name", "status", "user_id", "lifecycle_stage")

@@ -19,11 +19,11 @@ import numpy as np
 from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.layouts.manifest import Manifest, Part
 from mlquery.store.columns import StringCells
+from mlquery.store.growing import Hashes
 from mlquery.store.model_table import ModelTable
 from mlquery.store.run_table import RunTable
 from mlquery.sync.fingerprints import fingerprints, long_columns
 from mlquery.sync.incremental import Exported, Ints
-from mlquery.sync.mixing import Hashes
 
 FOLDER: Final = "_state"
 _IDS: Final = "run ids"
