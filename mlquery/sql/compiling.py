@@ -32,7 +32,15 @@ class Page:
     terms: tuple[Term, ...]
 
 
-def page(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int | None, after: Position | None) -> Page:
+def page(
+    plan: Plan,
+    layout: Layout,
+    dialect: SqlDialect,
+    limit: int | None,
+    after: Position | None = None,
+    *,
+    has_ids: bool = True,
+) -> Page:
     """Return the statement that finds the ids of a page, in order.
 
     Args:
@@ -41,6 +49,7 @@ def page(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int | None, aft
         dialect: How the system says things.
         limit: The most rows; None for all.
         after: Where the page before ends; None for the first page.
+        has_ids: Whether ids are selected and ordered by; else only the locators tell the rows of the first page.
 
     Raises:
         NotAskableError: the layout or the dialect cannot answer it exactly.
@@ -50,21 +59,10 @@ def page(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int | None, aft
     ordered = terms(plan, query)
     if after is not None:
         conditions.append(follows(ordered, after, query))
-    _, identifier = layout.table(plan.entity)
-    selected = [identifier, *layout.locators(plan.entity), *(term.value.sql for term in ordered)]
-    return Page(_statement(plan, query, selected, conditions, order_by(ordered, query), limit), ordered)
-
-
-def page_without_ids(plan: Plan, layout: Layout, dialect: SqlDialect, limit: int) -> Page:
-    """Return the statement that finds the locators of the first page, in an order that ids have no part in.
-
-    Raises:
-        NotAskableError: the layout or the dialect cannot answer it exactly.
-    """
-    query = _query(plan, layout, dialect)
-    conditions = _conditions(plan, query)
-    ordered = terms(plan, query)[:-1]
-    selected = [*layout.locators(plan.entity), *(term.value.sql for term in ordered)]
+    ids = [layout.table(plan.entity)[1]]
+    if not has_ids:
+        ids, ordered = [], ordered[:-1]
+    selected = [*ids, *layout.locators(plan.entity), *(term.value.sql for term in ordered)]
     return Page(_statement(plan, query, selected, conditions, order_by(ordered, query), limit), ordered)
 
 

@@ -232,5 +232,5 @@ class Source:
         """Return the statement of the first page without ids; None if the layout does not read them late."""
         if limit is None or plan.entity is not Entity.RUN or not hasattr(self.layout, "ids_at"):
             return None
-        page = compiling.page_without_ids(plan, self.layout, session.dialect, limit + late_ids.SPARE)
+        page = compiling.page(plan, self.layout, session.dialect, limit + late_ids.SPARE, has_ids=False)
         return page if page.terms else None
