@@ -258,11 +258,24 @@ def test_azure_minds_the_case_of_stages(azure: MlflowClient) -> None:
     assert ["1"] == [version.version for version in azure.get_latest_versions("wine", ["Production"])]
 
 
-def test_azure_warns_of_calls_that_no_source_speaks_of_where_the_call_is_written(azure: MlflowClient) -> None:
-    with pytest.warns(mlquery.QueryWarning, match=r"\[registry.alias\]") as caught:
-        azure.set_registered_model_alias("wine", "champion", "1")
+def test_azure_warns_of_searches_that_no_source_speaks_of_where_the_call_is_written(azure: MlflowClient) -> None:
+    with pytest.warns(mlquery.QueryWarning, match=r"\[registry.filter.version\]") as caught:
+        azure.search_model_versions("run_id = 'r'")
 
     assert __file__ == caught[0].filename
+
+
+def test_azure_has_no_aliases_and_says_what_to_do_instead(azure: MlflowClient) -> None:
+    calls = (
+        lambda: azure.set_registered_model_alias("wine", "champion", "1"),
+        lambda: azure.delete_registered_model_alias("wine", "champion"),
+        lambda: azure.get_model_version_by_alias("wine", "champion"),
+    )
+    for call in calls:
+        with pytest.raises(RestException, match="instead: a stage or a tag of the version") as refused:
+            call()
+
+        assert ("ENDPOINT_NOT_FOUND", 404) == (refused.value.error_code, refused.value.get_http_status_code())
 
 
 # --- stores and URIs --------------------------------------------------------------------------------------------------

@@ -187,14 +187,14 @@ def test_what_the_service_cannot_do_with_models_is_refused(
     assert (400, "UserError", "INVALID_PARAMETER_VALUE") == (status, code, error_code)
 
 
-def test_aliases_are_taken_with_a_warning(api: Api) -> None:
-    api.post("registered-models/create", {"name": "lake"})
-    api.post("model-versions/create", {"name": "lake", "source": "s3://bucket/model"})
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_there_is_no_endpoint_for_aliases(api: Api, method: str) -> None:
+    fields = {"name": "lake", "alias": "best"} | ({"version": "1"} if method == "POST" else {})
 
-    reply = api.post("registered-models/alias", {"name": "lake", "alias": "best", "version": "1"})
+    status, code, error_code, message = envelope(api.post("registered-models/alias", fields, method))
 
-    assert 200 == reply.status
-    assert "[registry.alias]" in reply.headers["warning"]
+    assert (404, "UserError", "ENDPOINT_NOT_FOUND") == (status, code, error_code)
+    assert "[registry.alias]; instead: a stage or a tag of the version" in message
 
 
 def test_a_malformed_request_without_an_endpoint_gets_an_empty_answer_too(api: Api) -> None:

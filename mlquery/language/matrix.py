@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+from mlquery.errors import StoreError
 from mlquery.language.features import Cell, Feature, Field, Pattern, State, Use, closest
 
 DEFAULT_DIALECT = "oss"
@@ -113,7 +113,7 @@ class Dialect:
             feature = verdict.feature
             instead = f"; instead: {feature.instead}" if feature.instead else ""
             message = f"{self.name} does not support {call}  [{feature.id}]{instead}"
-            raise StoreError(message, INVALID_PARAMETER_VALUE, feature.id)
+            raise StoreError(message, verdict.cell.error_code, feature.id)
         return verdict
 
 
