@@ -11,6 +11,7 @@ from mlquery import MATRIX, Client, Metric, Param, QueryError, QueryWarning, Run
 from mlquery.client import RunOperations
 from mlquery.entities import LoggedModelInput
 from mlquery.errors import MissingEndpointError
+from mlquery.language.tables import to_markdown
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -23,6 +24,29 @@ def test_azure_gives_experiments_and_runs_guids() -> None:
 
     assert GUID.fullmatch(experiment)
     assert GUID.fullmatch(run.info.run_id)
+
+
+@pytest.mark.parametrize(
+    ("feature", "dialect", "evidence"),
+    [
+        ("join.parentheses", "azure", ("no", "refit-script", "2026-01-22", "observed")),
+        ("registry.alias", "azure", ("no", "public-clients", "2026-09-22", "observed")),
+        ("order.default.newest-first", "azure", ("no", "nested-notebook", "2022-06-02", "observed")),
+        ("order.default.newest-first", "azure:documented", ("no", "page-text", "2025-11-13", "inferred")),
+    ],
+)
+def test_a_cell_rests_on_the_newest_evidence(feature: str, dialect: str, evidence: tuple[str, ...]) -> None:
+    cell = MATRIX.feature(feature).cells[dialect]
+
+    assert evidence == (cell.state, cell.source, cell.date, cell.confidence)
+
+
+def test_the_table_of_the_matrix_shows_what_cells_note() -> None:
+    table = to_markdown(MATRIX.of(["azure"]))
+
+    assert "says that the service ignores run_view_type for runs (public-clients, second-hand)" in table
+    assert "✓ <sup>5</sup>" in table.split("`join.and`")[1].splitlines()[0]
+    assert "5. Confirmed for `and` in lower case (metric-client)." in table
 
 
 def test_open_source_mlflow_counts_experiments_and_gives_runs_plain_ids() -> None:

@@ -17,7 +17,7 @@ _CONFIDENCE_MARKS = {"inferred": "ⁱ", "observed": "ᵒ"}
 
 
 def to_markdown(matrix: Matrix) -> str:
-    """Return the matrix as a Markdown table with the exceptions of every cell as numbered notes.
+    """Return the matrix as a Markdown table; the note and the exceptions of a cell are numbered below it.
 
     The rows of the Azure page have its wording and its footnotes, as letters.
     """
@@ -69,7 +69,7 @@ def _titled(feature: Feature) -> str:
 def _mark(feature: Feature, dialect: str, notes: list[str]) -> str:
     cell = feature.cells[dialect]
     mark = _MARKS[cell.state] + _CONFIDENCE_MARKS.get(cell.confidence, "") + _code(cell)
-    return f"{mark} <sup>{_note(cell, notes)}</sup>" if cell.exceptions else mark
+    return f"{mark} <sup>{_note(cell, notes)}</sup>" if cell.exceptions or cell.note else mark
 
 
 def _code(cell: Cell) -> str:
@@ -78,8 +78,9 @@ def _code(cell: Cell) -> str:
 
 
 def _note(cell: Cell, notes: list[str]) -> int:
-    """Return the number of the note that lists the exceptions of a cell."""
-    note = "; ".join(_exception(pattern.wanted, other) for pattern, other in cell.exceptions)
+    """Return the number of the note of a cell, which lists its exceptions, too."""
+    exceptions = "; ".join(_exception(pattern.wanted, other) for pattern, other in cell.exceptions)
+    note = " ".join(filter(None, (exceptions, cell.note)))
     if note not in notes:
         notes.append(note)
     return notes.index(note) + 1
@@ -88,7 +89,7 @@ def _note(cell: Cell, notes: list[str]) -> int:
 def _exception(wanted: Iterable[tuple[str, tuple[Any, ...]]], cell: Cell) -> str:
     uses = ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in wanted)
     verdict = {"yes": "yes", "no": "no", "silent": "no source says"}[cell.state] + _code(cell)
-    return f"{uses}: {verdict} ({cell.confidence}, {cell.source}, {cell.date})"
+    return f"{uses}: {verdict} ({cell.confidence}, {cell.source}, {cell.date}{f': {cell.note}' if cell.note else ''})"
 
 
 def _records(matrix: Matrix) -> Iterator[dict[str, str]]:
