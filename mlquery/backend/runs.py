@@ -31,6 +31,7 @@ NewName = Callable[[], str]
 PARENT: Final = "mlflow.parentRunId"
 USER: Final = "mlflow.user"
 _ROOT: Final = "mlflow.rootRunId"
+_SOURCE: Final = "mlflow.source."
 
 
 class Runs(Service):
@@ -51,10 +52,12 @@ class Runs(Service):
         """Create a run and return it; if it starts `now`, at what the clock said, nobody gave that, see the store.
 
         A tag whose value is None is left out: MLflow keeps it where no filter finds it. A service may write a display
-        name in place of the user, and the run at the top of the tree of nested runs. `new_name` makes the name of a run
-        that is given none, unless the names of the store repeat.
+        name in place of the user, and the run at the top of the tree of nested runs, and drop tags about the source.
+        `new_name` makes the name of a run that is given none, unless the names of the store repeat.
         """
         own_tags = [RunTag(tag.key, string_in_column(tag.value)) for tag in tags or () if tag.value is not None]
+        if not self.dialect.behaves("tag.source.at-creation"):
+            own_tags = [tag for tag in own_tags if not tag.key.startswith(_SOURCE)]
         if new_name and not (
             run_name or self.store.is_seeded or any(tag.key == RUN_NAME and tag.value for tag in own_tags)
         ):

@@ -160,6 +160,7 @@ def _create_run(name: str, **given: Any) -> Case:
 def _runs() -> Iterator[Case]:
     yield _create_run("by default")
     yield _create_run("of a named user", tags={"mlflow.user": "grace", "a": "b"}, run_name="named")
+    yield _create_run("with tags about its source", tags={"mlflow.source.name": "train.py", "a": "b"})
     yield _create_run("with a long tag", tags={"a": LONG})
     yield _create_run("with a long key", tags={"k" * 200: "a"})
     yield _create_run("with 60 tags", tags={f"t{number}": "x" for number in range(60)})
