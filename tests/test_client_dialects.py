@@ -49,6 +49,29 @@ def test_the_table_of_the_matrix_shows_what_cells_note() -> None:
     assert "5. Confirmed for `and` in lower case (metric-client)." in table
 
 
+def test_azure_finds_an_experiment_with_a_slash_in_its_name_by_its_id_only() -> None:
+    client = Client(dialect="azure")
+    client.create_experiment("plain")
+    experiment = client.create_experiment("team/churn")
+
+    assert client.get_experiment_by_name("team/churn") is None
+    assert {"Default", "plain"} == {found.name for found in client.search_experiments()}
+    assert "team/churn" == client.get_experiment(experiment).name
+    assert Client(client.store).get_experiment_by_name("team/churn") is not None
+
+
+def test_pages_of_experiments_are_full_whatever_they_leave_out() -> None:
+    client = Client(dialect="azure")
+    for number in range(6):
+        client.create_experiment(f"a/{number}" if number % 2 else f"a{number}")
+
+    first = client.search_experiments(max_results=2)
+    second = client.search_experiments(max_results=2, page_token=first.token)
+
+    assert ([2, 2], None) == ([len(first), len(second)], second.token)
+    assert not any("/" in found.name for found in [*first, *second])
+
+
 def test_open_source_mlflow_counts_experiments_and_gives_runs_plain_ids() -> None:
     client = Client()
 

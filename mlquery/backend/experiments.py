@@ -11,6 +11,7 @@ from typing import Any
 from mlquery.backend.service import Service, call, call_about
 from mlquery.engine import columnar
 from mlquery.entities import Experiment, ExperimentTag, PagedList, ViewType
+from mlquery.query.reading import FINDS_SLASHES
 from mlquery.query.search import Engine, search_experiments
 from mlquery.store.validation import check_experiment_tag
 
@@ -37,8 +38,11 @@ class Experiments(Service):
 
     @call
     def get_experiment_by_name(self, experiment_name: str) -> Experiment | None:
-        """Return an experiment, or None if no experiment has that name."""
-        return self.store.get_experiment_by_name(experiment_name)
+        """Return an experiment, or None if no experiment has that name or the service does not find it."""
+        found = self.store.get_experiment_by_name(experiment_name)
+        if found is not None and "/" in found.name and not self.dialect.behaves(FINDS_SLASHES):
+            return None
+        return found
 
     @call
     def search_experiments(

@@ -19,7 +19,7 @@ from mlquery.entities import ViewType
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
 from mlquery.language.parser import parse_filter, parse_order_by
-from mlquery.language.plan import Entity, Plan
+from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate
 from mlquery.language.precedence import by_precedence
 from mlquery.language.resolve import Query, Resolved, resolve
 from mlquery.language.syntax import And, Expression, OrderTerm
@@ -30,6 +30,10 @@ Ids = TypeVar("Ids")
 OnWarning = Callable[[Iterable[Diagnostic]], None]
 """Receives the warnings about a query that is accepted."""
 
+FINDS_SLASHES = "experiment.name.slash"
+"""The behaviour that experiments with a slash in their names are found otherwise than by their ids."""
+
+_WITHOUT_SLASH = Predicate(FieldRef(Kind.ATTRIBUTE, "name"), Op.NOT_LIKE, "%/%")
 _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_ONLY", ViewType.ALL: "ALL"}
 _SKIPPED = ("mlquery", "mlflow")
 _LONGEST_ID = 20
@@ -89,7 +93,10 @@ def read_experiment_search(
     require_max_results(max_results, none_is_all=False)
     resolved, token, _ = read_search(Entity.EXPERIMENT, filter_string, order_by, view_type, page_token, dialect)
     on_warning(resolved.warnings)
-    return resolved.plan, token
+    plan = resolved.plan
+    if not dialect.behaves(FINDS_SLASHES):
+        plan = attrs.evolve(plan, where=All((plan.where, _WITHOUT_SLASH)))
+    return plan, token
 
 
 def read_query(

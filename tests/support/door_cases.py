@@ -113,6 +113,7 @@ def _experiments() -> Iterator[Case]:
     yield Case("get_experiment", "missing", lambda d: d.client.get_experiment("999"))
     yield Case("get_experiment_by_name", "there", lambda d: d.client.get_experiment_by_name("work"))
     yield Case("get_experiment_by_name", "missing", lambda d: d.client.get_experiment_by_name("none"))
+    yield Case("get_experiment_by_name", "with a slash", _with_a_slash)
     for name, query in _EXPERIMENT_SEARCHES.items():
         yield Case("search_experiments", name, asked("search_experiments", **query))
     yield Case("search_experiments", "two pages", lambda d: _pages(d.client.search_experiments, max_results=2))
@@ -135,6 +136,11 @@ def _experiments() -> Iterator[Case]:
         lambda d: d.calls.filter_active_experiment_ids([d.ids.work, d.ids.archived, "999"]),
         without=_OF_NO_REQUEST,
     )
+
+
+def _with_a_slash(d: Door) -> Any:
+    d.client.create_experiment("team/churn")
+    return d.client.get_experiment_by_name("team/churn")
 
 
 _EXPERIMENT_SEARCHES: Final[dict[str, dict[str, Any]]] = {
