@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,27 @@ def test_pages_of_experiments_are_full_whatever_they_leave_out() -> None:
 
     assert ([2, 2], None) == ([len(first), len(second)], second.token)
     assert not any("/" in found.name for found in [*first, *second])
+
+
+def test_azure_replaces_no_artifact_and_stores_none_of_the_files_beside_it(tmp_path: Path) -> None:
+    client = Client(dialect="azure")
+    run_id = client.create_run("0").info.run_id
+    client.log_text(run_id, "old", "folder/b.txt")
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("new")
+
+    for log in (
+        lambda: client.log_text(run_id, "new", "folder/./b.txt"),
+        lambda: client.log_artifacts(run_id, tmp_path, "folder"),
+        lambda: client.log_stream(run_id, io.BytesIO(b"new"), "folder/b.txt"),
+    ):
+        with pytest.raises(StoreError) as refused:
+            log()
+        conflict = f"Resource Conflict: ArtifactId ExperimentRun/dcid.{run_id}/folder/b.txt already exists."
+        assert (conflict, "RESOURCE_CONFLICT") == (str(refused.value), refused.value.error_code)
+
+    assert ["folder/b.txt"] == [file.path for file in client.list_artifacts(run_id, "folder")]
+    assert b"old" == client.store.artifacts.read(run_id, "folder/b.txt")
 
 
 def test_open_source_mlflow_counts_experiments_and_gives_runs_plain_ids() -> None:

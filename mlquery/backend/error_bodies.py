@@ -12,6 +12,8 @@ from typing import Any, Final
 from mlquery.errors import QueryError
 
 _OVER_LIMIT: Final = "A field of the entity is over the size limit."
+ARTIFACT_IS_THERE: Final = "Resource Conflict: ArtifactId"
+"""How the service begins its refusal to replace a file, which the path follows."""
 _EMPTY_FIELDS: Final = (
     *("Severity", "MessageFormat", "MessageParameters", "ReferenceCode", "DetailsUri", "Target"),
     *("InnerError", "DebugInfo", "AdditionalInfo"),
@@ -41,7 +43,7 @@ def http_status(error_code: str) -> int:
 def wording(error: Any) -> tuple[str, bool]:
     """Return what the service says about an error, and whether it was seen to say so; else the words are our own."""
     if not isinstance(error, QueryError):
-        return error.message, error.message.startswith(_OVER_LIMIT)
+        return error.message, error.message.startswith((_OVER_LIMIT, ARTIFACT_IS_THERE))
     first = error.diagnostics[0]
     return first.service_message or first.message, first.verbatim and first.service_message is not None
 

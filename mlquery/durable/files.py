@@ -102,6 +102,11 @@ class FileArtifacts(Artifacts):
             return []
         return sorted(found, key=lambda info: info.path)
 
+    def has(self, run_id: str, path: str) -> bool:
+        """Tell whether there is a file."""
+        self._require_run(run_id)
+        return self._place(run_id, path).is_file()
+
     def read(self, run_id: str, path: str) -> bytes:
         """Return the content of a file; raise RESOURCE_DOES_NOT_EXIST if there is none."""
         self._require_run(run_id)

@@ -80,6 +80,10 @@ class LocatedArtifacts(FileArtifacts):
         """Return what lies directly in a folder, sorted by path; nothing for a file or a missing folder."""
         return super().list(run_id, path) if self._is_local(run_id) else self._elsewhere.list(run_id, path)
 
+    def has(self, run_id: str, path: str) -> bool:
+        """Tell whether there is a file."""
+        return super().has(run_id, path) if self._is_local(run_id) else self._elsewhere.has(run_id, path)
+
     def read(self, run_id: str, path: str) -> bytes:
         """Return the content of a file; raise RESOURCE_DOES_NOT_EXIST if there is none."""
         return super().read(run_id, path) if self._is_local(run_id) else self._elsewhere.read(run_id, path)

@@ -70,6 +70,12 @@ class Artifacts:
                     found[here] = FileInfo(here, bool(below), None if below else len(content))
         return [found[here] for here in sorted(found)]
 
+    def has(self, run_id: str, path: str) -> bool:
+        """Tell whether there is a file."""
+        with self._lock:
+            self._require_run(run_id)
+            return _plain(path) in self._files.get(run_id, {})
+
     def read(self, run_id: str, path: str) -> bytes:
         """Return the content of a file; raise RESOURCE_DOES_NOT_EXIST if there is none."""
         with self._lock:

@@ -446,6 +446,7 @@ def _artifacts() -> Iterator[Case]:
     yield Case("log_artifact", "a file", lambda d: d.client.log_artifact(d.ids.run, str(d.folder / "a.txt"), "in"))
     yield Case("log_artifact", "a text", lambda d: d.client.log_text(d.ids.run, "été", "folder/c.txt"))
     yield Case("log_artifact", "a dictionary", lambda d: d.client.log_dict(d.ids.run, {"a": [1]}, "d.json"))
+    yield Case("log_artifact", "again", lambda d: d.client.log_text(d.ids.run, "new", "top.bin"))
     yield Case("log_artifact", "missing", lambda d: d.client.log_text(NOBODY, "x", "c.txt"))
     yield Case("log_artifact", "outside", lambda d: d.client.log_text(d.ids.run, "x", "../c.txt"))
     yield Case("log_artifact", "below a file", lambda d: d.client.log_text(d.ids.run, "x", "top.bin/c.txt"))
