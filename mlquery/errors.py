@@ -150,17 +150,19 @@ _CODES: Final = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
 class MissingEndpointError(StoreError):
     """A call for which the service has no endpoint.
 
-    It returns an HTTP status without a body; `path` is the endpoint that MLflow's client calls.
+    It returns an HTTP status; `path` is the endpoint that MLflow's client calls. The body of a service is empty; here it
+    says what to do instead, where that is known.
 
     **Source** of the wording: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
     """
 
-    def __init__(self, path: str, status: int) -> None:
-        message = f"API request to endpoint {path} failed with error code {status} != 200. Response body: ''"
+    def __init__(self, path: str, status: int, body: str = "") -> None:
+        message = f"API request to endpoint {path} failed with error code {status} != 200. Response body: '{body}'"
         super().__init__(message, _CODES.get(status, INTERNAL_ERROR))
         self.path = path
         self.status = status
+        self.body = body
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Say how to make the error again in another process."""
-        return type(self), (self.path, self.status)
+        return type(self), (self.path, self.status, self.body)

@@ -360,6 +360,20 @@ def test_a_model_cannot_be_logged_where_the_service_has_no_logged_models() -> No
         assert ["be logged.txt"] == [info.path for info in MlflowClient().list_artifacts(run.info.run_id)]
 
 
+def test_what_the_service_without_logged_models_is_told_to_do_instead_works(tmp_path: Path) -> None:
+    model = LinearRegression().fit(X, Y)
+    with mlquery.mock(dialect="azure"), mlflow.start_run() as run:
+        with pytest.raises(MlflowException, match="save_model into a folder, .*log_artifacts.*register_model"):
+            mlflow.sklearn.log_model(model, name="model")
+        mlflow.sklearn.save_model(model, tmp_path / "model")
+        mlflow.log_artifacts(tmp_path / "model", "model")
+        version = mlflow.register_model(f"runs:/{run.info.run_id}/model", "regressor")
+        loaded = mlflow.sklearn.load_model("models:/regressor/1")
+
+    assert ("1", run.info.run_id) == (version.version, version.run_id)
+    assert model.predict(X).tolist() == loaded.predict(X).tolist()
+
+
 def test_datasets_are_logged_as_inputs(client: MlflowClient) -> None:
     frame = pd.DataFrame({"a": [1, 2]})
     with mlflow.start_run() as run:

@@ -197,7 +197,13 @@ def test_there_is_no_endpoint_for_aliases(api: Api, method: str) -> None:
     assert "[registry.alias]; instead: a stage or a tag of the version" in message
 
 
-def test_a_malformed_request_without_an_endpoint_gets_an_empty_answer_too(api: Api) -> None:
+MODELS_ARE_MISSING = (
+    b"azure has no logged models; instead: save_model into a folder, mlflow.log_artifacts of that folder, and "
+    b"mlflow.register_model"
+)
+
+
+def test_a_malformed_request_without_an_endpoint_gets_the_same_answer(api: Api) -> None:
     replies = [
         api.send("POST", "logged-models/search", b"{"),
         api.send("POST", "logged-models/search", b"{}", {"Content-Type": "text/plain"}),
@@ -205,7 +211,7 @@ def test_a_malformed_request_without_an_endpoint_gets_an_empty_answer_too(api: A
         api.send("PATCH", "logged-models/m-1", b"[]"),
     ]
 
-    assert [(404, b"")] * 4 == [(reply.status, reply.content) for reply in replies]
+    assert [(404, MODELS_ARE_MISSING)] * 4 == [(reply.status, reply.content) for reply in replies]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +225,12 @@ def test_a_malformed_request_without_an_endpoint_gets_an_empty_answer_too(api: A
         ("GET", "/api/3.0/mlflow/traces/1", 403),
     ],
 )
-def test_calls_without_an_endpoint_get_an_empty_answer(api: Api, method: str, path: str, status: int) -> None:
+def test_calls_without_an_endpoint_are_answered_with_what_to_do_instead(
+    api: Api, method: str, path: str, status: int
+) -> None:
     reply = api.post(path, {}) if method == "POST" else api.get(path)
 
-    assert (status, b"") == (reply.status, reply.content)
+    assert (status, MODELS_ARE_MISSING if status == 404 else b"") == (reply.status, reply.content)
 
 
 def test_a_query_that_no_source_speaks_about_runs_with_a_warning(api: Api) -> None:

@@ -88,11 +88,14 @@ class Answering:
         """Refuse a call of a family that the endpoint of the dialect lacks.
 
         Raises:
-            MissingEndpointError: with the HTTP status and the path.
+            MissingEndpointError: with the HTTP status, the path, and what to do instead.
         """
         status = self.missing.get(family)
-        if status is not None:
-            raise MissingEndpointError(path, status)
+        if status is None:
+            return
+        instead = self.dialect.service.get("instead", {}).get(family)
+        body = f"{self.dialect.name} has no {family.replace('_', ' ')}; instead: {instead}" if instead else ""
+        raise MissingEndpointError(path, status, body)
 
     def require_call(self, call: str, entity: str) -> None:
         """Refuse a call that the dialect does not support; warn of one that no source speaks of.

@@ -153,7 +153,7 @@ class Server:
     def refused(self, error: Failure, warnings: Iterable[str] = ()) -> Response:
         """Return the answer to a request that is refused."""
         status, body = answer_to(error, self.service.answers, self.service.backend.clock())
-        response = Response(status_code=status) if body is None else _json(status, body, warnings)
+        response = PlainTextResponse(body, status) if isinstance(body, str) else _json(status, body, warnings)
         if status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         if status in (401, 403, 408, 413):

@@ -17,7 +17,7 @@ from mlquery.backend.error_bodies import error_body, http_status, wording
 from mlquery.errors import INVALID_PARAMETER_VALUE, MissingEndpointError, QueryError, StoreError
 
 Answer = tuple[int, Any]
-"""An HTTP status and a JSON value; None is an empty body."""
+"""An HTTP status and a JSON value; a string is a body that is not JSON."""
 
 _CLASSES: Final = {
     "BAD_REQUEST": "INVALID_PARAMETER_VALUE",
@@ -61,7 +61,7 @@ def answer_to(error: Failure, service: Mapping[str, Any], time: int) -> Answer:
         time: The time in ms UTC.
     """
     if isinstance(error, MissingEndpointError):
-        return error.status, None
+        return error.status, error.body
     status = getattr(error, "status", None) or http_status(error.error_code)
     if service:
         message, _ = wording(error)
