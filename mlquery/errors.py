@@ -150,8 +150,8 @@ _CODES: Final = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
 class MissingEndpointError(StoreError):
     """A call for which the service has no endpoint.
 
-    It returns an HTTP status; `path` is the endpoint that MLflow's client calls. The body of a service is empty; here it
-    says what to do instead, where that is known.
+    It returns an HTTP status; `path` is the endpoint that MLflow's client calls. The body of the service is empty; here
+    it says what to do instead, where that is known.
 
     **Source** of the wording: `mlflow.utils.rest_utils.verify_rest_response` of MLflow 3.17.
     """

@@ -81,11 +81,12 @@ def test_azure_replaces_no_artifact_and_stores_none_of_the_files_beside_it(tmp_p
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("new")
 
-    for log in (
+    logs: tuple[Callable[[], None], ...] = (
         lambda: client.log_text(run_id, "new", "folder/./b.txt"),
         lambda: client.log_artifacts(run_id, tmp_path, "folder"),
         lambda: client.log_stream(run_id, io.BytesIO(b"new"), "folder/b.txt"),
-    ):
+    )
+    for log in logs:
         with pytest.raises(StoreError) as refused:
             log()
         conflict = f"Resource Conflict: ArtifactId ExperimentRun/dcid.{run_id}/folder/b.txt already exists."

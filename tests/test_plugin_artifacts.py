@@ -363,10 +363,10 @@ def test_a_model_cannot_be_logged_where_the_service_has_no_logged_models() -> No
 def test_what_the_service_without_logged_models_is_told_to_do_instead_works(tmp_path: Path) -> None:
     model = LinearRegression().fit(X, Y)
     with mlquery.mock(dialect="azure"), mlflow.start_run() as run:
-        with pytest.raises(MlflowException, match="save_model into a folder, .*log_artifacts.*register_model"):
+        with pytest.raises(MlflowException, match=r"save_model into a folder, .*log_artifacts.*register_model"):
             mlflow.sklearn.log_model(model, name="model")
         mlflow.sklearn.save_model(model, tmp_path / "model")
-        mlflow.log_artifacts(tmp_path / "model", "model")
+        mlflow.log_artifacts(str(tmp_path / "model"), "model")
         version = mlflow.register_model(f"runs:/{run.info.run_id}/model", "regressor")
         loaded = mlflow.sklearn.load_model("models:/regressor/1")
 

@@ -285,7 +285,7 @@ def test_a_client_has_the_rules_of_its_dialect(registry: Registry) -> None:
     azure = Backend(None, registry, "azure")
 
     assert "registry.rename" in refusal(azure.rename_registered_model, "wine", "wines")[1]
-    with pytest.warns(QueryWarning, match="no source says whether azure supports this: find model versions by") as caught:
+    with pytest.warns(QueryWarning, match="no source says whether azure supports this: find model versions") as caught:
         azure.search_model_versions("run_id = 'r'")
     assert __file__ == caught[0].filename
     assert "<Registry: 1 models>" == repr(azure.registry)

@@ -80,4 +80,4 @@ def test_a_missing_run_has_its_own_code(seen: Any) -> None:
 
 def test_logged_models_have_no_endpoint(seen: Any) -> None:
     assert ["MlflowException", "ENDPOINT_NOT_FOUND"] == seen["model"][:2]
-    assert "failed with error code 404 != 200. Response body: 'azure has no logged models; instead: " in seen["model"][2]
+    assert "error code 404 != 200. Response body: 'azure has no logged models; instead: " in seen["model"][2]

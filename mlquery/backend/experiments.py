@@ -39,7 +39,7 @@ class Experiments(Service):
     @call
     def get_experiment_by_name(self, experiment_name: str) -> Experiment | None:
         """Return an experiment, or None if no experiment has that name or the service does not find it."""
-        found = self.store.get_experiment_by_name(experiment_name)
+        found = self.store.searched.get_experiment_by_name(experiment_name)
         if found is not None and "/" in found.name and not self.dialect.behaves(FINDS_SLASHES):
             return None
         return found
@@ -57,7 +57,8 @@ class Experiments(Service):
     ) -> PagedList[Experiment]:
         """Return one page of the experiments that match a filter."""
         query = (view_type, max_results, filter_string, order_by, page_token)
-        return search_experiments(self.store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning)
+        store = self.store.searched
+        return search_experiments(store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning)
 
     @call_about("experiment")
     def delete_experiment(self, experiment_id: str) -> None:

@@ -100,9 +100,9 @@ class LoggedModels(Service):
         self._require_models("/search")
         query = (experiment_ids, filter_string, datasets, max_results, order_by, page_token)
         with self.store.lock:
-            rule = ModelRule(**self.dialect.logged_models)
-            found, token = search_logged_models(self.store.models, *query, read_filter, rule)
-            return PagedList([self._read(model, read) for model in found], token)
+            rule, models = ModelRule(**self.dialect.logged_models), self.store.searched.models
+            found, token = search_logged_models(models, *query, read_filter, rule)
+            return PagedList([read(model, models.metrics(model.model_id)) for model in found], token)
 
     def _read(self, model: StoredModel, read: ReadModel) -> Any:
         return read(model, self.store.models.metrics(model.model_id))

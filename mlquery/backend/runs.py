@@ -99,10 +99,9 @@ class Runs(Service):
         """Return one page of the runs that match a filter, in order; `read` makes the results."""
         query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
         with self.store.lock:
-            rows, token = search_rows(
-                self.store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning
-            )
-            return PagedList(read(self.store, rows), token)
+            store = self.store.searched
+            rows, token = search_rows(store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning)
+            return PagedList(read(store, rows), token)
 
     def search_frame(self, *query: Any) -> DataFrame:
         """Return the runs that match a filter as a DataFrame; arguments as of `mlquery.search_frame`.
@@ -112,7 +111,7 @@ class Runs(Service):
         from mlquery.query.dataframe import search_frame
 
         self.store.faults.before("search_runs")
-        frame: DataFrame = search_frame(self.store, *query, dialect=self.dialect, on_warning=self.on_warning)
+        frame: DataFrame = search_frame(self.store.searched, *query, dialect=self.dialect, on_warning=self.on_warning)
         return frame
 
     @call

@@ -7,6 +7,7 @@ Its calls have the names, arguments, checks and errors of MLflow's tracking stor
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import attrs
 
@@ -15,6 +16,7 @@ from mlquery.store.loading import Loading
 from mlquery.store.locations import moved_location
 from mlquery.store.logging import Logging
 from mlquery.store.names import Names
+from mlquery.store.search_index import SearchIndex
 
 
 class Store(Logging, Loading):
@@ -32,6 +34,8 @@ class Store(Logging, Loading):
     """
 
     is_on_disk = False
+    _search_lag: float = 0
+    _index: SearchIndex[Store] | None = None
 
     def __init__(
         self,
@@ -51,6 +55,45 @@ class Store(Logging, Loading):
     def clone(self) -> Store:
         """Return an independent copy, without faults; the two share columns until one of them writes to a column."""
         with self.lock:
+            new = self._copy_without_artifacts()
+            new.artifacts.copy_from(self.artifacts)
+            if self.memory_root is not None:  # the files of this store are no place to write to for a copy
+                new.move_artifact_root(self.memory_root)
+            return new
+
+    @property
+    def search_lag(self) -> float:
+        """How far searches and lookups by name are behind the writes, in seconds of the store's clock."""
+        return self._search_lag
+
+    @search_lag.setter
+    def search_lag(self, seconds: float) -> None:
+        """Let the searches of clients trail the writes from now on, or see everything again with 0.
+
+        Raises:
+            ValueError: the number is negative, or the store is on disk.
+        """
+        if not 0 <= seconds < inf:
+            raise ValueError(f"search_lag is a number of seconds from 0 on, not {seconds}")
+        if seconds and self.is_on_disk:
+            raise ValueError("a store on disk has no search lag: set it on a copy in memory, store.clone()")
+        with self.lock:
+            self._search_lag = seconds
+            if not seconds:
+                self._index = self.on_change_searched = None
+            elif self._index is None:
+                self._index = SearchIndex(self._copy_without_artifacts())
+                self.on_change_searched = self._index.note
+
+    @property
+    def searched(self) -> Store:
+        """Return what a client's searches see: this store, or what it was `search_lag` ago."""
+        with self.lock:
+            return self if self._index is None else self._index.before(self._search_lag)
+
+    def _copy_without_artifacts(self) -> Store:
+        """Return an independent copy of everything but artifacts and faults."""
+        with self.lock:
             new = Store.__new__(Store)
             super(Store, new).__init__(self.clock, self._names.copy(), self._artifact_root, self._guid_ids)
             new.version, new.default_experiment_id = self.version, self.default_experiment_id
@@ -59,9 +102,6 @@ class Store(Logging, Loading):
             new.model_times = self.model_times.copy()
             new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
             new.models = self.models.copy()
-            new.artifacts.copy_from(self.artifacts)
-            if self.memory_root is not None:  # the files of this store are no place to write to for a copy
-                new.move_artifact_root(self.memory_root)
             return new
 
     def move_artifact_root(self, root: str) -> str:

@@ -37,6 +37,7 @@ class StoreState(FaultsOnDemand):
         version: Rises with every change.
         run_times: When runs start if nobody says so; `experiment_times`, `model_times`: when those are made or changed.
         pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
+        on_change_searched: Told of every change as well, while searches trail the writes.
         memory_root: Where locations start in memory, while the artifacts are files in a temporary folder; else None.
     """
 
@@ -50,6 +51,7 @@ class StoreState(FaultsOnDemand):
         self.artifacts = Artifacts(self.lock, self.require_owner)
         self.result_cache = ResultCache()
         self.faults = Faults()
+        self.on_change_searched: Callable[[Change], None] | None = None
         self._names = names
         self._artifact_root = artifact_root
         self.memory_root: str | None = None
@@ -112,6 +114,8 @@ class StoreState(FaultsOnDemand):
         self.version += 1
         if self.on_change is not None:
             self.on_change(change)
+        if self.on_change_searched is not None:
+            self.on_change_searched(change)
 
     def _run_row(self, run_id: str) -> int:
         row = self.runs.row_of.get(run_id)
