@@ -144,6 +144,13 @@ def invalid_parameter(message: str, **details: Any) -> StoreError:
     return StoreError(message, INVALID_PARAMETER_VALUE, **details)
 
 
+class ModelFolderError(StoreError, ValueError):
+    """A folder on disk that the client of a service does not upload; the service is not asked."""
+
+    def __init__(self, message: str, error_code: str = INVALID_PARAMETER_VALUE, feature: str | None = None) -> None:
+        super().__init__(message, error_code, feature)
+
+
 _CODES: Final = {403: "PERMISSION_DENIED", 404: "ENDPOINT_NOT_FOUND"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -276,6 +277,46 @@ def test_azure_has_no_aliases_and_says_what_to_do_instead(azure: MlflowClient) -
             call()
 
         assert ("ENDPOINT_NOT_FOUND", 404) == (refused.value.error_code, refused.value.get_http_status_code())
+
+
+def test_azure_takes_a_copy_of_the_model_in_a_relative_folder(azure: MlflowClient, tmp_path: Path) -> None:
+    mlflow.sklearn.save_model(MODEL, "regressor", pip_requirements=NONE_INFERRED)
+
+    version = mlflow.register_model("file://regressor", "forest")
+    shutil.rmtree(tmp_path / "regressor")
+
+    assert "LocalUpload/" in version.source and version.source.endswith("/regressor")
+    assert PREDICTED == mlflow.sklearn.load_model(f"models:/forest/{version.version}").predict(X).tolist()
+
+
+def test_azure_uploads_each_version_to_a_place_of_its_own(azure: MlflowClient, tmp_path: Path) -> None:
+    mlflow.sklearn.save_model(MODEL, "a model", pip_requirements=NONE_INFERRED)
+
+    first = azure.create_model_version("wine", "file://a model")
+    second = azure.create_model_version("wine", f"file://{tmp_path}/a model")
+
+    assert first.source != second.source
+    assert PREDICTED == mlflow.sklearn.load_model(f"models:/wine/{second.version}").predict(X).tolist()
+
+
+def test_azure_refuses_a_folder_without_a_model_before_the_service_is_asked(
+    azure: MlflowClient, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+
+    for source in ("file:///nonexistent", "file://empty", "file://regressor"):
+        with pytest.raises(ValueError, match="must be a directory containing an mlflow MLmodel") as refused:
+            azure.create_model_version("wine", source)
+        assert not isinstance(refused.value, MlflowException)
+    with pytest.raises(ValueError, match="provided when registering local file"):
+        azure.create_model_version("wine", "file://empty", "some run")
+    assert ["1", "2"] == sorted(version.version for version in azure.search_model_versions("name = 'wine'"))
+
+
+def test_open_source_mlflow_leaves_a_folder_where_it_is(client: MlflowClient) -> None:
+    client.create_registered_model("wine")
+
+    assert "file:///nonexistent" == client.create_model_version("wine", "file:///nonexistent").source
 
 
 # --- stores and URIs --------------------------------------------------------------------------------------------------

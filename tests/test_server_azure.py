@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,6 +186,15 @@ def test_what_the_service_cannot_do_with_models_is_refused(
     status, code, error_code, _ = envelope(api.post(path, fields, method))
 
     assert (400, "UserError", "INVALID_PARAMETER_VALUE") == (status, code, error_code)
+
+
+def test_the_server_reads_no_folder_of_its_own_disk_for_a_version(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("secret")
+    api.post("registered-models/create", {"name": "local"})
+
+    for source in (f"file://{tmp_path}", "file://."):
+        assert 400 == api.post("model-versions/create", {"name": "local", "source": source}).status
+    assert {} == api.get("model-versions/search", filter="name = 'local'").json
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])

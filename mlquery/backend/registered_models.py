@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from mlquery.backend.model_folders import folder_of, upload
 from mlquery.backend.service import Service, call, call_about
 from mlquery.entities import PagedList
 from mlquery.entities.registry import ModelVersion, RegisteredModel
@@ -145,14 +146,33 @@ class RegisteredModels(Service):
         model_id: str | None = None,
         *,
         find_model: FindModel | None = None,
+        reads_disk: bool = True,
     ) -> ModelVersion:
         """Create the next version of a model and return it; its files stay where they are.
 
-        `find_model` finds a logged model by its id; by default those of the store.
+        Only from a folder `file://…` may they be uploaded, where the client of the service does that.
+
+        Args:
+            name: A registered model.
+            source: Where the files are.
+            run_id: The run that created them.
+            tags: Tags of the version.
+            run_link: A link to the run.
+            description: The description of the version.
+            model_id: The logged model that it is.
+            find_model: Finds a logged model by its id; by default those of the store.
+            reads_disk: Whether the disk is that of the caller.
+
+        Raises:
+            ModelFolderError: a folder that should be uploaded holds no model, or a run is named as well.
         """
         _require_no_prompt(tags)
+        registry = self.registry_to_write
+        if reads_disk and self.dialect.service.get("uploads_models"):
+            folder = folder_of(source, run_id)
+            source = source if folder is None else upload(self.store, folder)
         given = (name, source, run_id, tags, run_link, description, model_id)
-        return self.registry_to_write.create_model_version(*given, find_model=find_model or self.find_model)
+        return registry.create_model_version(*given, find_model=find_model or self.find_model)
 
     @call
     def get_model_version(self, name: str, version: str | int) -> ModelVersion:

@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mlquery.backend import Backend
-from mlquery.errors import QueryError, StoreError
+from mlquery.errors import ModelFolderError, QueryError, StoreError
 from mlquery.mlflow_plugin.exceptions import as_mlflow
 from mlquery.mlflow_plugin.times import taken
 from mlquery.mlflow_plugin.uris import store_for
@@ -46,6 +46,8 @@ def served(method: Callable[Concatenate[S, Backend, P], R]) -> Callable[Concaten
         try:
             backend = store_for(self.uri)
             return method(self, backend, *args, **kwargs)
+        except ModelFolderError:
+            raise  # of a client of the service, not of MLflow
         except (QueryError, StoreError) as error:
             raise as_mlflow(error, backend) from error
 

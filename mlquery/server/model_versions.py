@@ -48,6 +48,7 @@ def _create(service: Service, fields: Fields) -> Any:
         fields["run_link"],
         fields["description"],
         source.model_id or None,
+        reads_disk=False,
     )
     if source.model_id and "logged_models" not in backend.missing:
         _tell_model(backend, source.model_id, version)

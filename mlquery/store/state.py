@@ -90,6 +90,10 @@ class StoreState(FaultsOnDemand):
         """Decide on the form of the ids to come."""
         self._guid_ids = guid_ids
 
+    def new_id(self) -> str:
+        """Return an id for what is neither an experiment nor a run nor a model."""
+        return self._names.new_id()
+
     def next_experiment_id(self) -> str:
         """Return an id that no experiment has."""
         return self._names.new_id(dashed=True) if self._guid_ids else str(self._next_experiment_number)
