@@ -161,15 +161,18 @@ def test_mlflow_finds_the_plugins_by_their_entry_points(tmp_path: Path) -> None:
         "import sys, mlflow; loaded = 'mlquery.store' in sys.modules; mlflow.set_tracking_uri('mlquery://x');"
         "run = mlflow.start_run(); mlflow.log_text('a', 'b.txt'); mlflow.end_run();"
         "print(loaded, mlflow.get_run(run.info.run_id).info.status,"
-        " mlflow.artifacts.load_text(run.info.artifact_uri + '/b.txt'))"
+        " mlflow.artifacts.load_text(run.info.artifact_uri + '/b.txt'));"
+        "import mlflow.tracking.request_header.registry; from mlflow.utils.rest_utils import verify_rest_response;"
+        "print(verify_rest_response.raises_server_warnings)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)])}
     env.pop("MLFLOW_TRACKING_URI", None)
 
     shown = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
 
-    assert "False FINISHED a\n" == shown
-    assert {"mlflow.tracking_store", "mlflow.model_registry_store", "mlflow.artifact_repository"} == set(groups)
+    assert "False FINISHED a\nTrue\n" == shown
+    names = ("tracking_store", "model_registry_store", "artifact_repository", "request_header_provider")
+    assert {f"mlflow.{name}" for name in names} == set(groups)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -285,7 +285,8 @@ def test_azure_takes_a_copy_of_the_model_in_a_relative_folder(azure: MlflowClien
     version = mlflow.register_model("file://regressor", "forest")
     shutil.rmtree(tmp_path / "regressor")
 
-    assert "LocalUpload/" in version.source and version.source.endswith("/regressor")
+    assert "LocalUpload/" in str(version.source)
+    assert str(version.source).endswith("/regressor")
     assert PREDICTED == mlflow.sklearn.load_model(f"models:/forest/{version.version}").predict(X).tolist()
 
 

@@ -1,7 +1,7 @@
 """Uploads a model from a folder on disk, as the client of a service does for a version whose source is that folder.
 
-**Source**: `AzureMLflowModelRegistry.create_model_version` of azureml-mlflow 1.62 for what is taken, what is refused, and
-where the files go; relative paths are below the working directory.
+**Source**: `AzureMLflowModelRegistry.create_model_version` of azureml-mlflow 1.62 for what is taken and refused, and
+where the files go. Relative paths are below the working directory.
 """
 
 from __future__ import annotations

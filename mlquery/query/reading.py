@@ -43,10 +43,15 @@ _CACHED_PLANS = 1024
 def warn_caller(found: Iterable[Diagnostic]) -> None:
     """Issue warnings for the first caller outside this package and outside MLflow, which calls the plugin."""
     for diagnostic in found:
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _SKIPPED:
-            level, frame = level + 1, frame.f_back
-        warnings.warn(QueryWarning(str(diagnostic)), stacklevel=level)
+        warn_outside(str(diagnostic))
+
+
+def warn_outside(message: str) -> None:
+    """Issue a `QueryWarning` for the first caller outside this package and outside MLflow."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _SKIPPED:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(QueryWarning(message), stacklevel=level)
 
 
 def read_run_search(

@@ -115,6 +115,9 @@ class Server:
             return _json(200, await self._call(endpoint.answer, self.service, fields), warnings)
         except BaseException as error:
             return self.failed(error, warnings)
+        finally:
+            for warning in warnings:
+                _logger.warning("%s %s: %s", endpoint.method, endpoint.path, warning)
 
     async def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive) -> Fields:
         """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""

@@ -76,7 +76,7 @@ def _add_warnings(diagnostics: Iterable[Diagnostic]) -> None:
     """Add to the warnings of the request that is being answered, in this thread or another one."""
     warnings = _warnings.get(None)
     if warnings is not None:  # else the call was not made for a request
-        warnings += [f"{one.argument}: {one.message}  [{one.feature}]" for one in diagnostics]
+        warnings += [str(one).partition("\n")[0] for one in diagnostics]
 
 
 def new_store(dialect: str = DEFAULT_DIALECT) -> Store:

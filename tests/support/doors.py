@@ -38,6 +38,7 @@ import requests
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.prompt.registry_utils import add_prompt_filter_string
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils import rest_utils
 
 from mlquery import Client, MissingEndpointError, QueryError, QueryWarning, Store, StoreError, entities, fluent
 from mlquery.backend import Backend
@@ -46,6 +47,7 @@ from mlquery.entities import Dataset, DatasetInput, ExperimentTag, InputTag, Met
 from mlquery.fluent import session as fluent_session
 from mlquery.language.matrix import MATRIX
 from mlquery.mlflow_plugin import uris
+from mlquery.mlflow_plugin.server_warnings import raise_server_warnings
 from mlquery.registry import Registry
 from mlquery.server.testing import RunningServer
 from mlquery.store.faults import Faults
@@ -278,25 +280,13 @@ def mlflow_at_rest() -> Iterator[None]:
             patch.delenv(name, raising=False)
         # What it tells of itself is looked up at every request, which takes longer than the request.
         patch.setattr(request_headers, "resolve_request_headers", dict)
-        patch.setattr(requests.Session, "send", _listening(requests.Session.send))
+        patch.setattr(rest_utils, "verify_rest_response", rest_utils.verify_rest_response)  # put back in the end
+        raise_server_warnings()
         logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
             logging.disable(logging.NOTSET)
-
-
-_headers: Final[list[str]] = []  # the warnings of answers over HTTP
-
-
-def _listening(send: Callable[..., requests.Response]) -> Callable[..., requests.Response]:
-    def listen(*args: Any, **kwargs: Any) -> requests.Response:
-        response = send(*args, **kwargs)
-        if "Warning" in response.headers:
-            _headers.append(response.headers["Warning"])
-        return response
-
-    return listen
 
 
 # --- calls that no client has ---------------------------------------------------------------------------------------
@@ -496,14 +486,13 @@ class Seen:
 def seen(door: Door, ask: Callable[[Door], Any]) -> Seen:
     """Make a call through a door and return what it has done."""
     answer, refusal, body = None, None, None
-    _headers.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             answer = _as_sent(door, plain(ask(door)))
         except Exception as error:
             refusal, body = _refusal(door, error), _body(error)
-    said = [str(warning.message) for warning in caught if issubclass(warning.category, QueryWarning)] + _headers
+    said = [str(warning.message) for warning in caught if issubclass(warning.category, QueryWarning)]
     features = [feature for message in said for feature in _FEATURE.findall(message)]
     return Seen(answer, refusal, body, features, everything(door.backend))
 
