@@ -24,6 +24,7 @@ from mlquery.conformance.suite import Expectation
 from mlquery.conformance.targets import opened
 from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
+from mlquery.mlflow_plugin.server_warnings import raise_server_warnings
 from mlquery.server.testing import running_server
 from tests.support.installed_mlflow import INSTALLED
 from tests.support.suite import SUITE
@@ -73,6 +74,15 @@ def test_mlquery_serve_answers_the_cases_as_its_dialect_says(dialect: str) -> No
         assert set() == bad(report).keys() - left_out
         assert report.totals["pass"] + report.totals["refused-as-declared"] > 0.85 * len(names)
         assert ["Default"] == [experiment.name for experiment in server.client.search_experiments()]
+
+
+def test_what_a_server_refuses_about_artifacts_and_warns_of_is_part_of_the_answers() -> None:
+    raise_server_warnings()
+    with running_server(dialect="azure") as server:
+        report = asked(server.tracking_uri, ["writing.artifact-twice", "experiment-names.capital-like"], "azure")
+
+    outcomes = {row.id: row.outcome for row in report.rows}
+    assert {"writing.artifact-twice": "refused-as-declared", "experiment-names.capital-like": "pass"} == outcomes
 
 
 @pytest.mark.xdist_group("conformance targets")

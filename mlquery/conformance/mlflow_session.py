@@ -13,7 +13,7 @@ import attrs
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.utils import rest_utils
-from requests.exceptions import RequestException
+from requests.exceptions import HTTPError, RequestException
 
 from mlquery.conformance.execution import id_of
 from mlquery.conformance.readback import described, described_experiment
@@ -71,11 +71,25 @@ class MlflowSession:
         """
         if isinstance(error, AttributeError) and error.obj in (self.client, self.entities):
             raise UnsentError(f"unsupported by this client: {error.name}") from error
+        code = _code_in_response(error)
+        if code is not None:
+            return (Problem(code),)
         if is_connection_error(error):
             raise UnansweredError(first_line(error)) from error
         if not isinstance(error, MlflowException) and hasattr(self.client._tracking_client.store, "get_host_creds"):
             raise UnsentError(f"MLflow's client does not send this: {first_line(error)}") from error
         return (Problem(error.error_code if isinstance(error, MlflowException) else "INTERNAL_ERROR"),)
+
+
+def _code_in_response(error: Exception) -> str | None:
+    """Return the error code in an answer about artifacts, which MLflow's client raises as an error of HTTP."""
+    if not isinstance(error, HTTPError) or error.response is None:
+        return None
+    try:
+        code: str | None = error.response.json().get("error_code")
+    except (ValueError, AttributeError):  # of a server that says it otherwise
+        return None
+    return code
 
 
 def first_line(error: Exception) -> str:

@@ -23,7 +23,7 @@ from mlquery.conformance.mlflow_session import settings
 from mlquery.conformance.readback import Described
 from mlquery.conformance.remote_target import RemoteTarget
 from mlquery.conformance.suite import Case, Suite
-from mlquery.errors import StoreError
+from mlquery.errors import QueryWarning, StoreError
 
 
 class SuiteTarget(Protocol):
@@ -87,7 +87,7 @@ def _absolute(uri: str) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow from logging the SQL of every refused query, and warnings about stores."""
+    """Keep MLflow from logging the SQL of every refused query, and from warnings about stores and of a server."""
     loggers = [logging.getLogger(name) for name in ("mlflow", "mlflow.store", "alembic")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -95,6 +95,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # stages of models and folder stores are deprecated
+            warnings.simplefilter("ignore", QueryWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
