@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -95,6 +98,14 @@ def test_mlflow_is_wrapped_once(client: MlflowClient) -> None:
 
     assert before is rest_utils.verify_rest_response
     assert (False, {}) == (provider.in_context(), provider.request_headers())
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("answer", [Mock(status_code=200), SimpleNamespace(status_code=200)])
+def test_what_a_test_puts_in_the_place_of_an_answer_passes(answer: Any) -> None:
+    answer.text = "{}"
+
+    assert answer is rest_utils.verify_rest_response(answer, "/api")
 
 
 @pytest.mark.parametrize(
