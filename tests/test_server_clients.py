@@ -14,7 +14,7 @@ import mlflow
 import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from mlquery.server.service import ARTIFACT_ROOT
+from mlquery.server.locations import ARTIFACT_ROOT
 from mlquery.server.testing import running_server
 from mlquery.store import Store
 from tests.support.notes import Notes

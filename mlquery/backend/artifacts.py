@@ -99,9 +99,9 @@ class Artifacts(Service):
                 put(owner_id, path, content)
 
     def _files_below(self, owner_id: str, folder: str | None) -> Iterator[str]:
-        """Yield the paths of all files in a folder."""
-        for info in self.store.artifacts.list(owner_id, folder):
-            if info.is_dir:
-                yield from self._files_below(owner_id, info.path)
-            else:
-                yield info.path
+        """Yield the paths of all files in a folder, however deep they are."""
+        waiting = [folder]
+        while waiting:
+            found = self.store.artifacts.list(owner_id, waiting.pop())
+            yield from (info.path for info in found if not info.is_dir)
+            waiting += [info.path for info in reversed(found) if info.is_dir]

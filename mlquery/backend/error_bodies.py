@@ -62,14 +62,34 @@ def error_body(
         is_validation: Whether the request itself was malformed; values over a limit count as such anyway.
     """
     code = "ValidationError" if is_validation or message.startswith(_OVER_LIMIT) else "UserError"
-    operation = uuid.uuid4().hex
     return {
         "Error": {"Code": code, "Message": message, **dict.fromkeys(_EMPTY_FIELDS), "Details": []},
+        **_origin(component, time),
+        "statusCode": http_status(error_code) if status is None else status,
+        "error_code": error_code,
+    }
+
+
+def history_error_body(message: str, time: int) -> dict[str, Any]:
+    """Return the body of an error of the run history, whose names begin in lower case.
+
+    **Source**: `ErrorResponse` in `azureml.mlflow._restclient.run_artifact` of azureml-mlflow 1.60.
+
+    Args:
+        message: What the service says.
+        time: The time in ms UTC.
+    """
+    origin = {f"{name[0].lower()}{name[1:]}": value for name, value in _origin("run-history", time).items()}
+    return {"error": {"code": "UserError", "message": message, "details": []}, **origin}
+
+
+def _origin(component: str, time: int) -> dict[str, Any]:
+    """Return what every error says of the answer and of who gives it."""
+    operation = uuid.uuid4().hex
+    return {
         "Correlation": {"operation": operation, "request": operation[:16]},
         "Environment": "mlquery",
         "Location": "memory",
         "Time": datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="microseconds"),
         "ComponentName": component,
-        "statusCode": http_status(error_code) if status is None else status,
-        "error_code": error_code,
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs, quote
@@ -32,8 +33,9 @@ from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
 from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
-from mlquery.server.security import Security
+from mlquery.server.security import IDENTITY, Security
 from mlquery.server.service import Service, collect_warnings
+from mlquery.server.workspace import Workspace
 
 MLFLOW_VERSION: Final = "3.18.0"
 """The release of MLflow that the dialect `oss` follows."""
@@ -50,6 +52,7 @@ _LACKING: Final = (
 )
 _FILES_OF_MODEL: Final = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
 _UPLOAD_LIMIT: Final = 10 * 2**20  # of `upload-artifact`, in bytes
+_TOKEN_LIFETIME: Final = 86_400  # in seconds
 _logger: Final = logging.getLogger("mlquery.server")
 
 
@@ -62,9 +65,10 @@ def create_app(service: Service, security: Security | None = None) -> Starlette:
     """
     server = Server(service, Security() if security is None else security)
     routes = server.routes()
-    mount = service.answers.get("mount")
-    if mount:
-        routes.append(Mount(mount, routes=server.routes()))
+    scope = service.answers.get("scope", "")
+    routes += [Mount(f"{mount}{scope}", routes=server.routes()) for mount in service.answers.get("mounts", ())]
+    if server.workspace is not None:
+        routes += [*server.workspace.routes(), Route(IDENTITY, _identity)]
     routes += server.page_routes()  # at the root only, wherever a service has its endpoint
     if server.security.is_loopback:
         routes.append(Route("/mlquery/reset", server.answering(server.reset), methods=["POST"]))
@@ -81,6 +85,12 @@ class Server:
 
     service: Service
     security: Security
+    workspace: Workspace | None = attrs.field(init=False)
+
+    @workspace.default
+    def _workspace(self) -> Workspace | None:
+        has_run_history = "run_history" in self.service.answers
+        return Workspace(self.service, self.security, self._call, self.failed) if has_run_history else None
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the whole API."""
@@ -112,12 +122,23 @@ class Server:
         warnings = collect_warnings()
         try:
             fields = await self._fields(endpoint, path, scope, receive)
-            return _json(200, await self._call(endpoint.answer, self.service, fields), warnings)
+            return _json(200, await self._call(endpoint.answer, self._seen_from(scope), fields), warnings)
         except BaseException as error:
             return self.failed(error, warnings)
         finally:
             for warning in warnings:
                 _logger.warning("%s %s: %s", endpoint.method, endpoint.path, warning)
+
+    def _seen_from(self, scope: Scope) -> Service:
+        """Return the service as the client sees it.
+
+        Microsoft's client asks for artifacts by https alone. Over plain http, locations stay MLflow's own, so that
+        its own client, without Microsoft's, reaches artifacts through the proxy.
+        """
+        root, host = scope.get("root_path", ""), dict(scope["headers"]).get(b"host", b"")
+        if self.workspace is None or not root or scope["scheme"] != "https":
+            return self.service
+        return self.service.of_workspace(host.decode("latin-1"), root)
 
     async def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive) -> Fields:
         """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
@@ -296,7 +317,9 @@ class _Admission:
             if scope["path"].startswith("//"):  # slashes after the host that MLflow's server drops
                 scope = {**scope, "path": f"/{scope['path'].lstrip('/')}"}
             try:
-                self.server.security.admit(scope["method"], scope["path"], dict(scope["headers"]))
+                workspace = self.server.workspace
+                is_signed = workspace is not None and workspace.admits(scope)
+                self.server.security.admit(scope["method"], scope["path"], dict(scope["headers"]), is_signed)
             except RequestError as refusal:
                 await self.server.refused(refusal)(scope, receive, send)
                 return
@@ -325,6 +348,16 @@ def _file_response(content: bytes, headers: dict[str, str]) -> Response:
 
 async def _asset(request: Request) -> Response:
     return page_parts.asset(request.path_params["name"], request.headers.get("if-none-match"))
+
+
+async def _identity(request: Request) -> Response:
+    """Give a client of Azure, which asks the platform for its token, the token that it names.
+
+    **Source**: `ManagedIdentityCredential` of azure-identity 1.25 on App Service.
+    """
+    token = request.headers.get("x-identity-header", "")
+    expiry = str(int(time.time()) + _TOKEN_LIFETIME)
+    return _json(200, {"access_token": token, "expires_on": expiry, "token_type": "Bearer", "resource": ""})
 
 
 async def _health(_: Request) -> Response:

@@ -106,7 +106,8 @@ def _way(location: str) -> str:
 def _list(service: Service, fields: Fields) -> Any:
     backend, run_id = service.backend, run_id_of(fields)
     files = files_below(backend, run_id, _location(backend.store, run_id), safe_path(fields["path"]))
-    return files_body(service.integer, files) | {"root_uri": backend.store.get_run(run_id).info.artifact_uri or ""}
+    location = backend.store.get_run(run_id).info.artifact_uri or ""
+    return files_body(service.integer, files) | {"root_uri": service.locations.written(location)}
 
 
 def _location(store: Store, run_id: str) -> str:

@@ -19,6 +19,8 @@ from mlquery.store.model_table import StoredModel
 Body = dict[str, Any]
 Integer = Callable[[int], int | str]
 """Makes of an integer of 64 bits what JSON shows."""
+Location = Callable[[str], str]
+"""Makes of the location of artifacts what JSON shows."""
 MODEL_STATUSES = (
     "LOGGED_MODEL_STATUS_UNSPECIFIED",
     "LOGGED_MODEL_PENDING",
@@ -113,8 +115,8 @@ def logged_model_body(integer: Integer, model: StoredModel, points: Iterable[Met
     }
 
 
-def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
-    """Return a registered model."""
+def registered_model_body(integer: Integer, model: RegisteredModel, location: Location = str) -> Body:
+    """Return a registered model; `location` writes where the files of its versions are."""
     body: Body = {
         "name": model.name,
         "creation_timestamp": integer(model.creation_timestamp),
@@ -122,14 +124,14 @@ def registered_model_body(integer: Integer, model: RegisteredModel) -> Body:
     }
     if model.description:
         body["description"] = model.description
-    latest = [model_version_body(integer, version) for version in model.latest_versions]
+    latest = [model_version_body(integer, version, location) for version in model.latest_versions]
     aliases = [{"alias": alias, "version": str(version)} for alias, version in sorted(model.aliases.items())]
     body |= list_body("latest_versions", latest) | list_body("aliases", aliases)
     return body | list_body("tags", pairs(model.tags))
 
 
-def model_version_body(integer: Integer, version: ModelVersion) -> Body:
-    """Return a version of a registered model."""
+def model_version_body(integer: Integer, version: ModelVersion, location: Location = str) -> Body:
+    """Return a version of a registered model; `location` writes where its files are."""
     body: Body = {
         "name": version.name,
         "version": str(version.version),
@@ -141,6 +143,8 @@ def model_version_body(integer: Integer, version: ModelVersion) -> Body:
     for name in ("description", "user_id", "source", "run_id", "run_link"):
         if getattr(version, name) is not None:
             body[name] = getattr(version, name)
+    if version.source is not None:
+        body["source"] = location(version.source)
     if version.status_message:
         body["status_message"] = version.status_message
     return body | list_body("tags", pairs(version.tags)) | list_body("aliases", version.aliases)

@@ -37,8 +37,9 @@ _VERSIONS_TAG: Final = "mlflow.modelVersions"
 
 def _create(service: Service, fields: Fields) -> Any:
     backend, tags = service.backend, tags_of(fields)
-    source = Source(fields["source"], fields.get("run_id"), fields.get("model_id"))
-    if PROMPT_TAG not in tags:
+    own = service.locations.read(fields["source"])
+    source = Source(own or fields["source"], fields.get("run_id"), fields.get("model_id"))
+    if PROMPT_TAG not in tags and own is None:  # a name that the workspace gives says whose files they are
         source = checked_source(backend, source)
     version = backend.create_model_version(
         fields["name"],
@@ -71,7 +72,7 @@ def _update(service: Service, fields: Fields) -> Any:
 
 def _get_download_uri(service: Service, fields: Fields) -> Any:
     uri = service.backend.get_model_version_download_uri(fields["name"], fields["version"])
-    return {} if uri is None else {"artifact_uri": uri}
+    return {} if uri is None else {"artifact_uri": service.locations.written(uri)}
 
 
 _get = forwarded(Backend.get_model_version, "name", "version", body=version_answer)

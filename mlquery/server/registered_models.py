@@ -38,7 +38,7 @@ def _create(service: Service, fields: Fields) -> Any:
 
 
 def _body(service: Service, model: RegisteredModel) -> Any:
-    return {"registered_model": registered_model_body(service.integer, model)}
+    return {"registered_model": registered_model_body(service.integer, model, service.locations.written)}
 
 
 def _update(service: Service, fields: Fields) -> Any:
@@ -46,18 +46,19 @@ def _update(service: Service, fields: Fields) -> Any:
 
 
 def _page(service: Service, found: PagedList[RegisteredModel]) -> Any:
-    bodies = (registered_model_body(service.integer, model) for model in found)
+    bodies = (registered_model_body(service.integer, model, service.locations.written) for model in found)
     return list_body("registered_models", bodies, found.token)
 
 
 def version_answer(service: Service, version: ModelVersion) -> Any:
     """Return the answer that holds a version of a model."""
-    return {"model_version": model_version_body(service.integer, version)}
+    return {"model_version": model_version_body(service.integer, version, service.locations.written)}
 
 
 def versions_answer(service: Service, found: Iterable[ModelVersion], token: str | None = None) -> Any:
     """Return the answer that holds versions of models, and the token of the next page of them."""
-    return list_body("model_versions", (model_version_body(service.integer, version) for version in found), token)
+    bodies = (model_version_body(service.integer, version, service.locations.written) for version in found)
+    return list_body("model_versions", bodies, token)
 
 
 def search_message(most: int) -> Message:

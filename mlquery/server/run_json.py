@@ -16,7 +16,7 @@ from json.encoder import encode_basestring_ascii as quoted
 
 from mlquery.entities import DatasetInput
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
-from mlquery.server.bodies import Integer, number
+from mlquery.server.bodies import Integer, Location, number
 from mlquery.store import Store
 from mlquery.store.columns import MetricCells, StringCells
 
@@ -31,24 +31,27 @@ class Json(str):
     __slots__ = ()
 
 
-def full_runs_of_rows(store: Store, rows: Sequence[int], integer: Integer) -> list[str]:
+def full_runs_of_rows(store: Store, rows: Sequence[int], integer: Integer, location: Location = str) -> list[str]:
     """Return the runs of rows of a store with everything that is known of them, the models that they read too."""
     read = store.models.inputs
-    return [runs_of_rows(store, [row], integer, tuple(read.get(store.runs.ids[row], ())))[0] for row in rows]
+    return [runs_of_rows(store, [row], integer, location, tuple(read.get(store.runs.ids[row], ())))[0] for row in rows]
 
 
-def runs_of_rows(store: Store, rows: Iterable[int], integer: Integer, read: Sequence[str] = ()) -> list[str]:
+def runs_of_rows(
+    store: Store, rows: Iterable[int], integer: Integer, location: Location = str, read: Sequence[str] = ()
+) -> list[str]:
     """Return the runs of rows of a store.
 
     Args:
         store: Holds the runs; nobody may write into it meanwhile.
         rows: The rows.
         integer: Makes of an integer of 64 bits what JSON shows, `int` or `str`.
+        location: Makes of the location of artifacts what JSON shows.
         read: The models that all of them read.
     """
     wanted, runs, written = [int(row) for row in rows], store.runs, store.models.outputs
     write = _integer_writer(integer)
-    parts = zip(wanted, _infos(store, wanted, write), _data(store, wanted, write), strict=True)
+    parts = zip(wanted, _infos(store, wanted, write, location), _data(store, wanted, write), strict=True)
     return [
         f'{{"info":{info},"data":{data},"inputs":{_inputs(runs.inputs.get(row, ()), read)},'
         f'"outputs":{_outputs(written.get(runs.ids[row]), write)}}}'
@@ -56,16 +59,16 @@ def runs_of_rows(store: Store, rows: Iterable[int], integer: Integer, read: Sequ
     ]
 
 
-def new_run(store: Store, run_id: str, integer: Integer) -> str:
+def new_run(store: Store, run_id: str, integer: Integer, location: Location = str) -> str:
     """Return a run that was just created: it has tags, no outputs, and nothing else."""
     rows, write = [_row(store, run_id)], _integer_writer(integer)
-    (info,), (data,) = _infos(store, rows, write), _data(store, rows, write)
+    (info,), (data,) = _infos(store, rows, write, location), _data(store, rows, write)
     return f'{{"info":{info},"data":{data},"inputs":{{}}}}'
 
 
-def info_of_id(store: Store, run_id: str, integer: Integer) -> str:
+def info_of_id(store: Store, run_id: str, integer: Integer, location: Location = str) -> str:
     """Return what is known of every run: no data, inputs or outputs."""
-    return _infos(store, [_row(store, run_id)], _integer_writer(integer))[0]
+    return _infos(store, [_row(store, run_id)], _integer_writer(integer), location)[0]
 
 
 def _row(store: Store, run_id: str) -> int:
@@ -75,14 +78,14 @@ def _row(store: Store, run_id: str) -> int:
     return row
 
 
-def _infos(store: Store, rows: list[int], integer: WriteInteger) -> list[str]:
+def _infos(store: Store, rows: list[int], integer: WriteInteger, location: Location) -> list[str]:
     """Return what is known of every run. A database may hold no user and no start."""
     runs = store.runs
     names = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
     strings = [runs.strings.cells[name].at(rows) for name in names]
     times = [runs.times.cells[name].at(rows) for name in ("start_time", "end_time")]
     ids = [quoted(runs.ids[row]) for row in rows]
-    uris = map(runs.artifact_uri, rows)
+    uris = (uri and location(uri) for uri in map(runs.artifact_uri, rows))
     return [
         f'{{"run_id":{run_id},"run_uuid":{run_id},"experiment_id":{quoted(experiment or "")},'
         f'"user_id":{quoted(user or "")},"status":"{status}","lifecycle_stage":"{stage}",'

@@ -38,16 +38,20 @@ def run_id_of(fields: Fields) -> str:
     return run_id
 
 
+def _writers(service: Service) -> dict[str, Any]:
+    return {"integer": service.integer, "location": service.locations.written}
+
+
 def _create(service: Service, fields: Fields) -> Any:
     tags = [RunTag(tag["key"], tag["value"]) for tag in fields["tags"]]
     backend = service.backend
     run = backend.create_run(fields["experiment_id"], fields["user_id"], fields["start_time"], tags, fields["run_name"])
     with backend.store.lock:
-        return Json(f'{{"run":{new_run(backend.store, run.info.run_id, service.integer)}}}')
+        return Json(f'{{"run":{new_run(backend.store, run.info.run_id, **_writers(service))}}}')
 
 
 def _get(service: Service, fields: Fields) -> Any:
-    run = service.backend.get_run(run_id_of(fields), read=partial(full_runs_of_rows, integer=service.integer))
+    run = service.backend.get_run(run_id_of(fields), read=partial(full_runs_of_rows, **_writers(service)))
     return Json(f'{{"run":{run}}}')
 
 
@@ -59,7 +63,7 @@ def _search(service: Service, fields: Fields) -> Any:
         fields["max_results"],
         fields["order_by"],
         fields["page_token"] or None,
-        read=partial(runs_of_rows, integer=service.integer),
+        read=partial(runs_of_rows, **_writers(service)),
     )
     body = f'"runs":[{",".join(found)}]' if found else ""
     return Json(f'{{{body},"next_page_token":{json.dumps(found.token)}}}' if found.token else f"{{{body}}}")
@@ -69,7 +73,7 @@ def _update(service: Service, fields: Fields) -> Any:
     backend, run_id = service.backend, run_id_of(fields)
     backend.update_run_info(run_id, fields.get("status"), fields.get("end_time"), fields.get("run_name"))
     with backend.store.lock:
-        return Json(f'{{"run_info":{info_of_id(backend.store, run_id, service.integer)}}}')
+        return Json(f'{{"run_info":{info_of_id(backend.store, run_id, **_writers(service))}}}')
 
 
 def _log_inputs(service: Service, fields: Fields) -> Any:

@@ -24,6 +24,8 @@ Receive = Callable[[], Awaitable[Any]]
 _CHANGING: Final = ("POST", "PUT", "PATCH", "DELETE")
 _OPEN: Final = ("/health", "/version")
 _PAGE: Final = "/"
+IDENTITY: Final = "/mlquery/identity"
+"""Where a client of Azure gets its token; it names that token itself."""
 _ASSETS: Final = "/mlquery/assets/"  # like the page, they hold no data
 _QUESTIONS: Final = "/mlquery/page/"  # asked with POST although they change nothing
 _MOMENT: Final = 0.5
@@ -48,8 +50,8 @@ class Security:
     artifact_limit: int = 1000 * MEGABYTE
     timeout: float = 60.0
 
-    def admit(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
-        """Check a request before its body is read.
+    def admit(self, method: str, path: str, headers: dict[bytes, bytes], is_signed: bool = False) -> None:
+        """Check a request before its body is read; one for a signed URL needs no token.
 
         Raises:
             RequestError: it comes from another host or origin, or without the token.
@@ -62,7 +64,7 @@ class Security:
         changes = method in _CHANGING and not path.startswith(_QUESTIONS)
         if changes and origin is not None and not is_loopback_name(_host_in(origin)):
             raise RequestError("Cross-origin request blocked", "PERMISSION_DENIED", 403)
-        if path == _PAGE or path.startswith(_ASSETS):
+        if is_signed or path in (_PAGE, IDENTITY) or path.startswith(_ASSETS):
             return
         if self.token is not None and not _bears(headers.get(b"authorization", b""), self.token):
             raise RequestError("The Authorization header must bear the token of this server", "UNAUTHENTICATED", 401)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from copy import copy
 from typing import Any, Final
 
 from mlquery.backend import Backend
 from mlquery.backend.in_place import InPlaceBackend
 from mlquery.errors import NOT_IMPLEMENTED, Diagnostic, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
+from mlquery.server.locations import ARTIFACT_ROOT, Locations
 from mlquery.sql.source import Source
 from mlquery.store import Store
-
-ARTIFACT_ROOT: Final = "mlflow-artifacts:/"
-"""Where artifacts are, for clients that send and fetch them through the server."""
 
 _warnings: Final[ContextVar[list[str]]] = ContextVar("warnings of the request that is being answered")
 
@@ -29,6 +28,7 @@ class Service:
         backend: What is served now; a reset replaces it.
         answers: How the endpoint of the dialect answers, apart from queries; empty for MLflow's own ways.
         integer: Makes of an integer of 64 bits what JSON shows.
+        locations: How the locations of artifacts are written.
         is_in_place: Whether a database is searched where it is: there is no store, and calls take time.
     """
 
@@ -37,6 +37,7 @@ class Service:
         self.backend: Backend = served
         self.answers: Mapping[str, Any] = backend.dialect.service
         self.integer: Callable[[int], int | str] = str if self.answers.get("integers") == "string" else int
+        self.locations = Locations()
         self.is_in_place = backend.is_in_place
         self._initial = None if self.is_in_place else self.backend.clone()
 
@@ -48,6 +49,28 @@ class Service:
             StoreError: a database is searched in place.
         """
         return self.backend.store
+
+    def of_workspace(self, host: str, path: str) -> Service:
+        """Return this service as a workspace below a path shows it, for one request."""
+        seen = copy(self)
+        seen.locations = Locations(f"{self.answers['schemes'][0]}://{host}{path}")
+        return seen
+
+    @property
+    def workspace_path(self) -> str:
+        """Return the path of a workspace of no name in particular; "" if the dialect has none."""
+        mount = next(iter(self.answers.get("mounts", ())), "")
+        scope: str = self.answers.get("scope", "")
+        return mount + scope.format(subscription="s", group="g", workspace="w")
+
+    def environment(self, url: str, token: str | None) -> dict[str, str]:
+        """Return the variables with which a client of the dialect comes to the server at a URL."""
+        schemes = self.answers.get("schemes")
+        if not schemes:
+            return {}
+        variables: dict[str, str] = self.answers.get("environment", {})
+        filled = {name: value.format(url=url, token=token or "any") for name, value in variables.items()}
+        return {"MLFLOW_TRACKING_URI": f"{schemes[0]}://{url.partition('//')[2]}{self.workspace_path}"} | filled
 
     def show(self, store: Store) -> None:
         """Serve another store, and the registry beside it, until the next reset."""
