@@ -90,10 +90,16 @@ def test_the_azure_dialect_says_what_microsofts_client_reads_to_come_here() -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--https", "--ssl-certfile", "{pem}"], "--https makes a certificate; instead: --ssl-certfile without --https"),
+        (
+            ["--https", "--ssl-certfile", "{pem}"],
+            "--https makes a certificate; instead: --ssl-certfile without --https",
+        ),
         (["--ssl-keyfile", "{pem}"], "--ssl-keyfile is the key of a certificate; instead: with --ssl-certfile"),
         (["--ssl-certfile", "{pem}"], "{pem}: not a certificate and its key without a password, in PEM: "),
-        (["--ssl-certfile", "{none}"], "{none}: not a certificate and its key without a password, in PEM: No such file"),
+        (
+            ["--ssl-certfile", "{none}"],
+            "{none}: not a certificate and its key without a password, in PEM: No such file",
+        ),
     ],
 )
 def test_files_that_are_no_certificate_are_refused_in_one_sentence(

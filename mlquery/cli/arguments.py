@@ -131,6 +131,10 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     add_value(command, "--host", "ADDRESS", "127.0.0.1", "address to listen on")
     add_value(command, "--port", "N", 5000, "port to listen on, 0 for any free one", port)
     command.add_argument("--token", metavar="TOKEN", help="require this token in the Authorization header")
+    command.add_argument("--https", action="store_true", help="speak https, with a certificate made for this session")
+    files = "speak https, with the certificate in this file"
+    command.add_argument("--ssl-certfile", metavar="FILE", help=files)
+    command.add_argument("--ssl-keyfile", metavar="FILE", help="key of the certificate, where its file has none")
     add_value(command, "--max-body", "MB", 32, "maximum size of a request", count)
     add_value(command, "--max-artifact", "MB", 1000, "maximum size of an artifact", count)
     command.set_defaults(command=commands.serve)

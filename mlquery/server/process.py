@@ -13,6 +13,7 @@ import uvicorn
 
 from mlquery import __version__
 from mlquery.server.app import create_app
+from mlquery.server.certificates import Certificate
 from mlquery.server.security import Security
 from mlquery.server.service import Service
 
@@ -41,10 +42,11 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listening
 
 
-def url_of(listening: socket.socket) -> str:
-    """Return the URL under which a socket is reached."""
+def url_of(listening: socket.socket, certificate: Certificate | None = None) -> str:
+    """Return the URL under which a socket is reached, by https with a certificate."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if certificate is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class _Announcing(uvicorn.Server):
@@ -79,30 +81,38 @@ class _Stoppable(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._told.set)
 
 
-def serve(service: Service, security: Security, listening: socket.socket, announce: Callable[[], None]) -> None:
+def serve(
+    service: Service,
+    security: Security,
+    listening: socket.socket,
+    announce: Callable[[], None],
+    certificate: Certificate | None = None,
+) -> None:
     """Serve until the process is interrupted. Requests that came since the socket was bound are answered too.
 
     `announce` is called once interrupts are looked after.
     """
-    _Announcing(_config(service, security), announce).run(sockets=[listening])
+    _Announcing(_config(service, security, certificate), announce).run(sockets=[listening])
 
 
 @contextmanager
-def serving(service: Service, security: Security | None = None) -> Iterator[str]:
+def serving(
+    service: Service, security: Security | None = None, certificate: Certificate | None = None
+) -> Iterator[str]:
     """Serve on a free port of the loopback, in a thread of this process, and give the URL."""
     listening = bound_socket(LOOPBACK, 0)
-    server = _Stoppable(_config(service, Security() if security is None else security))
+    server = _Stoppable(_config(service, Security() if security is None else security, certificate))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="mlquery server", daemon=True)
     thread.start()
     try:
-        yield url_of(listening)
+        yield url_of(listening, certificate)
     finally:
         server.stop()
         thread.join(_SOON)
         listening.close()
 
 
-def _config(service: Service, security: Security) -> uvicorn.Config:
+def _config(service: Service, security: Security, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service, security),
         lifespan="off",
@@ -112,4 +122,6 @@ def _config(service: Service, security: Security) -> uvicorn.Config:
         server_header=False,
         headers=[("Server", f"mlquery/{__version__}")],
         timeout_graceful_shutdown=1,
+        ssl_certfile=None if certificate is None else certificate.certfile,
+        ssl_keyfile=None if certificate is None else certificate.keyfile,
     )

@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mlquery.client import Client
+    from mlquery.server.certificates import Certificate
     from mlquery.server.security import Security
     from mlquery.server.service import Service
     from mlquery.store import Store
@@ -35,8 +36,7 @@ class RunningServer:
     @property
     def tracking_uri(self) -> str:
         """Return what to give to MLflow's client: in a dialect of workspaces, the URI of one."""
-        mount: str = self.service.answers.get("mount", "")
-        return self.url + mount.format(subscription="s", group="g", workspace="w")
+        return self.url + self.service.workspace_path
 
     @property
     def store(self) -> Store:
@@ -62,7 +62,10 @@ class RunningServer:
 
 @contextmanager
 def running_server(
-    store: Store | None = None, dialect: str = "oss", security: Security | None = None
+    store: Store | None = None,
+    dialect: str = "oss",
+    security: Security | None = None,
+    certificate: Certificate | None = None,
 ) -> Iterator[RunningServer]:
     """Serve a store on a free port of the loopback.
 
@@ -70,12 +73,13 @@ def running_server(
         store: What to serve; a new, empty store by default.
         dialect: How it answers.
         security: Which requests are admitted; by default any from this machine.
+        certificate: What to speak https with; by default the server speaks http.
     """
     from mlquery.server.process import serving
     from mlquery.server.service import new_service
 
     service = new_service(store, dialect)
-    with serving(service, security) as url:
+    with serving(service, security, certificate) as url:
         yield RunningServer(url, service)
 
 
