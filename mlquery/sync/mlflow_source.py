@@ -112,7 +112,9 @@ class MlflowSource:
         return run, found
 
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
-        """Yield the logged models of experiments; none from Azure and servers older than MLflow 3."""
+        """Yield the logged models of experiments; none from Azure and from what is older than MLflow 3."""
+        if not hasattr(self._client, "search_logged_models"):
+            return
         for experiment_id in experiment_ids:
             try:
                 yield from map(
@@ -169,7 +171,7 @@ def experiment_of(found: Any) -> Experiment:
 
 def summary_of_run(run: Any) -> Summary:
     """Return a run of MLflow's as a summary."""
-    info, data, inputs, outputs = run.info, run.data, run.inputs, run.outputs
+    info, data, inputs, outputs = run.info, run.data, run.inputs, getattr(run, "outputs", None)  # not in MLflow 2
     points = {point.key: point for point in data._metric_objs}
     return Summary(
         RunInfo.from_dictionary(dict(info) | {"user_id": info.user_id or "", "end_time": info.end_time or None}),

@@ -81,9 +81,10 @@ class MlflowTarget(MlflowSource):
         """Log a batch."""
         from mlflow.entities import Metric, Param, RunTag
 
+        # MLflow 2 does not know from which model and dataset a point is.
         metrics = [
-            Metric(key, value, timestamp, step, model_id, name, digest, run_id if model_id else None)
-            for key, value, timestamp, step, model_id, name, digest in points
+            Metric(key, value, timestamp, step, *((*of, run_id if of[0] else None) if any(of) else ()))
+            for key, value, timestamp, step, *of in points
         ]
         run_params = [Param(key, value) for key, value in params.items()]
         run_tags = [RunTag(key, value) for key, value in tags.items()]
@@ -92,7 +93,6 @@ class MlflowTarget(MlflowSource):
     def log_inputs(self, run_id: str, inputs: Sequence[DatasetInput], model_ids: Sequence[str]) -> None:
         """Log the datasets and models that a run read."""
         from mlflow import entities as mlflow_entities
-        from mlflow.entities.logged_model_input import LoggedModelInput
 
         datasets = [
             mlflow_entities.DatasetInput(
@@ -101,7 +101,8 @@ class MlflowTarget(MlflowSource):
             )
             for found in inputs
         ]
-        self._call(self._client.log_inputs, run_id, datasets, [LoggedModelInput(one) for one in model_ids] or None)
+        models = [mlflow_entities.LoggedModelInput(one) for one in model_ids]  # which MLflow 2 does not have
+        self._call(self._client.log_inputs, run_id, datasets, *([models] if models else []))
 
     def log_outputs(self, run_id: str, steps: Mapping[str, int]) -> None:
         """Log the models that a run wrote, with their steps."""

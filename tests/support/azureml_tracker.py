@@ -1,7 +1,7 @@
 """Pushes a store on disk through the real `azureml-mlflow` client, pulls it into another, and prints what came of it.
 
-Usage: python azureml_tracker.py http://127.0.0.1:PORT FOLDER,
-with a Python that has azureml-mlflow and what mlquery needs.
+Usage: python azureml_tracker.py FOLDER, with a Python that has azureml-mlflow and what mlquery needs, and an
+environment that leads to the server.
 """
 
 from __future__ import annotations
@@ -10,32 +10,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from azureml.mlflow._internal.service_context_loader import _AzureMLServiceContextLoader
-from azureml.mlflow._internal.utils import ServiceContext
 
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Metric, Param, RunTag
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import LimitViolationError, push
-
-SCOPE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
-
-
-def workspace(host: str) -> str:
-    """Return the tracking URI of a workspace; the context spares the plugin its login."""
-    uri = f"azureml://{host.partition('//')[2]}/mlflow/v2.0{SCOPE}"
-    token = SimpleNamespace(token="t")
-    auth, cloud = SimpleNamespace(get_token=lambda *_: token), SimpleNamespace(_get_default_scope=lambda: "")
-    _AzureMLServiceContextLoader.add_service_context(uri, ServiceContext(host, "s", "g", "w", auth=auth, cloud=cloud))
-    return uri
 
 
 def fill(store: DurableStore) -> None:
@@ -47,6 +30,7 @@ def fill(store: DurableStore) -> None:
     for start in range(0, 210, 70):
         store.log_batch(parent, [], [Param(f"p{i}", "v") for i in range(start, start + 70)], [])
     store.update_run_info(child, 3, 9_000, None)
+    store.artifacts.put(child, "model/MLmodel", b"flavors: {}")
 
 
 def runs_of(store: DurableStore) -> dict[str, Any]:
@@ -58,14 +42,17 @@ def runs_of(store: DurableStore) -> dict[str, Any]:
             *(run.info.status, run.info.start_time, run.info.end_time, len(run.data.params)),
             names.get(run.data.tags.get("mlflow.parentRunId", "")),
             [str(column.tolist()) for column in store.history(run_id, "loss")],
+            {
+                info.path: store.artifacts.read(run_id, info.path).decode()
+                for info in store.artifacts.list(run_id, "model")
+            },
         ]
         for run_id, run in runs.items()
     }
 
 
-def main(host: str, folder: str) -> None:
-    uri = workspace(host)
-    seen: dict[str, Any] = {}
+def main(folder: str) -> None:
+    uri, seen = os.environ["MLFLOW_TRACKING_URI"], dict[str, Any]()
     with open_store(f"{folder}/here", "fast") as store, open_store(f"{folder}/back", "fast") as back:
         fill(store)
         try:
