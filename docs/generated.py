@@ -113,6 +113,29 @@ def versions() -> str:
     return "\n".join(report(read_records()))
 
 
+def notebooks() -> str:
+    """Return how many cells of Microsoft's notebooks pass, and why the others do not."""
+    from conformance.notebooks import CHECKLIST, checklist, failing
+
+    reasons = tomllib.loads(CHECKLIST.read_text("utf-8"))["reasons"]
+    lines = ["| notebook | needs | MLflow 2 | MLflow 3 |", "|---|---|---|---|"]
+    passed = {"2": 0, "3": 0}
+    for known in checklist():
+        for release in passed:
+            passed[release] += known["cells"] - len(failing(known, release))
+        counts = [f"{known['cells'] - len(failing(known, release))} of {known['cells']}" for release in passed]
+        lines.append(f"| {PurePosixPath(known['path']).stem} | {known['needs']} | {' | '.join(counts)} |")
+    cells = sum(known["cells"] for known in checklist())
+    lines += [f"| all | | {' | '.join(f'{count} of {cells}' for count in passed.values())} |", ""]
+    lines += ["What fails:", ""]
+    for name, reason in reasons.items():
+        counts = [
+            sum(len(k.get("fails", {}).get(release, {}).get(name, ())) for k in checklist()) for release in passed
+        ]
+        lines.append(f"- {reason}: {counts[0]} cells with MLflow 2, {counts[1]} with MLflow 3.")
+    return "\n".join(lines)
+
+
 def command_line() -> str:
     """Return a section for each command of `mlquery`, from its parser."""
     from mlquery.cli.arguments import parser
@@ -322,6 +345,7 @@ def included(path: str, page: str) -> str:
 PARTS: dict[str, Callable[..., str]] = {
     "command-line": command_line,
     "dialects": dialects,
+    "notebooks": notebooks,
     "differences": differences,
     "figures": figures,
     "gallery": gallery,

@@ -311,6 +311,43 @@ def test_a_run_holds_50_tags(mlflow: Any) -> None:
 
 
 @through_mlflow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+def test_models_are_managed_in_the_registry(mlflow: Any, tmp_path: Path) -> None:
+    class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        """A model that needs no package."""
+
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            return [2 * value for value in model_input["x"]]
+
+    client, name = mlflow.MlflowClient(), "doubled"
+    mlflow.pyfunc.save_model(tmp_path / "regressor", python_model=Doubled(), pip_requirements=[])
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(tmp_path / "regressor", "model")
+    for _ in range(2):
+        mlflow.register_model(f"{run.info.artifact_uri}/model", name)
+
+    with pytest.raises(RestException, match="do not support OR"):  # the client asks for what is no prompt
+        client.search_registered_models()
+    versions = sorted(int(version.version) for version in client.search_model_versions(f"name='{name}'"))
+    client.transition_model_version_stage(name, 1, "Staging")
+    client.transition_model_version_stage(name, 2, "Staging", archive_existing_versions=True)
+    stages = [client.get_model_version(name, number).current_stage for number in versions]
+    model = mlflow.pyfunc.load_model(f"models:/{name}/Staging")
+    client.update_model_version(name, 1, description="a sample")
+    client.set_model_version_tag(name, "1", "type", "regression")
+    tags = client.get_model_version(name, 1).tags
+    client.delete_model_version_tag(name, "1", "type")
+    client.delete_model_version(name, 2)
+
+    assert ([1, 2], ["Archived", "Staging"]) == (versions, stages)
+    assert [2, 4] == model.predict(pd.DataFrame({"x": [1, 2]}))
+    assert ({"type": "regression"}, {}) == (tags, client.get_model_version(name, 1).tags)
+    (latest,) = client.get_registered_model(name).latest_versions
+    assert ("1", "a sample") == (str(latest.version), latest.description)
+    assert [] == client.get_latest_versions(name, stages=["Staging"])
+
+
+@through_mlflow
 def test_logged_models_are_not_there_as_on_the_service(mlflow: Any) -> None:
     with pytest.raises(MlflowException, match="404"):
         mlflow.create_external_model("model")

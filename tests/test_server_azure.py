@@ -50,6 +50,15 @@ def envelope(reply: Reply) -> Any:
     return reply.status, body["Error"]["Code"], body["error_code"], body["Error"]["Message"]
 
 
+def test_experiments_are_listed_below_both_versions_of_the_workspace(server: RunningServer) -> None:
+    for version in ("v2.0", "v1.0"):
+        api = Api(server.url, WORKSPACE.replace("v2.0", version))
+        listed = api.send("GET", "experiments/list", None, {"Authorization": "Bearer any"}).json["experiments"]
+        assert {"experiment_id", "name", "lifecycle_stage", "creation_time"} <= listed[0].keys()
+        assert "Default" in [experiment["name"] for experiment in listed]
+        api.close()
+
+
 def test_the_api_is_below_the_workspace_and_at_the_root(server: RunningServer, api: Api) -> None:
     run_id = new_run(api)["info"]["run_id"]
     at_the_root = Api(server.url)

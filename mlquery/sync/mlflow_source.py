@@ -180,7 +180,7 @@ def summary_of_run(run: Any) -> Summary:
         {key: (clean_value(float(point.value)), point.timestamp, point.step or 0) for key, point in points.items()},
         tuple(map(_dataset_input, inputs.dataset_inputs if inputs else ())),
         {output.model_id: output.step for output in (outputs.model_outputs if outputs else ())},
-        tuple(found.model_id for found in (inputs.model_inputs if inputs else ())),
+        tuple(found.model_id for found in getattr(inputs, "model_inputs", ())),
     )
 
 
