@@ -116,7 +116,7 @@ def _log_in_without_microsoft() -> None:
         token = {"token_type": "Bearer", "access_token": os.environ.get("IDENTITY_HEADER", "any")}
         return SimpleNamespace(json=lambda: token)
 
-    requests.post = post
+    requests.post = post  # type: ignore[assignment]
 
 
 def main() -> int:

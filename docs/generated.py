@@ -127,12 +127,10 @@ def notebooks() -> str:
         lines.append(f"| {PurePosixPath(known['path']).stem} | {known['needs']} | {' | '.join(counts)} |")
     cells = sum(known["cells"] for known in checklist())
     lines += [f"| all | | {' | '.join(f'{count} of {cells}' for count in passed.values())} |", ""]
-    lines += ["What fails:", ""]
+    lines += ["Cells that fail:", ""]
     for name, reason in reasons.items():
-        counts = [
-            sum(len(k.get("fails", {}).get(release, {}).get(name, ())) for k in checklist()) for release in passed
-        ]
-        lines.append(f"- {reason}: {counts[0]} cells with MLflow 2, {counts[1]} with MLflow 3.")
+        failed = [sum(len(k.get("fails", {}).get(one, {}).get(name, ())) for k in checklist()) for one in passed]
+        lines.append(f"- {reason}: {failed[0]} with MLflow 2, {failed[1]} with MLflow 3.")
     return "\n".join(lines)
 
 

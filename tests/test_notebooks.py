@@ -313,7 +313,7 @@ def test_a_run_holds_50_tags(mlflow: Any) -> None:
 @through_mlflow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 def test_models_are_managed_in_the_registry(mlflow: Any, tmp_path: Path) -> None:
-    class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+    class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """A model that needs no package."""
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]

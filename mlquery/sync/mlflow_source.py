@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ import attrs
 import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo, ViewType
-from mlquery.errors import StoreError, invalid_parameter
+from mlquery.errors import NOT_IMPLEMENTED, StoreError, invalid_parameter
 from mlquery.query.page_tokens import all_pages
 from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.validation import clean_value
@@ -142,12 +143,19 @@ class MlflowSource:
                     yield SourceFile(info.path, int(info.file_size or 0), fetch)
 
     def _repository(self, location: str) -> Any:
+        import mlflow
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
         from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
         uri = self._client.tracking_uri
         location = add_databricks_profile_info_to_artifact_uri(location, uri)
-        return get_artifact_repository(location, tracking_uri=uri)
+        if "tracking_uri" in signature(get_artifact_repository).parameters:
+            return get_artifact_repository(location, tracking_uri=uri)
+        if uri != mlflow.get_tracking_uri():
+            instead = f"MLFLOW_TRACKING_URI={uri}, or MLflow 3"
+            message = f"MLflow 2 fetches artifacts from the tracking URI that is set and no other; instead: {instead}"
+            raise StoreError(message, NOT_IMPLEMENTED)
+        return get_artifact_repository(location)
 
     def _fetch(self, repository: Any, path: str, local: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="mlquery-") as folder:

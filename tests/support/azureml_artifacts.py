@@ -18,12 +18,11 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.pyfunc import PythonModel
 
 seen: dict[str, Any] = {"has logged models": hasattr(mlflow.entities, "LoggedModel")}
 
 
-class Doubled(PythonModel):  # type: ignore[misc]
+class Doubled(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
     """A model that needs no package."""
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
@@ -98,7 +97,9 @@ def models(run_id: str, folder: Path) -> None:
     found = {version.version: version.source for version in client.search_model_versions(f"name='{name}'")}
     seen["sources"] = sorted(
         {
-            re.sub(r"[\d]{6}T\d{6}-[0-9a-f]{8}", "CONTAINER", source.rpartition("/runs/")[2].replace(run_id, "RUN"))
+            re.sub(
+                r"[\d]{6}T\d{6}-[0-9a-f]{8}", "CONTAINER", (source or "").rpartition("/runs/")[2].replace(run_id, "RUN")
+            )
             for source in found.values()
         }
     )

@@ -62,7 +62,7 @@ def main(folder: str) -> None:
         pulled = pull(back, uri)
         seen["before"] = pulled.new_runs
         seen["pushed"] = [push(store, uri, leave_out=True).new_runs for _ in range(2)]
-        seen["pulled"] = [pull(back, uri).new_runs for _ in range(2)]
+        seen["pulled"] = [pull(back, uri, artifacts=True).new_runs for _ in range(2)]
         seen["here"], seen["back"] = runs_of(store), runs_of(back)
     print(json.dumps(seen))
 
