@@ -328,6 +328,7 @@ def test_open_source_mlflow_has_no_such_paths() -> None:
         ("mlflow-artifacts:/e/r/artifacts", "azureml://h/w/experiments/e/runs/r/artifacts"),
         ("mlflow-artifacts:/e/r/artifacts/model/a", "azureml://h/w/experiments/e/runs/r/artifacts/model/a"),
         ("mlflow-artifacts:/LocalUpload/c/model", "azureml://artifacts/LocalUpload/c/model"),
+        ("mlflow-artifacts:/LocalUpload/c/my%20model", "azureml://artifacts/LocalUpload/c/my model"),
     ],
 )
 def test_a_location_is_read_as_it_is_written(stored: str, written: str) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import quote, unquote
 
 import attrs
 
@@ -42,7 +43,7 @@ class Locations:
         if self.workspace is None:
             return location
         if location.startswith(f"{ARTIFACT_ROOT}{UPLOADS}/"):
-            return _UPLOAD + location.removeprefix(f"{ARTIFACT_ROOT}{UPLOADS}/")
+            return _UPLOAD + unquote(location.removeprefix(f"{ARTIFACT_ROOT}{UPLOADS}/"))
         found = _OF_RUN.fullmatch(location)
         if found is None:
             return location
@@ -54,7 +55,7 @@ class Locations:
         if self.workspace is None:
             return None
         if written.startswith(_UPLOAD):
-            return f"{ARTIFACT_ROOT}{UPLOADS}/{written.removeprefix(_UPLOAD)}"
+            return f"{ARTIFACT_ROOT}{UPLOADS}/{quote(written.removeprefix(_UPLOAD))}"
         found = _WRITTEN_OF_RUN.fullmatch(written)
         if found is None:
             return None
