@@ -101,14 +101,16 @@ class Journal:
         self.seq, self.identity = 0, identity_of(content)
         return self.identity
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield the entries that follow on `seq`, which moves on with them.
+    def entries(self, until: int | None = None) -> Iterator[Entry]:
+        """Yield the entries that follow on `seq`, which moves on with them, up to one of them or all.
 
         Raises:
             JournalError: one of them is damaged or missing.
         """
         for row in self._rows(_SELECT, self.seq):
             entry = self._checked(*row)
+            if until is not None and entry.seq > until:
+                return
             if entry.seq != self.seq + 1:
                 raise damaged(self.shown, f"entry {self.seq + 1} of its journal is missing")
             self.seq = entry.seq

@@ -1,8 +1,9 @@
 """Snapshots: the state of a store after an entry of its journal, so that opening need not replay what came before.
 
-A snapshot is a NumPy archive (`.npz`, a zip file with a checksum for each member) of the store's columns and one member
-of JSON. The journal holds everything that a snapshot holds: one that is missing, damaged or of another store is passed
-over. Entries are not known here.
+A snapshot is a file of parts, read when they are asked for: the cells of each key, the strings of each, groups of
+histories; the last part is JSON and says which is which. It depends on the journal alone, byte for byte: a part that is
+damaged is made anew from the entries. One that is missing, of another store, or damaged as a whole is passed over.
+Entries are not known here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mlquery.durable.entries import encode
+from mlquery.durable.errors import DamagedJournalError
+from mlquery.durable.parts import DamagedPartError, Part, Parts, PartsWriter
 from mlquery.entities import Dataset, DatasetInput, InputTag, Metric
 from mlquery.store import Store
 from mlquery.store.cells import Cells, room_for
@@ -28,11 +32,21 @@ from mlquery.store.entity_fields import dataset_input_fields, experiment_fields,
 from mlquery.store.history import History
 from mlquery.store.model_table import StoredModel
 from mlquery.store.run_table import RunTable
+from mlquery.store.stored import StoredHistories, StoredStrings
 from mlquery.store.table import Columns
+from mlquery.store.unread import unread_metrics, unread_strings, unread_times
 
-NAME: Final = "snapshot.npz"
-VERSION: Final = 1
-Arrays = dict[str, npt.NDArray[Any]]
+NAME: Final = "snapshot.bin"
+VERSION: Final = 2
+OLD_NAME: Final = "snapshot.npz"
+"""The file of version 1, which is no longer read."""
+
+_POINTS_AT_ONCE: Final = 1 << 16
+_ALIGNMENT: Final = 8
+
+Array = npt.NDArray[Any]
+Add = Callable[[Part], int]
+"""Keeps a part and returns its number."""
 
 
 def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
@@ -42,31 +56,57 @@ def write(store: Store, folder: Path, store_id: str, seq: int) -> None:
         OSError: it cannot be written; the older one is still there.
     """
     new = folder / f"{NAME}.{os.getpid()}.tmp"
-    arrays, header = _dumped(store)
-    header |= {"version": VERSION, "store_id": store_id, "seq": seq}
     try:
         with new.open("wb") as file:
-            np.savez(file, header=np.frombuffer(encode(header).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+            writer = PartsWriter(file)
+            _dump(store, store_id, seq, writer.add)
+            writer.finish()
             file.flush()
             os.fsync(file.fileno())
         new.replace(folder / NAME)
     finally:
         new.unlink(missing_ok=True)
+    (folder / OLD_NAME).unlink(missing_ok=True)
 
 
-def read(store: Store, folder: Path, store_id: str | None) -> int:
+def parts_of(store: Store, store_id: str, seq: int) -> Sequence[Part]:
+    """Return the parts of the snapshot of a store after entry `seq`."""
+    found: list[Part] = []
+
+    def add(content: Part) -> int:
+        found.append(content)
+        return len(found) - 1
+
+    _dump(store, store_id, seq, add)
+    return found
+
+
+def read(
+    store: Store, folder: Path, store_id: str | None, remade: Callable[[int], Sequence[Part]] | None = None
+) -> int:
     """Fill an empty store from its snapshot and return the number of the last entry in it, -1 if there is none.
 
     One of another store does not count, unless `store_id` is None. What one that cannot be read left in the store is
-    taken away again.
+    taken away again. Most of it is read later, when it is asked for.
+
+    Args:
+        store: The store.
+        folder: Where the snapshot is.
+        store_id: The id of the store.
+        remade: Returns the parts as they were after an entry, when one that is read later is damaged. Without it all
+            parts are looked at now, and one that is damaged spoils the snapshot.
     """
+    seq = -1
     try:
-        with (folder / NAME).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes())
-            if header["version"] != VERSION or store_id not in (None, header["store_id"]):
-                return -1
-            _restore(store, header, {name: file[name] for name in file.files if name != "header"})
-            return int(header["seq"])
+        parts = _SnapshotParts(folder, None if remade is None else lambda: remade(seq) if seq >= 0 else ())
+        if remade is None and not parts.is_whole():
+            return -1
+        header = json.loads(bytes(parts.part(len(parts) - 1)))
+        if header["version"] != VERSION or store_id not in (None, header["store_id"]):
+            return -1
+        seq = int(header["seq"])
+        _restore(store, header, parts)
+        return seq
     except FileNotFoundError:
         return -1
     except Exception:  # of any kind: the journal has it all
@@ -74,15 +114,40 @@ def read(store: Store, folder: Path, store_id: str | None) -> int:
         return -1
 
 
-def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
+class _SnapshotParts(Parts):
+    """The parts of a snapshot, where a damaged one that the journal does not give again is an error of the store."""
+
+    def __init__(self, folder: Path, remade: Callable[[], Sequence[Part]] | None) -> None:
+        super().__init__(folder / NAME, remade)
+        self._folder = folder
+
+    def part(self, number: int) -> Part:
+        try:
+            return super().part(number)
+        except DamagedPartError:
+            raise DamagedJournalError(
+                str(self._folder),
+                f"is damaged: its {NAME} is not what was written; nothing was changed; remove that file: "
+                "the journal has all that is in it",
+            ) from None
+
+
+# Writing
+
+
+def _dump(store: Store, store_id: str, seq: int, add: Add) -> None:
+    header = {"version": VERSION, "store_id": store_id, "seq": seq} | _dumped(store, add)
+    add(encode(header).encode())
+
+
+def _dumped(store: Store, add: Add) -> dict[str, Any]:
+    """Return the small things of a store, and where its columns are; those are added as parts."""
     runs, models = store.runs, store.models
-    arrays: Arrays = {}
     header: dict[str, Any] = {
         "default_experiment_id": store.default_experiment_id,
         "experiments": [
             experiment_fields(store.experiments.experiment_at(row)) for row in range(store.experiments.size)
         ],
-        "run_ids": runs.ids,
         "artifact_uris": list(runs.own_artifact_uris.items()),
         "pushed": store.pushed,
         "models": [model_fields(model) for model in models.by_id.values()],
@@ -91,16 +156,22 @@ def _dumped(store: Store) -> tuple[Arrays, dict[str, Any]]:
         ],
         "outputs": models.outputs,
         "model_inputs": {run_id: list(found) for run_id, found in models.inputs.items()},
+        "size": runs.size,
+        "run_ids": add(_packed_strings(runs.ids)),
+        "inputs": _inputs_dumped(runs, add),
     }
-    header["datasets"], header["inputs"] = _inputs_dumped(runs.inputs)
     for kind, columns in _columns_of(runs).items():
         left_out = ("run_id", "artifact_uri") if kind == "texts" else ()
-        cells = {key: found for key, found in columns.cells.items() if key not in left_out}
-        header[kind] = _columns_dumped(kind, cells, runs.size, arrays)
+        header[kind] = [
+            [key, *_cells_dumped(cells, runs.size, key == "lifecycle_stage" and kind == "texts", add)]
+            for key, cells in columns.cells.items()
+            if key not in left_out
+        ]
     for kind, keys in _keys_of(runs).items():
-        header[f"{kind}.shapes"], arrays[f"{kind}.shape"] = _shapes_dumped(keys)
-    _histories_dumped(runs.metrics.cells, arrays)
-    return arrays, header
+        codes: dict[tuple[str, ...], int] = {}
+        column = array("i", [codes.setdefault(one, len(codes)) for one in keys])
+        header[f"{kind}.keys"] = [list(codes), add(column)]
+    return header
 
 
 def _columns_of(runs: RunTable) -> dict[str, Columns[Any, Any]]:
@@ -119,58 +190,125 @@ def _keys_of(runs: RunTable) -> dict[str, list[tuple[str, ...]]]:
     return {"params": runs.param_keys, "tags": runs.tag_keys, "metrics": runs.metric_keys}
 
 
-def _columns_dumped(kind: str, columns: Mapping[str, Cells], size: int, arrays: Arrays) -> list[Any]:
-    """Put the cells of all keys of a kind into arrays, one key after the other; return keys, counts and strings."""
-    index, pieces, counts = [], [], []
-    for key, cells in columns.items():
-        rows = _rows(cells, size)
-        places = rows if cells.rows is None else slice(None)
-        pieces.append((rows, *(np.frombuffer(cell, cell.typecode)[places] for cell in cells.arrays if len(cell))))
-        counts.append(len(rows))
-        index.append([key, len(rows), cells.table if isinstance(cells, StringCells) else None])
-    kept = [piece for piece, count in zip(pieces, counts, strict=True) if count]
-    for number, parts in enumerate(zip(*kept, strict=True) if kept else ()):
-        arrays[f"{kind}.{number}"] = np.concatenate(parts)
-    return index
+def _cells_dumped(cells: Cells, size: int, has_fixed_codes: bool, add: Add) -> list[Any]:
+    """Return how many cells there are, their part, and what else belongs to the key: strings or histories."""
+    rows = _rows(cells, size)
+    places = rows if cells.rows is None else slice(None)
+    columns = [cells.view(number)[places] for number in range(len(cells.typecodes) if len(rows) else 0)]
+    more: list[Any] = []
+    if isinstance(cells, StringCells):
+        table: Sequence[str] = cells.table
+        if not has_fixed_codes:
+            columns[:1], table = _renumbered(columns[:1], table)
+        more = [len(table), add(_packed_strings(table))]
+    if isinstance(cells, MetricCells):
+        columns[1:2] = map(_with_one_nan, columns[1:2])
+        more = _histories_dumped(cells, add)
+    if not len(rows):
+        return [0, None, *more]
+    if _is_dense(len(rows), size):
+        columns = [
+            _spread(rows, column, fill, code, size)
+            for column, fill, code in zip(columns, cells.fills, cells.typecodes, strict=True)
+        ]
+    else:
+        columns = [rows, *columns]
+    return [len(rows), add(_packed(columns)), *more]
+
+
+def _is_dense(count: int, size: int) -> bool:
+    return count * 8 >= size
 
 
 def _rows(cells: Cells, size: int) -> npt.NDArray[np.int32]:
     if cells.rows is not None:
         return np.array(cells.rows, np.int32)
-    marks = np.frombuffer(cells.arrays[0], cells.typecodes[0])[:size]
-    return np.flatnonzero(marks != cells.fills[0]).astype(np.int32)
+    return np.flatnonzero(cells.view(0)[:size] != cells.fills[0]).astype(np.int32)
 
 
-def _shapes_dumped(keys: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, ...]], npt.NDArray[np.int32]]:
-    """Return the different tuples of keys, and which of them each row has (n,)."""
-    codes: dict[tuple[str, ...], int] = {}
-    column = np.array([codes.setdefault(one, len(codes)) for one in keys], np.int32)
-    return list(codes), column
+def _spread(rows: Array, column: Array, fill: float, code: str, size: int) -> Array:
+    whole = np.full(size, fill, code)
+    whole[rows] = column
+    return whole
 
 
-def _inputs_dumped(inputs: Mapping[int, Sequence[DatasetInput]]) -> tuple[list[Any], list[Any]]:
-    """Return the different datasets, and for each row which it read, with the tags of that use."""
-    codes: dict[tuple[str | None, ...], int] = {}
-    rows = []
-    for row, found in inputs.items():
-        uses = map(dataset_input_fields, found)
-        rows.append([row, [(codes.setdefault(tuple(use["dataset"]), len(codes)), use["tags"]) for use in uses]])
-    return list(codes), rows
+def _renumbered(codes: list[Array], table: Sequence[str]) -> tuple[list[Array], Sequence[str]]:
+    """Return codes (none or one column) and strings: those that some row has, in the order in which rows have them."""
+    if not codes:
+        return codes, []
+    (column,) = codes
+    highest = np.maximum.accumulate(column)
+    if column[0] == 0 and (np.diff(highest) <= 1).all() and highest[-1] == len(table) - 1:
+        return codes, table
+    used, first = np.unique(column, return_index=True)
+    used = used[np.argsort(first)]
+    new = np.zeros(len(table), np.int32)
+    new[used] = np.arange(len(used))
+    return [new[column]], [table[code] for code in used.tolist()]
 
 
-def _histories_dumped(columns: Mapping[str, MetricCells], arrays: Arrays) -> None:
-    owners, points = [], []
-    for number, cells in enumerate(columns.values()):
-        for row, history in cells.histories.items():
-            owners.append((number, row, len(history)))
-            points.append(history)
-    arrays["histories"] = np.array(owners, np.int64).reshape(-1, 3)
-    for name in ("values", "timestamps", "steps"):
-        parts = [getattr(history, name) for history in points]
-        arrays[f"histories.{name}"] = np.frombuffer(b"".join(parts), "d" if name == "values" else "q")
+def _with_one_nan(values: Array) -> Array:
+    """Return values in which NaN has always the same bits, as in those that a journal gives."""
+    is_nan = np.isnan(values)
+    return np.where(is_nan, np.nan, values) if is_nan.any() else values
 
 
-def _restore(store: Store, header: dict[str, Any], arrays: Arrays) -> None:
+def _packed(columns: Sequence[Any]) -> bytes:
+    """Return arrays as one part; each starts at a multiple of 8."""
+    pieces = []
+    for column in columns:
+        content = column.tobytes()
+        pieces += [content, bytes(-len(content) % _ALIGNMENT)]
+    return b"".join(pieces)
+
+
+def _packed_strings(strings: Sequence[str]) -> bytes:
+    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
+    return _packed([array("q", accumulate(map(len, encoded)))]) + b"".join(encoded)
+
+
+def _inputs_dumped(runs: RunTable, add: Add) -> list[Any]:
+    """Return what runs read, each once for an experiment, and the part that says which rows read which."""
+    codes: dict[str, int] = {}
+    rows, column = array("i"), array("i")
+    for row, found in runs.inputs.items():
+        uses = [runs.string("experiment_id", row) or "", list(map(dataset_input_fields, found))]
+        rows.append(row)
+        column.append(codes.setdefault(encode(uses), len(codes)))
+    return [list(codes), len(rows), add(_packed([rows, column]))]
+
+
+def _histories_dumped(cells: MetricCells, add: Add) -> list[Any]:
+    """Return how many histories there are, the part with their rows and ends, and the groups: ends and parts."""
+    histories = sorted(cells.histories.items(), key=lambda item: item[0])
+    ends = list(accumulate(len(history) for _, history in histories))
+    groups = []
+    for start, stop in _groups(ends):
+        groups.append([stop, add(_packed_points([history for _, history in histories[start:stop]]))])
+    if not histories:
+        return [0, None, groups]
+    return [len(histories), add(_packed([array("i", [row for row, _ in histories]), array("q", ends)])), groups]
+
+
+def _groups(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield slices of histories, none of which has many more points than are read at once."""
+    start, before = 0, 0
+    for place, end in enumerate(ends):
+        if end - before >= _POINTS_AT_ONCE or place == len(ends) - 1:
+            yield start, place + 1
+            start, before = place + 1, end
+
+
+def _packed_points(histories: Sequence[History]) -> bytes:
+    columns = ([getattr(one, name) for one in histories] for name in ("values", "timestamps", "steps"))
+    values, timestamps, steps = map(b"".join, columns)
+    return b"".join([_with_one_nan(np.frombuffer(values)).tobytes(), timestamps, steps])
+
+
+# Reading
+
+
+def _restore(store: Store, header: dict[str, Any], parts: Parts) -> None:
     runs, models = store.runs, store.models
     for fields in header["experiments"]:
         PutExperiment(fields).apply(store)
@@ -186,68 +324,99 @@ def _restore(store: Store, header: dict[str, Any], arrays: Arrays) -> None:
         models.points.setdefault(str(point.model_id), {})[key] = point
     models.outputs.update(header["outputs"])
     models.inputs.update({run_id: dict.fromkeys(found) for run_id, found in header["model_inputs"].items()})
-    _restore_runs(runs, header, arrays)
-    _restore_inputs(store, header["datasets"], header["inputs"])
+    _restore_runs(runs, header, parts)
 
 
-def _restore_runs(runs: RunTable, header: dict[str, Any], arrays: Arrays) -> None:
-    size = len(header["run_ids"])
+def _restore_runs(runs: RunTable, header: dict[str, Any], parts: Parts) -> None:
+    size = header["size"]
     if not size:
         return
-    runs.ids.extend(header["run_ids"])
-    runs.row_of.update({run_id: row for row, run_id in enumerate(runs.ids)})
-    _fill(runs.strings.to_write("run_id"), np.arange(size), [np.arange(size)], size)
+    runs.ids.extend(_strings(parts, header["run_ids"], size).all())
+    runs.row_of.update(zip(runs.ids, range(size), strict=True))
+    _fill_ids(runs, size)
     for kind, columns in _columns_of(runs).items():
-        start, parts = 0, [arrays[f"{kind}.{number}"] for number in range(8) if f"{kind}.{number}" in arrays]
-        for key, count, strings in header[kind]:
-            cells = columns.to_write(key)
-            if isinstance(cells, StringCells):
-                cells.table, cells.index = strings, {string: code for code, string in enumerate(strings)}
-            rows, *columns_of_key = [part[start : start + count] for part in parts]
-            _fill(cells, rows, columns_of_key, size)
-            start += count
+        for key, count, part, *more in header[kind]:
+            if count:
+                columns.cells[key] = _unread(kind, parts, size, count, part, more)
+            else:
+                columns.to_write(key)
     for kind, keys in _keys_of(runs).items():
-        shapes = [runs.shape(tuple(shape)) for shape in header[f"{kind}.shapes"]]
-        keys[:] = [shapes[code] for code in arrays[f"{kind}.shape"].tolist()]
+        shapes, part = header[f"{kind}.keys"]
+        shapes = [runs.shape(tuple(shape)) for shape in shapes]
+        keys[:] = map(shapes.__getitem__, memoryview(parts.part(part)).cast("i"))
     runs.own_artifact_uris.update(dict(header["artifact_uris"]))
-    _restore_histories(runs, [key for key, _, _ in header["metrics"]], arrays)
+    _restore_inputs(runs, parts, *header["inputs"])
     runs.forget_order()
 
 
-def _fill(cells: Cells, rows: npt.NDArray[Any], columns: Sequence[npt.NDArray[Any]], size: int) -> None:
-    """Give a key that has no cells yet the cells of some rows, dense or sparse as `Cells` itself would have them."""
-    if not len(rows):
-        return
-    filled = []
-    is_dense = len(rows) * 8 >= size
-    for code, fill, column in zip(cells.typecodes, cells.fills, columns, strict=True):
-        whole = column.astype(code)
+def _fill_ids(runs: RunTable, size: int) -> None:
+    """Give the column of run ids its cells; its strings are those of the table."""
+    cells, codes = runs.strings.to_write("run_id"), array("i", range(size))
+    codes.extend([-1] * (room_for(size) - size))
+    cells.rows, cells.arrays, cells.count = None, (codes,), size
+
+
+def _unread(kind: str, parts: Parts, size: int, count: int, part: int, more: Sequence[Any]) -> Cells:
+    codes = {"metrics": MetricCells.typecodes, "times": "q"}.get(kind, "i")
+    is_dense = _is_dense(count, size)
+
+    def read_cells() -> tuple[Any, tuple[Any, ...]]:
         if is_dense:
-            whole = np.full(room_for(size), fill, code)
-            whole[rows] = column
-        cell = array(code)
-        cell.frombytes(whole.tobytes())
-        filled.append(cell)
-    cells.rows = None if is_dense else array("i", rows.astype("i").tobytes())
-    cells.arrays, cells.count = tuple(filled), len(rows)
-    cells.views = cells.shown = None
+            return None, _unpacked(parts.part(part), codes, size)
+        rows, *columns = _unpacked(parts.part(part), "i" + codes, count)
+        return rows, tuple(columns)
+
+    if kind == "times":
+        return unread_times(count, read_cells)
+    if kind == "metrics":
+        return unread_metrics(count, read_cells, _histories(parts, *more))
+    number, strings = more
+    return unread_strings(count, read_cells, _strings(parts, strings, number))
 
 
-def _restore_histories(runs: RunTable, keys: Sequence[str], arrays: Arrays) -> None:
-    columns = [runs.metrics.cells[key] for key in keys]
-    parts = [arrays[f"histories.{name}"].tobytes() for name in ("values", "timestamps", "steps")]
-    start = 0
-    for number, row, size in arrays["histories"].tolist():
-        history = History(runs.owner)
-        stop = start + 8 * size
-        for cell, part in zip((history.values, history.timestamps, history.steps), parts, strict=True):
-            cell.frombytes(part[start:stop])  # type: ignore[attr-defined]
-        columns[number].histories[row] = history
-        start = stop
+def _unpacked(content: Part, codes: str, size: int) -> tuple[memoryview, ...]:
+    """Return the arrays of so many items each that `_packed` put into a part."""
+    found, start, whole = [], 0, memoryview(content).cast("B")
+    for code in codes:
+        stop = start + size * array(code).itemsize
+        found.append(whole[start:stop].cast(code))
+        start = stop + -stop % _ALIGNMENT
+    return tuple(found)
 
 
-def _restore_inputs(store: Store, datasets: Sequence[Sequence[Any]], inputs: Sequence[Any]) -> None:
-    known = [Dataset(*fields) for fields in datasets]
-    for row, uses in inputs:
-        found = [DatasetInput(known[code], [InputTag(key, value) for key, value in tags]) for code, tags in uses]
-        store.runs.add_inputs(row, found)
+def _strings(parts: Parts, part: int, size: int) -> StoredStrings:
+    def read_strings() -> tuple[memoryview, memoryview]:
+        content = memoryview(parts.part(part))
+        return content[: 8 * size].cast("q"), content[8 * size :]
+
+    return StoredStrings(size, read_strings)
+
+
+def _histories(parts: Parts, size: int, part: int | None, groups: Sequence[tuple[int, int]]) -> StoredHistories:
+    def read_places() -> tuple[memoryview, memoryview]:
+        if part is None:
+            return memoryview(array("i")), memoryview(array("q"))
+        content = memoryview(parts.part(part))
+        rows_end = 4 * size + -4 * size % _ALIGNMENT
+        return content[: 4 * size].cast("i"), content[rows_end:].cast("q")
+
+    def read_group(number: int) -> tuple[memoryview, memoryview, memoryview]:
+        content = memoryview(parts.part(groups[number][1]))
+        third = len(content) // 3
+        return content[:third].cast("d"), content[third : 2 * third].cast("q"), content[2 * third :].cast("q")
+
+    return StoredHistories(size, read_places, [stop for stop, _ in groups], read_group)
+
+
+def _restore_inputs(runs: RunTable, parts: Parts, uses: Sequence[str], size: int, part: int) -> None:
+    found: list[tuple[DatasetInput, ...]] = []
+    for experiment_id, datasets in map(json.loads, uses):
+        found.append(tuple(_input_of(runs, experiment_id, *use["dataset"], tags=use["tags"]) for use in datasets))
+    rows, codes = _unpacked(parts.part(part), "ii", size)
+    runs.inputs.update(zip(rows.tolist(), map(found.__getitem__, codes), strict=True))
+
+
+def _input_of(runs: RunTable, experiment_id: str, *dataset: Any, tags: Sequence[Any]) -> DatasetInput:
+    given = Dataset(*dataset)
+    one = runs.datasets.setdefault((experiment_id, given.name, given.digest), given)
+    return DatasetInput(one, [InputTag(key, value) for key, value in tags])

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from mlquery.durable import snapshot
 from mlquery.durable.entries import encode
-from mlquery.durable.errors import JournalError, damaged
+from mlquery.durable.errors import DamagedJournalError, JournalError, damaged
 from mlquery.durable.journal import Journal
 from mlquery.durable.locks import TurnLock
+from mlquery.durable.replay import replay, snapshot_remade
 from mlquery.errors import StoreError
 from mlquery.store import Store
-from mlquery.store.changes import CHANGES, NAMES, LogPoints
+from mlquery.store.changes import NAMES, LogPoints
 from mlquery.store.state import Change
 
 _HARMLESS: Final = (StoreError, TypeError, ValueError, AttributeError)
 """What a call raises about its arguments, before it changes anything."""
-_NOT_FITTING: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
-"""What an entry raises that does not fit those before it."""
 
 
 class Transactions:
@@ -117,7 +117,7 @@ class Transactions:
                 raise damaged(str(self._path), "its journal is empty")
             return
         store.use_guid_ids(identity.guid_ids)
-        seq = snapshot.read(store, self._path, identity.store_id)
+        seq = snapshot.read(store, self._path, identity.store_id, partial(snapshot_remade, self._path))
         reader.require_end(seq)
         if seq >= 0:
             reader.seq = self.snapshot_seq = seq
@@ -165,11 +165,8 @@ class Transactions:
 
     def _follow(self, journal: Journal) -> None:
         """Make the changes that a journal has beyond those that were read."""
-        store = self._store
-        for entry in journal.entries():
-            try:
-                CHANGES[entry.call](*entry.content()).apply(store)
-            except _NOT_FITTING:
-                self.is_stale = True
-                raise damaged(str(self._path), f"entry {entry.seq} of its journal does not fit those before") from None
-            store.version += 1
+        try:
+            replay(journal, self._store)
+        except DamagedJournalError:
+            self.is_stale = True
+            raise

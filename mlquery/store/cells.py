@@ -3,7 +3,8 @@
 Dense arrays are indexed by row, grow by doubling, are written in place and read as NumPy views without a copy. Sparse
 ones hold only the rows that have the key, sorted, and are spread out when they are read. Which of the two it is depends
 on how many rows have the key. What the values mean is not known here. Two tables may share cells (a clone): `owner`
-says whose they are, and only the owner writes to them or moves them.
+says whose they are, and only the owner writes to them or moves them. Cells of a store that was opened are of nobody;
+see `unread`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Array = npt.NDArray[Any]
 class Cells:
     """The cells of one key. The first of `arrays` marks presence: a row without the key holds its fill there."""
 
-    __slots__ = ("arrays", "count", "owner", "rows", "shown", "views")
+    __slots__ = ("arrays", "count", "owner", "rows", "shown", "unread", "views")
 
     typecodes: ClassVar[str]
     fills: ClassVar[tuple[float, ...]]
@@ -36,18 +37,25 @@ class Cells:
         self.rows: array[int] | None = array("i")
         self.arrays: tuple[array[Any], ...] = tuple(array(code) for code in self.typecodes)
         self.count = 0
+        self.unread: Any = None
         self.views: tuple[Array, ...] | None = None
         self.shown: tuple[int, Any] | None = None  # the column of so many rows that dense cells were last read as
 
     def copy(self, owner: object) -> Self:
         """Return cells of the same contents that another owner may write to."""
+        rows, arrays = self.rows, self.arrays  # before the class is asked for: cells that are read get another one
         new = object.__new__(type(self))
         new.owner = owner
-        new.rows = None if self.rows is None else self.rows[:]
-        new.arrays = tuple(cells[:] for cells in self.arrays)
+        new.rows = None if rows is None else copied("i", rows)
+        new.arrays = tuple(map(copied, self.typecodes, arrays))
         new.count = self.count
-        new.views = new.shown = None
+        new.unread = new.views = new.shown = None
         return new
+
+    def view(self, number: int) -> Array:
+        """Return one of the arrays as a NumPy array, without a copy."""
+        cells, code = self.arrays[number], self.typecodes[number]
+        return np.frombuffer(cells, code) if len(cells) else np.empty(0, code)
 
     def slot(self, row: int) -> int:
         """Return the place of a row's cell in the arrays, -1 if the row has none."""
@@ -129,14 +137,14 @@ class Cells:
         return tuple(view[:size] for view in views[:arrays])
 
     def _viewed(self) -> tuple[Array, ...]:
-        return tuple(np.frombuffer(cells, cells.typecode) for cells in self.arrays)
+        return tuple(map(self.view, range(len(self.arrays))))
 
     def _densified(self, size: int, arrays: int) -> tuple[Array, ...]:
         rows = np.frombuffer(self.rows, "i") if self.rows else np.empty(0, "i")
         spread = []
-        for cells, fill in zip(self.arrays[:arrays], self.fills, strict=False):
-            column = np.full(size, fill, cells.typecode)
-            column[rows] = np.frombuffer(cells, cells.typecode) if cells else ()
+        for number in range(arrays):
+            column = np.full(size, self.fills[number], self.typecodes[number])
+            column[rows] = self.view(number)
             spread.append(column)
         return tuple(spread)
 
@@ -154,6 +162,11 @@ class Cells:
         rows = [row for row in range(len(marks)) if marks[row] != fill]
         self.arrays = tuple(array(cells.typecode, [cells[row] for row in rows]) for cells in self.arrays)
         self.rows = array("i", rows)
+
+
+def copied(code: str, cells: Any) -> array[Any]:
+    """Return a copy of an array, or of a memoryview that stands in for one."""
+    return cells[:] if isinstance(cells, array) else array(code, cells.tobytes())
 
 
 def room_for(size: int) -> int:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from mlquery.store.cells import Array, Cells
 from mlquery.store.growing import OF_NONE, Digest
 from mlquery.store.history import History, history_of, latest_of
+from mlquery.store.stored import StoredHistories
 
 MISSING: Final = -(2**63)
 """A time that is not known; NumPy reads it as NaT."""
@@ -188,7 +189,7 @@ class MetricCells(Cells):
 
     def __init__(self, owner: object) -> None:
         super().__init__(owner)
-        self.histories: dict[int, History] = {}
+        self.histories: dict[int, History] | StoredHistories = {}
         self.hashed: tuple[Array, Array] | None = None
         self.moved: dict[int, tuple[int, int]] = {}  # what the clock said at the first of moved points, their last time
 

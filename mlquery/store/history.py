@@ -15,6 +15,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from mlquery.store.cells import copied
+
 Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -46,7 +48,8 @@ class History:
         """Return a history of the same points that another owner may write to."""
         new = object.__new__(History)
         new.owner, new.shown = owner, None
-        new.values, new.timestamps, new.steps = self.values[:], self.timestamps[:], self.steps[:]
+        columns = self.values, self.timestamps, self.steps
+        new.values, new.timestamps, new.steps = map(copied, "dqq", columns)
         return new
 
     def add(self, value: float, timestamp: int, step: int) -> None:

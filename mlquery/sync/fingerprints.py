@@ -68,7 +68,7 @@ def fingerprints(table: RunTable, models: ModelTable, coded: Iterable[str]) -> H
         _add(found, rows, times != MISSING, f"attribute {name}", times)
     for key, metric in table.metrics.cells.items():
         rows, states = _present(metric, table.size)
-        columns = [_bits(metric, number)[: len(states)] for number in (1, 2, 3)]
+        columns = [metric.view(number)[: len(states)] for number in (1, 2, 3)]
         _add(found, rows, states != ABSENT, f"metric {key}", *columns)
         _add_points(found, metric, f"points of metric {key}")
     _add_locations(found, table)
@@ -192,12 +192,7 @@ def _ints(numbers: Iterable[int]) -> npt.NDArray[np.int64]:
 
 def _present(cells: Cells, size: int) -> tuple[Any, Any]:
     """Return rows with all that have a cell, and the marks of their cells, one of which stands for none."""
-    marks = _bits(cells, 0)
+    marks = cells.view(0)
     if cells.rows is None:
         return slice(0, min(size, len(marks))), marks[:size]
     return np.array(cells.rows, np.int64), marks
-
-
-def _bits(cells: Cells, number: int) -> Any:
-    array = cells.arrays[number]
-    return np.frombuffer(array, array.typecode) if array else np.empty(0, array.typecode)

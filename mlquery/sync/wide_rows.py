@@ -80,7 +80,7 @@ class Rows:
     def _latest(self, cells: MetricCells) -> Latest:
         places, which = self._found(cells)
         found = np.zeros((2, len(self.rows)), np.int64)
-        found[0, places], found[1, places] = _array(cells, 2)[which], _array(cells, 3)[which]
+        found[0, places], found[1, places] = cells.view(2)[which], cells.view(3)[which]
         return found[0], found[1]
 
     @staticmethod
@@ -103,7 +103,7 @@ class Rows:
 
         times = np.full(len(self.rows), MISSING, np.int64)
         places, which = self._found(self.table.times.cells[name])
-        times[places] = _array(self.table.times.cells[name], 0)[which]
+        times[places] = self.table.times.cells[name].view(0)[which]
         return arrow.array(times, mask=times == MISSING)
 
     def _numbers(self, cells: MetricCells) -> Any:
@@ -113,7 +113,7 @@ class Rows:
         if not len(places):
             return None
         values, is_missing = np.zeros(len(self.rows)), np.ones(len(self.rows), np.bool_)
-        values[places] = unclamped(_array(cells, 1)[which])
+        values[places] = unclamped(cells.view(1)[which])
         is_missing[places] = False
         return arrow.array(values, mask=is_missing)
 
@@ -122,14 +122,14 @@ class Rows:
         if not len(places):
             return None
         codes = np.full(len(self.rows), -1, np.int32)
-        codes[places] = _array(cells, 0)[which]
+        codes[places] = cells.view(0)[which]
         return _of_codes(codes, cells.table, name)
 
     def _found(self, cells: Cells) -> tuple[Ints, Ints]:
         """Return the places of rows that have a cell, and where in the arrays of the cells it is."""
         if cells.rows is not None:
             return _common(self.rows, np.array(cells.rows, np.int64))
-        marks = _array(cells, 0)
+        marks = cells.view(0)
         rows = self.rows[: np.searchsorted(self.rows, len(marks))]
         places = np.flatnonzero(marks[rows] != cells.fills[0])
         return places, rows[places]
@@ -169,7 +169,7 @@ class Rows:
 
     def _pieces(self, cells: MetricCells, places: Ints, which: Ints, key: int) -> Iterator[Points]:
         """Yield the points of one metric."""
-        arrays = tuple(_array(cells, number) for number in (1, 2, 3))
+        arrays = tuple(cells.view(number) for number in (1, 2, 3))
         rows = self.rows[places]
         sizes = sizes_of(cells, rows)
         ends = np.cumsum(sizes)
@@ -201,7 +201,7 @@ def keys_of(table: RunTable, is_wanted: npt.NDArray[np.bool_]) -> set[tuple[str,
 def _any_has(cells: Cells, is_wanted: npt.NDArray[np.bool_]) -> bool:
     if cells.rows is not None:
         return bool(is_wanted[np.array(cells.rows, np.int64)].any())
-    marks = _array(cells, 0)[: len(is_wanted)]
+    marks = cells.view(0)[: len(is_wanted)]
     return bool((is_wanted[: len(marks)] & (marks != cells.fills[0])).any())
 
 
@@ -248,11 +248,6 @@ def _points_of(cells: MetricCells, arrays: tuple[Any, ...], rows: Ints, which: I
 def _joined(parts: list[Points]) -> Points:
     names = ("runs", "keys", "values", "timestamps", "steps")
     return Points(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _array(cells: Cells, number: int) -> Any:
-    array = cells.arrays[number]
-    return np.frombuffer(array, array.typecode) if array else np.empty(0, array.typecode)
 
 
 def _of_codes(codes: npt.NDArray[np.int32], table: list[str], name: str) -> Any:
