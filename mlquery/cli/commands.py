@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +21,7 @@ from mlquery.entities import PagedList, ViewType
 if TYPE_CHECKING:
     from mlquery.backend import Backend
     from mlquery.entities import Run
+    from mlquery.query.histories import PointsByKey
 
 T = TypeVar("T")
 Query = tuple[list[str], str, int, list[str]]
@@ -183,13 +184,17 @@ def _found(backend: Backend, query: Query, limit: int | None) -> list[Run]:
 
 
 def _print_table(backend: Backend, query: Query, limit: int | None) -> None:
-    from mlquery.query.in_place import data_of, points_of
     from mlquery.query.search import plan_of
+
+    def read_points(run_ids: Sequence[str], keys: Sequence[str]) -> PointsByKey:
+        from mlquery.query.in_place import data_of, points_of
+
+        return points_of(data_of(backend))(run_ids, keys)
 
     _, filter_string, _, order_by = query
     runs = _found(backend, query, limit)
     plan = plan_of(filter_string, order_by, dialect=backend.dialect)
-    others = histories_named(plan, points_of(data_of(backend)), runs)
+    others = histories_named(plan, read_points, runs)
     print(*runs_table(runs, columns_named(plan), others=others), sep="\n")
 
 

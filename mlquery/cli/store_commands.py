@@ -1,4 +1,7 @@
-"""The commands about stores on disk: each takes the parsed arguments, prints its result and returns an exit code."""
+"""The commands about stores on disk: each takes the parsed arguments, prints its result and returns an exit code.
+
+What only some of them need is imported when they run: half of the time of a short command is its imports.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,18 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mlquery.backend import Backend
-from mlquery.cli.commands import FORMATS, VIEWS
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
-from mlquery.cli.progress import progress
 from mlquery.cli.store_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
 from mlquery.durable.errors import missing
 from mlquery.durable.opening import open as open_store
-from mlquery.durable.repairing import repair
 from mlquery.durable.store import DurableStore
-from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
-from mlquery.query.search import count_runs
-from mlquery.sync.exporting import export
-from mlquery.sync.limit_violations import LimitViolation
-from mlquery.sync.pulling import PullResult, pull
-from mlquery.sync.pushing import LimitViolationError, plan_push, push
-from mlquery.sync.sending import PushResult
-from mlquery.sync.sources import chosen_experiments, experiments_of, store_folder
+
+if TYPE_CHECKING:
+    from mlquery.sync.limit_violations import LimitViolation
+    from mlquery.sync.pulling import PullResult
+    from mlquery.sync.sending import PushResult
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
 
@@ -42,6 +38,11 @@ def open_command(options: argparse.Namespace) -> int:
 
 def runs_command(options: argparse.Namespace) -> int:
     """Print the runs of a store."""
+    from mlquery.backend import Backend
+    from mlquery.cli.commands import FORMATS, VIEWS
+    from mlquery.query.search import count_runs
+    from mlquery.sync.sources import chosen_experiments, experiments_of
+
     with _to_read(options) as store:
         chosen = chosen_experiments(experiments_of(store), options.experiment, options.store)
         asked = ([experiment.experiment_id for experiment in chosen], options.filter, VIEWS[options.view])
@@ -83,6 +84,9 @@ def tail_command(options: argparse.Namespace) -> int:
 
 def pull_command(options: argparse.Namespace) -> int:
     """Pull runs from another store."""
+    from mlquery.cli.progress import progress
+    from mlquery.sync.pulling import pull
+
     with open_store(options.store, "fast") as store, progress() as show:
         done = pull(
             store,
@@ -101,6 +105,9 @@ def pull_command(options: argparse.Namespace) -> int:
 
 def push_command(options: argparse.Namespace) -> int:
     """Push what is new or changed to a server, or print what would be sent."""
+    from mlquery.cli.progress import progress
+    from mlquery.sync.pushing import LimitViolationError, push
+
     chosen: dict[str, Any] = {
         "experiments": options.experiment,
         "filter_string": options.filter,
@@ -131,6 +138,8 @@ def _summary(done: PullResult | PushResult) -> str:
 
 
 def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str, Any]) -> int:
+    from mlquery.sync.pushing import plan_push
+
     plan = plan_push(store, options.target, **chosen)
     _list_violations(plan.violations)
     changed = len(plan.runs) - plan.new_runs
@@ -149,6 +158,8 @@ def _list_violations(violations: Iterable[LimitViolation]) -> None:
 
 def export_command(options: argparse.Namespace) -> int:
     """Export a store as tables."""
+    from mlquery.sync.exporting import export
+
     with _to_read(options) as store:
         done = export(
             store,
@@ -165,6 +176,8 @@ def export_command(options: argparse.Namespace) -> int:
 
 def repair_command(options: argparse.Namespace) -> int:
     """Repair a store, and print what was found."""
+    from mlquery.durable.repairing import repair
+
     found = repair(options.path or options.store, dry_run=options.dry_run)
     if not found.problem:
         print("the store is intact; nothing to repair")
@@ -201,6 +214,7 @@ def _shown_in_ui(options: argparse.Namespace) -> tuple[str, str, dict[str, str]]
         with _to_read(options) as store:
             uri = f"mlquery://{store.path}"
         return uri, uri, {}
+    from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
     from mlquery.sql.opening import open_in_place
 
     source = open_in_place(options.source)
@@ -216,6 +230,8 @@ def _to_read(options: argparse.Namespace) -> DurableStore:
 
 def _to_write(options: argparse.Namespace) -> DurableStore:
     """Return an existing store; a wrong path must not create a new one."""
+    from mlquery.sync.sources import store_folder
+
     if store_folder(options.store) is None:
         raise missing(os.path.abspath(options.store))
     return open_store(options.store)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
@@ -148,7 +148,7 @@ def _dumped(store: Store, add: Add) -> dict[str, Any]:
         "experiments": [
             experiment_fields(store.experiments.experiment_at(row)) for row in range(store.experiments.size)
         ],
-        "artifact_uris": list(runs.own_artifact_uris.items()),
+        "artifact_uris": _uris_dumped(runs.own_artifact_uris, add),
         "pushed": store.pushed,
         "models": [model_fields(model) for model in models.by_id.values()],
         "model_points": [
@@ -172,6 +172,13 @@ def _dumped(store: Store, add: Add) -> dict[str, Any]:
         column = array("i", [codes.setdefault(one, len(codes)) for one in keys])
         header[f"{kind}.keys"] = [list(codes), add(column)]
     return header
+
+
+def _uris_dumped(uris: Mapping[int, str | None], add: Add) -> list[Any]:
+    """Return the rows without a place for artifacts, how many have one of their own, and the parts of rows and URIs."""
+    own = {row: uri for row, uri in uris.items() if uri is not None}
+    part = add(_packed([array("i", own)])), add(_packed_strings(list(own.values())))
+    return [[row for row, uri in uris.items() if uri is None], len(own), *part]
 
 
 def _columns_of(runs: RunTable) -> dict[str, Columns[Any, Any]]:
@@ -344,7 +351,7 @@ def _restore_runs(runs: RunTable, header: dict[str, Any], parts: Parts) -> None:
         shapes, part = header[f"{kind}.keys"]
         shapes = [runs.shape(tuple(shape)) for shape in shapes]
         keys[:] = map(shapes.__getitem__, memoryview(parts.part(part)).cast("i"))
-    runs.own_artifact_uris.update(dict(header["artifact_uris"]))
+    _restore_uris(runs, parts, *header["artifact_uris"])
     _restore_inputs(runs, parts, *header["inputs"])
     runs.forget_order()
 
@@ -408,12 +415,18 @@ def _histories(parts: Parts, size: int, part: int | None, groups: Sequence[tuple
     return StoredHistories(size, read_places, [stop for stop, _ in groups], read_group)
 
 
+def _restore_uris(runs: RunTable, parts: Parts, without: Sequence[int], size: int, rows: int, uris: int) -> None:
+    runs.own_artifact_uris.update(dict.fromkeys(without))
+    (found,) = _unpacked(parts.part(rows), "i", size)
+    runs.own_artifact_uris.update(zip(found, _strings(parts, uris, size).all(), strict=True))
+
+
 def _restore_inputs(runs: RunTable, parts: Parts, uses: Sequence[str], size: int, part: int) -> None:
     found: list[tuple[DatasetInput, ...]] = []
     for experiment_id, datasets in map(json.loads, uses):
         found.append(tuple(_input_of(runs, experiment_id, *use["dataset"], tags=use["tags"]) for use in datasets))
     rows, codes = _unpacked(parts.part(part), "ii", size)
-    runs.inputs.update(zip(rows.tolist(), map(found.__getitem__, codes), strict=True))
+    runs.inputs.update(zip(rows, map(found.__getitem__, codes), strict=True))
 
 
 def _input_of(runs: RunTable, experiment_id: str, *dataset: Any, tags: Sequence[Any]) -> DatasetInput:
