@@ -24,6 +24,8 @@ from mlquery.readers.readonly import connected, connected_to_read
 NAME: Final = "journal.db"
 Durability = Literal["commit", "fast"]
 R = TypeVar("R")
+Row = tuple[int, str, str]
+"""Number, call and body of an entry."""
 
 PAGE_SIZE: Final = 4096
 _APPLICATION: Final = 0x6D6C7131  # "mlq1", where `file` looks for the kind of an SQLite database
@@ -32,6 +34,8 @@ _BUSY_SECONDS: Final = 60.0
 _SYNCHRONOUS: Final = {"commit": "FULL", "fast": "NORMAL"}
 _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError, sqlite3.Warning, OverflowError)
 _SELECT: Final = "SELECT seq, call, body, crc FROM entries WHERE seq > ? ORDER BY seq"
+_SELECT_SOME: Final = f"{_SELECT} LIMIT ?"
+_AT_ONCE: Final = 2_000
 _INSERT: Final = "INSERT INTO entries (seq, call, body, crc) VALUES (?, ?, ?, ?)"
 _TABLE: Final = (
     "CREATE TABLE entries (seq INTEGER PRIMARY KEY, call TEXT NOT NULL, body TEXT NOT NULL, crc INTEGER NOT NULL)"
@@ -89,7 +93,7 @@ class Journal:
         first = self._rows(f"{_SELECT} LIMIT 1", -1)
         if not first or first[0][:2] != (0, STORE):
             raise damaged(self.shown, "the first entry of its journal is missing")
-        content = self._checked(*first[0]).content()
+        content = Entry(*self._checked(*first[0])).content()
         if content["format_version"] != version:
             raise damaged(self.shown, "its journal contradicts itself about its format")
         if version > 1:
@@ -101,20 +105,33 @@ class Journal:
         self.seq, self.identity = 0, identity_of(content)
         return self.identity
 
-    def entries(self, until: int | None = None) -> Iterator[Entry]:
-        """Yield the entries that follow on `seq`, which moves on with them, up to one of them or all.
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entries that follow on `seq`, which moves on with them.
 
         Raises:
             JournalError: one of them is damaged or missing.
         """
-        for row in self._rows(_SELECT, self.seq):
-            entry = self._checked(*row)
-            if until is not None and entry.seq > until:
-                return
-            if entry.seq != self.seq + 1:
-                raise damaged(self.shown, f"entry {self.seq + 1} of its journal is missing")
-            self.seq = entry.seq
-            yield entry
+        for batch in self.batches():
+            for row in batch:
+                yield Entry(*row)
+
+    def batches(self, until: int | None = None) -> Iterator[list[Row]]:
+        """Yield the entries that follow on `seq`, up to one of them or all, many at a time; `seq` moves on with them.
+
+        Raises:
+            JournalError: one of them is damaged or missing.
+        """
+        is_last = False
+        while not is_last:
+            most = _AT_ONCE if until is None else min(_AT_ONCE, until - self.seq)
+            batch = [self._checked(*row) for row in self._rows(_SELECT_SOME, self.seq, most)]
+            for seq, row in enumerate(batch, self.seq + 1):
+                if row[0] != seq:
+                    raise damaged(self.shown, f"entry {seq} of its journal is missing")
+            if batch:
+                self.seq = batch[-1][0]
+                yield batch
+            is_last = len(batch) < _AT_ONCE
 
     def require_end(self, seq: int) -> None:
         """Raise if the journal ends before an entry, or before those that are known to have been in it."""
@@ -195,11 +212,11 @@ class Journal:
         except _ERRORS as error:
             raise of_sqlite(self.shown, error) from None
 
-    def _checked(self, seq: Any, call: Any, body: Any, crc: Any) -> Entry:
+    def _checked(self, seq: Any, call: Any, body: Any, crc: Any) -> Row:
         is_right = isinstance(seq, int) and isinstance(call, str) and isinstance(body, str)
         if not is_right or checksum(seq, call, body) != crc:
             raise damaged(self.shown, f"entry {seq} of its journal is not what was written")
-        return Entry(seq, call, body)
+        return seq, call, body
 
     def _connected(self, opened: ExitStack) -> sqlite3.Connection:
         if self.read_only:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import gc
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mlquery.durable import snapshot
 from mlquery.durable.errors import damaged
-from mlquery.durable.journal import Journal
+from mlquery.durable.journal import Journal, Row
 from mlquery.durable.parts import Part
 from mlquery.store import Store
-from mlquery.store.changes import CHANGES
+from mlquery.store.changes import CHANGES, NAMES, AddRun, LogPoints, add_runs, log_points
+from mlquery.store.state import Change
 
 _NOT_FITTING: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 """What an entry raises that does not fit those before it."""
+
+_BULK: Final = (NAMES[AddRun], NAMES[LogPoints])
+"""Of these, many follow on each other where stores are filled; points do not mind if the runs after them come first."""
+_MANY: Final = 64
+_DECODED_AT_ONCE: Final = 100
 
 
 def replay(journal: Journal, store: Store, until: int | None = None) -> None:
@@ -24,12 +33,73 @@ def replay(journal: Journal, store: Store, until: int | None = None) -> None:
     Raises:
         DamagedJournalError: an entry is damaged or missing, or does not fit those before.
     """
-    for entry in journal.entries(until):
+    for batch in journal.batches(until):
+        with _fewer_collections(len(batch)):
+            for is_bulk, group in groupby(batch, lambda row: row[1] in _BULK):
+                rows = list(group)
+                if not (is_bulk and len(rows) >= _MANY and _replayed_at_once(journal.shown, store, rows)):
+                    _replay_one_by_one(journal.shown, store, rows)
+                store.version += len(rows)
+
+
+def _replay_one_by_one(shown: str, store: Store, rows: Sequence[Row]) -> None:
+    for seq, call, body in rows:
         try:
-            CHANGES[entry.call](*entry.content()).apply(store)
+            CHANGES[call](*json.loads(body)).apply(store)
         except _NOT_FITTING:
-            raise damaged(journal.shown, f"entry {entry.seq} of its journal does not fit those before") from None
-        store.version += 1
+            raise damaged(shown, f"entry {seq} of its journal does not fit those before") from None
+
+
+def _replayed_at_once(shown: str, store: Store, rows: Sequence[Row]) -> bool:
+    """Add runs, then their points; return False if that cannot be and nothing was changed."""
+    size = store.runs.size
+    try:
+        changes = [CHANGES[call](*content) for (_, call, _), content in zip(rows, _contents(rows), strict=True)]
+        runs = [change for change in changes if isinstance(change, AddRun)]
+        points = [change for change in changes if isinstance(change, LogPoints)]
+        if runs and points:
+            _add_keys(store, changes)
+        add_runs(store, [change.fields for change in runs])
+        log_points(store, points)
+    except _NOT_FITTING:
+        if store.runs.size == size:
+            return False
+        raise damaged(shown, f"entries {rows[0][0]} to {rows[-1][0]} of its journal do not fit those before") from None
+    return True
+
+
+def _add_keys(store: Store, changes: Sequence[Change]) -> None:
+    """Add the metrics of runs and points in the order in which they come one by one."""
+    metrics, known = store.runs.metrics, set()
+    for change in changes:
+        if isinstance(change, AddRun):
+            keys = tuple([key for key, *_ in change.fields.get("metrics", ())])
+            if keys not in known:
+                known.add(keys)
+                for key in keys:
+                    metrics.to_write(key)
+        elif isinstance(change, LogPoints) and change.values:  # lists, in an entry
+            metrics.to_write(change.key)
+
+
+def _contents(rows: Sequence[Row]) -> Iterator[Any]:
+    """Yield the contents of entries; many are decoded at once."""
+    for start in range(0, len(rows), _DECODED_AT_ONCE):
+        bodies = [body for _, _, body in rows[start : start + _DECODED_AT_ONCE]]
+        yield from json.loads(f"[{','.join(bodies)}]")
+
+
+@contextmanager
+def _fewer_collections(entries: int) -> Iterator[None]:
+    """Keep Python from looking for cycles among many new objects, which have none."""
+    if entries < _MANY or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def snapshot_remade(folder: Path, seq: int) -> Sequence[Part]:

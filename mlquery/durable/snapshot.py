@@ -383,10 +383,11 @@ def _unread(kind: str, parts: Parts, size: int, count: int, part: int, more: Seq
 
 def _unpacked(content: Part, codes: str, size: int) -> tuple[memoryview, ...]:
     """Return the arrays of so many items each that `_packed` put into a part."""
-    found, start, whole = [], 0, memoryview(content).cast("B")
+    start, whole = 0, memoryview(content).cast("B")
+    found: list[Any] = []
     for code in codes:
         stop = start + size * array(code).itemsize
-        found.append(whole[start:stop].cast(code))
+        found.append(whole[start:stop].cast(code))  # type: ignore[call-overload]
         start = stop + -stop % _ALIGNMENT
     return tuple(found)
 
@@ -407,7 +408,7 @@ def _histories(parts: Parts, size: int, part: int | None, groups: Sequence[tuple
         rows_end = 4 * size + -4 * size % _ALIGNMENT
         return content[: 4 * size].cast("i"), content[rows_end:].cast("q")
 
-    def read_group(number: int) -> tuple[memoryview, memoryview, memoryview]:
+    def read_group(number: int) -> tuple[Any, Any, Any]:
         content = memoryview(parts.part(groups[number][1]))
         third = len(content) // 3
         return content[:third].cast("d"), content[third : 2 * third].cast("q"), content[2 * third :].cast("q")

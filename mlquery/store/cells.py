@@ -84,23 +84,30 @@ class Cells:
         return place
 
     def fill(self, rows: Sequence[int], columns: Sequence[array[Any]], size: int) -> None:
-        """Set the cells of rows, given in rising order; there are no cells so far.
+        """Set the cells of rows that have none, given in any order.
 
         Args:
-            rows: The rows that have the key.
+            rows: The rows that get the key.
             columns: What each of the arrays has for them.
             size: The number of rows of the table.
         """
-        assert self.count == 0
-        self.count, self.views, self.shown = len(rows), None, None
-        if self.count * _DENSE_FROM < size:
-            self.rows, self.arrays = array("i", rows), tuple(columns)
+        if not self.count:
+            self.rows, self.arrays = array("i"), tuple(map(array, self.typecodes))
+        self.count, self.views, self.shown = self.count + len(rows), None, None
+        if self.rows is None and self.is_short_of(size):
+            self.reach(size)
+        elif self.rows is not None and self.count * _DENSE_FROM >= size:
+            self._spread(size)
+        if self.rows is None:
+            places = np.asarray(rows, np.intp)
+            for number, column in enumerate(columns):
+                self.view(number)[places] = column
             return
-        places, room = np.asarray(rows, np.intp), room_for(size)
-        self.rows = None
-        self.arrays = tuple(array(code, [fill]) * room for code, fill in zip(self.typecodes, self.fills, strict=True))
-        for cells, column in zip(self.arrays, columns, strict=True):
-            np.frombuffer(cells, cells.typecode)[places] = column
+        order = np.argsort(np.concatenate([np.array(self.rows, np.intp), np.asarray(rows, np.intp)]))
+        self.rows.extend(rows)
+        whole = zip(self.typecodes, self.arrays, columns, strict=True)
+        self.rows = _sorted(self.rows, order)
+        self.arrays = tuple(_sorted(cells + array(code, column), order) for code, cells, column in whole)
 
     def discard(self, place: int) -> None:
         """Take away the cell at a place."""
@@ -162,6 +169,10 @@ class Cells:
         rows = [row for row in range(len(marks)) if marks[row] != fill]
         self.arrays = tuple(array(cells.typecode, [cells[row] for row in rows]) for cells in self.arrays)
         self.rows = array("i", rows)
+
+
+def _sorted(cells: array[Any], order: npt.NDArray[np.intp]) -> array[Any]:
+    return array(cells.typecode, np.frombuffer(cells, cells.typecode)[order].tobytes())
 
 
 def copied(code: str, cells: Any) -> array[Any]:

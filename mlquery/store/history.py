@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +19,8 @@ import numpy.typing as npt
 
 from mlquery.store.cells import copied
 
+Points = tuple[Sequence[float], Sequence[int], Sequence[int]]
+"""Values, timestamps and steps, each (points,)."""
 Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -91,6 +95,44 @@ def history_of(
     history.timestamps.frombytes(timestamps.astype(np.int64, copy=False).tobytes())
     history.steps.frombytes(steps.astype(np.int64, copy=False).tobytes())
     return history
+
+
+def history_with(owner: object, values: Any, timestamps: Any, steps: Any) -> History:
+    """Return a history that has these arrays, or what stands in for arrays, for its own."""
+    history = object.__new__(History)
+    history.owner, history.shown = owner, None
+    history.values, history.timestamps, history.steps = values, timestamps, steps
+    return history
+
+
+def histories_of(owner: object, points: Sequence[Points]) -> Iterator[History | None]:
+    """Yield histories of points that rise in time and do not fall in step, of which the last is the latest.
+
+    There is None for points that do not.
+    """
+    sizes = np.array([len(values) for values, _, _ in points])
+    kinds = np.float64, np.int64, np.int64
+    values, timestamps, steps = (
+        np.array(list(chain.from_iterable(column)), kind)
+        for column, kind in zip(zip(*points, strict=True), kinds, strict=True)
+    )
+    ends = np.cumsum(sizes)
+    is_out_of_order = np.zeros(len(values) + 1, np.bool_)
+    is_out_of_order[1:-1] = (timestamps[1:] <= timestamps[:-1]) | (steps[1:] < steps[:-1])
+    is_out_of_order[ends] = False  # where the next one starts
+    numbers = np.searchsorted(ends, is_out_of_order.nonzero()[0], "right")
+    is_plain = sizes > 0
+    is_plain[numbers] = False
+    columns = tuple(column.tobytes() for column in (values, timestamps, steps))
+    start = 0
+    for stop, plain in zip((8 * ends).tolist(), is_plain.tolist(), strict=True):
+        if plain:
+            yield history_with(
+                owner, *(array(code, column[start:stop]) for code, column in zip("dqq", columns, strict=True))
+            )
+        else:
+            yield None
+        start = stop
 
 
 def _is_in_order(timestamps: npt.NDArray[Any], steps: npt.NDArray[Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -83,19 +83,31 @@ def records_of(
     return records
 
 
-def transposed(records: Sequence[Mapping[str, T]]) -> dict[str, tuple[Sequence[int], list[T]]]:
-    """Return the rows that have each key, and their values: the columns of what `records_of` reads."""
-    rows_of: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for row, record in enumerate(records):
-        rows_of[tuple(record)].append(row)
-    if len(rows_of) == 1:
-        ((keys, _),) = rows_of.items()
-        return {key: (range(len(records)), [record[key] for record in records]) for key in keys}
-    found: dict[str, list[int]] = {}
-    for keys, rows in rows_of.items():
-        for key in keys:
-            found.setdefault(key, []).extend(rows)
-    return {key: (rows := sorted(places), [records[row][key] for row in rows]) for key, places in found.items()}
+def transposed(
+    records: Sequence[Mapping[str, T]], shapes: Sequence[tuple[str, ...]], first: int
+) -> dict[str, tuple[Sequence[int], Sequence[T]]]:
+    """Return the rows that have each key, and their values: the columns of what `records_of` reads.
+
+    Args:
+        records: The data of the rows from `first` on.
+        shapes: The keys of each record; what is one object for many records takes less time.
+        first: The row of the first record.
+    """
+    alike: dict[int, list[int]] = defaultdict(list)
+    for place, shape in enumerate(shapes):
+        alike[id(shape)].append(place)
+    parts: dict[str, list[tuple[list[int], Sequence[T]]]] = defaultdict(list)
+    for places in alike.values():
+        rows = [first + place for place in places]
+        columns = zip(*[records[place].values() for place in places], strict=True)
+        for key, values in zip(shapes[places[0]], columns, strict=True):
+            parts[key].append((rows, values))
+    return {key: some[0] if len(some) == 1 else _joined(some) for key, some in parts.items()}
+
+
+def _joined(parts: Sequence[tuple[list[int], Sequence[T]]]) -> tuple[Sequence[int], Sequence[T]]:
+    rows, values = zip(*parts, strict=True)
+    return list(chain.from_iterable(rows)), list(chain.from_iterable(values))
 
 
 def _by_shape(

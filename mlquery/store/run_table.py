@@ -20,7 +20,7 @@ from mlquery.store.columns import StringCells, StringColumn
 from mlquery.store.derived import DerivedColumns
 from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.growing import OF_NONE, KnownHashes
-from mlquery.store.history import Arrays, read_only
+from mlquery.store.history import Arrays, Points, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
 from mlquery.store.row_dicts import records_of, strings_of, strings_present, times_of, transposed, values_present
@@ -29,6 +29,7 @@ from mlquery.store.table import STAGES, Columns, Table, strings_at
 RUN_NAME = "mlflow.runName"
 
 _INFO_STRINGS: Final = ("experiment_id", "user_id", "status", "lifecycle_stage", "run_name")
+_INFO_TIMES: Final = ("start_time", "end_time")
 _FEW_RUNS: Final = 16
 
 
@@ -55,7 +56,7 @@ class RunTable(Table):
         for name in ("run_name", "status", "user_id", "artifact_uri", "experiment_id"):
             self.strings.to_write(name)
         self.strings.cells["lifecycle_stage"] = StringCells(self.owner, STAGES)
-        for name in ("start_time", "end_time"):
+        for name in _INFO_TIMES:
             self.times.to_write(name)
         self.param_keys: list[tuple[str, ...]] = []
         self.metric_keys: list[tuple[str, ...]] = []
@@ -95,33 +96,48 @@ class RunTable(Table):
         inputs: Sequence[Sequence[DatasetInput]],
     ) -> None:
         """Fill a table that has no rows, key by key: runs with the data of each, and their latest points."""
-        size = len(infos)
-        self.ids += [info.run_id for info in infos]
-        self.row_of.update(zip(self.ids, range(size), strict=True))
-        self.strings.cells["run_id"].load(range(size), self.ids, size)
-        for name in _INFO_STRINGS:
-            self._load_attribute(self.strings, name, infos)
-        for name in ("start_time", "end_time"):
-            self._load_attribute(self.times, name, infos)
-        for row, (info, used) in enumerate(zip(infos, inputs, strict=True)):
+        for row, info in enumerate(infos):
             if info.artifact_uri != self.default_artifact_uri(info.experiment_id, info.run_id):
                 self.own_artifact_uris[row] = info.artifact_uri
+        strings, times = (
+            {name: [getattr(info, name) for info in infos] for name in names} for names in (_INFO_STRINGS, _INFO_TIMES)
+        )
+        self.append([info.run_id for info in infos], strings, times, params, tags, metrics)
+        for row, used in enumerate(inputs):
             if used:
                 self.add_inputs(row, used)
-        for columns, records in ((self.params, params), (self.tags, tags)):
-            for key, (rows, strings) in transposed(records).items():
-                columns.to_write(key).load(rows, strings, size)
-        for key, (rows, points) in transposed(metrics).items():
-            self.metrics.to_write(key).load_latest(rows, points, size)
-        self.param_keys, self.tag_keys, self.metric_keys = (
-            [self.shape(tuple(record)) for record in records] for records in (params, tags, metrics)
-        )
-        self.forget_order()
 
-    def _load_attribute(self, columns: Columns[Any, Any], name: str, infos: Sequence[RunInfo]) -> None:
-        found = [getattr(info, name) for info in infos]
-        rows = [row for row, value in enumerate(found) if value is not None]
-        columns.to_write(name).load(rows, [found[row] for row in rows], len(infos))
+    def append(
+        self,
+        ids: Sequence[str],
+        strings: Mapping[str, Sequence[str | None]],
+        times: Mapping[str, Sequence[int | None]],
+        params: Sequence[Mapping[str, str]],
+        tags: Sequence[Mapping[str, str]],
+        metrics: Sequence[Mapping[str, tuple[float, int, int]]],
+    ) -> None:
+        """Add many runs, key by key: their attributes, and of each the data and the latest points."""
+        first, size = self.size, self.size + len(ids)
+        rows = range(first, size)
+        self.ids += ids
+        self.row_of.update(zip(ids, rows, strict=True))
+        self.strings.to_write("run_id").load(rows, ids, size)
+        for attributes, found in ((self.strings, strings), (self.times, times)):
+            for name, values in found.items():
+                known = [place for place, value in enumerate(values) if value is not None]
+                if known:
+                    cells: Any = attributes.to_write(name)
+                    cells.load([first + place for place in known], [values[place] for place in known], size)
+        for columns, keys, records in ((self.params, self.param_keys, params), (self.tags, self.tag_keys, tags)):
+            shapes = [self.shape(tuple(record)) for record in records]
+            for key, (those, texts) in transposed(records, shapes, first).items():
+                columns.to_write(key).load(those, texts, size)
+            keys += shapes
+        shapes = [self.shape(tuple(record)) for record in metrics]
+        for key, (those, points) in transposed(metrics, shapes, first).items():
+            self.metrics.to_write(key).load_latest(those, points, size)
+        self.metric_keys += shapes
+        self.forget_order()
 
     def rows_of(self, experiment_id: str) -> list[int]:
         """Return the rows of an experiment."""
@@ -214,6 +230,13 @@ class RunTable(Table):
         if len(values) and self.metrics.to_write(key).load(row, values, timestamps, steps, len(self.ids)):
             self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
 
+    def load_histories(self, key: str, points: Sequence[tuple[int, Points]]) -> set[int]:
+        """Log points of one metric of many rows, and return the rows that did not have it.
+
+        Their keys are not changed here: the caller knows in which order they get several.
+        """
+        return self.metrics.to_write(key).load_many(points, len(self.ids))
+
     def move_artifacts(self, row: int, uri: str | None) -> None:
         """Set where a run keeps its artifacts."""
         self.own_artifact_uris[row] = uri
@@ -289,7 +312,7 @@ class RunTable(Table):
     def _infos_at(self, rows: Rows) -> Iterable[RunInfo]:
         ids = [self.ids[row] for row in rows.tolist()]
         experiments, users, statuses, stages, names = (strings_of(self.strings[name], rows) for name in _INFO_STRINGS)
-        start_times, end_times = (times_of(self.times[name], rows) for name in ("start_time", "end_time"))
+        start_times, end_times = (times_of(self.times[name], rows) for name in _INFO_TIMES)
         uris = self.artifact_uris(rows)
         return map(make_info, ids, experiments, users, statuses, start_times, end_times, stages, uris, names)
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from itertools import chain
 from typing import Any, Final, overload
 
-from mlquery.store.history import History
+from mlquery.store.history import History, history_with
 
 _FEW: Final = 1 << 12
 
-Buffer = memoryview
+Buffer = Any
+"""A memoryview of numbers or of bytes."""
 
 
 class StoredStrings(Sequence[str]):
@@ -168,7 +169,7 @@ class StoredHistories(MutableMapping[int, History]):
 
     def _place(self, row: int) -> int:
         rows = self._rows()
-        place = bisect_left(rows, row)  # type: ignore[type-var]
+        place = bisect_left(rows, row)
         return place if place < self._size and rows[place] == row else -1
 
     def _stored(self, place: int) -> History:
@@ -180,12 +181,4 @@ class StoredHistories(MutableMapping[int, History]):
         first = self._stops[number - 1] if number else 0
         before = ends[first - 1] if first else 0
         part = slice((ends[place - 1] if place else 0) - before, ends[place] - before)
-        return _shown(*(column[part] for column in points))
-
-
-def _shown(values: Buffer, timestamps: Buffer, steps: Buffer) -> History:
-    """Return a history of points that belong to nobody, so that a write works on a copy."""
-    history = object.__new__(History)
-    history.owner, history.shown = None, None
-    history.values, history.timestamps, history.steps = values, timestamps, steps  # type: ignore[assignment]
-    return history
+        return history_with(None, *(column[part] for column in points))  # nobody's, so that a write works on a copy
