@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness import FOLDER, Report, record
 
@@ -16,13 +16,30 @@ def run_python(code: str, *arguments: str) -> str:
 
     Raises: CalledProcessError if it fails.
     """
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def run_command(command: Sequence[str]) -> tuple[float, float]:
+    """Run a command in a new process and return its seconds from start to end, and the most memory it had, in MiB.
+
+    Raises: CalledProcessError if it fails.
+    """
+    start = time.perf_counter()
+    with subprocess.Popen(command, env=_environment(), stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        seconds, process.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return seconds, used.ru_maxrss / 1024
+
+
+def _environment() -> dict[str, str]:
     # Compiled modules are cached, as for an installed package.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = {**kept, "PYTHONPATH": os.pathsep.join(map(str, (FOLDER, FOLDER.parent)))}
-    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout
+    return environment | {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 def measure_processes(report: Report, case: str, codes: Mapping[str, str], rounds: int = 5) -> None:

@@ -1,4 +1,4 @@
-"""Times a store on disk: one `log_metric`, the opening of a large store, the reading of a database.
+"""Times a store on disk: one `log_metric`, the opening of a large store, commands on it, the reading of a database.
 
     python benchmarks/tracker.py
 
@@ -7,6 +7,7 @@ The stores are in the folder of the temporary files, which should be on a real d
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,13 +17,13 @@ from typing import Any
 import numpy as np
 from caching import cache_folder
 from harness import Report, record, shown
-from processes import run_python
+from processes import run_command, run_python
 from systems import mlflow_sql, mlquery_store
 from workbench import Workbench, command
 from workload import workload
 from writes import Calls
 
-_RUNS, _POINTS = 100_000, 1_000_000
+_RUNS, _POINTS = 200_000, 5_000_000
 _READ = 2_000
 _TOGETHER, _ROUNDS = 20, 30
 _OPEN = """
@@ -34,10 +35,15 @@ seconds = time.perf_counter() - start
 assert store.runs.size == int(sys.argv[2]), store.runs.size
 print(seconds)
 """
+_ANY_RUN = """
+import sys
+import mlquery
+print(mlquery.open(sys.argv[1], read_only=True).runs.ids[7])
+"""
 
 
 def tracker(bench: Workbench, report: Report) -> None:
-    """Measure all three; the number of runs of the workbench does not matter."""
+    """Measure all of them; the number of runs of the workbench does not matter."""
     with tempfile.TemporaryDirectory() as folder:
         _log_metric(report, Path(folder))
         _opening(report, Path(folder))
@@ -88,8 +94,30 @@ def _opening(report: Report, folder: Path) -> None:
     for case in ("open", "open without snapshot"):
         seconds = [float(run_python(_OPEN, str(path), str(_RUNS))) for _ in range(4)][1:]
         record(report, case, _RUNS, "mlquery", seconds)
-        (path / "snapshot.npz").unlink(missing_ok=True)
-    report.within("a store on disk opens", "open", _RUNS, 5_000)
+        if case == "open":
+            _commands(report, path)
+        (path / "snapshot.bin").unlink()
+    report.within("a store on disk opens", "open", _RUNS, 1_000)
+    report.within("a store on disk opens", "open without snapshot", _RUNS, 3_000)
+
+
+def _commands(report: Report, path: Path) -> None:
+    """Time commands from the start of a process to its end, and take the most memory that they need."""
+    run_id = run_python(_ANY_RUN, str(path)).strip()
+    commands = {
+        "runs": ["runs", "--max-results", "2"],
+        "show": ["show", run_id],
+        "history": ["history", run_id, "history"],
+    }
+    for name, arguments in commands.items():
+        command = [sys.executable, "-m", "mlquery", *arguments, "--store", str(path)]
+        measured = [run_command(command) for _ in range(6)][1:]
+        record(report, f"mlquery {name}", _RUNS, "mlquery", [seconds for seconds, _ in measured])
+        report.within("a command on a store on disk", f"mlquery {name}", _RUNS, 1_000)
+        if name == "runs":
+            most = max(mebibytes for _, mebibytes in measured)
+            words = "<= 300 MiB"
+            report.judge("memory of a command", words, f"mlquery {name}", _RUNS, f"{most:.0f} MiB", words, 300 / most)
 
 
 def _made(path: Path) -> int:
