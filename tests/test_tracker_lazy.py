@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlquery.durable import replay, snapshot
+from mlquery.durable import replay, run_parts, snapshot
 from mlquery.durable import store as durable
 from mlquery.durable.errors import JournalError
 from mlquery.durable.opening import open as open_store
@@ -29,7 +29,7 @@ POINTS = 40
 def snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a snapshot written at each closing, of small groups of histories."""
     monkeypatch.setattr(durable, "_AT_CLOSING", 1)
-    monkeypatch.setattr(snapshot, "_POINTS_AT_ONCE", 5 * POINTS)
+    monkeypatch.setattr(run_parts, "_POINTS_AT_ONCE", 5 * POINTS)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_damaged_snapshot_that_is_not_of_this_journal_is_the_file_to_remove(
 
     with open_store(tmp_path / "a", read_only=True) as store:
         os.truncate(tmp_path / "a" / snapshot.NAME, 100)
-        monkeypatch.setattr(snapshot, "_packed", lambda _: b"")
+        monkeypatch.setattr(run_parts, "_packed", lambda _: b"")
         with pytest.raises(
             JournalError, match=r"is damaged: its snapshot.bin .* remove that file: the journal has all"
         ):

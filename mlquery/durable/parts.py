@@ -24,6 +24,9 @@ _ENTRY: Final = struct.Struct("<QQQ")  # where a part starts, its size and check
 
 Part = bytes | bytearray | memoryview | array  # type: ignore[type-arg]
 
+Add = Callable[[Part], int]
+"""Keeps a part and returns its number."""
+
 
 class DamagedPartError(ValueError):
     """A file of parts, or one part, that is not what was written."""

@@ -15,7 +15,8 @@ from mlquery.durable.errors import damaged
 from mlquery.durable.journal import Journal, Row
 from mlquery.durable.parts import Part
 from mlquery.store import Store
-from mlquery.store.changes import CHANGES, NAMES, AddRun, LogPoints, add_runs, log_points
+from mlquery.store.bulk_changes import add_runs, log_points
+from mlquery.store.changes import CHANGES, NAMES, AddRun, LogPoints
 from mlquery.store.state import Change
 
 _NOT_FITTING: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
@@ -43,9 +44,10 @@ def replay(journal: Journal, store: Store, until: int | None = None) -> None:
 
 
 def _replay_one_by_one(shown: str, store: Store, rows: Sequence[Row]) -> None:
-    for seq, call, body in rows:
+    contents = _contents(rows)
+    for seq, call, _ in rows:
         try:
-            CHANGES[call](*json.loads(body)).apply(store)
+            CHANGES[call](*next(contents)).apply(store)
         except _NOT_FITTING:
             raise damaged(shown, f"entry {seq} of its journal does not fit those before") from None
 
@@ -86,7 +88,11 @@ def _contents(rows: Sequence[Row]) -> Iterator[Any]:
     """Yield the contents of entries; many are decoded at once."""
     for start in range(0, len(rows), _DECODED_AT_ONCE):
         bodies = [body for _, _, body in rows[start : start + _DECODED_AT_ONCE]]
-        yield from json.loads(f"[{','.join(bodies)}]")
+        try:
+            contents = json.loads(f"[{','.join(bodies)}]")
+        except ValueError:  # one of them; decoded alone it tells which
+            contents = map(json.loads, bodies)
+        yield from contents
 
 
 @contextmanager

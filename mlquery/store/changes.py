@@ -108,35 +108,6 @@ class AddRun(NamedTuple):
             runs.add_inputs(row, map(dataset_input_of, fields["inputs"]))
 
 
-def add_runs(store: StoreState, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Make many changes `AddRun`, given as their fields, in a fraction of the time.
-
-    Raises:
-        ValueError, KeyError: one of them does not fit those before it; nothing was changed.
-    """
-    table = store.runs
-    ids = [fields["run_id"] for fields in runs]
-    if len(set(ids)) < len(ids) or not table.row_of.keys().isdisjoint(ids):
-        raise ValueError(ids)
-    strings: dict[str, list[Any]] = {
-        name: [fields[name] for fields in runs] for name in ("experiment_id", "status", "user_id", "run_name")
-    }
-    strings["lifecycle_stage"] = [fields.get("lifecycle_stage", LifecycleStage.ACTIVE) for fields in runs]
-    times = {name: [fields.get(name) for fields in runs] for name in ("start_time", "end_time")}
-    params, tags = ([fields.get(kind, {}) for fields in runs] for kind in ("params", "tags"))
-    points = [fields.get("metrics", ()) for fields in runs]
-    metrics = [{key: (value, time, step) for key, value, time, step in latest} for latest in points]
-    if any(len(one) < len(latest) for one, latest in zip(metrics, points, strict=True)):
-        raise ValueError(metrics)
-    first = table.size
-    table.append(ids, strings, times, params, tags, metrics)
-    for row, fields in enumerate(runs, first):
-        if "artifact_uri" in fields:
-            table.own_artifact_uris[row] = fields["artifact_uri"]
-        if "inputs" in fields:
-            table.add_inputs(row, map(dataset_input_of, fields["inputs"]))
-
-
 class SetRunInfo(NamedTuple):
     """Status, end time and name of a run, each None if it stays."""
 
@@ -292,25 +263,6 @@ class LogPoints(NamedTuple):
     def _arrays(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         values, timestamps, steps = self.values, self.timestamps, self.steps
         return np.asarray(values, np.float64), np.asarray(timestamps, np.int64), np.asarray(steps, np.int64)
-
-
-def log_points(store: StoreState, changes: Sequence[LogPoints]) -> None:
-    """Make many changes `LogPoints`, of lists, in a fraction of the time.
-
-    Raises:
-        KeyError: one of them is about a run that is not there; nothing was changed.
-    """
-    runs = store.runs
-    rows = [runs.row_of[change.run_id] for change in changes]
-    of_key: dict[str, list[tuple[int, Any]]] = {}
-    for row, (_, key, *points) in zip(rows, changes, strict=True):
-        if points[0]:
-            of_key.setdefault(key, []).append((row, points))
-    new = {key: runs.load_histories(key, points) for key, points in of_key.items()}
-    for row, change in zip(rows, changes, strict=True):
-        if row in new.get(change.key, ()):
-            new[change.key].remove(row)
-            runs.metric_keys[row] = runs.shape((*runs.metric_keys[row], change.key))
 
 
 # Logged models

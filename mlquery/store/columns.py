@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from mlquery.store.cells import Array, Cells
 from mlquery.store.growing import OF_NONE, Digest
-from mlquery.store.history import History, Points, histories_of, history_of, latest_of
+from mlquery.store.history import History, history_of, latest_of
 from mlquery.store.stored import StoredHistories
 
 MISSING: Final = -(2**63)
@@ -303,40 +303,6 @@ class MetricCells(Cells):
             return False
         self.put(place, value, timestamp, step)
         return is_new
-
-    def load_many(self, points: Sequence[tuple[int, Points]], size: int) -> set[int]:
-        """Log points of many rows, as `load` does of one, and return the rows that had none before."""
-        rows = [row for row, _ in points]
-        new: dict[int, tuple[float, int, int]] = {}
-        others: Sequence[tuple[int, Points]] = points
-        if len(set(rows)) == len(rows):
-            others = []
-            found = histories_of(self.owner, [given for _, given in points])
-            for (row, given), history in zip(points, found, strict=True):
-                place = self.slot(row)
-                if history is None or row in self.histories:
-                    others.append((row, given))
-                    continue
-                last = history.values[-1], history.timestamps[-1], history.steps[-1]
-                if place >= 0 and last != self._latest(place):
-                    others.append((row, given))
-                    continue
-                if len(history) > 1:
-                    self.histories[row] = history
-                if place < 0:
-                    new[row] = last
-            if new:
-                self.load_latest(list(new), list(new.values()), size)
-        had_none = set(new)
-        for row, (values, timestamps, steps) in others:
-            arrays = np.asarray(values, np.float64), np.asarray(timestamps, np.int64), np.asarray(steps, np.int64)
-            if len(values) and self.load(row, *arrays, size):
-                had_none.add(row)
-        return had_none
-
-    def _latest(self, place: int) -> tuple[float, int, int]:
-        _, values, timestamps, steps = self.arrays
-        return values[place], timestamps[place], steps[place]
 
     def _is_later(self, value: float, timestamp: int, step: int, place: int) -> bool:
         _, values, timestamps, steps = self.arrays

@@ -20,7 +20,7 @@ from mlquery.store.columns import StringCells, StringColumn
 from mlquery.store.derived import DerivedColumns
 from mlquery.store.fast_entities import make_data, make_info, make_run
 from mlquery.store.growing import OF_NONE, KnownHashes
-from mlquery.store.history import Arrays, Points, read_only
+from mlquery.store.history import Arrays, read_only
 from mlquery.store.locations import run_location, run_locations
 from mlquery.store.order import Rows
 from mlquery.store.row_dicts import records_of, strings_of, strings_present, times_of, transposed, values_present
@@ -229,13 +229,6 @@ class RunTable(Table):
         """Log many points at once."""
         if len(values) and self.metrics.to_write(key).load(row, values, timestamps, steps, len(self.ids)):
             self.metric_keys[row] = self.shape((*self.metric_keys[row], key))
-
-    def load_histories(self, key: str, points: Sequence[tuple[int, Points]]) -> set[int]:
-        """Log points of one metric of many rows, and return the rows that did not have it.
-
-        Their keys are not changed here: the caller knows in which order they get several.
-        """
-        return self.metrics.to_write(key).load_many(points, len(self.ids))
 
     def move_artifacts(self, row: int, uri: str | None) -> None:
         """Set where a run keeps its artifacts."""
