@@ -14,12 +14,16 @@ from mlquery.durable import snapshot
 from mlquery.durable.errors import damaged
 from mlquery.durable.journal import Journal, Row
 from mlquery.durable.parts import Part
+from mlquery.errors import StoreError
 from mlquery.store import Store
 from mlquery.store.bulk_changes import add_runs, log_points
 from mlquery.store.changes import CHANGES, NAMES, AddRun, LogPoints
 from mlquery.store.state import Change
 
-_NOT_FITTING: Final = (KeyError, ValueError, TypeError, IndexError, AttributeError)
+_NOT_FITTING: Final = (
+    *(StoreError, ArithmeticError, RecursionError),
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError),
+)
 """What an entry raises that does not fit those before it."""
 
 _BULK: Final = (NAMES[AddRun], NAMES[LogPoints])
@@ -90,7 +94,7 @@ def _contents(rows: Sequence[Row]) -> Iterator[Any]:
         bodies = [body for _, _, body in rows[start : start + _DECODED_AT_ONCE]]
         try:
             contents = json.loads(f"[{','.join(bodies)}]")
-        except ValueError:  # one of them; decoded alone it tells which
+        except (ValueError, RecursionError):  # one of them; decoded alone it tells which
             contents = map(json.loads, bodies)
         yield from contents
 

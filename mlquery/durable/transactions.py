@@ -15,7 +15,7 @@ from typing import Final
 
 from mlquery.durable import snapshot
 from mlquery.durable.entries import encode
-from mlquery.durable.errors import DamagedJournalError, JournalError, damaged
+from mlquery.durable.errors import JournalError, damaged
 from mlquery.durable.journal import Journal
 from mlquery.durable.locks import TurnLock
 from mlquery.durable.replay import replay, snapshot_remade
@@ -167,6 +167,6 @@ class Transactions:
         """Make the changes that a journal has beyond those that were read."""
         try:
             replay(journal, self._store)
-        except DamagedJournalError:
+        except BaseException:  # the number of the last entry that was read may be ahead of what was made of them
             self.is_stale = True
             raise
