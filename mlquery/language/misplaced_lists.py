@@ -19,13 +19,14 @@ from mlquery.language.syntax import And, Comparison, Expression, Group, Items, N
 
 _LIST = re.compile(lexical.ITEMS, re.IGNORECASE)
 _ITEM = re.compile(lexical.ITEM, re.IGNORECASE)
-_MOST = 100
+_MOST_READ = 100_000
+"""How many characters are read, again and again, for the lists of a filter."""
 
 
 def tree_with_lists(source: str) -> Expression | None:
     """Return the syntax tree of a filter of which nothing but such lists is not valid; None of any other."""
     lists: dict[int, Items] = {}
-    while len(lists) < _MOST:
+    while len(lists) * len(source) <= _MOST_READ:
         try:
             return _with(lists, parse_filter(source))
         except QueryError as error:

@@ -18,7 +18,7 @@ from mlquery.language.functions import find_operand
 from mlquery.language.literals import NULL_OPS, predicate_for
 from mlquery.language.matrix import Dialect
 from mlquery.language.orders import ORDERINGS
-from mlquery.language.plan import All, AnyOf, Entity, Kind, Negation, Plan, SortKey, Where
+from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Plan, SortKey, Where
 from mlquery.language.precedence import by_precedence
 from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
 from mlquery.language.syntax import And, Call, Comparison, Expression, Group, Not, Or, OrderTerm
@@ -180,6 +180,7 @@ def _tables(target: Target | None) -> int:
 
 def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
     keys: list[SortKey] = []
+    fields: set[FieldRef] = set()
     ordering = ORDERINGS[query.entity]
     for index, (term, written) in enumerate(zip(query.order, query.order_strings, strict=True)):
         if term is None:
@@ -190,9 +191,10 @@ def _order(query: Query, diagnostics: Diagnostics) -> tuple[SortKey, ...]:
             continue
         of_entry.check(target.use("order", spelling=target.spelling or _spelling(term)), term.span, target.label)
         key = SortKey(target.ref, term.descending, ordering.missing_is_least)
-        if ordering.refuses_repeats and any(key.field == k.field for k in keys):
+        if ordering.refuses_repeats and target.ref in fields:
             of_entry.error("unsupported", f"{written!r} orders by a field twice", term.span, error_code=INTERNAL_ERROR)
         keys.append(key)
+        fields.add(target.ref)
     return (*keys, *ordering.completion(keys, diagnostics.dialect))
 
 

@@ -20,6 +20,7 @@ from mlquery.errors import INTERNAL_ERROR, StoreError, invalid_parameter
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Op
 from mlquery.language.semantics import number_test, string_test
+from mlquery.language.sizes import filter_problem, order_problem
 from mlquery.language.syntax import And, Call, Comparison, Expression, Items, Number, Range, String
 from mlquery.store.model_table import ModelTable, StoredModel
 from mlquery.store.state import integer_id
@@ -88,6 +89,9 @@ def read_filter(filter_string: str | None) -> Sequence[ModelTest]:
     """
     if not filter_string:
         return []
+    problem = filter_problem(filter_string)
+    if problem is not None:
+        raise invalid_parameter(f"Invalid filter string: {problem}.")
     try:
         return list(map(_read, _clauses(parse_filter(filter_string, "filter_string"))))
     except ValueError:  # a QueryError too
@@ -155,6 +159,9 @@ def search_logged_models(
     """
     if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
         raise invalid_parameter("`dataset_name` in the `datasets` clause must be specified.")
+    problem = order_problem([str(entry.get("field_name")) for entry in order_by or ()])
+    if problem is not None:
+        raise invalid_parameter(problem)
     search = {"experiment_ids": experiment_ids, "filter_string": filter_string, "order_by": order_by}
     offset = _offset(search, page_token)
     points = _Points(models, rule, datasets)

@@ -22,6 +22,7 @@ from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate
 from mlquery.language.precedence import by_precedence
 from mlquery.language.resolve import Query, Resolved, resolve
+from mlquery.language.sizes import filter_problem, order_problem
 from mlquery.language.syntax import And, Expression, OrderTerm
 from mlquery.query.page_tokens import PageToken, read_token, require_max_results
 from mlquery.store.state import integer_id
@@ -38,6 +39,7 @@ _VIEWS = {ViewType.ACTIVE_ONLY: "ACTIVE_ONLY", ViewType.DELETED_ONLY: "DELETED_O
 _SKIPPED = ("mlquery", "mlflow")
 _LONGEST_ID = 20
 _CACHED_PLANS = 1024
+_LONGEST_CACHED = 10_000  # characters
 
 
 def warn_caller(found: Iterable[Diagnostic]) -> None:
@@ -113,7 +115,9 @@ def read_query(
         QueryError: the filter or the order is not valid in the dialect.
     """
     view = _VIEWS.get(view_type, "NOTHING")
-    return _resolve(entity, _require_string(filter_string), _require_strings(order_by), view, dialect)
+    query = entity, _require_string(filter_string), _require_strings(order_by), view, dialect
+    is_short = len(query[1]) + sum(map(len, query[2])) <= _LONGEST_CACHED
+    return _resolved(*query) if is_short else _resolve(*query)
 
 
 def read_search(
@@ -151,7 +155,6 @@ def read_search(
     return resolved, token, ids
 
 
-@lru_cache(_CACHED_PLANS)
 def _resolve(
     entity: Entity, filter_string: str, order_strings: tuple[str, ...], view: str, dialect: Dialect
 ) -> Resolved:
@@ -165,6 +168,9 @@ def _resolve(
         terms.append(term)
     where: Expression = And(()) if expression is None else expression
     return resolve(Query(entity, where, filter_string, tuple(terms), order_strings, view), dialect, problems)
+
+
+_resolved = lru_cache(_CACHED_PLANS)(_resolve)
 
 
 def _with_lists(filter_string: str) -> Expression | None:
@@ -186,9 +192,12 @@ def _parsed(
 
 
 def _require_string(filter_string: str | None) -> str:
-    if filter_string is None or isinstance(filter_string, str):
-        return filter_string or ""
-    raise QueryError(Diagnostic("syntax", f"a filter must be a string, not {type(filter_string).__name__}"))
+    if filter_string is not None and not isinstance(filter_string, str):
+        raise QueryError(Diagnostic("syntax", f"a filter must be a string, not {type(filter_string).__name__}"))
+    problem = filter_problem(filter_string or "")
+    if problem is not None:
+        raise QueryError(Diagnostic("syntax", problem, suggestion="split the search into several smaller ones"))
+    return filter_string or ""
 
 
 def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
@@ -201,6 +210,9 @@ def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
         if not isinstance(entry, str):
             message = f"an entry of order_by must be a string, not {type(entry).__name__}"
             raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]"))
+    problem = order_problem(entries)
+    if problem is not None:
+        raise QueryError(Diagnostic("syntax", problem, "order_by", suggestion="sort the DataFrame of `search_frame`"))
     return entries
 
 
