@@ -109,13 +109,70 @@ def test_an_interrupt_ends_it_without_a_traceback() -> None:
     assert process.returncode in (130, -signal.SIGINT)
 
 
+@pytest.mark.parametrize("way", ["file", "environment"])
+def test_the_token_may_come_from_where_no_list_of_processes_shows_it(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    if way == "environment":
+        monkeypatch.setenv("MLQUERY_TOKEN", "s3cret")
+    with serving(*(("--token-file", str(tmp_path / "token")) if way == "file" else ())) as (process, _, url):
+        api = Api(url)
+        replies = [
+            api.send("GET", "experiments/get?experiment_id=0", None, {"Authorization": f"Bearer {token}"}).status
+            for token in ("s3cret", "other")
+        ]
+        api.close()
+        shown = process.args
+
+    assert [200, 401] == replies
+    assert "s3cret" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--token", "a", "--token-file", "b"], "are two tokens"),
+        (["--token-file", "no such file"], "no such file"),
+        (["--token-file", "empty"], "empty holds no token"),
+        (["--token", ""], "--token holds no token"),
+        (["--cors-allowed-origins", "*"], "* is no origin; instead: http://localhost:3000"),
+        (["--cors-allowed-origins", "http://a.example,localhost:3000"], "localhost:3000 is no origin"),
+    ],
+)
+def test_a_token_or_an_origin_that_means_nothing_is_named(
+    arguments: list[str],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").write_text(" \n")
+
+    assert 2 == main(["serve", "--port", "0", *arguments])
+    assert problem in capsys.readouterr().err
+
+
+def test_pages_of_other_origins_are_let_in_by_an_option() -> None:
+    with serving("--cors-allowed-origins", "http://localhost:3000/, https://a.example") as (_, _, url):
+        api = Api(url)
+        statuses = [
+            api.send("POST", "/mlquery/reset", b"", {"Origin": origin}).status
+            for origin in ("http://localhost:3000", "https://a.example", "http://localhost:3001")
+        ]
+        api.close()
+
+    assert [200, 200, 403] == statuses
+
+
 def test_whoever_serves_to_the_network_without_a_token_is_warned() -> None:
     with serving("--host", "0.0.0.0") as (process, line, _):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
 
     assert " on http://0.0.0.0:" in line
-    assert "warning: anyone who can reach this address can read and write; instead: --token\n" == err
+    assert "warning: anyone who can reach this address can read and write; instead: --token-file\n" == err
 
 
 def test_a_port_that_is_taken_is_said_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

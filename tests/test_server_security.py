@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,6 +123,92 @@ def test_clients_that_are_slow_get_a_timeout_and_hold_up_no_one(server: RunningS
     for connection in slow:
         assert b"408" == connection.recv(65536)[9:12]
         connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beginning", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: "])
+def test_headers_that_never_end_time_out_as_bodies_do(server: RunningServer, beginning: bytes) -> None:
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
+        connection.sendall(beginning)
+        start = time.monotonic()
+        answer = b""
+        with suppress(ConnectionError):
+            while True:
+                connection.settimeout(0.1)
+                try:
+                    chunk = connection.recv(65536)
+                except TimeoutError:
+                    assert time.monotonic() - start < 4
+                    connection.sendall(b"y" if beginning else b"")
+                    continue
+                if not chunk:
+                    break
+                answer += chunk
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"BAD_REQUEST" in answer
+
+
+@pytest.mark.slow
+def test_headers_of_a_later_request_time_out_too(server: RunningServer) -> None:
+    whole = request("GET", "experiments/get?experiment_id=0")
+
+    answer = spoken(server, whole + b"GET /health HTTP/1.1\r\n", patience=8)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert is_alive(server)
+
+
+@pytest.mark.slow
+def test_a_body_that_trickles_in_is_not_waited_for_longer_than_one_that_does_not_come(server: RunningServer) -> None:
+    parts = urlsplit(server.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
+        connection.sendall(request("POST", "runs/search", b"Content-Length: 5000"))
+        connection.settimeout(0.1)
+        for _ in range(40):
+            connection.sendall(b" ")
+            try:
+                answer = connection.recv(65536)
+                break
+            except TimeoutError:
+                continue
+
+    assert b"408" == answer[9:12]
+
+
+def test_a_client_that_sends_on_sees_why_it_is_refused(server: RunningServer) -> None:
+    """It sends all before it reads, as most clients do: much more than fits between it and the server."""
+    parts = urlsplit(server.url)
+    for headers, status in (((b"Content-Length: 30000000",), b"413"), ((b"Transfer-Encoding: chunked",), b"413")):
+        body = b" " * 30_000_000 if status else b""
+        if b"chunked" in headers[0]:
+            body = (b"100000\r\n" + b" " * 0x100000 + b"\r\n") * 28 + b"0\r\n\r\n"
+        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+            connection.sendall(request("POST", "runs/search", *headers) + body)
+            answer = connection.recv(65536)
+
+        assert status == answer[9:12]
+        assert b"at most 10000 bytes" in answer
+
+
+def test_a_client_that_is_not_admitted_sees_why_although_it_sends_on(locked: str) -> None:
+    parts = urlsplit(locked)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(request("POST", "runs/search", b"Content-Length: 30000000") + b" " * 30_000_000)
+
+        assert b"401" == connection.recv(65536)[9:12]
+
+
+def test_a_request_with_both_a_length_and_a_transfer_encoding_is_refused(server: RunningServer) -> None:
+    both = (b"Content-Length: 2", b"Transfer-Encoding: chunked")
+
+    answer = spoken(server, request("POST", "runs/search", *both) + b"2\r\n{}\r\n0\r\n\r\nGET /health HTTP/1.1\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"either Content-Length or Transfer-Encoding" in answer
+    assert 1 == answer.count(b"HTTP/1.1")
+    assert is_alive(server)
 
 
 def test_a_client_that_goes_away_in_the_middle_is_forgotten(server: RunningServer) -> None:
@@ -248,7 +336,28 @@ def test_with_the_token_everything_works_and_health_needs_none(locked: str) -> N
     assert (200, 200, b"OK") == (answered.status, health.status, health.content)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:5000", "", "[::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:5000", "", "[::1"),
+        *(
+            "[::1].evil.com",
+            "localhost:5810:evil.com",
+            "[::1]:80:evil.com",
+            "[::1]evil.com",
+            "localhost:",
+            "localhost:x",
+        ),
+        *(
+            "evil.com#@localhost",
+            "localhost/evil.com",
+            "user@localhost",
+            "localhost evil.com",
+            "::1",
+            "localhost:123456",
+        ),
+    ],
+)
 def test_a_server_on_the_loopback_answers_to_no_other_name(api: Api, host: str) -> None:
     assert (403, "PERMISSION_DENIED") == error_of(api.send("GET", "experiments/search", None, {"Host": host}))
 
@@ -258,13 +367,64 @@ def test_a_server_on_the_loopback_answers_to_every_name_of_the_loopback(api: Api
     assert 200 == api.send("GET", "experiments/search?max_results=1", None, {"Host": host}).status
 
 
-def test_a_page_of_another_site_changes_nothing(api: Api) -> None:
-    evil, own = {**JSON, "Origin": "https://evil.example"}, {**JSON, "Origin": "http://localhost:3000"}
+ORIGINS = [
+    "https://evil.example",
+    "http://localhost:3000",
+    "http://127.0.0.1:1",
+    "null",
+    "http://[::1].evil.com",
+    "",
+    "x",
+]
+
+
+@pytest.mark.parametrize("origin", [*ORIGINS, "http://localhost", "http://localhost:{port}.evil.com"])
+def test_a_page_of_another_origin_changes_nothing_also_from_another_port(
+    api: Api, server: RunningServer, origin: str
+) -> None:
+    evil = {**JSON, "Origin": origin.format(port=urlsplit(server.url).port)}
 
     assert (403, "PERMISSION_DENIED") == error_of(api.send("POST", "experiments/create", b'{"name": "x"}', evil))
     assert (403, "PERMISSION_DENIED") == error_of(api.send("POST", "/mlquery/reset", b"", evil))
-    assert 200 == api.send("POST", "experiments/search", b'{"max_results": 1}', own).status
     assert 404 == api.get("experiments/get-by-name", experiment_name="x").status
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "LOCALHOST", "[::1]"])
+def test_a_page_of_the_server_changes_what_it_wants_by_any_name_of_the_loopback(
+    api: Api, server: RunningServer, host: str
+) -> None:
+    own = {**JSON, "Origin": f"http://{host}:{urlsplit(server.url).port}"}
+
+    assert 200 == api.send("POST", "experiments/search", b'{"max_results": 1}', own).status
+
+
+def test_pages_of_an_origin_that_is_allowed_may_read_and_write_and_others_not() -> None:
+    allowed, other = "http://localhost:3000", "http://localhost:3001"
+    with running_server(security=Security(origins=frozenset({allowed}))) as server:
+        api = Api(server.url)
+        asked = {"Origin": allowed, "Access-Control-Request-Method": "POST"}
+        preflight = api.send("OPTIONS", "experiments/search", None, asked | {"Access-Control-Request-Headers": "x-a"})
+        written = api.send("POST", "experiments/search", b'{"max_results": 1}', {**JSON, "Origin": allowed})
+        refused = api.send("POST", "experiments/search", b'{"max_results": 1}', {**JSON, "Origin": other})
+        api.close()
+
+    assert (200, allowed) == (preflight.status, preflight.headers["access-control-allow-origin"])
+    assert (200, allowed) == (written.status, written.headers["access-control-allow-origin"])
+    assert (403, "PERMISSION_DENIED") == error_of(refused)
+    assert "access-control-allow-origin" not in refused.headers
+
+
+def test_beyond_the_loopback_a_page_of_the_server_may_write_and_others_not() -> None:
+    with running_server(security=Security(is_loopback=False)) as server:
+        api = Api(server.url)
+        own = {**JSON, "Host": "ml.example:5000", "Origin": "http://ml.example:5000"}
+        replies = [
+            api.send("POST", "experiments/search", b'{"max_results": 1}', headers)
+            for headers in (own, own | {"Origin": "http://ml.example"}, own | {"Origin": "http://localhost:5000"})
+        ]
+        api.close()
+
+    assert [200, 403, 403] == [reply.status for reply in replies]
 
 
 # --- reset ----------------------------------------------------------------------------------------------------------

@@ -135,6 +135,9 @@ def _add_serve(command: argparse.ArgumentParser) -> None:
     files = "speak https, with the certificate in this file"
     command.add_argument("--ssl-certfile", metavar="FILE", help=files)
     command.add_argument("--ssl-keyfile", metavar="FILE", help="key of the certificate, where its file has none")
+    command.add_argument("--token-file", metavar="FILE", help="require the token in this file; default: $MLQUERY_TOKEN")
+    origins = "other origins whose pages may read and write, such as http://localhost:3000, separated by commas"
+    command.add_argument("--cors-allowed-origins", metavar="ORIGINS", default="", help=origins)
     add_value(command, "--max-body", "MB", 32, "maximum size of a request", count)
     add_value(command, "--max-artifact", "MB", 1000, "maximum size of an artifact", count)
     command.set_defaults(command=commands.serve)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
+import re
 import shlex
 import signal
 import ssl
@@ -11,6 +13,7 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
 from mlquery.cli.outcomes import UsageError
 from mlquery.readers import load
@@ -23,6 +26,9 @@ from mlquery.sql.opening import is_server, open_in_place, scheme_of
 from mlquery.store import Store
 from mlquery.sync.reading import read_source
 
+_TOKEN: Final = "MLQUERY_TOKEN"
+_ORIGIN: Final = re.compile(r"https?://[\w.-]+(?::\d+)?|https?://\[[\da-f:]+\](?::\d+)?", re.ASCII)
+
 
 def serve(options: argparse.Namespace, dialect: str) -> None:
     """Serve MLflow's REST API.
@@ -31,6 +37,7 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
         StoreError: the source cannot be read.
         OSError: the address cannot be bound.
     """
+    options.token = _token(options)
     if options.in_place:
         _serve_in_place(options, dialect)
         return
@@ -112,14 +119,46 @@ def _announcing(
     return lambda: print("\n".join(lines), flush=True)
 
 
+def _token(options: argparse.Namespace) -> str | None:
+    """Return the token that is given, or that is in a file or the environment, which no list of processes shows."""
+    if options.token is not None and options.token_file is not None:
+        raise UsageError("--token and --token-file are two tokens; instead: one of them")
+    if options.token_file is not None:
+        with open(options.token_file, encoding="utf-8") as file:
+            return _nonempty(file.read().strip(), options.token_file)
+    if options.token is not None:
+        return _nonempty(options.token, "--token")
+    found = os.environ.get(_TOKEN)
+    return None if found is None else _nonempty(found, _TOKEN)
+
+
+def _nonempty(token: str, where: str) -> str:
+    if not token:
+        raise UsageError(f"{where} holds no token; instead: a line of characters that nobody guesses")
+    return token
+
+
 def _security(options: argparse.Namespace) -> Security:
-    is_loopback = is_loopback_name(options.host)
-    return Security(options.token, is_loopback, options.max_body * MEGABYTE, options.max_artifact * MEGABYTE)
+    return Security(
+        options.token,
+        is_loopback_name(options.host),
+        options.max_body * MEGABYTE,
+        options.max_artifact * MEGABYTE,
+        origins=frozenset(map(_origin, filter(None, options.cors_allowed_origins.split(",")))),
+    )
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it."""
+    origin = text.strip().rstrip("/").lower()
+    if not _ORIGIN.fullmatch(origin):
+        raise UsageError(f"--cors-allowed-origins: {text.strip()} is no origin; instead: http://localhost:3000")
+    return origin
 
 
 def _warn_of_openness(options: argparse.Namespace, rights: str) -> None:
     if not is_loopback_name(options.host) and options.token is None:
-        print(f"warning: anyone who can reach this address can {rights}; instead: --token", file=sys.stderr)
+        print(f"warning: anyone who can reach this address can {rights}; instead: --token-file", file=sys.stderr)
 
 
 def view(options: argparse.Namespace, dialect: str) -> None:

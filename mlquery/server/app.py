@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -28,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mlquery.errors import NOT_IMPLEMENTED
 from mlquery.server import artifacts
 from mlquery.server import page as page_parts
+from mlquery.server.connections import ClosingResponse
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
 from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
@@ -53,6 +55,7 @@ _LACKING: Final = (
 _FILES_OF_MODEL: Final = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
 _UPLOAD_LIMIT: Final = 10 * 2**20  # of `upload-artifact`, in bytes
 _TOKEN_LIFETIME: Final = 86_400  # in seconds
+_CLOSING: Final = (401, 403, 413)
 _logger: Final = logging.getLogger("mlquery.server")
 
 
@@ -74,9 +77,16 @@ def create_app(service: Service, security: Security | None = None) -> Starlette:
         routes.append(Route("/mlquery/reset", server.answering(server.reset), methods=["POST"]))
     return Starlette(
         routes=routes,
-        middleware=[Middleware(_Admission, server=server)],
+        middleware=[*_sharing(server.security), Middleware(_Admission, server=server)],
         exception_handlers={HTTPException: server.no_such_route},
     )
+
+
+def _sharing(security: Security) -> list[Middleware]:
+    """Return what lets browsers show answers to pages of the other origins that are allowed."""
+    if not security.origins:
+        return []
+    return [Middleware(CORSMiddleware, allow_origins=sorted(security.origins), allow_methods="*", allow_headers="*")]
 
 
 @attrs.frozen(eq=False)
@@ -180,9 +190,8 @@ class Server:
         response = PlainTextResponse(body, status) if isinstance(body, str) else _json(status, body, warnings)
         if status == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
-        if status in (401, 403, 408, 413):
-            response.headers["Connection"] = "close"  # the body that the client may still send is not waited for
-        return response
+        # The body that the client may still send is not read.
+        return ClosingResponse(response, self.security.timeout) if status in _CLOSING else response
 
     async def no_such_route(self, request: Request, error: Exception) -> Response:
         """Answer a request for which there is no route."""
@@ -321,7 +330,8 @@ class _Admission:
                 is_signed = workspace is not None and workspace.admits(scope)
                 self.server.security.admit(scope["method"], scope["path"], dict(scope["headers"]), is_signed)
             except RequestError as refusal:
-                await self.server.refused(refusal)(scope, receive, send)
+                answer = ClosingResponse(self.server.refused(refusal), self.server.security.timeout)
+                await answer(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

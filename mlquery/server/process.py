@@ -14,6 +14,7 @@ import uvicorn
 from mlquery import __version__
 from mlquery.server.app import create_app
 from mlquery.server.certificates import Certificate
+from mlquery.server.connections import protocol_with
 from mlquery.server.security import Security
 from mlquery.server.service import Service
 
@@ -115,6 +116,7 @@ def serving(
 def _config(service: Service, security: Security, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service, security),
+        http=protocol_with(security.timeout),
         lifespan="off",
         ws="none",
         log_config=None,

@@ -1,7 +1,7 @@
 """Decides which requests are admitted, by token, host and origin, and how large and slow their bodies may be.
 
-A server on the loopback answers only to loopback names, and changes nothing for pages of other sites: a browser on the
-same machine must not become a way in.
+A server on the loopback answers only to loopback names, and no server changes anything for pages of other origins: a
+browser on the same machine must not become a way in. Another port is another origin, as browsers see it.
 
 **Source**: `mlflow.server.security` of MLflow 3.17 for hosts and origins.
 """
@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -28,7 +27,9 @@ IDENTITY: Final = "/mlquery/identity"
 """Where a client of Azure gets its token; it names that token itself."""
 _ASSETS: Final = "/mlquery/assets/"  # like the page, they hold no data
 _QUESTIONS: Final = "/mlquery/page/"  # asked with POST although they change nothing
-_MOMENT: Final = 0.5
+_LEAST_RATE: Final = 10_000  # bytes a second, of a body that takes longer than the time that any may take
+_PLACE: Final = re.compile(r"(?P<host>[\w.-]+|\[[\da-f:.]+\])(?::(?P<port>\d{1,5}))?", re.ASCII | re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
 MEGABYTE: Final = 1_000_000
 
 
@@ -41,7 +42,9 @@ class Security:
         is_loopback: Whether the server listens on the loopback only.
         body_limit: The most bytes of a body of JSON.
         artifact_limit: The most bytes of an artifact.
-        timeout: How many seconds a client may take to send a body.
+        timeout: How many seconds a client may take to send the headers of a request, and then a body; a large body may
+            take longer.
+        origins: Other origins whose pages may change something, such as "http://localhost:3000".
     """
 
     token: str | None = None
@@ -49,6 +52,7 @@ class Security:
     body_limit: int = 32 * MEGABYTE
     artifact_limit: int = 1000 * MEGABYTE
     timeout: float = 60.0
+    origins: frozenset[str] = frozenset()
 
     def admit(self, method: str, path: str, headers: dict[bytes, bytes], is_signed: bool = False) -> None:
         """Check a request before its body is read; one for a signed URL needs no token.
@@ -56,13 +60,17 @@ class Security:
         Raises:
             RequestError: it comes from another host or origin, or without the token.
         """
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            message = "Bad Request. A request has either Content-Length or Transfer-Encoding, never both."
+            raise RequestError(message, "BAD_REQUEST")
         if path in _OPEN:
             return
-        if self.is_loopback and not is_loopback_name(_host_in(b"//" + headers.get(b"host", b""))):
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self.is_loopback and not is_loopback_name(_place(host)[0]):
             raise RequestError("Invalid Host header - possible DNS rebinding attack detected", "PERMISSION_DENIED", 403)
         origin = headers.get(b"origin")
         changes = method in _CHANGING and not path.startswith(_QUESTIONS)
-        if changes and origin is not None and not is_loopback_name(_host_in(origin)):
+        if changes and origin is not None and not self._takes_from(origin.decode("latin-1"), host):
             raise RequestError("Cross-origin request blocked", "PERMISSION_DENIED", 403)
         if is_signed or path in (_PAGE, IDENTITY) or path.startswith(_ASSETS):
             return
@@ -80,28 +88,31 @@ class Security:
         except ValueError:
             raise RequestError("Bad Request. The Content-Length header is not a number.", "BAD_REQUEST") from None
         if is_too_large:
-            await _drop(receive)
             raise _too_large(limit)
         body, is_more = bytearray(), True
-        while is_more:
-            message = await self._soon(receive)
-            body += message.get("body", b"")
-            is_more = message.get("more_body", False)
-            if len(body) > limit:
-                if is_more:
-                    await _drop(receive)
-                raise _too_large(limit)
-        return bytes(body)
-
-    async def _soon(self, receive: Receive) -> Any:
         try:
-            async with asyncio.timeout(self.timeout):
-                message = await receive()
+            async with asyncio.timeout(self.timeout) as clock:
+                deadline = clock.when() or 0.0
+                while is_more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise RequestError("The client went away", "BAD_REQUEST")
+                    body += message.get("body", b"")
+                    is_more = message.get("more_body", False)
+                    if len(body) > limit:
+                        raise _too_large(limit)
+                    clock.reschedule(deadline + len(body) / _LEAST_RATE)
         except TimeoutError:
             raise RequestError("The body of the request did not arrive in time", "BAD_REQUEST", 408) from None
-        if message["type"] == "http.disconnect":
-            raise RequestError("The client went away", "BAD_REQUEST")
-        return message
+        return bytes(body)
+
+    def _takes_from(self, origin: str, host: str) -> bool:
+        """Tell whether a page of an origin may change something: its own, however the loopback is called, or others."""
+        if origin in self.origins:
+            return True
+        scheme, _, rest = origin.partition("://")
+        own, other = _place(host, scheme), _place(rest, scheme)
+        return bool(other[0]) and (own == other or (own[1] == other[1] and _are_loopback(own[0], other[0])))
 
 
 def is_loopback_name(host: str) -> bool:
@@ -114,25 +125,21 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def _host_in(url: bytes) -> str:
-    """Return the host in a URL, without its port; "" if there is none."""
-    try:
-        return urlsplit(url.decode("ascii")).hostname or ""
-    except ValueError:
-        return ""
+def _are_loopback(*hosts: str) -> bool:
+    return all(map(is_loopback_name, hosts))
+
+
+def _place(text: str, scheme: str = "http") -> tuple[str, int]:
+    """Return the host, without brackets, and the port of a Host header; "" and 0 if it is none."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return "", 0
+    return found["host"].strip("[]").lower(), int(found["port"] or _PORTS.get(scheme, 0))
 
 
 def _bears(header: bytes, token: str) -> bool:
     kind, _, given = header.partition(b" ")
     return kind.lower() == b"bearer" and hmac.compare_digest(given.strip(), token.encode())
-
-
-async def _drop(receive: Receive) -> None:
-    """Drop what a client still sends, for a moment: one that sends everything before it reads would miss the answer."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_MOMENT):
-            while (await receive()).get("more_body", False):
-                pass
 
 
 def _too_large(limit: int) -> RequestError:
