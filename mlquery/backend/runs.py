@@ -14,7 +14,8 @@ from mlquery.backend.service import Service, call, call_about
 from mlquery.engine import columnar
 from mlquery.entities import PagedList, Run, RunInfo, RunTag, ViewType
 from mlquery.errors import StoreError
-from mlquery.query.search import Engine, search_rows
+from mlquery.query.reading import read_run_search
+from mlquery.query.search import Engine, page_of_runs
 from mlquery.store import Store
 from mlquery.store.run_table import RUN_NAME
 
@@ -97,10 +98,15 @@ class Runs(Service):
         read: ReadRuns[Any] = read_found_runs,
     ) -> PagedList[Any]:
         """Return one page of the runs that match a filter, in order; `read` makes the results."""
-        query = (experiment_ids, filter_string, run_view_type, max_results, order_by, page_token)
+        plan, page = read_run_search(  # which takes longest where a filter is long, so not while others are kept out
+            *(experiment_ids, filter_string, run_view_type, max_results, order_by, page_token),
+            dialect=self.dialect,
+            on_warning=self.on_warning,
+            read_default_experiment=lambda: self.store.default_experiment_id,
+        )
         with self.store.lock:
             store = self.store.searched
-            rows, token = search_rows(store, *query, dialect=self.dialect, engine=engine, on_warning=self.on_warning)
+            rows, token = page_of_runs(store, plan, page, max_results, self.dialect, engine)
             return PagedList(read(store, rows), token)
 
     def search_frame(self, *query: Any) -> DataFrame:

@@ -72,7 +72,14 @@ def search_rows(
         on_warning=on_warning,
         read_default_experiment=lambda: store.default_experiment_id,
     )
-    return _page(store, plan, token, max_results, engine, chosen.behaves(FULL_IS_NOT_LAST))
+    return page_of_runs(store, plan, token, max_results, chosen, engine)
+
+
+def page_of_runs(
+    store: Store, plan: Plan, token: PageToken, max_results: int | None, dialect: Dialect, engine: Engine
+) -> tuple[Sequence[int], str | None]:
+    """Return the rows of one page of runs, while nobody writes, and the token of the next page."""
+    return _page(store, plan, token, max_results, engine, dialect.behaves(FULL_IS_NOT_LAST))
 
 
 def search_runs(store: Store, experiment_ids: Iterable[str | int], *query: Any, **options: Any) -> PagedList[Run]:

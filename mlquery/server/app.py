@@ -1,8 +1,6 @@
 """The HTTP application: finds the endpoint of a request, answers it, and turns errors into JSON bodies.
 
-Requests are answered in the event loop, one after the other: each takes less time than handing it to a thread. Only
-where a test has asked for latency does a thread wait, so that other clients are served meanwhile. What endpoints do is
-not known here.
+What endpoints do is not known here, nor where they do it; see `scheduling`.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs, quote
 
@@ -35,6 +34,7 @@ from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
 from mlquery.server.proto_json import Fields
 from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
+from mlquery.server.scheduling import Scheduler
 from mlquery.server.security import IDENTITY, Security
 from mlquery.server.service import Service, collect_warnings
 from mlquery.server.workspace import Workspace
@@ -102,6 +102,12 @@ class Server:
         has_run_history = "run_history" in self.service.answers
         return Workspace(self.service, self.security, self._call, self.failed) if has_run_history else None
 
+    _scheduler: Scheduler = attrs.field(init=False)
+
+    @_scheduler.default
+    def _new_scheduler(self) -> Scheduler:
+        return Scheduler(self.service)
+
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the whole API."""
         files = [
@@ -131,8 +137,10 @@ class Server:
         """Answer a request to an endpoint; `path` holds the fields that stand in the path of the URL."""
         warnings = collect_warnings()
         try:
-            fields = await self._fields(endpoint, path, scope, receive)
-            return _json(200, await self._call(endpoint.answer, self._seen_from(scope), fields), warnings)
+            body = await self._body(endpoint, scope, receive)
+            size = len(scope["query_string"] if body is None else body)
+            answer = partial(self._answer, endpoint, path, scope, body, warnings)
+            return await self._scheduler.run(answer, size, is_search=endpoint.is_search)
         except BaseException as error:
             return self.failed(error, warnings)
         finally:
@@ -150,27 +158,43 @@ class Server:
             return self.service
         return self.service.of_workspace(host.decode("latin-1"), root)
 
-    async def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive) -> Fields:
-        """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
-        service = self.service
+    async def _body(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> bytes | None:
+        """Return the body of a request, None if its arguments are in the URL."""
+        if endpoint.method == "GET" and scope["query_string"]:  # without, MLflow reads the body of a GET, too
+            return None
         try:
-            if endpoint.method == "GET" and scope["query_string"]:  # without, MLflow reads the body of a GET, too
-                query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-                return fields_in_query(endpoint, query, service, path)
-            headers: dict[bytes, bytes] = dict(scope["headers"])
-            body = await self.security.body(receive, headers, self.security.body_limit)
-            kind = headers.get(b"content-type")
-            return fields_in_body(endpoint, None if kind is None else kind.decode("latin-1"), body, service, path)
+            return await self.security.body(receive, dict(scope["headers"]), self.security.body_limit)
         except FAILURES:
-            if endpoint.family is not None:
-                service.backend.require_endpoint(endpoint.family, endpoint.path)
+            self._require(endpoint)
             raise
 
+    def _answer(
+        self, endpoint: Endpoint, path: dict[str, str], scope: Scope, body: bytes | None, warnings: Iterable[str]
+    ) -> Response:
+        """Answer a request that has arrived."""
+        fields = self._fields(endpoint, path, scope, body)
+        return _json(200, endpoint.answer(self._seen_from(scope), fields), warnings)
+
+    def _fields(self, endpoint: Endpoint, path: dict[str, str], scope: Scope, body: bytes | None) -> Fields:
+        """Return the fields of a request; an endpoint that the dialect lacks does not look at what is sent to it."""
+        try:
+            if body is None:
+                query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+                return fields_in_query(endpoint, query, self.service, path)
+            kind = dict(scope["headers"]).get(b"content-type")
+            return fields_in_body(endpoint, None if kind is None else kind.decode("latin-1"), body, self.service, path)
+        except FAILURES:
+            self._require(endpoint)
+            raise
+
+    def _require(self, endpoint: Endpoint) -> None:
+        if endpoint.family is not None:
+            self.service.backend.require_endpoint(endpoint.family, endpoint.path)
+
     async def _call(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Make a call, in a thread if it may wait: for a database, or because a test has asked for it."""
-        if self.service.is_in_place or self.service.backend.faults.latency:
-            return await run_in_threadpool(call, *args, **kwargs)
-        return call(*args, **kwargs)
+        """Make a call where it keeps nobody waiting."""
+        size = sum(len(arg) for arg in args if isinstance(arg, bytes))
+        return await self._scheduler.run(partial(call, *args, **kwargs), size)
 
     def failed(self, error: BaseException, warnings: Iterable[str] = ()) -> Response:
         """Return the answer to a request that failed; an unexpected error is logged in full and not sent."""

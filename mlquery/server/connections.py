@@ -1,4 +1,4 @@
-"""Ends connections in time: of clients that do not send the headers of a request, and after the answer to a refused one.
+"""Ends connections in time: of clients that do not send headers, and after the answer to a request that is refused.
 
 uvicorn waits for headers for ever, and closes a connection at once after the last answer on it.
 """

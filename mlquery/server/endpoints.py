@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from json.scanner import py_make_scanner
 from typing import Any, Final
 
 import attrs
@@ -23,6 +24,14 @@ from mlquery.store.validation import invalid_value, missing_value
 Rule = Callable[[str, Any], str | None]
 """Says what is wrong with the value of a field, None if nothing is."""
 
+_SEARCHES: Final = frozenset(
+    (
+        *("search", "search-datasets", "list", "artifacts", "directories", "get-latest-versions"),
+        *("get-history", "get-history-bulk", "get-history-bulk-interval"),
+    )
+)
+"""The last parts of the paths of endpoints whose work grows with what is stored."""
+_LARGE: Final = 1_000_000  # characters of JSON
 _SEE: Final = " See the API docs for more information about request parameters."
 
 
@@ -45,6 +54,11 @@ class Endpoint:
     answer: Callable[[Service, Fields], Any]
     rules: Mapping[str, tuple[Rule, ...]] = attrs.field(factory=dict)
     family: str | None = None
+
+    @property
+    def is_search(self) -> bool:
+        """Tell whether it may look through everything that is stored."""
+        return self.path.rpartition("/")[2] in _SEARCHES
 
 
 def forwarded(
@@ -140,9 +154,17 @@ def loaded_json(content: str | bytes) -> Any:
         RequestError: it is not JSON, or nested too deeply.
     """
     try:
-        return json.loads(content)
+        return json.loads(content, cls=_PatientDecoder if len(content) > _LARGE else None)
     except (ValueError, RecursionError):
         raise RequestError("Bad Request. The body is not JSON.") from None
+
+
+class _PatientDecoder(json.JSONDecoder):
+    """Decodes in Python: the decoder in C keeps all other threads waiting until it has read the last byte."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scan_once = py_make_scanner(self)
 
 
 def _kind(value: Any) -> str:

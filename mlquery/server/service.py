@@ -5,7 +5,8 @@ What calls do, and what a dialect changes about them, is decided in the backend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from copy import copy
 from typing import Any, Final
@@ -72,6 +73,17 @@ class Service:
         filled = {name: value.format(url=url, token=token or "any") for name, value in variables.items()}
         return {"MLFLOW_TRACKING_URI": f"{schemes[0]}://{url.partition('//')[2]}{self.workspace_path}"} | filled
 
+    @property
+    def may_wait(self) -> bool:
+        """Tell whether calls may take long whatever they do: for a database, or because a test has asked for it."""
+        return self.is_in_place or bool(self.backend.faults.latency)
+
+    @contextmanager
+    def locked_at_once(self) -> Iterator[bool]:
+        """Hold the locks of the store and its registry, unless another thread has one; tell whether they are held."""
+        with ExitStack() as held:
+            yield _is_locked(held, self.store.lock) and _is_locked(held, self.backend.registry.lock)
+
     def show(self, store: Store) -> None:
         """Serve another store, and the registry beside it, until the next reset."""
         self.backend = Backend(store, None, self.backend.dialect, self.backend.on_warning)
@@ -86,6 +98,13 @@ class Service:
             message = "a database that is searched in place is not reset; instead: serve without --in-place"
             raise StoreError(message, NOT_IMPLEMENTED)
         self.backend = self._initial.clone()
+
+
+def _is_locked(held: ExitStack, lock: Any) -> bool:
+    is_locked: bool = lock.acquire(blocking=False)
+    if is_locked:
+        held.callback(lock.release)
+    return is_locked
 
 
 def collect_warnings() -> list[str]:
