@@ -193,6 +193,8 @@ def repair_command(options: argparse.Namespace) -> int:
 
 def ui_command(options: argparse.Namespace) -> int:
     """Replace this process by MLflow's UI on a store."""
+    from mlquery.mlflow_plugin.schemes import UI_VARIABLE
+
     if find_spec("mlflow") is None:
         raise UsageError("the UI is MLflow's own: pip install 'mlquery[mlflow]'")
     uri, shown, address = _shown_in_ui(options)
@@ -200,7 +202,7 @@ def ui_command(options: argparse.Namespace) -> int:
     command += ["--host", options.host, "--port", options.port, "--workers", "1"]
     # The server takes the URI of the store that has the artifacts from these variables.
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | os.environ
-    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri} | address
+    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, UI_VARIABLE: "1"} | address
     print(f"MLflow's UI on {shown}: http://{options.host}:{options.port}", flush=True)
     os.execve(sys.executable, command, environment)
 

@@ -15,6 +15,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, ErrorCode
 from mlquery.backend import Backend
 from mlquery.backend.error_bodies import error_body, wording
 from mlquery.errors import NOT_IMPLEMENTED, MissingEndpointError, QueryError, StoreError
+from mlquery.mlflow_plugin import shown
 
 
 def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) -> MlflowException:
@@ -22,7 +23,7 @@ def as_mlflow(error: QueryError | StoreError, backend: Backend | None = None) ->
     explain = backend and backend.explain_missing
     hint = explain(error) if explain and isinstance(error, StoreError) else ""
     if backend is None or not backend.dialect.service or _is_not_worded_by_service(error):
-        return MlflowException(error.message + hint, _number(error.error_code))
+        return MlflowException(shown.wording(error) + hint, _number(error.error_code))
     message, is_verbatim = wording(error)
     component = backend.dialect.service["component"]
     answer = RestException(error_body(message + hint, error.error_code, component, backend.clock()))

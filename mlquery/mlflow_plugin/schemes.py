@@ -15,6 +15,8 @@ IN_PLACE: Final = f"{SCHEME}:in-place"
 """The URI of what is searched in place."""
 IN_PLACE_VARIABLE: Final = "MLQUERY_IN_PLACE"
 """The environment variable that names it."""
+UI_VARIABLE: Final = "MLQUERY_UI"
+"""The environment variable that is set where MLflow's UI shows a store."""
 
 URI_VARIABLES: Final = frozenset(("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"))
 SERVER_VARIABLES: Final = URI_VARIABLES | {

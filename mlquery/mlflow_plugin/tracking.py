@@ -45,6 +45,7 @@ from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.releases import takes
+from mlquery.mlflow_plugin.shown import empty_list
 from mlquery.mlflow_plugin.times import note_times, taken
 from mlquery.mlflow_plugin.uris import replacement
 
@@ -242,12 +243,15 @@ _SERVED: Final = "experiments, runs, metrics, params, tags, dataset inputs, logg
 
 def _refusal(name: str, subject: str) -> Callable[..., Any]:
     def refuse(self: TrackingStore, backend: Backend, *args: Any, **kwargs: Any) -> Any:
+        answer = empty_list(name)
+        if answer is not None:
+            return answer
         if "traces" in subject:
             backend.require_endpoint("traces", "/api/3.0/mlflow/traces")
         raise outside(subject, name, f"its tracking store does ({_SERVED})")
 
     refuse.__name__ = name
-    refuse.__doc__ = f"Refuse: this store does not keep {subject}."
+    refuse.__doc__ = f"Refuse: this store does not keep {subject}, which MLflow's UI is told by an empty list."
     return served(refuse)
 
 
