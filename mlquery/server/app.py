@@ -52,7 +52,7 @@ _LACKING: Final = (
     *("workspaces_enabled", "trace_archival_enabled", "multipart_uploads_enabled", "multipart_downloads_enabled"),
     *("presigned_upload_run_id_supported", "presigned_upload_model_id_supported"),
 )
-_FILES_OF_MODEL: Final = "/ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files"
+_FILES_OF_MODEL: Final = "/mlflow/logged-models/{model_id}/artifacts/files"
 _UPLOAD_LIMIT: Final = 10 * 2**20  # of `upload-artifact`, in bytes
 _TOKEN_LIFETIME: Final = 86_400  # in seconds
 _CLOSING: Final = (401, 403, 413)
@@ -125,7 +125,7 @@ class Server:
             Route("/version", _version),
             Route("/get-artifact", self.answering(self.artifact_of_run)),
             Route("/model-versions/get-artifact", self.answering(self.artifact_of_version)),
-            Route(_FILES_OF_MODEL, self.answering(self.artifact_of_model)),
+            *(Route(f"{prefix}{_FILES_OF_MODEL}", self.answering(self.artifact_of_model)) for prefix in _PREFIXES),
             Route("/ajax-api/2.0/mlflow/upload-artifact", self.answering(self.upload_to_run), methods=["POST"]),
             *files,
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
