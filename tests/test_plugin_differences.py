@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 import mlquery
-from mlquery.mlflow_plugin import register, uris
+from mlquery.mlflow_plugin import exits, register, uris
 from tests.support.installed_mlflow import INSTALLED
 
 FILE = Path(__file__).resolve().parents[1] / "conformance" / "differences.toml"
@@ -116,6 +118,22 @@ def empty_folders(client: MlflowClient, experiment_id: str, run_id: str, folder:
     return [file.path for file in client.list_artifacts(run_id)]
 
 
+def failed_scripts(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
+    is_ours = client.tracking_uri.startswith("mlquery:")
+    at_exit = exits._end_active_run if is_ours else mlflow.tracking.fluent._safe_end_run
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri := f"mlquery:///{folder}" if is_ours else client.tracking_uri)
+    try:
+        run = mlflow.start_run(experiment_id="0" if is_ours else experiment_id)
+        with mock.patch.object(sys, "last_value", ValueError(), create=True):
+            at_exit()
+        return mlflow.get_run(run.info.run_id).info.status
+    finally:
+        mlflow.set_tracking_uri(before)
+        if is_ours:
+            uris.forget(uri)
+
+
 def out_of_scope(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> Any:
     return refusal(lambda: client.search_traces(locations=[experiment_id]))
 
@@ -128,6 +146,7 @@ SHOWN: dict[str, tuple[Callable[..., Any], Any, Any]] = {
     "empty-tags": (empty_tags, TAGS | dict.fromkeys("ade"), TAGS),
     "asynchronous": (asynchronous, (False, "INTERNAL_ERROR"), (True, "INTERNAL_ERROR")),
     "empty-folders": (empty_folders, ["empty", "one.txt"], ["one.txt"]),
+    "failed-scripts": (failed_scripts, "FINISHED", "FAILED"),
     "out-of-scope": (out_of_scope, None, "NOT_IMPLEMENTED"),
 }
 

@@ -7,9 +7,11 @@ import json
 import os
 import sys
 import warnings
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from mlquery.backend.exits import call_before_stores_close, status_at_exit
 from mlquery.backend.runs import PARENT
 from mlquery.entities import LifecycleStage, Run, RunStatus, RunTag
 from mlquery.errors import StoreError, invalid_parameter
@@ -48,6 +50,8 @@ def start_run(
 ) -> ActiveRun:
     """Start a run, or resume the run `run_id`, and make it the active one of this thread.
 
+    What is still active when the process ends is ended as in MLflow; see `mlquery.backend.exits`.
+
     Args:
         run_id: The run to resume; MLFLOW_RUN_ID in the environment does the same, once.
         experiment_id: Where to create the run; by default in the active experiment.
@@ -85,7 +89,14 @@ def start_run(
         run = _create(where, run_name, parent_id, _with_description(tags, description))
     active = ActiveRun(run.info, run.data, run.inputs, run.outputs)
     active_runs.append(active)
+    call_before_stores_close(_end_active_run)
     return active
+
+
+def _end_active_run() -> None:
+    """End the active run of the main thread when the process ends; an error at the end is none."""
+    with suppress(Exception):
+        end_run(status_at_exit(client().backend))
 
 
 def _with_description(tags: dict[str, Any] | None, description: str | None) -> dict[str, Any]:

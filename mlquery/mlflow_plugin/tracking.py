@@ -14,7 +14,8 @@ Where it differs from MLflow's store on SQLite, on purpose (the list with reason
 5. A tag that is None is left out, and taken away where it was set. There it is kept and no filter finds it.
 6. What is logged asynchronously is there when the call returns, so that a test need not wait. Failures still wait.
 7. Empty folders are no artifacts, as in any store of objects.
-8. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED. Code that
+8. A run on disk that is active when an uncaught exception ends the script is FAILED. There it is FINISHED.
+9. Traces, scorers, prompts, the gateway, evaluation datasets and the like are refused with NOT_IMPLEMENTED. Code that
    traces runs: its traces are dropped, with one warning.
 
 In a dialect with a service behind it (Azure Machine Learning): logged models answer 404 and traces 403, as observed.
@@ -43,6 +44,7 @@ from mlquery.backend.registered_models import outside
 from mlquery.errors import MockWarning
 from mlquery.mlflow_plugin import convert
 from mlquery.mlflow_plugin.calls import backend_of, forwarded, other_methods, served
+from mlquery.mlflow_plugin.exits import end_active_run_at_exit
 from mlquery.mlflow_plugin.model_search import read_filter
 from mlquery.mlflow_plugin.releases import takes
 from mlquery.mlflow_plugin.shown import empty_list
@@ -74,6 +76,7 @@ class TrackingStore(AbstractStore):
         super().__init__()
         backend_of(store_uri)
         note_times()
+        end_active_run_at_exit()
 
     def __repr__(self) -> str:
         return f"<TrackingStore: {self.uri!r}>"
