@@ -9,13 +9,14 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mlquery.durable import store as durable
-from mlquery.durable.entries import Entry
+from mlquery.durable.entries import FORMAT_VERSION, Entry, checksum
 from mlquery.durable.errors import DamagedJournalError, JournalError
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.repairing import repair
@@ -169,6 +170,102 @@ def test_a_journal_that_is_gone_is_made_anew_from_the_snapshot(tmp_path: Path, m
     assert 0 == found.lost
     with open_store(tmp_path / "a") as store:
         assert expected == everything(store)
+
+
+@pytest.mark.parametrize("size", [0, 1, 99, 512, 4095])
+def test_a_log_beside_an_empty_journal_is_left_alone_and_saved(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = made("killed", tmp_path / "a", monkeypatch)
+    os.truncate(tmp_path / "a" / "journal.db", size)
+    before = contents(tmp_path / "a")
+    assert "journal.db-wal" in before
+
+    for read_only in (False, True):
+        with pytest.raises(DamagedJournalError, match="mlquery repair") as caught:
+            open_store(tmp_path / "a", read_only=read_only)
+        assert size or "its journal.db is empty, but the log beside it is not" in str(caught.value)
+        assert before == contents(tmp_path / "a")
+    planned = repair(tmp_path / "a", dry_run=True)
+    assert before == contents(tmp_path / "a")
+    found = repair(tmp_path / "a")
+
+    assert (planned.entries, 0, None) == (found.entries, found.lost, planned.aside)
+    assert found.aside is not None
+    assert before == contents(found.aside)
+    with open_store(tmp_path / "a") as store:
+        assert expected == everything(store)
+
+
+def test_a_log_without_its_journal_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = made("killed", tmp_path / "a", monkeypatch)
+    for name in ("journal.db", "acknowledged"):
+        (tmp_path / "a" / name).unlink()
+    with pytest.raises(DamagedJournalError, match=r"its journal\.db is missing"):
+        open_store(tmp_path / "a")
+
+    repair(tmp_path / "a")
+
+    with open_store(tmp_path / "a") as store:
+        assert expected == everything(store)
+
+
+def add_entry(path: Path, call: str, body: str) -> None:
+    """Add an entry with a right checksum to a closed journal."""
+    connection = sqlite3.connect(path / "journal.db")
+    ((seq,),) = connection.execute("SELECT max(seq) + 1 FROM entries").fetchall()
+    connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (seq, call, body, checksum(seq, call, body)))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "body", ["[" * 5000 + "]" * 5000, '["0", "a", {"b": ' + '{"b":' * 5000 + "1" + "}" * 5001 + "]", "7", "{}"]
+)
+def test_an_entry_that_is_no_change_is_one_sentence_and_costs_only_itself(body: str, tmp_path: Path) -> None:
+    with open_store(tmp_path / "a") as store:
+        store.create_run("0", "me", 5, [], "kept")
+        expected = everything(store)
+    add_entry(tmp_path / "a", "metric", body)
+    with pytest.raises(DamagedJournalError, match="entry 3 of its journal does not fit those before"):
+        open_store(tmp_path / "a")
+
+    found = repair(tmp_path / "a")
+
+    assert (0, 1) == (found.lost, found.unusable)
+    with open_store(tmp_path / "a") as store:
+        assert expected == everything(store)
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"format_version": "1"}', "[" * 5000 + "]" * 5000, "x"])
+def test_a_first_entry_that_says_nothing_is_damage(body: str, tmp_path: Path) -> None:
+    open_store(tmp_path / "a").close()
+    connection = sqlite3.connect(tmp_path / "a" / "journal.db")
+    connection.execute(
+        "UPDATE entries SET body = ?, crc = ? WHERE seq = 0", (body, checksum(0, "store", body))
+    ).connection.commit()
+    connection.close()
+
+    with pytest.raises(DamagedJournalError, match="mlquery repair"):
+        open_store(tmp_path / "a")
+
+    repair(tmp_path / "a")
+    with open_store(tmp_path / "a") as store:
+        assert 1 == store.experiments.size
+
+
+def test_a_header_with_a_later_format_is_newer_and_not_repaired(tmp_path: Path) -> None:
+    open_store(tmp_path / "a").close()
+    connection = sqlite3.connect(tmp_path / "a" / "journal.db")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+    connection.close()
+    before = contents(tmp_path / "a")
+
+    for call in (open_store, repair):
+        with pytest.raises(JournalError, match=rf"newer version of mlquery \(format {FORMAT_VERSION + 1};") as caught:
+            call(tmp_path / "a")
+        assert not isinstance(caught.value, DamagedJournalError)
+    assert before == contents(tmp_path / "a")
 
 
 def test_points_of_a_lost_run_are_kept_in_a_run_that_stands_in_for_it(tmp_path: Path) -> None:

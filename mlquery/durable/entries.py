@@ -33,8 +33,11 @@ class Entry:
     body: str
 
     def content(self) -> Any:
-        """Return the content."""
-        return json.loads(self.body)
+        """Return the content; raise ValueError if it is not JSON, or nested too deep to be read."""
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 @attrs.frozen
@@ -52,7 +55,13 @@ class Identity:
         return encode(attrs.asdict(self))
 
 
-def identity_of(content: dict[str, Any]) -> Identity:
-    """Return what a store is, from the content of its entry 0; fields of later formats are passed over."""
+def identity_of(content: Any) -> Identity:
+    """Return what a store is, from the content of its entry 0; fields of later formats are passed over.
+
+    Raises:
+        TypeError: the content is not that of an entry 0.
+    """
+    if not isinstance(content, dict):
+        raise TypeError("entry 0 is not an object")
     names = {field.name for field in attrs.fields(Identity)}
     return Identity(**{name: value for name, value in content.items() if name in names})

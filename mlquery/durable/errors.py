@@ -9,6 +9,7 @@ import errno
 import sqlite3
 from typing import Final
 
+from mlquery.durable.entries import FORMAT_VERSION
 from mlquery.errors import INTERNAL_ERROR, RESOURCE_DOES_NOT_EXIST, StoreError
 
 
@@ -30,6 +31,15 @@ def damaged(path: str, what: str) -> DamagedJournalError:
     """Return the error about files that do not hold what was written to them."""
     return DamagedJournalError(
         path, f"is damaged: {what}; nothing was changed; 'mlquery repair' saves what can be saved"
+    )
+
+
+def newer(path: str, version: object) -> JournalError:
+    """Return the error about a store of a later format."""
+    return JournalError(
+        path,
+        f"was made by a newer version of mlquery (format {version}; this one reads formats up to {FORMAT_VERSION}): "
+        "upgrade mlquery to open it",
     )
 
 

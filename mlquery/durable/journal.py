@@ -15,8 +15,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from mlquery.durable.entries import STORE, Entry, Identity, checksum, identity_of
-from mlquery.durable.errors import JournalError, damaged, of_sqlite
+from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, checksum, identity_of
+from mlquery.durable.errors import JournalError, damaged, newer, of_sqlite
 from mlquery.durable.files import sync_file
 from mlquery.durable.high_water_mark import HighWaterMark
 from mlquery.readers.readonly import connected, connected_to_read
@@ -29,6 +29,7 @@ Row = tuple[int, str, str]
 
 PAGE_SIZE: Final = 4096
 _APPLICATION: Final = 0x6D6C7131  # "mlq1", where `file` looks for the kind of an SQLite database
+_LAST_FORMAT: Final = 1000  # what is above is no format of a newer version, but damage
 _BUSY_SECONDS: Final = 60.0
 # What SQLite makes sure of in write-ahead mode: FULL syncs at each commit, NORMAL before the log is moved to the file.
 _SYNCHRONOUS: Final = {"commit": "FULL", "fast": "NORMAL"}
@@ -87,22 +88,21 @@ class Journal:
 
     def require_identity(self) -> Identity | None:
         """Return what entry 0 says the store is, None if there is no entry; raise if it is not for this version."""
+        ((version,),) = self._rows("PRAGMA user_version")
+        if FORMAT_VERSION < version <= _LAST_FORMAT:
+            raise newer(self.shown, version)
         if not self._rows("SELECT name FROM sqlite_master WHERE name = 'entries'"):
             return None
-        ((version,),) = self._rows("PRAGMA user_version")
         first = self._rows(f"{_SELECT} LIMIT 1", -1)
         if not first or first[0][:2] != (0, STORE):
             raise damaged(self.shown, "the first entry of its journal is missing")
-        content = Entry(*self._checked(*first[0])).content()
-        if content["format_version"] != version:
+        try:
+            identity = identity_of(Entry(*self._checked(*first[0])).content())
+        except (ValueError, TypeError, AttributeError):
+            raise damaged(self.shown, "the first entry of its journal does not say what the store is") from None
+        if identity.format_version != version:
             raise damaged(self.shown, "its journal contradicts itself about its format")
-        if version > 1:
-            raise JournalError(
-                self.shown,
-                f"was made by a newer version of mlquery (format {version}; this one reads formats up to 1): "
-                "upgrade mlquery to open it",
-            )
-        self.seq, self.identity = 0, identity_of(content)
+        self.seq, self.identity = 0, identity
         return self.identity
 
     def entries(self) -> Iterator[Entry]:
@@ -219,6 +219,10 @@ class Journal:
         return seq, call, body
 
     def _connected(self, opened: ExitStack) -> sqlite3.Connection:
+        size = _size(self.path)
+        if size < PAGE_SIZE and _size(Path(f"{self.path}-wal")) > 0:
+            # SQLite would delete the log, also when it only reads: it takes it for that of another database.
+            raise damaged(self.shown, f"its {NAME} is {'cut short' if size else 'empty'}, but the log beside it is not")
         if self.read_only:
             return connected_to_read(self.path, opened, _BUSY_SECONDS, checks_cells=True)
         connection = connected(self.path, "mode=rwc", opened, _BUSY_SECONDS, checks_cells=True)
@@ -227,3 +231,11 @@ class Journal:
             raise JournalError(self.shown, "cannot be kept on this file system: it lacks what SQLite's log needs")
         connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[self.durability]}")
         return connection
+
+
+def _size(path: Path) -> int:
+    """Return the size of a file in bytes, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -19,8 +19,8 @@ import attrs
 
 from mlquery.durable import high_water_mark, journal, locks, snapshot
 from mlquery.durable.dump import changes_of
-from mlquery.durable.entries import STORE, Entry, Identity, encode, identity_of
-from mlquery.durable.errors import DamagedJournalError, JournalError, missing, of_write
+from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, encode, identity_of
+from mlquery.durable.errors import DamagedJournalError, missing, newer, of_write
 from mlquery.durable.files import sync_folder
 from mlquery.durable.high_water_mark import HighWaterMark
 from mlquery.durable.journal import Journal
@@ -137,10 +137,14 @@ class _Saved:
         first = self.entries.get(0)
         if first is None or first.call != STORE:
             return Identity(uuid.uuid4().hex, now())
-        content = first.content()
-        if content["format_version"] > 1:
-            raise JournalError(shown, f"has format {content['format_version']}: repair it with a newer mlquery")
-        return identity_of(content)
+        try:
+            found = identity_of(first.content())
+            is_newer = FORMAT_VERSION < found.format_version
+        except (ValueError, TypeError):
+            return Identity(uuid.uuid4().hex, now())
+        if is_newer:
+            raise newer(shown, found.format_version)
+        return found
 
     def _apply(self, entry: Entry) -> None:
         if entry.call == STORE:

@@ -198,7 +198,7 @@ class DurableStore(Store):
             names -= high_water_mark.unwritten(self.path)  # another process makes the store now, or was killed then
             if (self.path / journal.NAME).exists():  # looked for last, as another process may be quicker
                 return
-            if names & {high_water_mark.NAME, snapshot.NAME}:
+            if names & {high_water_mark.NAME, snapshot.NAME, f"{journal.NAME}-wal"}:
                 raise damaged(shown, f"its {journal.NAME} is missing")
             if self.read_only:
                 raise missing(shown)
