@@ -396,6 +396,46 @@ def test_links_and_empty_files_in_a_folder_do_no_harm(tmp_path: Path) -> None:
     assert ({"empty": ""}, {}) == (found.data.tags, found.data.metrics)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["1", "1/abc", "1/abc/meta.yaml", "1/abc/params", "1/abc/params/lr", "1/abc/metrics/loss", ".trash", "1/models"],
+)
+def test_a_link_out_of_a_folder_is_refused_and_one_inside_is_followed(name: str, tmp_path: Path) -> None:
+    top = folder_of_one_run(tmp_path)
+    for inner, content in (("params/lr", "0.1"), ("metrics/loss", "1 2 3")):
+        (top / "1" / "abc" / inner).parent.mkdir()
+        (top / "1" / "abc" / inner).write_text(content)
+    (top / ".trash").mkdir()
+    (top / "1" / "models").mkdir()
+    linked = top / name
+    inside = top / ".kept" / linked.name
+    inside.parent.mkdir()
+    linked.rename(inside)
+    linked.symlink_to(inside)
+
+    found = mlquery.load(top).get_run("abc").data
+    inside.parent.rename(tmp_path / "outside")
+    linked.unlink()
+    linked.symlink_to(tmp_path / "outside" / linked.name)
+
+    assert ({"lr": "0.1"}, {"loss": 2.0}) == (found.params, found.metrics)
+    said = refusal(top)
+    assert "is a link that leads out of the folder; put a copy in its place" in said
+    assert f" {name}" in said
+    (tmp_path / "linked").symlink_to(top)  # the folder itself may be a link
+    assert refusal(tmp_path / "linked").endswith(said.partition(" is damaged")[2])
+
+
+@pytest.mark.parametrize("name", ["params/lr", "tags/a", "metrics/loss", "meta.yaml"])
+def test_a_file_that_is_larger_than_memory_is_refused_unread(name: str, tmp_path: Path) -> None:
+    path = run_folder(tmp_path) / name
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.truncate(3 * 10**9)  # it has holes and no blocks
+
+    assert f"is damaged: 1/abc/{name} has 3,000,000,000 bytes, and can have" in refusal(tmp_path / "mlruns")
+
+
 def test_a_tag_without_a_value_is_left_out_as_no_filter_finds_it(database: Path) -> None:
     changed(database, "UPDATE tags SET value = NULL WHERE key = 'framework'")
 

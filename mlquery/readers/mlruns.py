@@ -29,6 +29,8 @@ _TRASH: Final = ".trash"
 _MODELS: Final = "models"  # at the top registered models, in an experiment logged ones
 _NOT_RUNS: Final = ("tags", "datasets", "traces", _MODELS)
 _LARGEST: Final = float(np.finfo(np.float64).max)
+_MOST_BYTES: Final = 16 * 2**20  # of a param, a tag or a meta.yaml; MLflow's own limits are far below
+_MOST_BYTES_OF_POINTS: Final = 2**30
 
 
 def read_folder(path: Path, name: str) -> Contents:
@@ -124,6 +126,7 @@ class _Reader:
 
     def __init__(self, root: str, name: str) -> None:
         self.root = root
+        self.inside = os.path.join(os.path.realpath(root), "")
         self.name = name
         self.runs: list[LoadedRun] = []
         self.models = ModelTable()
@@ -135,8 +138,8 @@ class _Reader:
     def experiment_folders(self) -> list[str]:
         """Return the folders of all experiments; an active one hides a deleted one of the same id."""
         trash = os.path.join(self.root, _TRASH)
-        deleted = {inner: os.path.join(trash, inner) for inner in _folders(trash)}
-        active = {f: os.path.join(self.root, f) for f in _folders(self.root) if f not in (_TRASH, _MODELS)}
+        deleted = {inner: os.path.join(trash, inner) for inner in self.folders(trash)}
+        active = {f: os.path.join(self.root, f) for f in self.folders(self.root) if f not in (_TRASH, _MODELS)}
         return list((deleted | active).values())
 
     def experiment(self, folder: str) -> Experiment | None:
@@ -145,11 +148,11 @@ class _Reader:
         if meta is None or meta.id("experiment_id") != experiment_id:
             return None
         datasets = self.datasets(os.path.join(folder, "datasets"))
-        for inner in _folders(folder):
+        for inner in self.folders(folder):
             if inner not in _NOT_RUNS:
                 self.run(os.path.join(folder, inner), experiment_id, datasets)
         models = os.path.join(folder, _MODELS)
-        for inner in _folders(models):
+        for inner in self.folders(models):
             self.model(os.path.join(models, inner), experiment_id)
         return Experiment(
             experiment_id,
@@ -214,7 +217,7 @@ class _Reader:
         """Call `add` with the key and the lines of each metric of a run or a model."""
         for key, path in self.files(os.path.join(folder, "metrics")):
             try:
-                add(key, self.string(path).splitlines())
+                add(key, self.string(path, _MOST_BYTES_OF_POINTS).splitlines())
             except (ValueError, OverflowError):
                 raise self.damaged(path, "has a line that is not a metric") from None
 
@@ -246,7 +249,7 @@ class _Reader:
 
     def metas(self, folder: str) -> Iterator[tuple[str, _Meta]]:
         """Yield the folders in a folder that have a `meta.yaml`, with that."""
-        for inner in _folders(folder):
+        for inner in self.folders(folder):
             meta = self.meta(os.path.join(folder, inner))
             if meta is not None:
                 yield inner, meta
@@ -256,6 +259,7 @@ class _Reader:
         path = os.path.join(folder, _META)
         if not os.path.isfile(path):
             return None
+        self.require_inside(path, os.path.islink(path) or os.path.islink(folder))
         try:
             fields = read_mapping(self.string(path))
         except ValueError as error:
@@ -267,14 +271,15 @@ class _Reader:
         return {key: self.string(path) for key, path in self.files(folder)}
 
     def files(self, folder: str) -> list[tuple[str, str]]:
-        """Return keys and paths of the files below a folder, sorted; keys may contain slashes, no link is followed."""
+        """Return keys and paths of the files below a folder, sorted; keys may contain slashes, no linked folder is followed."""
         found, open_folders = [], [("", folder)]
         while open_folders:
             prefix, inner = open_folders.pop()
-            for entry in _entries(inner):
+            for entry in self.entries(inner):
                 if entry.is_dir(follow_symlinks=False):
                     open_folders.append((f"{prefix}{entry.name}/", entry.path))
                 elif entry.is_file():
+                    self.require_inside(entry.path, entry.is_symlink())
                     found.append((self.key(f"{prefix}{entry.name}", entry.path), entry.path))
         return sorted(found)
 
@@ -284,8 +289,29 @@ class _Reader:
             raise self.damaged(shown, "is not named in UTF-8")
         return name
 
-    def string(self, path: str) -> str:
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder, sorted."""
+        return [entry.name for entry in self.entries(folder) if entry.is_dir()]
+
+    def entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """Return what lies in a folder, sorted by name; nothing if there is no folder."""
+        if not os.path.isdir(folder):
+            return []
+        self.require_inside(folder, folder != self.root and os.path.islink(folder))
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+
+    def require_inside(self, path: str, is_linked: bool) -> None:
+        """Raise if what is about to be read is a link that leads out of the `mlruns` folder."""
+        if is_linked and not os.path.realpath(path).startswith(self.inside):
+            raise self.damaged(path, "is a link that leads out of the folder; put a copy in its place")
+
+    def string(self, path: str, most_bytes: int = _MOST_BYTES) -> str:
+        """Return the content of a file; raise if it is larger than anything that MLflow writes there."""
         with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise self.damaged(path, f"has {size:,} bytes, and can have {most_bytes:,} at most")
             content = file.read()
         try:
             return content.decode("utf-8")
@@ -302,14 +328,3 @@ def _model_points(model_id: str, key: str, lines: list[str]) -> Iterator[tuple[P
         name, digest = dataset or (None, None)
         time, number = array("q", (int(timestamp), int(step)))  # 64 bits, as in a database
         yield (key, time, number, run_id), Metric(key, float(value), time, number, model_id, name, digest, run_id)
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    if not os.path.isdir(folder):
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
-
-
-def _folders(folder: str) -> list[str]:
-    return [entry.name for entry in _entries(folder) if entry.is_dir()]
