@@ -437,7 +437,7 @@ def test_a_named_store_is_shared(store: mlquery.Store) -> None:
 
 
 def test_a_store_on_disk_is_read_again(tmp_path: Path) -> None:
-    uri = f"mlquery://{tmp_path}/store"
+    uri = f"mlquery:///{tmp_path}/store"
     with mlquery.mock():
         mlflow.set_tracking_uri(uri)
         with mlflow.start_run() as run:

@@ -374,7 +374,7 @@ def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mocking.Mock, client
 
 
 def test_a_store_on_disk_has_no_registry_because_models_would_be_lost(tmp_path: Path) -> None:
-    uri = f"mlquery://{tmp_path / 'store'}"
+    uri = f"mlquery:///{tmp_path / 'store'}"
     try:
         with pytest.raises(MlflowException, match="does not keep registered models on disk"):
             MlflowClient(uri).create_registered_model("wine")

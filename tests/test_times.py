@@ -299,7 +299,7 @@ def test_threads_create_runs_with_different_times() -> None:
 def mlflow_client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MlflowClient]:
     """Give MLflow's client of a mock, of one whose clock stands still, of a store in memory and of one on disk."""
     register()
-    where = {"shared": "mlquery://quick", "folder": f"mlquery://{tmp_path}/store"}.get(request.param)
+    where = {"shared": "mlquery://quick", "folder": f"mlquery:///{tmp_path}/store"}.get(request.param)
     if where is None:
         with mlquery.mock(clock=NOW if request.param == "stopped" else None):
             yield MlflowClient()

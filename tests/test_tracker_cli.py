@@ -68,7 +68,7 @@ def test_open_makes_a_store_and_says_how_to_use_it(capsys: pytest.CaptureFixture
     lines, _ = said(capsys, "open", "mine.mlq")
 
     assert f"{tmp_path}/mine.mlq: 1 experiment, 0 runs, oss" == lines[0]
-    assert f"for MLflow: MLFLOW_TRACKING_URI=mlquery://{tmp_path}/mine.mlq" == lines[2]
+    assert f"for MLflow: MLFLOW_TRACKING_URI=mlquery:///{tmp_path}/mine.mlq" == lines[2]
     assert (tmp_path / "mine.mlq" / "journal.db").exists()
 
 
@@ -275,7 +275,7 @@ def test_ui_starts_mlflow_on_the_store(
     with pytest.raises(SystemExit):
         main(["ui", "--port", "5055"])
 
-    uri = f"mlquery://{tmp_path}/runs.mlq"
+    uri = f"mlquery:///{tmp_path}/runs.mlq"
     options = ["--host", "127.0.0.1", "--port", "5055", "--workers", "1"]
     assert [(sys.executable, ["-m", "mlflow", "server", "--backend-store-uri", uri, *options], uri)] == started
     assert f"MLflow's UI on {uri}: http://127.0.0.1:5055\n" == capsys.readouterr().out

@@ -45,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[DurableStore]:
 
 def seen_by_mlflow(store: DurableStore, artifacts: bool = True) -> dict[str, Any]:
     """Return what MLflow's client finds in a store on disk."""
-    return contents(f"mlquery://{store.path}", artifacts)
+    return contents(f"mlquery:///{store.path}", artifacts)
 
 
 def test_a_database_is_pulled_with_everything_in_it(
@@ -204,7 +204,7 @@ def test_what_cannot_be_pulled_is_said_in_one_sentence(store: DurableStore, tmp_
         (str(tmp_path / "none"), "does not exist"),
         ("azureml://eastus.api.azureml.ms/x", "pip install azureml-mlflow"),
         ("gopher://host", "MLflow has no tracking store for gopher://host"),
-        (f"mlquery://{tmp_path}/none", "does not exist"),
+        (f"mlquery:///{tmp_path}/none", "does not exist"),
     ]:
         with pytest.raises(Exception, match=problem) as refused:
             pull(store, source)

@@ -130,7 +130,7 @@ def test_what_changed_since_the_last_push_is_sent(store: DurableStore, tmp_path:
 
     done = push(store, target)
 
-    assert contents(f"mlquery://{store.path}") == contents(target)
+    assert contents(f"mlquery:///{store.path}") == contents(target)
     assert (0, 2, 4, 2, 1) == (done.new_runs, done.changed_runs, done.same_runs, done.points, done.files)
 
 

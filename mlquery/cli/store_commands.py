@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.store_views import history_csv, history_json, history_plot, run_named, shown_run, tailed
 from mlquery.durable.errors import missing
+from mlquery.durable.locations import uri_of
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 
@@ -32,7 +34,7 @@ def open_command(options: argparse.Namespace) -> int:
         experiments, runs = store.experiments.size, store.runs.size
         print(f"{store.path}: {_counted(experiments, 'experiment')}, {_counted(runs, 'run')}, {store.dialect}")
         print(f"in Python: mlquery.open({str(options.path or options.store)!r})")
-        print(f"for MLflow: MLFLOW_TRACKING_URI=mlquery://{store.path}")
+        print(f"for MLflow: MLFLOW_TRACKING_URI={shlex.quote(uri_of(store.path))}")
     return ACCEPTED
 
 
@@ -214,7 +216,7 @@ def _shown_in_ui(options: argparse.Namespace) -> tuple[str, str, dict[str, str]]
     """
     if options.source is None:
         with _to_read(options) as store:
-            uri = f"mlquery://{store.path}"
+            uri = uri_of(store.path)
         return uri, uri, {}
     from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
     from mlquery.sql.opening import open_in_place

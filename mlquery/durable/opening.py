@@ -1,10 +1,11 @@
-"""`open`: the front door of stores on disk."""
+"""`open`: the front door of stores on disk; and how stores are opened that perhaps can only be read."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 
+from mlquery.durable.errors import JournalError, NotWritableError
 from mlquery.durable.journal import Durability
 from mlquery.durable.store import DurableStore
 
@@ -39,3 +40,20 @@ def open(
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.
     """
     return DurableStore(path, durability, read_only=read_only, clock=clock, dialect=dialect)
+
+
+def open_as_possible(
+    path: str | os.PathLike[str], durability: Durability = "commit", *, dialect: str = "oss"
+) -> DurableStore:
+    """Open a store as `open` does, or for reading only where it is and nothing can be written.
+
+    Raises:
+        JournalError: as from `open`.
+    """
+    try:
+        return open(path, durability, dialect=dialect)
+    except NotWritableError as error:
+        try:
+            return open(path, read_only=True)
+        except JournalError:
+            raise error from None

@@ -3,8 +3,10 @@
 - `mlquery://` is the private store of the process, made at first use; `put_private` replaces it for a time (a mock
   does) and `mlquery://` then means that one, whatever its dialect.
 - `mlquery://NAME` is the store of that name, made at first use and shared by the whole process.
-- `mlquery:///path/to/folder` is the store on disk in that folder, made at first use; `?durability=fast` syncs it every
-  second instead of at each call.
+- `mlquery:///path/to/folder` is the store on disk in that folder below the present one, made at first use, and
+  `mlquery:////path/to/folder` one at an absolute path; `?durability=fast` syncs it every second instead of at each
+  call, `?read_only=true` opens it for reading only. A NAME that looks like a file is refused: such a store would be in
+  memory.
 - `mlquery:in-place` is what the variable MLQUERY_IN_PLACE names, a database such as `postgresql://…`: it is searched
   where it is, and only read. Its address is not in the URI because it may hold a password.
 - `?dialect=azure` says in which dialect a new store answers. A name has one store and a store one dialect: a URI
@@ -17,10 +19,12 @@ MLflow keeps a store object per URI for the life of the process; these objects h
 from __future__ import annotations
 
 import os
+import re
 import sys
+from difflib import get_close_matches
 from itertools import count
 from threading import RLock
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
@@ -31,11 +35,13 @@ from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, IN_PLACE, IN_PLACE_VARIABLE, SCHEME
 from mlquery.store import Store
 
+_ENDING: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,6}$")
 _PRIVATE = "private-"
 _IN_PLACE = ":in-place"
 
 _lock = RLock()
 _backends: dict[str, Backend] = {}  # by name; the private ones by "?" and their dialect
+_folders: dict[str, str] = {}  # by URI, as the present folder may change
 _by_uri: dict[str, Backend] = {}  # what a URI was resolved to, to be quick
 _private: Backend | None = None
 _numbers = count(1)
@@ -98,9 +104,9 @@ def replacement() -> Backend | None:
 
 def forget(uri: str) -> None:
     """Drop a store from memory, as far as URIs hold it, and close one on disk; do nothing if there is none."""
-    name = _parts(uri).name
+    key = _parts(uri).key
     with _lock:
-        _close(_backends.pop(name, None))
+        _close(_backends.pop(key, None))
         _by_uri.clear()
         _forget_repositories()
 
@@ -111,6 +117,7 @@ def reset() -> None:
         for backend in _backends.values():
             _close(backend)
         _backends.clear()
+        _folders.clear()
         put_private(None)
 
 
@@ -125,23 +132,31 @@ def _close(backend: Backend | None) -> None:
 
 @attrs.frozen
 class _Parts:
-    """What a URI says: the name, which starts with a slash if it is a folder, and the options that are given."""
+    """What a URI says: the name, which is an absolute path if it is a folder, and the options that are given."""
 
     name: str
-    dialect: str | None
-    durability: str | None
+    is_folder: bool = False
+    dialect: str | None = None
+    durability: str | None = None
+    is_read_only: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return under which key the backend is kept."""
+        if self.is_read_only:
+            return f"{self.name}?read_only"
+        return self.name or f"?{self.dialect or DEFAULT_DIALECT}"
 
 
 def _resolved(parts: _Parts) -> Backend:
     name, dialect = parts.name, parts.dialect
     if not name and _private is not None and dialect in (None, _private.dialect.name):
         return _private
-    key = name or f"?{dialect or DEFAULT_DIALECT}"
-    backend = _backends.get(key)
+    backend = _backends.get(parts.key)
     if backend is None:
         if name.startswith(_PRIVATE):
             raise StoreError(f"The private store {SCHEME}://{name} is gone", RESOURCE_DOES_NOT_EXIST)
-        backend = _backends[key] = _new(parts)
+        backend = _backends[parts.key] = _new(parts)
     if dialect not in (None, backend.dialect.name):
         raise invalid_parameter(
             f"The store {SCHEME}://{name} answers in dialect '{backend.dialect.name}', not '{dialect}': "
@@ -153,7 +168,7 @@ def _resolved(parts: _Parts) -> Backend:
 def _new(parts: _Parts) -> Backend:
     if parts.name == _IN_PLACE:
         return _in_place(parts)
-    if parts.name.startswith("/"):
+    if parts.is_folder:
         return _on_disk(parts)
     return new_backend(parts.dialect or DEFAULT_DIALECT, name=parts.name)
 
@@ -172,9 +187,13 @@ def _in_place(parts: _Parts) -> Backend:
 
 def _on_disk(parts: _Parts) -> Backend:
     from mlquery.durable.opening import open as open_store
+    from mlquery.durable.opening import open_as_possible
 
     durability: Any = parts.durability or "commit"
-    store = open_store(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)
+    if parts.is_read_only:
+        store = open_store(parts.name, read_only=True)
+    else:
+        store = open_as_possible(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)
     return new_backend(store.dialect, store)
 
 
@@ -184,18 +203,60 @@ def _parts(uri: str) -> _Parts:
         raise invalid_parameter(f"Invalid tracking URI '{uri}': it must start with '{SCHEME}://'")
     path, _, query = rest.partition("?")
     is_folder = path.startswith("///") and path.strip("/") != ""
+    options = _options(uri, query, is_folder)
+    if is_folder:
+        name = _folder(uri)
+    else:
+        name = _IN_PLACE if path == "in-place" else unquote(path.strip("/"))
+        _require_name(uri, path, name)
+    return _Parts(name, is_folder, *options)
+
+
+def _folder(uri: str) -> str:
+    from mlquery.durable.locations import folder_of
+
+    if uri not in _folders:
+        _folders[uri] = str(folder_of(uri))
+    return _folders[uri]
+
+
+def _require_name(uri: str, path: str, name: str) -> None:
+    """Raise for what is meant to be a folder: such a store in memory would be lost."""
+    is_file = "/" in name or name.startswith((".", "~")) or (path.startswith("/") and not path.startswith("//"))
+    if is_file or _ENDING.search(name) or os.path.isfile(os.path.join(name, "journal.db")):
+        absolute = path.startswith("/") and not path.startswith("//")
+        meant = f"{SCHEME}:///{'/' * absolute}{name.removeprefix('./')}"
+        raise invalid_parameter(
+            f"Invalid tracking URI '{uri}': it names a store in memory, which is lost when the process ends, and looks "
+            f"like a file; write '{meant}' for a store on disk (three slashes and a relative path, or four and an "
+            "absolute one), or a name without slashes and endings for one in memory"
+        )
+
+
+def _options(uri: str, query: str, is_folder: bool) -> tuple[str | None, str | None, bool]:
+    """Return dialect, durability, and whether nothing may be written."""
     options = dict(parse_qsl(query, keep_blank_values=True))
-    dialect = options.pop("dialect", None)
-    durability = options.pop("durability", None) if is_folder else None
-    if options:
-        raise invalid_parameter(f"Invalid tracking URI '{uri}': the only option is 'dialect', not {sorted(options)}")
+    known = ("dialect", "durability", "read_only") if is_folder else ("dialect",)
+    for option in options:
+        if option not in known:
+            raise invalid_parameter(f"Invalid tracking URI '{uri}': {_unknown(option, known)}")
+    dialect, read_only = options.get("dialect"), options.get("read_only", "false").lower()
     if dialect is not None:
         try:
             dialect = MATRIX.dialect(dialect).name
         except ValueError as error:
             raise invalid_parameter(f"Invalid tracking URI '{uri}': {error}") from None
-    name = _IN_PLACE if uri.startswith(IN_PLACE) and path == "in-place" else unquote(path.strip("/"))
-    return _Parts(os.path.normpath(f"/{name}") if is_folder else name, dialect, durability)
+    if read_only not in ("true", "false"):
+        raise invalid_parameter(f"Invalid tracking URI '{uri}': read_only is 'true' or 'false', not {read_only!r}")
+    return dialect, options.get("durability"), read_only == "true"
+
+
+def _unknown(option: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(option, known, 1)
+    guess = f"; did you mean {close[0]!r}?" if close else ""
+    if len(known) == 1:
+        return f"the only option is {known[0]!r}, not {option!r}{guess}"
+    return f"there is no option {option!r}{guess}{';' * (not close)} the options are {', '.join(map(repr, known))}"
 
 
 def _forget_repositories() -> None:

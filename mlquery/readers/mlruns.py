@@ -271,7 +271,7 @@ class _Reader:
         return {key: self.string(path) for key, path in self.files(folder)}
 
     def files(self, folder: str) -> list[tuple[str, str]]:
-        """Return keys and paths of the files below a folder, sorted; keys may contain slashes, no linked folder is followed."""
+        """Return keys and paths of the files below a folder, sorted; keys may have slashes."""
         found, open_folders = [], [("", folder)]
         while open_folders:
             prefix, inner = open_folders.pop()

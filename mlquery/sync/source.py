@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from mlquery.durable import locations
 from mlquery.entities import Experiment
 from mlquery.sync.content import ModelContent, Points, Summary
 
@@ -64,7 +65,9 @@ def target_name(uri: str) -> str:
         return f"file://{os.path.abspath(path)}" if os.path.isdir(path) else f"sqlite://{os.path.abspath(path)}"
     if scheme == "sqlite":
         return f"sqlite://{os.path.abspath(rest.removeprefix('/').partition('?')[0])}"
-    if scheme == "file" or (scheme == "mlquery" and rest.startswith("/")):
+    if uri.startswith(locations.PREFIX):
+        return f"{scheme}://{locations.folder_of(uri)}"
+    if scheme == "file":
         return f"{scheme}://{os.path.abspath(unquote(urlsplit(uri).path))}"
     host, slash, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}".rstrip("/")

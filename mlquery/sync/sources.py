@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from mlquery.durable import journal
+from mlquery.durable import journal, locations
 from mlquery.durable.files import FileArtifacts
 from mlquery.durable.store import DurableStore
 from mlquery.engine import columnar
@@ -116,8 +116,8 @@ def open_source(source: str) -> Source:
 
 def store_folder(uri: str) -> Path | None:
     """Return the folder of the store on disk that a path or a URI names, None if it names something else."""
-    if uri.startswith("mlquery:///"):
-        return Path(unquote(urlsplit(uri).path))
+    if uri.startswith(locations.PREFIX):
+        return locations.folder_of(uri)
     return Path(uri) if (Path(uri) / journal.NAME).is_file() else None
 
 
