@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -352,3 +353,75 @@ def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) 
     _, errors = process.communicate(timeout=20)
 
     assert (130, b"") == (process.returncode, errors)
+
+
+READ = """
+import sys
+import mlflow
+from mlquery import mlflow_plugin
+from mlquery.cli import main
+from mlquery.mlflow_plugin import uris
+
+mlflow_plugin.register()
+store, out = sys.argv[1:]
+for command in (
+    ["open"],
+    ["runs", "metrics.loss < 1"],
+    ["show", "good"],
+    ["history", "good", "loss"],
+    ["tail", "good"],
+    ["export", "--format", "csv", "--out", out],
+    ["push", "mlquery://there", "--dry-run"],
+    ["push", "mlquery://there"],
+    ["repair", "--dry-run"],
+    ["repair"],
+    ["pull", store],
+):
+    print(command[0], main([*command, "--store", store]), flush=True)
+mlflow.set_tracking_uri(f"mlquery:///{store}")
+print(list(mlflow.search_runs(search_all_experiments=True, filter_string="metrics.loss < 1")["tags.team"]))
+print(mlflow.artifacts.load_text(f"runs:/{mlflow.search_runs(['0']).iloc[1].run_id}/notes/a.txt"))
+try:
+    mlflow.start_run()
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unmeasured")
+def test_what_only_reads_works_where_nothing_can_be_written(run_id: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "runs.mlq", tmp_path / "out"
+    out.mkdir()
+    for file in path.rglob("*"):
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    path.chmod(0o555)
+    before = sorted(path.iterdir())
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "COLUMNS": "100"}
+    # Root, too, is then held to the modes of files.
+    without_rights = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+
+    done = subprocess.run(
+        [*without_rights, sys.executable, "-c", READ, str(path), str(out)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=out,
+    )
+    assert 0 == done.returncode, done.stderr
+
+    path.chmod(0o755)
+    assert sorted(path.iterdir()) == before
+    codes = [line for line in done.stdout.splitlines() if re.fullmatch(r"\w+ \d", line)]
+    ends = {"open": 0, "runs": 0, "show": 0, "history": 0, "tail": 0, "export": 0, "push": 0, "pull": 2}
+    assert [f"{name} {code}" for name, code in ends.items() if name not in ("pull",)] == list(dict.fromkeys(codes))[:7]
+    assert ["push 0", "push 0", "repair 0", "repair 2", "pull 2"] == codes[6:]
+    assert "nothing can be written there: it is open for reading only" in done.stdout
+    assert "to send: 2 new runs with 42 points and 1 file" in done.stdout
+    assert "2 new runs, 0 changed" in done.stdout
+    assert "warning: the store cannot record this push: pushed again, it is sent again" in done.stderr
+    assert "['risk\\nand more']" in done.stdout
+    assert "hello" in done.stdout
+    assert "MlflowException: the store" in done.stdout.splitlines()[-1]
+    assert "is open for reading only" in done.stdout.splitlines()[-1]

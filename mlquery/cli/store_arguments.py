@@ -12,19 +12,20 @@ from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_value, count
 
 _FILTER: Final = "filter, such as \"metrics.loss < 0.1 AND params.model = 'forest'\""
 _EXPERIMENT: Final = ("--experiment", "NAME", "experiment to use; may be repeated; default: all")
+_ONLY_READS: Final = "write nothing, as this command does anyway"
 _RUN: Final = "id of a run, its beginning, or a name"
 
 
 def add_commands(names: Any) -> None:
     """Add the commands of stores on disk to those of `mlquery`."""
-    opened = _command(names, "open", "open a store on disk, or create it")
+    opened = _command(names, "open", "open a store on disk, or create it", "write nothing; the store must exist")
     opened.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
     _add_reading(names)
     _add_transfers(names)
     repair = _command(names, "repair", "repair a damaged store")
     repair.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
     repair.add_argument("--dry-run", action="store_true", help="only show what would be repaired")
-    ui = _command(names, "ui", "start MLflow's UI on a store (needs MLflow)")
+    ui = _command(names, "ui", "start MLflow's UI on a store (needs MLflow)", "refuse what the UI would write")
     in_place = "a database to show as it is, read-only, in place of a store: postgresql://…, mysql://… or a file"
     ui.add_argument("--from", dest="source", metavar="SOURCE", help=in_place)
     add_value(ui, "--host", "ADDRESS", "127.0.0.1", "address to listen on")
@@ -32,21 +33,21 @@ def add_commands(names: Any) -> None:
 
 
 def _add_reading(names: Any) -> None:
-    runs = _command(names, "runs", "list the runs of a store, newest first")
+    runs = _command(names, "runs", "list the runs of a store, newest first", _ONLY_READS)
     runs.add_argument("filter", metavar="FILTER", nargs="?", default="", help=_FILTER)
     add_list(runs, *_EXPERIMENT)
     add_list(runs, *ORDER_BY)
     add_choice(runs, "--view", commands.VIEWS, "runs to show by lifecycle stage")
     add_value(runs, "--max-results", "N", 50, "maximum number of runs", count)
     add_choice(runs, "--format", commands.FORMATS, "output format")
-    show = _command(names, "show", "show all details of a run")
+    show = _command(names, "show", "show all details of a run", _ONLY_READS)
     show.add_argument("run", metavar="RUN", help=_RUN)
-    history = _command(names, "history", "plot a metric of a run in the terminal")
+    history = _command(names, "history", "plot a metric of a run in the terminal", _ONLY_READS)
     history.add_argument("run", metavar="RUN", help=_RUN)
     history.add_argument("metric", metavar="METRIC", help="key of the metric")
     add_choice(history, "--format", ("plot", "csv", "json"), "output format")
     add_choice(history, "--by", ("step", "time"), "horizontal axis")
-    tail = _command(names, "tail", "follow a run until it ends")
+    tail = _command(names, "tail", "follow a run until it ends", _ONLY_READS)
     tail.add_argument("run", metavar="RUN", nargs="?", help=f"{_RUN}; default: the newest run")
     add_value(tail, "--lines", "N", 10, "number of points to begin with", count)
     add_value(tail, "--interval", "SECONDS", 0.5, "seconds between reads", float)
@@ -57,26 +58,34 @@ def _add_transfers(names: Any) -> None:
     pull.add_argument("source", metavar="SOURCE", help="tracking URI, MLflow database, mlruns folder or store")
     _add_selection(pull)
     pull.add_argument("--artifacts", action="store_true", help="copy artifacts too")
-    push = _command(names, "push", "push new and changed runs to an MLflow server")
+    push = _command(
+        names,
+        "push",
+        "push new and changed runs to an MLflow server",
+        "record nothing: pushed again, all is sent again",
+    )
     push.add_argument("target", metavar="TARGET", help="tracking URI")
     _add_selection(push)
     push.add_argument("--dry-run", action="store_true", help="only show what would be sent, without any request")
     push.add_argument("--leave-out", action="store_true", help="leave out what exceeds limits of the target")
     push.add_argument("--no-artifacts", action="store_true", help="upload no artifacts")
     push.add_argument("--dialect", metavar="NAME", help="dialect whose limits apply; default: by target")
-    export = _command(names, "export", "export a store to Parquet, CSV or JSON lines")
+    export = _command(names, "export", "export a store to Parquet, CSV or JSON lines", _ONLY_READS)
     _add_selection(export)
     add_choice(export, "--format", ("parquet", "csv", "jsonl"), "output format")
     add_choice(export, "--layout", ("tables", "wide"), "three tables, or a column for each key, written incrementally")
     add_value(export, "--out", "FOLDER", "export", "folder to write to")
 
 
-def _command(names: Any, name: str, about: str) -> argparse.ArgumentParser:
+def _command(names: Any, name: str, about: str, reads: str | None = None) -> argparse.ArgumentParser:
+    """Add a command; `reads` says what `--read-only` means to one that does not have to write."""
     parser: argparse.ArgumentParser = names.add_parser(name, help=about)
     store = os.environ.get("MLQUERY_STORE", "runs.mlq")
     parser.add_argument(
         "--store", metavar="PATH", default=store, help="folder of the store; default: MLQUERY_STORE, or runs.mlq"
     )
+    if reads is not None:
+        parser.add_argument("--read-only", action="store_true", help=reads)
     parser.set_defaults(command=_at_first_use(f"{name}_command"))
     return parser
 

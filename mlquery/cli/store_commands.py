@@ -18,6 +18,7 @@ from mlquery.cli.store_views import history_csv, history_json, history_plot, run
 from mlquery.durable.errors import missing
 from mlquery.durable.locations import uri_of
 from mlquery.durable.opening import open as open_store
+from mlquery.durable.opening import open_as_possible
 from mlquery.durable.store import DurableStore
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_js
 
 def open_command(options: argparse.Namespace) -> int:
     """Open or create a store, and print a summary."""
-    with open_store(options.path or options.store) as store:
+    path = options.path or options.store
+    with open_store(path, read_only=True) if options.read_only else open_as_possible(path) as store:
         experiments, runs = store.experiments.size, store.runs.size
         print(f"{store.path}: {_counted(experiments, 'experiment')}, {_counted(runs, 'run')}, {store.dialect}")
-        print(f"in Python: mlquery.open({str(options.path or options.store)!r})")
+        print(f"in Python: mlquery.open({str(path)!r}{', read_only=True' * store.read_only})")
+        if store.read_only and not options.read_only:
+            print("nothing can be written there: it is open for reading only")
         print(f"for MLflow: MLFLOW_TRACKING_URI={shlex.quote(uri_of(store.path))}")
     return ACCEPTED
 
@@ -116,9 +120,12 @@ def push_command(options: argparse.Namespace) -> int:
         "artifacts": not options.no_artifacts,
         "dialect": options.dialect,
     }
-    with _to_write(options) as store:
-        if options.dry_run:
+    if options.dry_run:
+        with _to_read(options) as store:
             return _planned(store, options, chosen)
+    with _to_read(options) if options.read_only else _to_write_if_possible(options) as store:
+        if store.read_only:
+            print("warning: the store cannot record this push: pushed again, it is sent again", file=sys.stderr)
         try:
             with progress() as show:
                 done = push(store, options.target, leave_out=options.leave_out, progress=show, **chosen)
@@ -216,7 +223,7 @@ def _shown_in_ui(options: argparse.Namespace) -> tuple[str, str, dict[str, str]]
     """
     if options.source is None:
         with _to_read(options) as store:
-            uri = uri_of(store.path)
+            uri = uri_of(store.path) + "?read_only=true" * options.read_only
         return uri, uri, {}
     from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
     from mlquery.sql.opening import open_in_place
@@ -232,13 +239,13 @@ def _to_read(options: argparse.Namespace) -> DurableStore:
     return open_store(options.store, read_only=True)
 
 
-def _to_write(options: argparse.Namespace) -> DurableStore:
-    """Return an existing store; a wrong path must not create a new one."""
+def _to_write_if_possible(options: argparse.Namespace) -> DurableStore:
+    """Return an existing store, for reading where nothing can be written; a wrong path must not create a new one."""
     from mlquery.sync.sources import store_folder
 
     if store_folder(options.store) is None:
         raise missing(os.path.abspath(options.store))
-    return open_store(options.store)
+    return open_as_possible(options.store)
 
 
 def _counted(number: int, one: str, many: str | None = None) -> str:

@@ -20,7 +20,7 @@ import attrs
 from mlquery.durable import high_water_mark, journal, locks, snapshot
 from mlquery.durable.dump import changes_of
 from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, encode, identity_of
-from mlquery.durable.errors import DamagedJournalError, missing, newer, of_write
+from mlquery.durable.errors import DamagedJournalError, NotWritableError, missing, newer, of_write
 from mlquery.durable.files import sync_folder
 from mlquery.durable.high_water_mark import HighWaterMark
 from mlquery.durable.journal import Journal
@@ -68,13 +68,24 @@ def repair(path: str | os.PathLike[str], dry_run: bool = False) -> Repair:
     folder = Path(path).absolute()
     if not any((folder / name).exists() for name in _OLD) and not unfinished_repair(folder):
         raise missing(str(folder))
-    lock = locks.FolderLock(folder, alone=True, problem="is open somewhere: close it first")
+    lock = _lock(folder, dry_run)
     try:
         return _repaired(folder, dry_run)
     except OSError as error:
         raise of_write(str(folder), error) from None
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
+
+
+def _lock(folder: Path, dry_run: bool) -> locks.FolderLock | None:
+    """Keep everyone else out of a store; to look at it in a folder that cannot be written to needs no lock."""
+    try:
+        return locks.FolderLock(folder, alone=True, problem="is open somewhere: close it first")
+    except NotWritableError:
+        if dry_run:
+            return None
+        raise
 
 
 def _repaired(folder: Path, dry_run: bool) -> Repair:

@@ -80,7 +80,7 @@ def push(
     """Send what is new or changed in a store on disk to an MLflow server, with its times, steps and parent runs.
 
     The store records what the server has, so that a push can be repeated, also after an interruption: nothing is sent
-    twice.
+    twice. One that is open for reading only cannot keep that record: pushed again, it is sent again.
 
     Args:
         store: The store to send, as `mlquery.open` returns it.
@@ -105,7 +105,9 @@ def push(
     """
     require_on_disk(store)
     allowed = target_limits(target, dialect)
-    lock = FolderLock(store.path, alone=True, name="push.lock", problem="is being pushed by another process")
+    lock = None
+    if not store.read_only:
+        lock = FolderLock(store.path, alone=True, name="push.lock", problem="is being pushed by another process")
     try:
         sender = Sender(store, MlflowTarget(target), allowed, artifacts)
         plan = plan_push(
@@ -116,7 +118,8 @@ def push(
         _send(sender, plan, progress)
         return sender.done
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def plan_push(

@@ -89,7 +89,11 @@ class Sender:
 
     def remember(self, kind: str, local_id: str, remote_id: str, digest: str = _INCOMPLETE) -> None:
         """Record what the target has."""
-        self.store.write(SetPushed(self.target.name, kind, local_id, remote_id, digest))
+        change = SetPushed(self.target.name, kind, local_id, remote_id, digest)
+        if self.store.read_only:
+            change.apply(self.store)  # known until the store is closed
+        else:
+            self.store.write(change)
 
     def remote_id(self, kind: str, local_id: str) -> str:
         """Return the id that a run, model or experiment has on the target."""
