@@ -283,7 +283,11 @@ def test_ui_starts_mlflow_on_the_store(
 
 
 @pytest.mark.parametrize(
-    "command", [["runs"], ["show", "a"], ["push", "sqlite:///x.db"], ["ui"], ["repair"], ["export"]]
+    "command",
+    [
+        *(["runs"], ["show", "a"], ["push", "sqlite:///x.db"], ["ui"], ["repair"], ["export"], ["compact"]),
+        *(["delete", "a"], ["restore", "a"], ["rename", "a", "b"], ["tag", "a", "b=c"], ["open", "--read-only"]),
+    ],
 )
 def test_only_open_and_pull_make_a_store(
     command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -353,6 +357,121 @@ def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) 
     _, errors = process.communicate(timeout=20)
 
     assert (130, b"") == (process.returncode, errors)
+
+
+@pytest.mark.parametrize("command", [["show"], ["history"], ["tail"]])
+def test_the_runs_whose_names_begin_so_are_listed(
+    command: list[str], run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_store("runs.mlq") as store:
+        experiment_id = store.create_experiment("second")
+        store.create_run(experiment_id, "me", 5_000, [], "goodness")
+        for number in range(25):
+            store.create_run("0", "me", 6_000, [], f"many {number}")
+    rest = ["loss"] if command == ["history"] else []
+
+    _, begun = said(capsys, *command, "goo", *rest, code=2)
+    _, many = said(capsys, *command, "many", *rest, code=2)
+    _, nothing = said(capsys, *command, "oo", *rest, code=2)
+
+    lines = begun.splitlines()
+    assert lines[0].endswith("runs.mlq has no run 'goo'; the names of these begin so:")
+    assert ["goodness", "RUNNING", "1970-01-01", "00:00:05", "second"] == lines[1].split()[1:]
+    assert [run_id, "good", "FINISHED", "1970-01-01", "00:00:01", "Default"] == lines[2].split()
+    assert 3 == len(lines)
+    assert "  and 5 more" == many.splitlines()[-1]
+    assert nothing.endswith("has no run 'oo'\n")
+
+
+def test_a_list_of_runs_names_their_experiments(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq") as store:
+        store.create_run(store.create_experiment("second"), "me", 5_000, [], "third")
+
+    lines, _ = said(capsys, "runs")
+
+    assert lines[0].split()[:5] == ["run_id", "run_name", "status", "start_time", "experiment"]
+    assert ["second", "Default", "Default"] == [line.split()[5] for line in lines[1:4]]
+
+
+def test_runs_and_experiments_are_deleted_and_restored(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq") as store:
+        store.create_run(store.create_experiment("second"), "me", 5_000, [], "third")
+
+    deleted, _ = said(capsys, "delete", "good", "--experiment", "second")
+    left, _ = said(capsys, "runs", "--format", "json")
+    _, again = said(capsys, "delete", "good", code=2)
+    _, nothing = said(capsys, "delete", code=2)
+    _, unknown = said(capsys, "delete", "bad", "--experiment", "thrid", code=2)
+    restored, _ = said(capsys, "restore", run_id[:8], "--experiment", "1")
+
+    assert [
+        "deleted experiment 'second' with its runs; 'mlquery restore --experiment 1' undoes it",
+        f"deleted run 'good' ({run_id}); 'mlquery restore {run_id}' undoes it",
+    ] == deleted
+    assert ["bad"] == [run["info"]["run_name"] for run in json.loads("\n".join(left))]
+    assert "has no active run 'good'" in again
+    assert "nothing is named; instead: ids or names of runs, or --experiment NAME" in nothing
+    assert "has no experiment 'thrid'; the active ones are: 'Default'" in unknown  # and "bad" stays
+    assert ["restored experiment 'second' with its runs", f"restored run 'good' ({run_id})"] == restored
+    with open_store("runs.mlq") as store:
+        stages = [store.get_run(run).info.lifecycle_stage for run in store.runs.ids]
+        assert ["active"] * 3 == stages
+
+
+def test_runs_and_experiments_are_renamed(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    renamed, _ = said(capsys, "rename", "good", "better one")
+    of_experiment, _ = said(capsys, "rename", "--experiment", "Default", "first tries")
+    _, both = said(capsys, "rename", "better one", "x", "--experiment", "first tries", code=2)
+    _, neither = said(capsys, "rename", "x", code=2)
+
+    assert [f"run {run_id} is now 'better one'; it was 'good'"] == renamed
+    assert ["experiment 0 is now 'first tries'; it was 'Default'"] == of_experiment
+    assert both == neither
+    assert "a run or an experiment must be named" in both
+    lines, _ = said(capsys, "show", "better one")
+    assert f"better one  {run_id}" == lines[0]
+    assert "experiment 'first tries'" in lines[1]
+
+
+def test_tags_are_set_and_removed(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    changed, _ = said(capsys, "tag", "good", "team=fraud=2", "new=", "--remove", "mlflow.user")
+    of_experiment, _ = said(capsys, "tag", "--experiment", "Default", "owner=ada")
+    removed, _ = said(capsys, "tag", "--experiment", "Default", "--remove", "owner")
+    _, wrong = said(capsys, "tag", "good", "team", code=2)
+    _, nothing = said(capsys, "tag", "good", code=2)
+    _, unknown = said(capsys, "tag", "good", "team=lost", "--remove", "none", code=2)
+
+    assert [
+        "team is now 'fraud=2'; it was 'risk\\nand more'",
+        "new is now ''",
+        "mlflow.user is removed; it was 'ada'",
+    ] == changed
+    assert (["owner is now 'ada'"], ["owner is removed; it was 'ada'"]) == (of_experiment, removed)
+    assert "mlquery: 'team' is not KEY=VALUE\n" == wrong
+    assert "no tag is given; instead: KEY=VALUE, or --remove KEY" in nothing
+    assert "none" in unknown
+    with open_store("runs.mlq") as store:
+        tags = store.get_run(run_id).data.tags
+        assert {"team": "fraud=2", "new": "", "mlflow.runName": "good"} == tags  # a command does all or nothing
+
+
+def test_compact_says_the_sizes(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_store("runs.mlq", "fast") as store:
+        for number in range(3000):
+            store.set_tag(run_id, RunTag("round", str(number)))
+    before, _ = said(capsys, "show", "good")
+
+    lines, _ = said(capsys, "compact")
+    after, _ = said(capsys, "show", "good")
+
+    assert before == after
+    first, second = (int(line.split()[0].replace(",", "")) for line in lines)
+    assert first > 3000 > 100 > second
+    assert "bytes before" in lines[0]
+    assert "the journal no longer has what was overwritten" in lines[1]
+    with open_store("runs.mlq"):
+        _, busy = said(capsys, "compact", code=2)
+    assert "is open somewhere: close it first" in busy
 
 
 READ = """

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 
 DAMAGES = int(os.environ.get("MLQUERY_DAMAGES", "6"))
 JOURNAL, LOG, MARK = "journal.db", "journal.db-wal", high_water_mark.NAME
+STATES = ["closed", "killed", "killed with snapshot"]
 FILES = [
     *(("closed", name) for name in (JOURNAL, snapshot.NAME, MARK)),
     *(("killed", name) for name in (JOURNAL, LOG, MARK)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.sources import explained, opened, without_password
-from mlquery.cli.tables import columns_named, histories_named, runs_table
+from mlquery.cli.tables import columns_named, histories_named, one_line, runs_table
 from mlquery.entities import PagedList, ViewType
 
 if TYPE_CHECKING:
@@ -183,7 +183,10 @@ def _found(backend: Backend, query: Query, limit: int | None) -> list[Run]:
     return _all(search, limit)
 
 
-def _print_table(backend: Backend, query: Query, limit: int | None) -> None:
+def print_table(
+    backend: Backend, query: Query, limit: int | None, experiments: Mapping[str, str] | None = None
+) -> None:
+    """Print a table, with the names of the experiments where they are given by id."""
     from mlquery.query.search import plan_of
 
     def read_points(run_ids: Sequence[str], keys: Sequence[str]) -> PointsByKey:
@@ -195,6 +198,9 @@ def _print_table(backend: Backend, query: Query, limit: int | None) -> None:
     runs = _found(backend, query, limit)
     plan = plan_of(filter_string, order_by, dialect=backend.dialect)
     others = histories_named(plan, read_points, runs)
+    if experiments is not None:
+        named = [{"experiment": one_line(experiments[run.info.experiment_id])} for run in runs]
+        others = [name | cells for name, cells in zip(named, others, strict=True)]
     print(*runs_table(runs, columns_named(plan), others=others), sep="\n")
 
 
@@ -211,4 +217,4 @@ def _print_json(backend: Backend, query: Query, limit: int | None) -> None:
     print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 
-FORMATS = {"table": _print_table, "csv": _print_csv, "json": _print_json}
+FORMATS = {"table": print_table, "csv": _print_csv, "json": _print_json}

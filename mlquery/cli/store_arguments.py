@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final
 
 from mlquery.cli import commands
@@ -22,6 +23,7 @@ def add_commands(names: Any) -> None:
     opened.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
     _add_reading(names)
     _add_transfers(names)
+    _add_changes(names)
     repair = _command(names, "repair", "repair a damaged store")
     repair.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
     repair.add_argument("--dry-run", action="store_true", help="only show what would be repaired")
@@ -77,7 +79,32 @@ def _add_transfers(names: Any) -> None:
     add_value(export, "--out", "FOLDER", "export", "folder to write to")
 
 
-def _command(names: Any, name: str, about: str, reads: str | None = None) -> argparse.ArgumentParser:
+def _add_changes(names: Any) -> None:
+    for name, about in (
+        ("delete", "mark runs and experiments as deleted; restore brings them back"),
+        ("restore", "bring deleted runs and experiments back"),
+    ):
+        command = _command(names, name, about, module="store_changes")
+        command.add_argument("runs", metavar="RUN", nargs="*", help=_RUN)
+        add_list(command, "--experiment", "NAME", "experiment, by name or id, with its runs; may be repeated")
+    rename = _command(names, "rename", "rename a run or an experiment", module="store_changes")
+    rename.add_argument("run", metavar="RUN", nargs="?", help=_RUN)
+    rename.add_argument("new_name", metavar="NEW_NAME", help="the new name")
+    rename.add_argument("--experiment", metavar="NAME", help="experiment to rename, by name or id, in place of a run")
+    tag = _command(names, "tag", "set and remove tags of a run or an experiment", module="store_changes")
+    tags = f"{_RUN}; then tags to set; with --experiment only those"
+    tag.add_argument("tags", metavar=("RUN", "KEY=VALUE"), nargs="*", help=tags)
+    tag.add_argument("--experiment", metavar="NAME", help="experiment to tag, by name or id, in place of a run")
+    add_list(tag, "--remove", "KEY", "tag to remove; may be repeated")
+    tag.set_defaults(run=None)
+    about = "rewrite the journal of a store as what the store is now, without what was overwritten"
+    compact = _command(names, "compact", about, module="store_changes")
+    compact.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
+
+
+def _command(
+    names: Any, name: str, about: str, reads: str | None = None, module: str = "store_commands"
+) -> argparse.ArgumentParser:
     """Add a command; `reads` says what `--read-only` means to one that does not have to write."""
     parser: argparse.ArgumentParser = names.add_parser(name, help=about)
     store = os.environ.get("MLQUERY_STORE", "runs.mlq")
@@ -86,17 +113,15 @@ def _command(names: Any, name: str, about: str, reads: str | None = None) -> arg
     )
     if reads is not None:
         parser.add_argument("--read-only", action="store_true", help=reads)
-    parser.set_defaults(command=_at_first_use(f"{name}_command"))
+    parser.set_defaults(command=_at_first_use(module, f"{name}_command"))
     return parser
 
 
-def _at_first_use(name: str) -> Callable[[argparse.Namespace], int]:
+def _at_first_use(module: str, name: str) -> Callable[[argparse.Namespace], int]:
     """Return a command that is imported when it is called, so that other commands start faster."""
 
     def run(options: argparse.Namespace) -> int:
-        from mlquery.cli import store_commands
-
-        code: int = getattr(store_commands, name)(options)
+        code: int = getattr(import_module(f"mlquery.cli.{module}"), name)(options)
         return code
 
     return run

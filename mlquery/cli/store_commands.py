@@ -45,7 +45,7 @@ def open_command(options: argparse.Namespace) -> int:
 def runs_command(options: argparse.Namespace) -> int:
     """Print the runs of a store."""
     from mlquery.backend import Backend
-    from mlquery.cli.commands import FORMATS, VIEWS
+    from mlquery.cli.commands import FORMATS, VIEWS, print_table
     from mlquery.query.search import count_runs
     from mlquery.sync.sources import chosen_experiments, experiments_of
 
@@ -53,7 +53,12 @@ def runs_command(options: argparse.Namespace) -> int:
         chosen = chosen_experiments(experiments_of(store), options.experiment, options.store)
         asked = ([experiment.experiment_id for experiment in chosen], options.filter, VIEWS[options.view])
         backend = Backend(store, None, store.dialect)
-        FORMATS[options.format](backend, (*asked, options.order_by), options.max_results)
+        query = (*asked, options.order_by)
+        if options.format == "table":
+            names = {experiment.experiment_id: experiment.name for experiment in chosen}
+            print_table(backend, query, options.max_results, names)
+        else:
+            FORMATS[options.format](backend, query, options.max_results)
         found_runs = count_runs(store, *asked, dialect=store.dialect)
     if found_runs > options.max_results and options.format == "table":
         print(f"(the first {options.max_results:,} of {found_runs:,}; --max-results N shows more)")

@@ -18,15 +18,21 @@ from mlquery.entities import Run, RunStatus
 from mlquery.store.entity_fields import without_nan
 
 _SHORTEST: Final = 4  # characters of an abbreviated id
+_MOST_LISTED: Final = 20  # runs
 _LONGEST: Final = 100  # characters of a value
 _HEIGHT: Final = 15
 
 
-def run_named(store: DurableStore, string: str | None) -> str:
+def run_named(store: DurableStore, string: str | None, stage: str | None = None) -> str:
     """Return the id of the run of an id, its beginning, or a name; of the newest run if None.
 
+    Args:
+        store: Where the run is.
+        string: The id, its beginning, or the name.
+        stage: The lifecycle stage of the runs that a name or a beginning may mean; any if None.
+
     Raises:
-        UsageError: no run or more than one matches.
+        UsageError: no run or more than one matches; the message lists those and the runs whose names begin so.
     """
     with store.lock:
         ids: list[str] = [store.runs.ids[row] for row in store.runs.default_order().tolist()]
@@ -34,17 +40,45 @@ def run_named(store: DurableStore, string: str | None) -> str:
             return ids[0]
         if string in store.runs.row_of:
             return str(string)
-        names = store.runs.strings.cells["run_name"]
-        found = [run_id for run_id in ids if names.string(store.runs.row_of[run_id]) == string]
-    if string is None:
-        raise UsageError(f"{store.path} has no runs")
-    if not found and len(string) >= _SHORTEST:
-        found = [run_id for run_id in ids if run_id.startswith(string)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UsageError(f"{store.path} has no run {string!r}")
-    raise UsageError(f"{string!r} may be one of {len(found)} runs: {', '.join(found[:5])}{', …' * (len(found) > 5)}")
+        if string is None:
+            raise UsageError(f"{store.path} has no runs")
+        found, begun = _runs_called(store, ids, string, stage)
+        if not found and len(string) >= _SHORTEST:
+            found = [run_id for run_id in ids if run_id.startswith(string) and _is_in(store, run_id, stage)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"{string!r} may be one of {len(found)} runs:\n{_listing(store, found)}")
+        listing = f"; the names of these begin so:\n{_listing(store, begun)}" if begun else ""
+        raise UsageError(f"{store.path} has no {stage + ' ' if stage else ''}run {string!r}{listing}")
+
+
+def _runs_called(store: DurableStore, ids: list[str], string: str, stage: str | None) -> tuple[list[str], list[str]]:
+    """Return the runs of a name, and those whose names begin so."""
+    names, row_of = store.runs.strings.cells["run_name"], store.runs.row_of
+    begun = [
+        (run_id, name)
+        for run_id in ids
+        if (name := names.string(row_of[run_id])) and name.startswith(string) and _is_in(store, run_id, stage)
+    ]
+    return [run_id for run_id, name in begun if name == string], [run_id for run_id, _ in begun]
+
+
+def _is_in(store: DurableStore, run_id: str, stage: str | None) -> bool:
+    return stage is None or store.runs.string("lifecycle_stage", store.runs.row_of[run_id]) == stage
+
+
+def _listing(store: DurableStore, run_ids: list[str]) -> str:
+    """Return lines that tell runs apart."""
+    infos = [store.get_run(run_id).info for run_id in run_ids[:_MOST_LISTED]]
+    rows = [
+        (f"  {info.run_id}", info.run_name or "", info.status, shown_time(info.start_time), experiment.name)
+        for info in infos
+        for experiment in [store.get_experiment(info.experiment_id)]
+    ]
+    lines = list(aligned([list(map(one_line, column)) for column in zip(*rows, strict=True)]))
+    more = len(run_ids) - len(infos)
+    return "\n".join([*lines, *([f"  and {more:,} more"] if more else [])])
 
 
 def shown_run(store: DurableStore, run_id: str) -> Iterator[str]:

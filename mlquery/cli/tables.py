@@ -120,7 +120,7 @@ def _named_first(columns: Iterable[str], named: Collection[str]) -> list[str]:
     """Return the columns that name the run, those in `named`, then the rest, with MLflow's own tags last."""
 
     def rank(column: str) -> int:
-        if column in ("run_id", "run_name", "status", "start_time"):
+        if column in ("run_id", "run_name", "status", "start_time", "experiment"):
             return 0
         return 1 if column in named else 3 if column.startswith("tags.mlflow.") else 2
 

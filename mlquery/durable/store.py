@@ -91,6 +91,13 @@ class DurableStore(Store):
         self.close()
 
     @property
+    def identity(self) -> Identity:
+        """Return what the store is."""
+        identity = self._transactions.require_journal().identity
+        assert identity is not None, "a store that is open has been made"
+        return identity
+
+    @property
     def dialect(self) -> str:
         """Return the name of the dialect in which the store was made to answer."""
         identity = self._transactions.require_journal().identity
