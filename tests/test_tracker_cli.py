@@ -359,6 +359,23 @@ def test_a_follower_that_is_interrupted_leaves_without_a_traceback(run_id: str) 
     assert (130, b"") == (process.returncode, errors)
 
 
+def test_a_store_may_be_named_by_its_uri(
+    run_id: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    by_path, _ = said(capsys, "runs")
+    relative, _ = said(capsys, "runs", "--store", "mlquery:///runs.mlq")
+    monkeypatch.setenv("MLQUERY_STORE", f"mlquery:///{tmp_path}/runs.mlq")
+    absolute, _ = said(capsys, "runs")
+    opened, _ = said(capsys, "open", "mlquery:///new.mlq")
+
+    assert by_path == relative == absolute
+    assert opened[0].startswith(f"{tmp_path}/new.mlq: ")
+    with pytest.raises(SystemExit):
+        main(["open", "mlquery://new.mlq"])
+    assert "'mlquery://new.mlq' names no store on disk; write its path, or mlquery:///PATH" in capsys.readouterr().err
+    assert ["new.mlq", "runs.mlq"] == sorted(os.listdir(tmp_path))
+
+
 @pytest.mark.parametrize("command", [["show"], ["history"], ["tail"]])
 def test_the_runs_whose_names_begin_so_are_listed(
     command: list[str], run_id: str, capsys: pytest.CaptureFixture[str]
@@ -388,9 +405,11 @@ def test_a_list_of_runs_names_their_experiments(run_id: str, capsys: pytest.Capt
         store.create_run(store.create_experiment("second"), "me", 5_000, [], "third")
 
     lines, _ = said(capsys, "runs")
+    filtered, _ = said(capsys, "runs", "metrics.loss < 1")
 
-    assert lines[0].split()[:5] == ["run_id", "run_name", "status", "start_time", "experiment"]
-    assert ["second", "Default", "Default"] == [line.split()[5] for line in lines[1:4]]
+    assert lines[0].split()[:5] == ["run_id", "run_name", "status", "experiment", "start_time"]
+    assert ["second", "Default", "Default"] == [line.split()[3] for line in lines[1:4]]
+    assert filtered[0].split()[3:] == ["experiment", "metrics.loss", "start_time"]
 
 
 def test_runs_and_experiments_are_deleted_and_restored(run_id: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -109,11 +108,7 @@ def damage(file: Path, kind: str, chance: random.Random) -> str:
 
 @pytest.mark.parametrize(("state", "name"), FILES)
 def test_a_damaged_store_opens_whole_or_not_at_all_and_is_repaired(
-    state: str,
-    name: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    record_property: Callable[[str, object], None],
+    state: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, chance = made(state, tmp_path / "whole", monkeypatch), random.Random(DAMAGES)
     whole = entries_in(tmp_path / "whole", 10**9)
@@ -145,7 +140,6 @@ def test_a_damaged_store_opens_whole_or_not_at_all_and_is_repaired(
                 assert found.aside is not None
                 assert_saved(store, expected, whole, found.aside)
         assert repair(path).problem == "", done
-    record_property("refused, lost", (refused, len(lost)))
     is_kept = name.startswith("journal.db")
     assert refused >= is_kept * DAMAGES // 12
     assert len(lost) < is_kept * (len(RARE) + DAMAGES * 3 // 4) or not lost

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from mlquery.cli import commands
 from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_value, count
+from mlquery.errors import StoreError
 
 _FILTER: Final = "filter, such as \"metrics.loss < 0.1 AND params.model = 'forest'\""
 _EXPERIMENT: Final = ("--experiment", "NAME", "experiment to use; may be repeated; default: all")
@@ -20,12 +21,16 @@ _RUN: Final = "id of a run, its beginning, or a name"
 def add_commands(names: Any) -> None:
     """Add the commands of stores on disk to those of `mlquery`."""
     opened = _command(names, "open", "open a store on disk, or create it", "write nothing; the store must exist")
-    opened.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
+    opened.add_argument(
+        "path", metavar="PATH", nargs="?", type=_folder, help="folder of the store; default: that of --store"
+    )
     _add_reading(names)
     _add_transfers(names)
     _add_changes(names)
     repair = _command(names, "repair", "repair a damaged store")
-    repair.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
+    repair.add_argument(
+        "path", metavar="PATH", nargs="?", type=_folder, help="folder of the store; default: that of --store"
+    )
     repair.add_argument("--dry-run", action="store_true", help="only show what would be repaired")
     ui = _command(names, "ui", "start MLflow's UI on a store (needs MLflow)", "refuse what the UI would write")
     in_place = "a database to show as it is, read-only, in place of a store: postgresql://…, mysql://… or a file"
@@ -92,14 +97,16 @@ def _add_changes(names: Any) -> None:
     rename.add_argument("new_name", metavar="NEW_NAME", help="the new name")
     rename.add_argument("--experiment", metavar="NAME", help="experiment to rename, by name or id, in place of a run")
     tag = _command(names, "tag", "set and remove tags of a run or an experiment", module="store_changes")
-    tags = f"{_RUN}; then tags to set; with --experiment only those"
-    tag.add_argument("tags", metavar=("RUN", "KEY=VALUE"), nargs="*", help=tags)
+    tags = f"{_RUN}; then the tags to set, which stand alone with --experiment"
+    tag.add_argument("tags", metavar="RUN|KEY=VALUE", nargs="*", help=tags)
     tag.add_argument("--experiment", metavar="NAME", help="experiment to tag, by name or id, in place of a run")
     add_list(tag, "--remove", "KEY", "tag to remove; may be repeated")
     tag.set_defaults(run=None)
     about = "rewrite the journal of a store as what the store is now, without what was overwritten"
     compact = _command(names, "compact", about, module="store_changes")
-    compact.add_argument("path", metavar="PATH", nargs="?", help="folder of the store; default: that of --store")
+    compact.add_argument(
+        "path", metavar="PATH", nargs="?", type=_folder, help="folder of the store; default: that of --store"
+    )
 
 
 def _command(
@@ -109,12 +116,30 @@ def _command(
     parser: argparse.ArgumentParser = names.add_parser(name, help=about)
     store = os.environ.get("MLQUERY_STORE", "runs.mlq")
     parser.add_argument(
-        "--store", metavar="PATH", default=store, help="folder of the store; default: MLQUERY_STORE, or runs.mlq"
+        "--store",
+        metavar="PATH",
+        default=store,
+        type=_folder,
+        help="folder of the store; default: MLQUERY_STORE, or runs.mlq",
     )
     if reads is not None:
         parser.add_argument("--read-only", action="store_true", help=reads)
     parser.set_defaults(command=_at_first_use(module, f"{name}_command"))
     return parser
+
+
+def _folder(argument: str) -> str:
+    """Return the folder of a store, which its URI may name, too."""
+    if not argument.startswith("mlquery:"):
+        return argument
+    from mlquery.durable.locations import PREFIX, folder_of
+
+    if not argument.startswith(PREFIX):
+        raise argparse.ArgumentTypeError(f"{argument!r} names no store on disk; write its path, or {PREFIX}PATH")
+    try:
+        return str(folder_of(argument))
+    except StoreError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _at_first_use(module: str, name: str) -> Callable[[argparse.Namespace], int]:

@@ -117,14 +117,21 @@ def one_line(string: str, longest: int = 40) -> str:
 
 
 def _named_first(columns: Iterable[str], named: Collection[str]) -> list[str]:
-    """Return the columns that name the run, those in `named`, then the rest, with MLflow's own tags last."""
+    """Return the columns that name the run, those in `named`, then the rest, with MLflow's own tags last.
+
+    The start names a run too, and makes room for `named` where there is the experiment.
+    """
+    names = list(columns)
+    first = ("run_id", "run_name", "status", "experiment" if "experiment" in names else "start_time")
 
     def rank(column: str) -> int:
-        if column in ("run_id", "run_name", "status", "start_time", "experiment"):
-            return 0
-        return 1 if column in named else 3 if column.startswith("tags.mlflow.") else 2
+        if column in first:
+            return first.index(column)
+        if column == "start_time":  # by which runs are ordered that are ordered by nothing else
+            return 5
+        return 4 if column in named else 7 if column.startswith("tags.mlflow.") else 6
 
-    return sorted(columns, key=rank)
+    return sorted(names, key=rank)
 
 
 def _fitting(columns: list[list[str]], width: int) -> list[list[str]]:
