@@ -27,7 +27,7 @@ class DamagedJournalError(JournalError):
     """A store whose files do not hold what was written to them."""
 
 
-class NotWritableError(JournalError):
+class UnwritableJournalError(JournalError):
     """A store in which nothing can be written, though it may be readable."""
 
 
@@ -84,7 +84,7 @@ def of_sqlite(path: str, error: Exception) -> JournalError:
     if problem is None:
         return damaged(path, "its journal is no longer an SQLite database that can be read")
     if problem == _NOT_WRITABLE:
-        return NotWritableError(path, problem)
+        return UnwritableJournalError(path, problem)
     return JournalError(path, problem)
 
 
@@ -93,6 +93,6 @@ def of_write(path: str, error: OSError) -> JournalError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return JournalError(path, _NO_ROOM)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return NotWritableError(path, _NOT_WRITABLE)
+        return UnwritableJournalError(path, _NOT_WRITABLE)
     reason = error.strerror or str(error)
     return JournalError(path, f"cannot be used: {reason[:1].lower()}{reason[1:]}")

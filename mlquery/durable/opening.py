@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from mlquery.durable.errors import JournalError, NotWritableError
+from mlquery.durable.errors import JournalError, UnwritableJournalError
 from mlquery.durable.journal import Durability
 from mlquery.durable.store import DurableStore
 
@@ -52,7 +52,7 @@ def open_as_possible(
     """
     try:
         return open(path, durability, dialect=dialect)
-    except NotWritableError as error:
+    except UnwritableJournalError as error:
         try:
             return open(path, read_only=True)
         except JournalError:

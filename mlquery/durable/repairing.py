@@ -20,7 +20,7 @@ import attrs
 from mlquery.durable import high_water_mark, journal, locks, snapshot
 from mlquery.durable.dump import changes_of
 from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, encode, identity_of
-from mlquery.durable.errors import DamagedJournalError, NotWritableError, missing, newer, of_write
+from mlquery.durable.errors import DamagedJournalError, UnwritableJournalError, missing, newer, of_write
 from mlquery.durable.files import sync_folder
 from mlquery.durable.high_water_mark import HighWaterMark
 from mlquery.durable.journal import Journal
@@ -82,7 +82,7 @@ def _lock(folder: Path, dry_run: bool) -> locks.FolderLock | None:
     """Keep everyone else out of a store; to look at it in a folder that cannot be written to needs no lock."""
     try:
         return locks.FolderLock(folder, alone=True, problem="is open somewhere: close it first")
-    except NotWritableError:
+    except UnwritableJournalError:
         if dry_run:
             return None
         raise
