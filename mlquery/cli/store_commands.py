@@ -139,8 +139,9 @@ def push_command(options: argparse.Namespace) -> int:
             print(f"{error}; instead: --leave-out sends the rest", file=sys.stderr)
             return REFUSED
     print(_summary(done))
-    if done.gone_runs:
-        print(f"warning: {done.gone_runs} of the runs were removed from the target", file=sys.stderr)
+    for gone, what in ((done.gone_runs, "runs"), (done.gone_models, "models")):
+        if gone:
+            print(f"warning: {gone} of the {what} were removed from the target", file=sys.stderr)
     return ACCEPTED
 
 

@@ -104,6 +104,13 @@ class DurableStore(Store):
         return self._dialect if identity is None else identity.dialect
 
     @property
+    def store_id(self) -> str:
+        """Return what tells this store from all others; copies of its folder have the same."""
+        identity = self._transactions.require_journal().identity
+        assert identity is not None
+        return identity.store_id
+
+    @property
     def seq(self) -> int:
         """Return the number of the last entry of the journal that is known here; it rises with each write."""
         return self._transactions.require_journal().seq

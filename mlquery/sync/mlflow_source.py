@@ -56,7 +56,7 @@ def client_of(uri: str) -> Any:
         message = _AZURE.format(name) if is_azure else f"MLflow has no tracking store for {name}"
         raise invalid_parameter(message) from None
     except Exception as error:
-        raise _call_error(name, error) from error
+        raise call_error(name, error) from error
 
 
 def _require_reachable(uri: str) -> None:
@@ -75,7 +75,7 @@ def _require_reachable(uri: str) -> None:
         raise StoreError(problem, "TEMPORARILY_UNAVAILABLE") from None
 
 
-def _call_error(name: str, error: Exception) -> StoreError:
+def call_error(name: str, error: Exception) -> StoreError:
     """Return the error about a failed request, in one sentence."""
     reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
     return StoreError(f"request to {name} failed: {reason}", getattr(error, "error_code", "INTERNAL_ERROR"))
@@ -112,19 +112,17 @@ class MlflowSource:
             found[key] = np.array(values, np.float64), np.array(timestamps, np.int64), np.array(steps, np.int64)
         return run, found
 
-    def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
+    def models(self, experiment_ids: Sequence[str], filter_string: str | None = None) -> Iterator[ModelContent]:
         """Yield the logged models of experiments; none from Azure and from what is older than MLflow 3."""
         if not hasattr(self._client, "search_logged_models"):
             return
-        for experiment_id in experiment_ids:
-            try:
-                yield from map(
-                    content_of_model, self._pages(self._client.search_logged_models, experiment_ids=[experiment_id])
-                )
-            except StoreError as error:
-                if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "INTERNAL_ERROR", "NOT_FOUND"):
-                    raise
-                return
+        query = {"experiment_ids": list(experiment_ids), "filter_string": filter_string}
+        try:
+            if experiment_ids:
+                yield from map(content_of_model, self._pages(self._client.search_logged_models, **query))
+        except StoreError as error:
+            if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "INTERNAL_ERROR", "NOT_FOUND"):
+                raise
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""
@@ -168,7 +166,7 @@ class MlflowSource:
         try:
             return call(*arguments, **options)
         except Exception as error:  # MLflow, its plugins and the network raise all kinds
-            raise _call_error(self.name, error) from error
+            raise call_error(self.name, error) from error
 
 
 def experiment_of(found: Any) -> Experiment:

@@ -1,5 +1,8 @@
 """Writes runs through MLflow's client: each call is one request, or a few, and may fail.
 
+MLflow's client repeats a request whose answer is lost. What creates something is therefore sent as `single_requests`
+says, and every other call does the same when it is carried out again.
+
 MLflow is imported here and in `mlflow_source` alone, at the first use.
 
 **Source** of names and arguments: `mlflow.MlflowClient` and its stores of MLflow 3.17; the private `store` behind the
@@ -8,20 +11,24 @@ client accepts what the public calls fill in themselves: the user of a run, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
 from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, RunStatus
-from mlquery.errors import StoreError
+from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.sync.batches import Point
 from mlquery.sync.content import ModelContent, Points, Summary
-from mlquery.sync.mlflow_source import MlflowSource, content_of_model, experiment_of, summary_of_run
+from mlquery.sync.mlflow_source import MlflowSource, call_error, content_of_model, experiment_of, summary_of_run
+from mlquery.sync.single_requests import create_once, sending_once
 
 INCOMPLETE_TAG: Final = "mlquery.pushing"
-"""The tag of an incomplete run or model on the target; its value is the local id."""
+"""The tag of what is incomplete on the target; its value says which store creates it, and of what."""
+_INCOMPLETE_RUNS: Final = "attributes.status = 'RUNNING'"  # what Azure takes: it compares tags for equality alone
+_INCOMPLETE_MODELS: Final = f"tags.`{INCOMPLETE_TAG}` != ''"
+_PARAMS_AT_FIRST: Final = 100  # of a new logged model: MLflow's client sends the others in further requests
 
 
 class MlflowTarget(MlflowSource):
@@ -30,6 +37,7 @@ class MlflowTarget(MlflowSource):
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
         self._store = self._client._tracking_client.store
+        self._once = sending_once(self._store)
 
     # Experiments
 
@@ -43,35 +51,55 @@ class MlflowTarget(MlflowSource):
         return experiment_of(self._call(self._client.get_experiment, experiment_id))
 
     def create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Create an experiment and return its id."""
-        return str(self._call(self._client.create_experiment, name, None, dict(tags)))
+        """Create an experiment, unless there is one of its name, and return its id."""
+        from mlflow.entities import ExperimentTag
+
+        experiment_tags = [ExperimentTag(key, value) for key, value in tags.items()]
+
+        def find() -> str | None:
+            found = self.experiment_named(name)
+            return None if found is None else found.experiment_id
+
+        return self._create(lambda: str(self._once.create_experiment(name, None, experiment_tags)), find)
 
     def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
         """Set a tag of an experiment."""
         self._call(self._client.set_experiment_tag, experiment_id, key, value)
 
     def delete_experiment(self, experiment_id: str) -> None:
-        """Delete an experiment and all its runs."""
-        self._call(self._client.delete_experiment, experiment_id)
+        """Delete an experiment and all its runs, if it is not deleted."""
+        try:
+            self._call(self._client.delete_experiment, experiment_id)
+        except StoreError:
+            if self.experiment(experiment_id).lifecycle_stage != LifecycleStage.DELETED:
+                raise
 
     # Runs
 
     def create_run(self, experiment_id: str, info: RunInfo, tags: Mapping[str, str]) -> str:
-        """Create a run and return its id."""
+        """Create an incomplete run once and return its id."""
         from mlflow.entities import RunTag
 
         run_tags = [RunTag(key, value) for key, value in tags.items()]
         # A run cannot be created without a start time.
         start = info.start_time if info.start_time is not None else 0
-        run = self._call(self._store.create_run, experiment_id, info.user_id or "", start, run_tags, info.run_name)
-        return str(run.info.run_id)
 
-    def find_incomplete_run(self, experiment_id: str, local_id: str) -> str | None:
-        """Return the id of the incomplete run of a local id, None if there is none."""
-        for run in self.runs([experiment_id], f"tags.`{INCOMPLETE_TAG}` = '{local_id}'"):
-            if run.tags.get(INCOMPLETE_TAG) == local_id:
-                return run.info.run_id
-        return None
+        def create() -> str:
+            about = (experiment_id, info.user_id or "", start, run_tags, info.run_name)
+            return str(self._once.create_run(*about).info.run_id)
+
+        def find() -> str | None:
+            found, mark = self.incomplete_runs([experiment_id]), tags[INCOMPLETE_TAG]
+            return next((run.info.run_id for run in found if run.tags[INCOMPLETE_TAG] == mark), None)
+
+        return self._create(create, find)
+
+    def incomplete_runs(self, experiment_ids: Sequence[str]) -> Iterator[Summary]:
+        """Yield the runs to which nothing was sent, without those that are deleted."""
+        query = {"experiment_ids": list(experiment_ids), "filter_string": _INCOMPLETE_RUNS}
+        for run in map(summary_of_run, self._pages(self._client.search_runs, **query)):
+            if INCOMPLETE_TAG in run.tags:
+                yield run
 
     def run(self, run_id: str) -> tuple[Summary, dict[str, Points]]:
         """Return a run with its histories."""
@@ -108,7 +136,12 @@ class MlflowTarget(MlflowSource):
         """Log the models that a run wrote, with their steps."""
         from mlflow.entities.logged_model_output import LoggedModelOutput
 
-        self._call(self._client.log_outputs, run_id, [LoggedModelOutput(one, step) for one, step in steps.items()])
+        try:
+            self._call(self._client.log_outputs, run_id, [LoggedModelOutput(one, step) for one, step in steps.items()])
+        except StoreError:  # MLflow refuses what is logged again
+            found = summary_of_run(self._call(self._client.get_run, run_id))
+            if not steps.keys() <= found.outputs.keys():
+                raise
 
     def end_run(self, run_id: str, info: RunInfo) -> None:
         """Set the status and the end time of a run."""
@@ -116,11 +149,7 @@ class MlflowTarget(MlflowSource):
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag of a run if it has it."""
-        try:
-            self._call(self._client.delete_tag, run_id, key)
-        except StoreError as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        self._call_unless_missing(self._client.delete_tag, run_id, key)
 
     def set_run_stage(self, run_id: str, stage: str) -> None:
         """Delete or restore a run."""
@@ -129,19 +158,29 @@ class MlflowTarget(MlflowSource):
 
     # Models
 
-    def create_model(self, experiment_id: str, content: ModelContent, run_id: str | None, local_id: str) -> str:
-        """Create a logged model and return its id."""
-        model = content.model
-        tags, params = {**model.tags, INCOMPLETE_TAG: local_id}, dict(model.params)
-        call = self._client.create_logged_model
-        return str(self._call(call, experiment_id, model.name, run_id, tags, params, model.model_type).model_id)
+    def create_model(self, experiment_id: str, content: ModelContent, run_id: str | None, mark: str) -> str:
+        """Create an incomplete logged model once and return its id."""
+        from mlflow.entities import LoggedModelParameter, LoggedModelTag
 
-    def find_incomplete_model(self, experiment_id: str, local_id: str) -> str | None:
-        """Return the id of the incomplete logged model of a local id, None if there is none."""
-        for content in self.models([experiment_id]):
-            if content.model.tags.get(INCOMPLETE_TAG) == local_id:
-                return content.model.model_id
-        return None
+        model = content.model
+        tags = [LoggedModelTag(key, value) for key, value in {**model.tags, INCOMPLETE_TAG: mark}.items()]
+        params = [LoggedModelParameter(*item) for item in list(model.params.items())[:_PARAMS_AT_FIRST]]
+
+        def create() -> str:
+            about = (experiment_id, model.name, run_id, tags, params, model.model_type)
+            return str(self._once.create_logged_model(*about).model_id)
+
+        def find() -> str | None:
+            found = (one.model for one in self.incomplete_models([experiment_id]))
+            return next((one.model_id for one in found if one.tags[INCOMPLETE_TAG] == mark), None)
+
+        return self._create(create, find)
+
+    def incomplete_models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
+        """Yield the logged models that are incomplete and not deleted."""
+        return (
+            found for found in self.models(experiment_ids, _INCOMPLETE_MODELS) if INCOMPLETE_TAG in found.model.tags
+        )
 
     def model(self, model_id: str) -> ModelContent:
         """Return a logged model."""
@@ -153,7 +192,11 @@ class MlflowTarget(MlflowSource):
 
     def log_model_params(self, model_id: str, params: Mapping[str, str]) -> None:
         """Add params to a logged model."""
-        self._call(self._client.log_model_params, model_id, dict(params))
+        try:
+            self._call(self._client.log_model_params, model_id, dict(params))
+        except StoreError:  # MLflow refuses what is logged again
+            if not params.items() <= dict(self.model(model_id).model.params).items():
+                raise
 
     def end_model(self, model_id: str, status: int) -> None:
         """Set the status of a logged model."""
@@ -162,8 +205,8 @@ class MlflowTarget(MlflowSource):
         self._call(self._client.finalize_logged_model, model_id, LoggedModelStatus.from_int(status))
 
     def delete_model_tag(self, model_id: str, key: str) -> None:
-        """Delete a tag of a logged model."""
-        self._call(self._client.delete_logged_model_tag, model_id, key)
+        """Delete a tag of a logged model if it has it."""
+        self._call_unless_missing(self._client.delete_logged_model_tag, model_id, key)
 
     def delete_model(self, model_id: str) -> None:
         """Delete a logged model."""
@@ -175,3 +218,25 @@ class MlflowTarget(MlflowSource):
         """Upload a local file as an artifact of a "run" or of a logged "model", into a folder."""
         upload = self._client.log_artifact if kind == "run" else self._client.log_model_artifact
         self._call(upload, owner_id, str(local), folder or None)
+
+    # Requests
+
+    def _create(self, create: Callable[[], str], find: Callable[[], str | None]) -> str:
+        """Create something once, unless it is there; see `create_once`."""
+        try:
+            return create_once(create, find)
+        except StoreError:
+            raise
+        except Exception as error:
+            is_there = getattr(error, "error_code", "") == RESOURCE_ALREADY_EXISTS
+            if is_there and (found := find()) is not None:
+                return found
+            raise call_error(self.name, error) from error
+
+    def _call_unless_missing(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Make a call that deletes something, which may be gone."""
+        try:
+            self._call(call, *arguments)
+        except StoreError as error:
+            if error.error_code != RESOURCE_DOES_NOT_EXIST:
+                raise

@@ -221,6 +221,7 @@ def _models(
 def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
     sender.done.same_runs = plan.same_runs
     _require_active(sender, plan.experiments)
+    sender.settle()
     for experiment in plan.experiments:
         sender.create_experiment(experiment)
     for number, run_id in enumerate(plan.runs):
@@ -237,6 +238,8 @@ def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
         sender.send_model(model_id)
     for experiment in plan.experiments:
         sender.finish_experiment(experiment)
+    if plan.runs or plan.models:
+        sender.settle()
 
 
 def _require_active(sender: Sender, experiments: Sequence[Experiment]) -> None:

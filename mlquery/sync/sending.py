@@ -1,7 +1,8 @@
 """Sends experiments, runs and logged models to a target, one at a time; each can be interrupted and sent again.
 
 Runs and models are first created with the tag `INCOMPLETE_TAG`, and their ids on the target are recorded. Then what
-they lack is sent, and the tag is deleted.
+they lack is sent, and the tag is deleted. The store records before each creation that there may be something, and the
+tag says whose it is: so `settle` finds what was created without a record, or more than once.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from mlquery.sync.limit_violations import TargetLimits, within_limits
 from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
 from mlquery.sync.references import with_remote_ids
 
-_INCOMPLETE: Final = ""  # the digest of what is not complete on the target; with an empty id, it may not even exist
+_INCOMPLETE: Final = ""  # the digest of what is not complete on the target
+_UNKNOWN: Final = ("", _INCOMPLETE)  # what is recorded before something is created
 _Row = tuple[float | None, int, int]
 """The value (None for NaN), timestamp and step of a point, to be compared."""
 
@@ -49,6 +51,7 @@ class PushResult:
         changed_runs: The runs that were updated.
         same_runs: The runs that were up to date.
         gone_runs: The runs that were removed from the target since an earlier push, and stay removed.
+        gone_models: The logged models that were.
         points: The points of metrics that were sent.
         models: The logged models that were created or updated.
         files: The artifacts that were uploaded.
@@ -59,6 +62,7 @@ class PushResult:
     changed_runs: int = 0
     same_runs: int = 0
     gone_runs: int = 0
+    gone_models: int = 0
     points: int = 0
     models: int = 0
     files: int = 0
@@ -79,7 +83,7 @@ class Sender:
         self.done = PushResult()
         self._fresh: set[str] = set()  # runs and models that were created just now
         self._first_tags: dict[str, dict[str, str]] = {}  # of runs that were created just now
-        self._remote_points: dict[str, set[tuple[object, ...]]] = {}  # of models, by their ids on the target
+        self._remote_points: dict[str, set[tuple[object, ...]] | None] = {}  # of models, by their ids on the target
 
     # What is known of the target
 
@@ -144,25 +148,36 @@ class Sender:
         """Create an experiment unless the target has one of its name, and set its tags."""
         if self.is_experiment_sent(found):
             return
-        limits, known = self.allowed.limits, self.known("experiment", found.experiment_id)
-        remote = self.target.experiment_named(found.name) if known is None else self.target.experiment(known[0])
+        local_id, known = found.experiment_id, self.known("experiment", found.experiment_id)
+        has_id = known is not None and bool(known[0])
+        remote = self.target.experiment(known[0]) if known and has_id else self.target.experiment_named(found.name)
+        # A push that was interrupted here had not found it, so that what is there now was created by it.
+        is_own = known == _UNKNOWN or known == (remote and remote.experiment_id, _INCOMPLETE)
+        limits = self.allowed.limits
         tags = {key: value for key, value in found.tags.items() if len(value) <= limits.experiment_tag_value}
         if remote is None:
-            remote_id = self.target.create_experiment(found.name, tags)
+            self.remember("experiment", local_id, "")
+            remote = self.target.experiment(self.target.create_experiment(found.name, tags))
             self.done.experiments += 1
-            self._fresh.add(found.experiment_id)
-        else:
-            remote_id = remote.experiment_id
-            for key, value in tags.items():
-                # The tags of an experiment that this store did not create stay.
-                if key not in remote.tags or (known is not None and remote.tags[key] != value):
-                    self.target.set_experiment_tag(remote_id, key, value)
-        self.remember("experiment", found.experiment_id, remote_id, digest_of_experiment(found))
+            is_own = True
+        remote_id = remote.experiment_id
+        for key, value in tags.items():
+            # The tags of an experiment that this store did not create stay.
+            if key not in remote.tags or (has_id and remote.tags[key] != value):
+                self.target.set_experiment_tag(remote_id, key, value)
+        is_to_be_deleted = is_own and found.lifecycle_stage == LifecycleStage.DELETED
+        digest = _INCOMPLETE if is_to_be_deleted else digest_of_experiment(found)
+        self.remember("experiment", local_id, remote_id, digest)
 
     def finish_experiment(self, found: Experiment) -> None:
-        """Delete an experiment that this push created if it is deleted in the store."""
-        if found.lifecycle_stage == LifecycleStage.DELETED and found.experiment_id in self._fresh:
-            self.target.delete_experiment(self.remote_id("experiment", found.experiment_id))
+        """Delete an experiment that was created for this store, and is used by nobody else, if it is deleted here."""
+        known = self.known("experiment", found.experiment_id)
+        if known is None or known[1] != _INCOMPLETE:
+            return
+        own = set(self.ids("run").values())
+        if all(run.info.run_id in own for run in self.target.runs([known[0]], "")):
+            self.target.delete_experiment(known[0])
+        self.remember("experiment", found.experiment_id, known[0], digest_of_experiment(found))
 
     def create_run(self, run_id: str) -> None:
         """Create an incomplete run unless the target has it."""
@@ -170,17 +185,13 @@ class Sender:
         if known is not None and known[0]:
             return
         summary = self.content(run_id)[0]
-        experiment_id, remote = self.remote_id("experiment", summary.info.experiment_id), None
         if known is None:
             self.remember("run", run_id, "")
-        else:  # an interrupted push may have created the run without recording its id
-            remote = self.target.find_incomplete_run(experiment_id, run_id)
-        if remote is None:
-            tags = self.remote_tags(within_limits(summary, self.allowed)) | {INCOMPLETE_TAG: run_id}
-            remote = self.target.create_run(experiment_id, summary.info, tags)
-            self._fresh.add(run_id)
-            self._first_tags[run_id] = tags
-            self.done.new_runs += 1
+        tags = self.remote_tags(within_limits(summary, self.allowed)) | {INCOMPLETE_TAG: self._mark(run_id)}
+        remote = self.target.create_run(self.remote_id("experiment", summary.info.experiment_id), summary.info, tags)
+        self._fresh.add(run_id)
+        self._first_tags[run_id] = tags
+        self.done.new_runs += 1
         self.remember("run", run_id, remote)
 
     def create_model(self, model_id: str) -> None:
@@ -189,17 +200,48 @@ class Sender:
         if known is not None and known[0]:
             return
         content, _ = self.model_content(model_id)
-        experiment_id, remote = self.remote_id("experiment", content.model.experiment_id), None
         if known is None:
             self.remember("model", model_id, "")
-        else:
-            remote = self.target.find_incomplete_model(experiment_id, model_id)
-        if remote is None:
-            source = content.model.source_run_id
-            run_id = self.ids("run").get(source, source) if source else None
-            remote = self.target.create_model(experiment_id, content, run_id, model_id)
-            self._fresh.add(model_id)
+        source = content.model.source_run_id
+        run_id = self.ids("run").get(source, source) if source else None
+        experiment_id = self.remote_id("experiment", content.model.experiment_id)
+        remote = self.target.create_model(experiment_id, content, run_id, self._mark(model_id))
+        self._fresh.add(model_id)
         self.remember("model", model_id, remote)
+
+    def _mark(self, local_id: str) -> str:
+        """Return the value of `INCOMPLETE_TAG` of what this store creates: nobody else's has the same."""
+        return f"{self.store.store_id}/{local_id}"
+
+    def settle(self) -> None:
+        """Adopt what an interrupted push created without recording its id, and delete what was created twice.
+
+        A server may carry out a request that it did not answer, even long after the client has sent it again.
+        """
+        experiments = list(self.ids("experiment").values())
+        if not experiments:
+            return
+        for run in list(self.target.incomplete_runs(experiments)):  # all first: what is deleted moves the pages
+            is_empty = not (run.latest or run.params or run.inputs)
+            if self._is_duplicate("run", run.tags[INCOMPLETE_TAG], run.info.run_id) and is_empty:
+                self.target.set_run_stage(run.info.run_id, LifecycleStage.DELETED)
+        for found in list(self.target.incomplete_models(experiments)) if self.allowed.supports_logged_models else ():
+            model, is_empty = found.model, not found.points and found.model.status == PENDING
+            if self._is_duplicate("model", model.tags[INCOMPLETE_TAG], model.model_id) and is_empty:
+                self.target.delete_model(model.model_id)
+
+    def _is_duplicate(self, kind: str, mark: str, remote_id: str) -> bool:
+        """Return whether this store created something on the target and uses another one; adopt it if it has none."""
+        store_id, slash, local_id = mark.partition("/")
+        if not slash:  # older versions of mlquery wrote the local id alone
+            store_id, local_id = "", mark
+        known = self.known(kind, local_id)
+        if known is None or store_id not in ("", self.store.store_id):
+            return False
+        if not known[0]:
+            self.remember(kind, local_id, remote_id)
+            return False
+        return known[0] != remote_id and bool(store_id)
 
     # Send what they lack
 
@@ -268,8 +310,8 @@ class Sender:
             if remote_id is None:
                 continue
             present = self.remote_points(model_id, remote_id)
-            for point in logged:
-                if (point.key, point.timestamp, point.step, self.remote_id("run", run_id)) in present:
+            for point in logged if present is not None else ():
+                if present and (point.key, point.timestamp, point.step, self.remote_id("run", run_id)) in present:
                     continue
                 row = (_value_of_run(point, local), point.timestamp, point.step)
                 about = (remote_id, point.dataset_name, point.dataset_digest)
@@ -285,14 +327,25 @@ class Sender:
                 found[model_id] += [point for point in points.values() if point.run_id == run_id]
         return found
 
-    def remote_points(self, model_id: str, remote_id: str) -> set[tuple[object, ...]]:
-        """Return key, timestamp, step and run of the points that a logged model has on the target."""
+    def remote_points(self, model_id: str, remote_id: str) -> set[tuple[object, ...]] | None:
+        """Return key, timestamp, step and run of the points of a logged model on the target, None if it is gone."""
         if model_id in self._fresh:
             return set()
         if remote_id not in self._remote_points:
-            points = self.target.model(remote_id).points
-            self._remote_points[remote_id] = {(p.key, p.timestamp, p.step, p.run_id) for p in points}
+            found = self._remote_model(remote_id)
+            self._remote_points[remote_id] = (
+                None if found is None else {(p.key, p.timestamp, p.step, p.run_id) for p in found.points}
+            )
         return self._remote_points[remote_id]
+
+    def _remote_model(self, remote_id: str) -> ModelContent | None:
+        """Return a logged model of the target, None if it was deleted there."""
+        try:
+            return self.target.model(remote_id)
+        except StoreError as error:
+            if error.error_code != RESOURCE_DOES_NOT_EXIST:
+                raise
+            return None
 
     def send_uses(self, remote_id: str, local: Summary, remote: Summary) -> None:
         """Send the datasets and models that a run read, and the models that it wrote."""
@@ -326,7 +379,11 @@ class Sender:
         """Send what a logged model lacks on the target; its points are sent with those of the runs."""
         content, digest = self.model_content(model_id)
         remote_id, model = self.remote_id("model", model_id), content.model
-        remote = self.target.model(remote_id)
+        remote = self._remote_model(remote_id)
+        if remote is None:  # deleted by an interrupted push, or by others
+            self.done.gone_models += model.is_active
+            self.remember("model", model_id, remote_id, digest)
+            return
         tags = {key: value for key, value in model.tags.items() if remote.model.tags.get(key) != value}
         if tags:
             self.target.set_model_tags(remote_id, tags)
