@@ -373,15 +373,21 @@ def test_a_fault_that_a_test_asks_for_comes(double: mlquery.mocking.Mock, client
     assert "wine" == client.create_registered_model("wine").name
 
 
-def test_a_store_on_disk_has_no_registry_because_models_would_be_lost(tmp_path: Path) -> None:
+def test_a_store_on_disk_keeps_what_is_registered(tmp_path: Path) -> None:
     uri = f"mlquery:///{tmp_path / 'store'}"
     try:
-        with pytest.raises(MlflowException, match="does not keep registered models on disk"):
-            MlflowClient(uri).create_registered_model("wine")
+        MlflowClient(uri).create_registered_model("wine", {"team": "core"}, "a description")
+        MlflowClient(uri).create_model_version("wine", "s3://b/one", description="first")
+        MlflowClient(uri).set_registered_model_alias("wine", "champion", "1")
+        MlflowClient(uri).transition_model_version_stage("wine", "1", "Staging")
+    finally:
+        uris.forget(uri)
 
-        # MLflow's UI looks for models on the page of each run.
-        assert [] == list(MlflowClient(uri).search_model_versions("run_id = 'a'"))
-        assert [] == list(MlflowClient(uri).search_registered_models())
+    try:
+        found = MlflowClient(uri).get_model_version_by_alias("wine", "champion")
+        assert ("1", "first", "Staging") == (str(found.version), found.description, found.current_stage)
+        (model,) = MlflowClient(uri).search_registered_models("name = 'wine'")
+        assert ({"team": "core"}, "a description") == (model.tags, model.description)
     finally:
         uris.forget(uri)
 

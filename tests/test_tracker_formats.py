@@ -1,11 +1,13 @@
 """Stores on disk of every format so far: they open and hold what they held when they were made, and the page says so.
 
-`python -m tests.test_tracker_formats` made the store of format 1; one that is there is never made anew.
+`python -m tests.test_tracker_formats` made the store of the last format; one that is there is never made anew.
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from mlquery.durable.entries import FORMAT_VERSION
 from mlquery.durable.journal import Journal
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.repairing import repair
-from mlquery.store.changes import CHANGES, SetArtifactUri, SetPushed
+from mlquery.registry import Registry
+from mlquery.store.changes import CHANGES, SINCE_FORMAT, SetArtifactUri, SetPushed
 from tests.support import tracker_calls
 from tests.support.tracker_calls import Caller, everything
 
@@ -52,7 +55,26 @@ def test_the_store_of_a_format_has_every_kind_of_change(version: int, tmp_path: 
     kinds = {entry.call for entry in journal.entries()}
 
     journal.close()
-    assert set(CHANGES) == kinds
+    assert {name for name, change in CHANGES.items() if SINCE_FORMAT.get(change, 1) <= version} == kinds
+
+
+def test_a_store_is_of_the_first_format_that_knows_what_is_in_it(tmp_path: Path) -> None:
+    def format_now() -> int:
+        with closing(sqlite3.connect(tmp_path / "a" / "journal.db")) as connection:
+            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+            return int(version)
+
+    with open_store(tmp_path / "a") as store, open_store(tmp_path / "a") as other:
+        store.create_run("0", "user", 1, [], "run")
+        assert 1 == format_now()
+        with suppress(ZeroDivisionError), store.transaction():
+            Registry(kept_in=store).create_registered_model("wine")
+            raise ZeroDivisionError
+        assert (1, []) == (format_now(), Registry(kept_in=store).models())
+        Registry(kept_in=store).create_registered_model("wine")
+        assert 2 == format_now()
+        assert "wine" == Registry(kept_in=other).get_registered_model("wine").name
+    assert "" == repair(tmp_path / "a").problem
 
 
 def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +94,7 @@ def test_the_page_describes_every_change_and_the_present_format() -> None:
 
     assert [] == [name for name in CHANGES if f"`{name}`" not in page]
     assert f"Format {FORMAT_VERSION}" in page
+    assert [] == [version for version in VERSIONS if f"format-{version}.mlq" not in page]
 
 
 def make(version: int) -> None:
@@ -86,6 +109,12 @@ def make(version: int) -> None:
         store.delete_experiment(gone)
         store.write(SetArtifactUri(store.runs.ids[0], "s3://elsewhere"))
         store.write(SetPushed("http://there", "run", "here", "there", "d1"))
+        registry = Registry(store.clock, store)
+        registry.create_registered_model("a name")
+        registry.rename_registered_model("a name", "another")
+        registry.create_registered_model("gone")
+        registry.create_model_version("another", "s3://elsewhere")
+        registry.delete_registered_model("gone")
         text = everything(store)
     for name in (snapshot.NAME, "lock"):
         (folder / name).unlink(missing_ok=True)

@@ -298,13 +298,13 @@ def test_a_store_of_a_later_format_says_what_to_do(tmp_path: Path) -> None:
     store.close()
     journal = sqlite3.connect(tmp_path / "a" / "journal.db")
     ((body,),) = journal.execute("SELECT body FROM entries WHERE seq = 0").fetchall()
-    later = json.dumps(json.loads(body) | {"format_version": 2, "wings": True})
+    later = json.dumps(json.loads(body) | {"format_version": 3, "wings": True})
     journal.execute("UPDATE entries SET body = ?, crc = ? WHERE seq = 0", (later, checksum(0, "store", later)))
-    journal.execute("PRAGMA user_version = 2")
+    journal.execute("PRAGMA user_version = 3")
     journal.commit()
     journal.close()
 
-    with pytest.raises(JournalError, match=r"newer version of mlquery \(format 2.*upgrade mlquery"):
+    with pytest.raises(JournalError, match=r"newer version of mlquery \(format 3.*upgrade mlquery"):
         open_store(tmp_path / "a")
 
 

@@ -18,7 +18,6 @@ from mlquery.errors import NOT_IMPLEMENTED, StoreError
 from mlquery.language.plan import Entity
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.query.registry import search_registry
-from mlquery.registry import Registry
 from mlquery.registry.sources import FindModel
 
 _MODEL: Final = "registered_model"
@@ -50,18 +49,6 @@ def outside(what: str, call: str, served: str) -> StoreError:
 class RegisteredModels(Service):
     """Calls about registered models and their versions."""
 
-    @property
-    def registry_to_write(self) -> Registry:
-        """Return the registry for a call that writes.
-
-        Raises:
-            StoreError: NOT_IMPLEMENTED, the store is on disk, where registered models would be lost.
-        """
-        if self.store.is_on_disk:
-            instead = "set a registry in memory: mlflow.set_registry_uri('mlquery://')"
-            raise not_kept("registered models on disk", instead)
-        return self.registry
-
     def find_model(self, model_id: str) -> Any:
         """Return a logged model by its id, for versions that are made of one."""
         self.require_endpoint("logged_models", f"/api/2.0/mlflow/logged-models/{model_id}")
@@ -73,7 +60,7 @@ class RegisteredModels(Service):
     ) -> RegisteredModel:
         """Create a model without versions and return it."""
         _require_no_prompt(tags)
-        return self.registry_to_write.create_registered_model(name, tags, description)
+        return self.registry.create_registered_model(name, tags, description)
 
     @call
     def get_registered_model(self, name: str) -> RegisteredModel:
@@ -95,37 +82,37 @@ class RegisteredModels(Service):
     @call
     def update_registered_model(self, name: str, description: str | None = None) -> RegisteredModel:
         """Set the description of a model and return the model."""
-        return self.registry_to_write.update_registered_model(name, description)
+        return self.registry.update_registered_model(name, description)
 
     @call_about(_MODEL)
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Give a model and all its versions another name and return the model."""
-        return self.registry_to_write.rename_registered_model(name, new_name)
+        return self.registry.rename_registered_model(name, new_name)
 
     @call_about(_MODEL)
     def delete_registered_model(self, name: str) -> None:
         """Delete a model with all its versions for good."""
-        self.registry_to_write.delete_registered_model(name)
+        self.registry.delete_registered_model(name)
 
     @call
     def set_registered_model_tag(self, name: str, key: str, value: Any) -> None:
         """Set a tag of a model."""
-        self.registry_to_write.set_registered_model_tag(name, key, value)
+        self.registry.set_registered_model_tag(name, key, value)
 
     @call
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Delete a tag of a model."""
-        self.registry_to_write.delete_registered_model_tag(name, key)
+        self.registry.delete_registered_model_tag(name, key)
 
     @call_about(_MODEL)
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
         """Let an alias mean a version."""
-        self.registry_to_write.set_registered_model_alias(name, alias, version)
+        self.registry.set_registered_model_alias(name, alias, version)
 
     @call_about(_MODEL)
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias."""
-        self.registry_to_write.delete_registered_model_alias(name, alias)
+        self.registry.delete_registered_model_alias(name, alias)
 
     @call_about(_MODEL)
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
@@ -167,7 +154,7 @@ class RegisteredModels(Service):
             ModelFolderError: a folder that should be uploaded holds no model, or a run is named as well.
         """
         _require_no_prompt(tags)
-        registry = self.registry_to_write
+        registry = self.registry
         if reads_disk and self.dialect.service.get("uploads_models"):
             folder = folder_of(source, run_id)
             source = source if folder is None else upload(self.store, folder)
@@ -204,7 +191,7 @@ class RegisteredModels(Service):
     @call_about(_VERSION)
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
         """Set the description of a version and return the version."""
-        return self.registry_to_write.update_model_version(name, version, description)
+        return self.registry.update_model_version(name, version, description)
 
     @call_about(_VERSION)
     def transition_model_version_stage(
@@ -212,22 +199,22 @@ class RegisteredModels(Service):
     ) -> ModelVersion:
         """Move a version to a stage and return it."""
         given = (name, version, stage, archive_existing_versions)
-        return self.registry_to_write.transition_model_version_stage(*given, any_case=self._takes_any_case)
+        return self.registry.transition_model_version_stage(*given, any_case=self._takes_any_case)
 
     @call_about(_VERSION)
     def delete_model_version(self, name: str, version: str | int) -> None:
         """Delete a version and its aliases."""
-        self.registry_to_write.delete_model_version(name, version)
+        self.registry.delete_model_version(name, version)
 
     @call_about(_VERSION)
     def set_model_version_tag(self, name: str, version: str | int, key: str, value: Any) -> None:
         """Set a tag of a version."""
-        self.registry_to_write.set_model_version_tag(name, version, key, value)
+        self.registry.set_model_version_tag(name, version, key, value)
 
     @call_about(_VERSION)
     def delete_model_version_tag(self, name: str, version: str | int, key: str) -> None:
         """Delete a tag of a version."""
-        self.registry_to_write.delete_model_version_tag(name, version, key)
+        self.registry.delete_model_version_tag(name, version, key)
 
     @property
     def _takes_any_case(self) -> bool:

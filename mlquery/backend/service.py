@@ -29,7 +29,12 @@ _registries: Final[WeakKeyDictionary[Store, Registry]] = WeakKeyDictionary()
 
 
 def registry_beside(store: Store) -> Registry:
-    """Return the registry that belongs to a store, made now if there is none; all services of the store share it."""
+    """Return the registry that belongs to a store, made now if there is none; all services of the store share it.
+
+    A store on disk keeps what is registered itself.
+    """
+    if store.is_on_disk:
+        return Registry(store.clock, store)
     found = _registries.get(store)
     if found is None:
         with store.lock:

@@ -12,7 +12,8 @@ from zlib import crc32
 
 import attrs
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The latest format. A new store is of format 1, and of a later one as soon as it has what that one does not know."""
 STORE: Final = "store"
 """The change of entry 0: not a change, but what the store is."""
 
@@ -48,7 +49,7 @@ class Identity:
     created: int
     guid_ids: bool = False
     dialect: str = "oss"
-    format_version: int = FORMAT_VERSION
+    format_version: int = 1
 
     def body(self) -> str:
         """Return the content of entry 0."""

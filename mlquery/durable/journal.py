@@ -15,6 +15,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+import attrs
+
 from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, checksum, identity_of
 from mlquery.durable.errors import JournalError, damaged, newer, of_sqlite
 from mlquery.durable.files import sync_file
@@ -162,6 +164,15 @@ class Journal:
         self._rows(f"PRAGMA application_id = {_APPLICATION}")
         self.append(STORE, identity.body())
         self.identity = identity
+
+    def require_format(self, version: int) -> None:
+        """Make the journal one of a format, unless its format is a later one, inside a transaction."""
+        ((present,),) = self._rows("PRAGMA user_version")
+        if present < version:
+            assert self.identity is not None
+            body = attrs.evolve(self.identity, format_version=version).body()
+            self._rows("UPDATE entries SET body = ?, crc = ? WHERE seq = 0", body, checksum(0, STORE, body))
+            self._rows(f"PRAGMA user_version = {version}")
 
     def append(self, call: str, body: str) -> None:
         """Add an entry, inside a transaction."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.durable import high_water_mark, journal, locks, snapshot
-from mlquery.durable.dump import changes_of
+from mlquery.durable.dump import changes_of, format_of
 from mlquery.durable.entries import FORMAT_VERSION, STORE, Entry, Identity, encode, identity_of
 from mlquery.durable.errors import DamagedJournalError, UnwritableJournalError, missing, newer, of_write
 from mlquery.durable.files import sync_folder
@@ -28,6 +28,7 @@ from mlquery.durable.salvage import entries_in
 from mlquery.durable.store import ASIDE, UNFINISHED, DurableStore, unfinished_repair
 from mlquery.store import Store
 from mlquery.store.changes import CHANGES, NAMES, AddRun, PutExperiment
+from mlquery.store.registered_models import PutRegisteredModel
 from mlquery.store.times import now
 
 _OLD: Final = (journal.NAME, f"{journal.NAME}-wal", snapshot.NAME, high_water_mark.NAME)
@@ -176,6 +177,11 @@ class _Saved:
             fields["artifact_location"] = store.default_location(experiment_id)
             PutExperiment(fields).apply(store)
             self.placeholders.append(f"experiment {experiment_id}")
+        if call == "model_version" and about["name"] not in store.registered_models:
+            time = about["creation_timestamp"]
+            fields = {"name": about["name"], "creation_timestamp": time, "last_updated_timestamp": time}
+            PutRegisteredModel(fields).apply(store)
+            self.placeholders.append(f"registered model {about['name']}")
         if call in _ABOUT_RUNS and about not in store.runs.row_of:
             fields = {"run_id": about, "experiment_id": "0", "user_id": "", "status": "RUNNING", "start_time": None}
             run = fields | {"run_name": f"recovered-{about}", "tags": {"mlflow.runName": f"recovered-{about}"}}
@@ -219,6 +225,7 @@ def _replace(folder: Path, saved: _Saved) -> None:
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     identity = saved.identity
+    identity = attrs.evolve(identity, format_version=max(identity.format_version, format_of(saved.store)))
     if not saved.is_whole:  # what goes on is another store, with snapshots of its own
         identity = attrs.evolve(identity, store_id=uuid.uuid4().hex)
     with closing(Journal(new, "commit", read_only=False)) as writer:

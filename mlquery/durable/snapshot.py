@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import attrs
 
+from mlquery.durable.dump import registry_changes_of
 from mlquery.durable.entries import encode
 from mlquery.durable.errors import DamagedJournalError
 from mlquery.durable.parts import Add, DamagedPartError, Part, Parts, PartsWriter
 from mlquery.durable.run_parts import restore_runs, runs_dumped
 from mlquery.entities import Metric
 from mlquery.store import Store
-from mlquery.store.changes import PutExperiment
+from mlquery.store.changes import CHANGES, NAMES, PutExperiment
 from mlquery.store.entity_fields import experiment_fields, model_fields
 from mlquery.store.model_table import StoredModel
 
@@ -139,6 +140,7 @@ def _dumped(store: Store, add: Add) -> dict[str, Any]:
         "outputs": models.outputs,
         "model_inputs": {run_id: list(found) for run_id, found in models.inputs.items()},
         "runs": runs_dumped(store.runs, add),
+        "registry": [[NAMES[type(change)], *change] for change in registry_changes_of(store)],
     }
 
 
@@ -161,4 +163,6 @@ def _restore(store: Store, header: dict[str, Any], parts: Parts) -> None:
         models.points.setdefault(str(point.model_id), {})[key] = point
     models.outputs.update(header["outputs"])
     models.inputs.update({run_id: dict.fromkeys(found) for run_id, found in header["model_inputs"].items()})
+    for name, *content in header["registry"]:
+        CHANGES[name](*content).apply(store)
     restore_runs(store.runs, header["runs"], parts)

@@ -21,7 +21,7 @@ from mlquery.durable.locks import TurnLock
 from mlquery.durable.replay import replay, snapshot_remade
 from mlquery.errors import StoreError
 from mlquery.store import Store
-from mlquery.store.changes import NAMES, LogPoints
+from mlquery.store.changes import NAMES, SINCE_FORMAT, LogPoints
 from mlquery.store.state import Change
 
 _HARMLESS: Final = (StoreError, TypeError, ValueError, AttributeError)
@@ -65,6 +65,8 @@ class Transactions:
     def note(self, change: Change) -> None:
         """Add a change to the journal; it is kept together with the others of the transaction."""
         journal = self.journal or self.require_journal()
+        if type(change) in SINCE_FORMAT:
+            journal.require_format(SINCE_FORMAT[type(change)])
         parts = change.slices() if isinstance(change, LogPoints) else (change,)
         for part in parts:
             journal.append(NAMES[type(part)], encode(part))

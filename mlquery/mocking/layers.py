@@ -20,9 +20,9 @@ import attrs
 from mlquery.backend import Backend
 from mlquery.errors import StoreError
 from mlquery.mocking.artifact_files import put_in_folder_of
-from mlquery.registry.state import Entry
 from mlquery.store import Store
 from mlquery.store.changes import AddRun, LogModelPoints, PutExperiment, PutModel, SetExperimentStage
+from mlquery.store.registered_models import Entry
 from mlquery.store.state import Change
 
 if TYPE_CHECKING:

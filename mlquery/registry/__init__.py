@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from mlquery.registry.model_versions import ModelVersions
-from mlquery.registry.state import Entry
+from mlquery.store.registered_models import Entry
 
 
 class Registry(ModelVersions):
@@ -20,6 +20,7 @@ class Registry(ModelVersions):
 
     Args:
         clock: Returns the time in ms UTC; by default the system's.
+        kept_in: The store on disk that keeps the models; by default they are in memory.
 
     Errors are `StoreError` with MLflow's error codes and wording.
 
@@ -33,8 +34,8 @@ class Registry(ModelVersions):
         """Return an independent copy."""
         with self.lock:
             new = Registry(self.clock)
-            new._times = self._times.copy()
-            new._entries = self.entries()
+            new._kept_in.registered_model_times = self._kept_in.registered_model_times.copy()
+            new.put_entries(self.entries())
             return new
 
     def entries(self) -> dict[str, Entry]:

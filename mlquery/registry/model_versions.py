@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import attrs
-
 from mlquery.entities.registry import DELETED_STAGE, ModelVersion
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.registry.registered_models import RegisteredModels
 from mlquery.registry.sources import FindModel, LoggedModel, origin_of
-from mlquery.registry.state import Entry
 from mlquery.registry.validation import (
     ACTIVE_STAGES,
     check_key,
@@ -25,6 +22,7 @@ from mlquery.registry.validation import (
     check_tags,
     check_version,
 )
+from mlquery.store.registered_models import Entry
 
 
 def _no_model(model_id: str) -> LoggedModel:
@@ -65,11 +63,11 @@ class ModelVersions(RegisteredModels):
         check_name(name)
         checked = check_tags(tags)
         location, run_id = origin_of(source, run_id, model_id, find_model, self.get_model_version_download_uri)
-        with self.lock:
+        with self.writing:
             entry, time = self._entry(name), self._time()
             number = max(entry.versions, default=0) + 1
-            entry.model = attrs.evolve(entry.model, last_updated_timestamp=time)
-            new = entry.versions[number] = ModelVersion(
+            self._put_model(entry.model, last_updated_timestamp=time)
+            new = ModelVersion(
                 name,
                 number,
                 time,
@@ -81,6 +79,7 @@ class ModelVersions(RegisteredModels):
                 run_link=run_link,
                 storage_location=location,
             )
+            self._put_version(new)
             return new
 
     def get_model_version(self, name: str, version: str | int) -> ModelVersion:
@@ -106,7 +105,7 @@ class ModelVersions(RegisteredModels):
 
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:
         """Set the description of a version, or remove it with None, and return the version."""
-        with self.lock:
+        with self.writing:
             entry, found = self._version(name, version)
             return self._change(entry, found, description=description, last_updated_timestamp=self._time())
 
@@ -130,38 +129,32 @@ class ModelVersions(RegisteredModels):
                 "Model version transition cannot archive existing model versions because "
                 f"'{stage}' is not an Active stage. Valid stages are {ACTIVE_STAGES}"
             )
-        with self.lock:
+        with self.writing:
             entry, moved = self._version(name, version)
             time = self._time()
             others = [v for v in entry.active if v.current_stage == canonical and v.version != moved.version]
             for other in others if archive_existing_versions else ():
                 self._change(entry, other, current_stage="Archived", last_updated_timestamp=time)
-            entry.model = attrs.evolve(entry.model, last_updated_timestamp=time)
+            self._put_model(entry.model, last_updated_timestamp=time)
             return self._change(entry, moved, current_stage=canonical, last_updated_timestamp=time)
 
     def delete_model_version(self, name: str, version: str | int) -> None:
         """Delete a version and its aliases; its number is not used again."""
         check_version(version)
-        with self.lock:
+        with self.writing:
             entry, found = self._version(name, version)
             time = self._time()
             aliases = {alias: number for alias, number in entry.model.aliases.items() if number != found.version}
-            entry.model = attrs.evolve(entry.model, aliases=aliases, last_updated_timestamp=time)
-            entry.versions[found.version] = ModelVersion(
-                name,
-                found.version,
-                found.creation_timestamp,
-                time,
-                current_stage=DELETED_STAGE,
-                tags=found.tags,
-            )
+            self._put_model(entry.model, aliases=aliases, last_updated_timestamp=time)
+            about = (name, found.version, found.creation_timestamp, time)
+            self._put_version(ModelVersion(*about, current_stage=DELETED_STAGE, tags=found.tags))
 
     def set_model_version_tag(self, name: str, version: str | int, key: str, value: Any) -> None:
         """Set a tag of a version."""
         check_name(name)
         check_version(version)
         checked = check_tag(key, value)
-        with self.lock:
+        with self.writing:
             entry, found = self._version(name, version)
             self._change(entry, found, tags={**found.tags, **dict([checked])})
 
@@ -170,10 +163,10 @@ class ModelVersions(RegisteredModels):
         check_name(name)
         check_version(version)
         check_key(key)
-        with self.lock:
+        with self.writing:
             entry, found = self._version(name, version)
             self._change(entry, found, tags={name: value for name, value in found.tags.items() if name != key})
 
     def _change(self, entry: Entry, version: ModelVersion, **changes: Any) -> ModelVersion:
-        new = entry.versions[version.version] = attrs.evolve(version, **changes)
-        return entry.with_aliases(new)
+        self._put_version(version, **changes)
+        return entry.with_aliases(entry.versions[version.version])

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError, invalid_parameter
 from mlquery.language.prompts import PROMPT_TAG
-from mlquery.registry.state import Entry, RegistryState
+from mlquery.registry.state import RegistryState, snapshot
 from mlquery.registry.validation import (
     LATEST,
     check_alias,
@@ -23,6 +21,7 @@ from mlquery.registry.validation import (
     check_tag,
     check_tags,
 )
+from mlquery.store.registered_models import DeleteRegisteredModel, RenameRegisteredModel
 
 
 class RegisteredModels(RegistryState):
@@ -37,24 +36,24 @@ class RegisteredModels(RegistryState):
         """
         check_name(name)
         checked = check_tags(tags)
-        with self.lock:
+        with self.writing:
             if name in self._entries:
                 raise _taken(name, PROMPT_TAG in self._entries[name].model.tags, PROMPT_TAG in checked)
             time = self._time()
-            entry = self._entries[name] = Entry(RegisteredModel(name, time, time, description, tags=checked))
-            return entry.snapshot()
+            self._put_model(RegisteredModel(name, time, time, description, tags=checked))
+            return snapshot(self._entries[name])
 
     def get_registered_model(self, name: str) -> RegisteredModel:
         """Return a model."""
         with self.lock:
-            return self._entry(name).snapshot()
+            return snapshot(self._entry(name))
 
     def update_registered_model(self, name: str, description: str | None) -> RegisteredModel:
         """Set the description of a model, or remove it with None, and return the model."""
-        with self.lock:
+        with self.writing:
             entry = self._entry(name)
-            entry.model = attrs.evolve(entry.model, description=description, last_updated_timestamp=self._time())
-            return entry.snapshot()
+            self._put_model(entry.model, description=description, last_updated_timestamp=self._time())
+            return snapshot(entry)
 
     def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
         """Give a model and all its versions another name and return the model.
@@ -62,38 +61,34 @@ class RegisteredModels(RegistryState):
         Raises: INVALID_PARAMETER_VALUE for a bad name, RESOURCE_ALREADY_EXISTS for one that another model has.
         """
         check_name(new_name, "new_name")
-        with self.lock:
+        with self.writing:
             entry = self._entry(name)
             if self._entries.get(new_name, entry) is not entry:
                 raise StoreError(f"Registered Model (name={new_name}) already exists.", RESOURCE_ALREADY_EXISTS)
-            time = self._time()
-            entry.model = attrs.evolve(entry.model, name=new_name, last_updated_timestamp=time)
-            for number, version in entry.versions.items():
-                entry.versions[number] = attrs.evolve(version, name=new_name, last_updated_timestamp=time)
-            self._entries[new_name] = self._entries.pop(name)
-            return entry.snapshot()
+            self._write(RenameRegisteredModel(name, new_name, self._time()))
+            return snapshot(entry)
 
     def delete_registered_model(self, name: str) -> None:
         """Delete a model and all its versions permanently."""
-        with self.lock:
+        with self.writing:
             self._entry(name)
-            del self._entries[name]
+            self._write(DeleteRegisteredModel(name))
 
     def set_registered_model_tag(self, name: str, key: str, value: Any) -> None:
         """Set a tag of a model."""
         check_name(name)
         checked = check_tag(key, value)
-        with self.lock:
+        with self.writing:
             entry = self._entry(name)
-            entry.model = attrs.evolve(entry.model, tags={**entry.model.tags, **dict([checked])})
+            self._put_model(entry.model, tags={**entry.model.tags, **dict([checked])})
 
     def delete_registered_model_tag(self, name: str, key: str) -> None:
         """Delete a tag of a model, if it exists."""
         check_name(name)
         check_key(key)
-        with self.lock:
+        with self.writing:
             entry = self._entry(name)
-            entry.model = attrs.evolve(entry.model, tags=_without(entry.model.tags, key))
+            self._put_model(entry.model, tags=_without(entry.model.tags, key))
 
     def set_registered_model_alias(self, name: str, alias: str, version: str | int) -> None:
         """Point an alias at a version, replacing the version it pointed to.
@@ -102,17 +97,17 @@ class RegisteredModels(RegistryState):
         """
         check_name(name)
         check_new_alias(alias)
-        with self.lock:
+        with self.writing:
             entry, found = self._version(name, version)
-            entry.model = attrs.evolve(entry.model, aliases={**entry.model.aliases, alias: found.version})
+            self._put_model(entry.model, aliases={**entry.model.aliases, alias: found.version})
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Delete an alias, if it exists."""
         check_name(name)
         check_alias(alias)
-        with self.lock:
+        with self.writing:
             entry = self._entry(name)
-            entry.model = attrs.evolve(entry.model, aliases=_without(entry.model.aliases, alias))
+            self._put_model(entry.model, aliases=_without(entry.model.aliases, alias))
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """Return the version that an alias points to; "latest", in any case, is the newest one.

@@ -6,8 +6,10 @@ Values are frozen and replaced as a whole, so returned values never change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from operator import attrgetter
 from threading import RLock
+from typing import Any
 
 import attrs
 
@@ -15,71 +17,92 @@ from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.language.prompts import PROMPT_TAG
 from mlquery.registry.validation import check_name, check_storable, check_version
+from mlquery.store.registered_models import (
+    Entry,
+    PutModelVersion,
+    PutRegisteredModel,
+    RegistryChange,
+    model_version_fields,
+    registered_model_fields,
+)
+from mlquery.store.state import StoreState
 from mlquery.store.times import RisingTimes, now
 
 
 @attrs.define
-class Entry:
-    """A registered model and all its versions by number, deleted ones included; numbers are never reused."""
+class _InMemory:
+    """The table of a registry that no store keeps."""
 
-    model: RegisteredModel
-    versions: dict[int, ModelVersion] = attrs.field(factory=dict)
+    registered_models: dict[str, Entry] = attrs.field(factory=dict)
+    registered_model_times: RisingTimes = attrs.field(factory=RisingTimes)
 
-    @property
-    def active(self) -> Iterator[ModelVersion]:
-        """Yield the versions that are not deleted, the oldest first."""
-        return (version for version in self.versions.values() if not version.is_deleted)
+    def write(self, change: RegistryChange) -> None:
+        """Make a change."""
+        change.apply(self)
 
-    def with_aliases(self, version: ModelVersion) -> ModelVersion:
-        """Return a version with its aliases, sorted."""
-        aliases = sorted(alias for alias, number in self.model.aliases.items() if number == version.version)
-        return attrs.evolve(version, aliases=tuple(aliases))
 
-    def latest(self) -> tuple[ModelVersion, ...]:
-        """Return the newest version of each stage, starting with the stage of the oldest version."""
-        return tuple({version.current_stage: version for version in self.active}.values())
+def snapshot(entry: Entry) -> RegisteredModel:
+    """Return a model as it is now."""
+    stage = "prompt" if entry.model.tags.get(PROMPT_TAG) == "true" else "active"
+    return attrs.evolve(entry.model, latest_versions=entry.latest(), lifecycle_stage=stage)
 
-    def snapshot(self) -> RegisteredModel:
-        """Return the model as it is now."""
-        stage = "prompt" if self.model.tags.get(PROMPT_TAG) == "true" else "active"
-        return attrs.evolve(self.model, latest_versions=self.latest(), lifecycle_stage=stage)
 
-    def found(self) -> RegisteredModel:
-        """Return the model as a search finds it: its latest versions sorted by stage."""
-        model = self.snapshot()
-        return attrs.evolve(
-            model, latest_versions=tuple(sorted(model.latest_versions, key=attrgetter("current_stage")))
-        )
+def _found(entry: Entry) -> RegisteredModel:
+    """Return a model as a search finds it: its latest versions sorted by stage."""
+    model = snapshot(entry)
+    return attrs.evolve(model, latest_versions=tuple(sorted(model.latest_versions, key=attrgetter("current_stage"))))
 
-    def found_versions(self) -> Iterator[ModelVersion]:
-        """Yield the versions as a search finds them: without aliases, all marked as prompts if one is tagged so."""
-        is_prompt = any(version.tags.get(PROMPT_TAG) == "true" for version in self.versions.values())
-        for version in self.active:
-            yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
+
+def _found_versions(entry: Entry) -> Iterator[ModelVersion]:
+    """Yield the versions as a search finds them: without aliases, all marked as prompts if one is tagged so."""
+    is_prompt = any(version.tags.get(PROMPT_TAG) == "true" for version in entry.versions.values())
+    for version in entry.active:
+        yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
 
 
 class RegistryState:
-    """The lock, the clock, and the models by name."""
+    """The lock, the clock, and the models by name.
 
-    def __init__(self, clock: Callable[[], int] | None = None) -> None:
-        self.lock = RLock()
+    Attributes:
+        lock: Held by everyone who reads.
+        writing: The block in which a call validates and writes: the lock itself, or a transaction.
+    """
+
+    def __init__(self, clock: Callable[[], int] | None = None, kept_in: StoreState | None = None) -> None:
+        self._kept_in: _InMemory | StoreState = _InMemory() if kept_in is None else kept_in
+        self.lock: AbstractContextManager[Any] = RLock() if kept_in is None else kept_in.lock
+        self.writing: AbstractContextManager[Any] = self.lock if kept_in is None else kept_in.writing
         self.clock: Callable[[], int] = now if clock is None else clock
-        self._times = RisingTimes()
-        self._entries: dict[str, Entry] = {}
+
+    @property
+    def _entries(self) -> dict[str, Entry]:
+        return self._kept_in.registered_models
+
+    def _write(self, change: RegistryChange) -> None:
+        """Make a change, inside `writing`; it was validated before."""
+        self._kept_in.write(change)
+
+    def _put_model(self, model: RegisteredModel, **changes: Any) -> None:
+        """Add a model, or let one of its name be this."""
+        self._write(PutRegisteredModel(registered_model_fields(attrs.evolve(model, **changes))))
+
+    def _put_version(self, version: ModelVersion, **changes: Any) -> None:
+        """Add a version of a model, or let one of its number be this."""
+        self._write(PutModelVersion(model_version_fields(attrs.evolve(version, **changes))))
 
     def models(self) -> list[RegisteredModel]:
         """Return all models as searches find them, prompts included."""
         with self.lock:
-            return [entry.found() for entry in self._entries.values()]
+            return [_found(entry) for entry in self._entries.values()]
 
     def versions(self) -> list[ModelVersion]:
         """Return all versions that are not deleted as searches find them: without aliases, prompts included."""
         with self.lock:
-            return [version for entry in self._entries.values() for version in entry.found_versions()]
+            return [version for entry in self._entries.values() for version in _found_versions(entry)]
 
     def _time(self) -> int:
         """Return the time of a change: later than those before, so that searches find the last one first."""
-        return self._times.next(self.clock)
+        return self._kept_in.registered_model_times.next(self.clock)
 
     def _entry(self, name: str) -> Entry:
         entry = self._entries.get(check_name(name))

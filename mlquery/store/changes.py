@@ -17,6 +17,12 @@ import numpy.typing as npt
 from mlquery.entities import Experiment, LifecycleStage, Metric
 from mlquery.store.entity_fields import dataset_input_of
 from mlquery.store.model_table import StoredModel
+from mlquery.store.registered_models import (
+    DeleteRegisteredModel,
+    PutModelVersion,
+    PutRegisteredModel,
+    RenameRegisteredModel,
+)
 from mlquery.store.run_table import RUN_NAME
 from mlquery.store.state import Change, StoreState
 from mlquery.store.validation import clean_value
@@ -354,8 +360,17 @@ CHANGES: Final[dict[str, type[Change]]] = {
     "model_inputs": LogModelInputs,
     "artifact_uri": SetArtifactUri,
     "pushed": SetPushed,
+    "registered_model": PutRegisteredModel,
+    "model_version": PutModelVersion,
+    "rename_registered_model": RenameRegisteredModel,
+    "delete_registered_model": DeleteRegisteredModel,
 }
 """The changes by the names they have in a journal: `CHANGES[name](*content).apply(store)` raises KeyError, TypeError or
 ValueError for content that has another form or is about something that is not there."""
 
 NAMES: Final = {change: name for name, change in CHANGES.items()}
+
+SINCE_FORMAT: Final[Mapping[type[Change], int]] = dict.fromkeys(
+    (PutRegisteredModel, PutModelVersion, RenameRegisteredModel, DeleteRegisteredModel), 2
+)
+"""The formats of journals since which they have some of the changes; the others have been in all."""

@@ -14,6 +14,7 @@ from mlquery.store.faults import Faults, FaultsOnDemand
 from mlquery.store.locations import experiment_location
 from mlquery.store.model_table import ModelTable
 from mlquery.store.names import Names
+from mlquery.store.registered_models import Entry
 from mlquery.store.result_cache import ResultCache
 from mlquery.store.run_table import RunTable
 from mlquery.store.table import ACTIVE
@@ -36,6 +37,7 @@ class StoreState(FaultsOnDemand):
         on_change: Told of every change after it was made.
         version: Rises with every change.
         run_times: When runs start if nobody says so; `experiment_times`, `model_times`: when those are made or changed.
+        registered_models: The registered models of a store on disk, which keeps its registry; see `mlquery.registry`.
         pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
         on_change_searched: Told of every change as well, while searches trail the writes.
         memory_root: Where locations start in memory, while the artifacts are files in a temporary folder; else None.
@@ -47,6 +49,7 @@ class StoreState(FaultsOnDemand):
         self.on_change: Callable[[Any], None] | None = None
         self.clock: Callable[[], int] = now if clock is None else clock
         self.run_times, self.experiment_times, self.model_times = RisingTimes(), RisingTimes(), RisingTimes()
+        self.registered_model_times = RisingTimes()
         self.version = 0
         self.artifacts = Artifacts(self.lock, self.require_owner)
         self.result_cache = ResultCache()
@@ -61,6 +64,7 @@ class StoreState(FaultsOnDemand):
     def clear(self) -> None:
         """Forget everything: become a store before its first change, without a default experiment."""
         self.experiments, self.runs, self.models = ExperimentTable(), RunTable(), ModelTable()
+        self.registered_models: dict[str, Entry] = {}
         self.pushed: dict[str, dict[str, dict[str, tuple[str, str]]]] = {}
         self.default_experiment_id = "0"
         self._next_experiment_number = 0

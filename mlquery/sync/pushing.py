@@ -25,6 +25,7 @@ from mlquery.sync.limit_violations import (
     violations_of_run,
 )
 from mlquery.sync.mlflow_target import MlflowTarget
+from mlquery.sync.pushed import settle
 from mlquery.sync.references import PARENT
 from mlquery.sync.sending import PushResult, Sender
 from mlquery.sync.source import Progress, target_name
@@ -221,7 +222,7 @@ def _models(
 def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
     sender.done.same_runs = plan.same_runs
     _require_active(sender, plan.experiments)
-    sender.settle()
+    settle(sender, sender.target, sender.allowed.supports_logged_models)
     for experiment in plan.experiments:
         sender.create_experiment(experiment)
     for number, run_id in enumerate(plan.runs):
@@ -239,7 +240,7 @@ def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
     for experiment in plan.experiments:
         sender.finish_experiment(experiment)
     if plan.runs or plan.models:
-        sender.settle()
+        settle(sender, sender.target, sender.allowed.supports_logged_models)
 
 
 def _require_active(sender: Sender, experiments: Sequence[Experiment]) -> None:

@@ -1,8 +1,7 @@
 """Sends experiments, runs and logged models to a target, one at a time; each can be interrupted and sent again.
 
 Runs and models are first created with the tag `INCOMPLETE_TAG`, and their ids on the target are recorded. Then what
-they lack is sent, and the tag is deleted. The store records before each creation that there may be something, and the
-tag says whose it is: so `settle` finds what was created without a record, or more than once.
+they lack is sent, and the tag is deleted.
 """
 
 from __future__ import annotations
@@ -10,14 +9,12 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import attrs
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, Metric
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
-from mlquery.store.changes import SetPushed
 from mlquery.store.model_table import PENDING
 from mlquery.sync.batches import Point, batches
 from mlquery.sync.content import (
@@ -33,10 +30,9 @@ from mlquery.sync.content import (
 )
 from mlquery.sync.limit_violations import TargetLimits, within_limits
 from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
+from mlquery.sync.pushed import INCOMPLETE, UNKNOWN, Pushed
 from mlquery.sync.references import with_remote_ids
 
-_INCOMPLETE: Final = ""  # the digest of what is not complete on the target
-_UNKNOWN: Final = ("", _INCOMPLETE)  # what is recorded before something is created
 _Row = tuple[float | None, int, int]
 """The value (None for NaN), timestamp and step of a point, to be compared."""
 
@@ -68,7 +64,7 @@ class PushResult:
     files: int = 0
 
 
-class Sender:
+class Sender(Pushed):
     """Sends one store to one target.
 
     Args:
@@ -79,36 +75,14 @@ class Sender:
     """
 
     def __init__(self, store: DurableStore, target: MlflowTarget, allowed: TargetLimits, artifacts: bool) -> None:
-        self.store, self.target, self.allowed, self.artifacts = store, target, allowed, artifacts
+        super().__init__(store, target.name)
+        self.target, self.allowed, self.artifacts = target, allowed, artifacts
         self.done = PushResult()
         self._fresh: set[str] = set()  # runs and models that were created just now
         self._first_tags: dict[str, dict[str, str]] = {}  # of runs that were created just now
         self._remote_points: dict[str, set[tuple[object, ...]] | None] = {}  # of models, by their ids on the target
 
-    # What is known of the target
-
-    def known(self, kind: str, local_id: str) -> tuple[str, str] | None:
-        """Return the id on the target, empty if it is not known, and the digest of what the target has."""
-        return self.store.pushed.get(self.target.name, {}).get(kind, {}).get(local_id)
-
-    def remember(self, kind: str, local_id: str, remote_id: str, digest: str = _INCOMPLETE) -> None:
-        """Record what the target has."""
-        change = SetPushed(self.target.name, kind, local_id, remote_id, digest)
-        if self.store.read_only:
-            change.apply(self.store)  # known until the store is closed
-        else:
-            self.store.write(change)
-
-    def remote_id(self, kind: str, local_id: str) -> str:
-        """Return the id that a run, model or experiment has on the target."""
-        known = self.known(kind, local_id)
-        assert known is not None
-        return known[0]
-
-    def ids(self, kind: str) -> dict[str, str]:
-        """Return all ids on the target by the local ids."""
-        found = self.store.pushed.get(self.target.name, {}).get(kind, {})
-        return {local: remote for local, (remote, _) in found.items() if remote}
+    # What is here
 
     def content(self, run_id: str) -> tuple[Summary, dict[str, Points], list[tuple[str, int]]]:
         """Return a run with its histories and artifacts."""
@@ -124,7 +98,7 @@ class Sender:
     def is_sent(self, run_id: str) -> bool:
         """Return whether a run is up to date on the target."""
         known = self.known("run", run_id)
-        return known is not None and known[1] != _INCOMPLETE and known[1] == digest_of(*self.content(run_id))
+        return known is not None and known[1] != INCOMPLETE and known[1] == digest_of(*self.content(run_id))
 
     def model_content(self, model_id: str) -> tuple[ModelContent, str]:
         """Return a logged model, and its digest."""
@@ -152,7 +126,7 @@ class Sender:
         has_id = known is not None and bool(known[0])
         remote = self.target.experiment(known[0]) if known and has_id else self.target.experiment_named(found.name)
         # A push that was interrupted here had not found it, so that what is there now was created by it.
-        is_own = known == _UNKNOWN or known == (remote and remote.experiment_id, _INCOMPLETE)
+        is_own = known == UNKNOWN or known == (remote and remote.experiment_id, INCOMPLETE)
         limits = self.allowed.limits
         tags = {key: value for key, value in found.tags.items() if len(value) <= limits.experiment_tag_value}
         if remote is None:
@@ -166,13 +140,13 @@ class Sender:
             if key not in remote.tags or (has_id and remote.tags[key] != value):
                 self.target.set_experiment_tag(remote_id, key, value)
         is_to_be_deleted = is_own and found.lifecycle_stage == LifecycleStage.DELETED
-        digest = _INCOMPLETE if is_to_be_deleted else digest_of_experiment(found)
+        digest = INCOMPLETE if is_to_be_deleted else digest_of_experiment(found)
         self.remember("experiment", local_id, remote_id, digest)
 
     def finish_experiment(self, found: Experiment) -> None:
         """Delete an experiment that was created for this store, and is used by nobody else, if it is deleted here."""
         known = self.known("experiment", found.experiment_id)
-        if known is None or known[1] != _INCOMPLETE:
+        if known is None or known[1] != INCOMPLETE:
             return
         own = set(self.ids("run").values())
         if all(run.info.run_id in own for run in self.target.runs([known[0]], "")):
@@ -187,7 +161,7 @@ class Sender:
         summary = self.content(run_id)[0]
         if known is None:
             self.remember("run", run_id, "")
-        tags = self.remote_tags(within_limits(summary, self.allowed)) | {INCOMPLETE_TAG: self._mark(run_id)}
+        tags = self.remote_tags(within_limits(summary, self.allowed)) | {INCOMPLETE_TAG: self.mark(run_id)}
         remote = self.target.create_run(self.remote_id("experiment", summary.info.experiment_id), summary.info, tags)
         self._fresh.add(run_id)
         self._first_tags[run_id] = tags
@@ -205,43 +179,9 @@ class Sender:
         source = content.model.source_run_id
         run_id = self.ids("run").get(source, source) if source else None
         experiment_id = self.remote_id("experiment", content.model.experiment_id)
-        remote = self.target.create_model(experiment_id, content, run_id, self._mark(model_id))
+        remote = self.target.create_model(experiment_id, content, run_id, self.mark(model_id))
         self._fresh.add(model_id)
         self.remember("model", model_id, remote)
-
-    def _mark(self, local_id: str) -> str:
-        """Return the value of `INCOMPLETE_TAG` of what this store creates: nobody else's has the same."""
-        return f"{self.store.store_id}/{local_id}"
-
-    def settle(self) -> None:
-        """Adopt what an interrupted push created without recording its id, and delete what was created twice.
-
-        A server may carry out a request that it did not answer, even long after the client has sent it again.
-        """
-        experiments = list(self.ids("experiment").values())
-        if not experiments:
-            return
-        for run in list(self.target.incomplete_runs(experiments)):  # all first: what is deleted moves the pages
-            is_empty = not (run.latest or run.params or run.inputs)
-            if self._is_duplicate("run", run.tags[INCOMPLETE_TAG], run.info.run_id) and is_empty:
-                self.target.set_run_stage(run.info.run_id, LifecycleStage.DELETED)
-        for found in list(self.target.incomplete_models(experiments)) if self.allowed.supports_logged_models else ():
-            model, is_empty = found.model, not found.points and found.model.status == PENDING
-            if self._is_duplicate("model", model.tags[INCOMPLETE_TAG], model.model_id) and is_empty:
-                self.target.delete_model(model.model_id)
-
-    def _is_duplicate(self, kind: str, mark: str, remote_id: str) -> bool:
-        """Return whether this store created something on the target and uses another one; adopt it if it has none."""
-        store_id, slash, local_id = mark.partition("/")
-        if not slash:  # older versions of mlquery wrote the local id alone
-            store_id, local_id = "", mark
-        known = self.known(kind, local_id)
-        if known is None or store_id not in ("", self.store.store_id):
-            return False
-        if not known[0]:
-            self.remember(kind, local_id, remote_id)
-            return False
-        return known[0] != remote_id and bool(store_id)
 
     # Send what they lack
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
 from mlquery.entities import Dataset, DatasetInput, ExperimentTag, InputTag, Metric, Param, RunTag
 from mlquery.errors import StoreError
+from mlquery.registry import Registry
 from mlquery.store import Store
 
 VALUES = [0.0, -0.0, 1.5, -3.25, float("nan"), float("inf"), float("-inf"), 1e-300, 1e300, 12345678.9]
@@ -147,6 +149,37 @@ class Caller:
     def call_log_model_inputs(self) -> None:
         self.store.log_model_inputs(self.run(), [self.model()])
 
+    def call_register(self) -> None:
+        name = self.chance.choice(["wine", "grün", "iris 2"])
+        with suppress(StoreError):
+            self.registry.create_registered_model(name, {self.key(): "v"}, self.chance.choice([None, "text"]))
+        self.registry.create_model_version(name, f"runs:/{self.run()}/model", self.run(), {self.key(): self.text()})
+
+    def call_change_what_is_registered(self) -> None:
+        registry, chance = self.registry, self.chance
+        name = chance.choice([*self.store.registered_models, "none"])
+        version = name, chance.randrange(1, 4)
+        alias = chance.choice(["champion", "b-2"])
+        changes: list[Callable[[], object]] = [
+            lambda: registry.update_registered_model(name, self.text()),
+            lambda: registry.rename_registered_model(name, chance.choice(["wine", "other"])),
+            lambda: registry.delete_registered_model(name) if chance.random() < 0.2 else None,
+            lambda: registry.set_registered_model_tag(name, self.key(), self.text()),
+            lambda: registry.delete_registered_model_tag(name, self.key()),
+            lambda: registry.set_registered_model_alias(name, alias, version[1]),
+            lambda: registry.delete_registered_model_alias(name, alias),
+            lambda: registry.update_model_version(*version, self.text()),
+            lambda: registry.transition_model_version_stage(*version, "Production", chance.random() < 0.5),
+            lambda: registry.delete_model_version(*version),
+            lambda: registry.set_model_version_tag(*version, self.key(), self.text()),
+            lambda: registry.delete_model_version_tag(*version, self.key()),
+        ]
+        chance.choice(changes)()
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.store.clock, self.store)
+
     def call_load_experiment(self) -> None:
         number = self.chance.randrange(100, 120)
         self.store.load_experiment(str(number), f"loaded {number}", tags={"a": self.text()}, creation_time=self.time)
@@ -177,7 +210,7 @@ def everything(store: Store) -> str:
     """Return all that a store holds."""
     with store.lock:
         models = store.models
-        found = {
+        found: dict[str, Any] = {
             "default": store.default_experiment_id,
             "experiments": [_experiment(store, row) for row in range(store.experiments.size)],
             "runs": {run_id: _run(store, run_id) for run_id in store.runs.ids},
@@ -187,6 +220,8 @@ def everything(store: Store) -> str:
             "outputs": models.outputs,
             "inputs": {run_id: list(read) for run_id, read in models.inputs.items()},
         }
+        if store.registered_models:
+            found["registered_models"] = [attrs.asdict(entry) for entry in store.registered_models.values()]
         return json.dumps(found, indent=1, default=dict)
 
 

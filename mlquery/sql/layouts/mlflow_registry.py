@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.registry import Registry
-from mlquery.registry.state import Entry
 from mlquery.sql.session import Session
 from mlquery.sql.statement import Statement
+from mlquery.store.registered_models import Entry
 
 _MODELS: Final = "SELECT name, creation_time, last_updated_time, description FROM registered_models ORDER BY name"
 _VERSIONS: Final = (
