@@ -111,6 +111,8 @@ def pull_command(options: argparse.Namespace) -> int:
     if done.unreachable:
         unreachable = _counted(done.unreachable, "run or model", "runs or models")
         print(f"warning: the artifacts of {unreachable} cannot be reached", file=sys.stderr)
+    if done.unlisted:
+        print(f"warning: the source does not list its registered models: {done.unlisted}", file=sys.stderr)
     return ACCEPTED
 
 
@@ -149,7 +151,15 @@ def _summary(done: PullResult | PushResult) -> str:
     return (
         f"{_counted(done.new_runs, 'new run')}, {done.changed_runs:,} changed, {done.same_runs:,} up to date; "
         f"{_counted(done.points, 'point')}, {_counted(done.models, 'model')}, {_counted(done.files, 'file')}"
+        f"{_registered(done.registered_models, done.versions)}"
     )
+
+
+def _registered(models: int, versions: int) -> str:
+    """Return the end of a summary about registered models; nothing if there are none."""
+    if not models and not versions:
+        return ""
+    return f"; {_counted(models, 'registered model')}, {_counted(versions, 'version')}"
 
 
 def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str, Any]) -> int:
@@ -162,6 +172,7 @@ def _planned(store: DurableStore, options: argparse.Namespace, chosen: dict[str,
         f"to send: {_counted(plan.new_runs, 'new run')} with {_counted(plan.points, 'point')} and "
         f"{_counted(plan.files, 'file')}, {changed:,} changed, {_counted(len(plan.models), 'model')}; "
         f"{plan.same_runs:,} up to date"
+        f"{_registered(len(plan.registered), sum(len(part.versions) for part in plan.registered))}"
     )
     return REFUSED if plan.violations and not options.leave_out else ACCEPTED
 

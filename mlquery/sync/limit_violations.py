@@ -11,6 +11,7 @@ import attrs
 
 from mlquery.backend.service import limits_of
 from mlquery.entities import DatasetInput, Experiment
+from mlquery.errors import StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.store.limits import Limits
 from mlquery.sync.content import Summary
@@ -23,10 +24,12 @@ class TargetLimits:
     Attributes:
         limits: What MLflow checks, and what the target's dialect limits besides.
         supports_logged_models: Whether the dialect has logged models.
+        supports_aliases: Whether it has aliases of registered models.
     """
 
     limits: Limits
     supports_logged_models: bool
+    supports_aliases: bool = True
 
 
 @attrs.frozen
@@ -46,7 +49,12 @@ def target_limits(uri: str, dialect_name: str | None = None) -> TargetLimits:
     """Return what a target accepts in a dialect, by default that of the kind of its URI."""
     dialect = MATRIX.dialect(dialect_name) if dialect_name else MATRIX.dialect_of_uri(uri)
     supports_logged_models = "logged_models" not in dialect.service.get("missing", {})
-    return TargetLimits(limits_of(dialect), supports_logged_models)
+    try:
+        dialect.require_call("set_registered_model_alias", "registered_model")
+        supports_aliases = "aliases" not in dialect.service.get("missing", {})
+    except StoreError:
+        supports_aliases = False
+    return TargetLimits(limits_of(dialect), supports_logged_models, supports_aliases)
 
 
 def violations_of_experiment(found: Experiment, allowed: TargetLimits) -> Iterator[LimitViolation]:

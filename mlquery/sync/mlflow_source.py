@@ -25,8 +25,10 @@ from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInf
 from mlquery.errors import NOT_IMPLEMENTED, StoreError, invalid_parameter
 from mlquery.query.page_tokens import all_pages
 from mlquery.store.model_entities import model_points, stored_model
+from mlquery.store.registered_models import Entry
 from mlquery.store.validation import clean_value
 from mlquery.sync.content import ModelContent, Points, Summary
+from mlquery.sync.mlflow_registry import MlflowRegistry
 from mlquery.sync.source import SourceFile, target_name
 
 _PAGE: Final = 500
@@ -89,6 +91,7 @@ class MlflowSource:
     def __init__(self, uri: str) -> None:
         self.name = target_name(uri)
         self._client = client_of(uri)
+        self.registry = MlflowRegistry(self._client, self._call)
 
     def experiments(self) -> list[Experiment]:
         """Return all experiments, deleted ones too."""
@@ -123,6 +126,10 @@ class MlflowSource:
         except StoreError as error:
             if error.error_code not in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "INTERNAL_ERROR", "NOT_FOUND"):
                 raise
+
+    def registered_models(self) -> Iterator[Entry]:
+        """Yield the registered models with their versions."""
+        return self.registry.entries()
 
     def close(self) -> None:
         """Do nothing: there is nothing to release."""

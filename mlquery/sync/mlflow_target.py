@@ -21,11 +21,10 @@ from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, 
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.sync.batches import Point
 from mlquery.sync.content import ModelContent, Points, Summary
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.mlflow_source import MlflowSource, call_error, content_of_model, experiment_of, summary_of_run
 from mlquery.sync.single_requests import create_once, sending_once
 
-INCOMPLETE_TAG: Final = "mlquery.pushing"
-"""The tag of what is incomplete on the target; its value says which store creates it, and of what."""
 _INCOMPLETE_RUNS: Final = "attributes.status = 'RUNNING'"  # what Azure takes: it compares tags for equality alone
 _INCOMPLETE_MODELS: Final = f"tags.`{INCOMPLETE_TAG}` != ''"
 _PARAMS_AT_FIRST: Final = 100  # of a new logged model: MLflow's client sends the others in further requests
@@ -60,7 +59,7 @@ class MlflowTarget(MlflowSource):
             found = self.experiment_named(name)
             return None if found is None else found.experiment_id
 
-        return self._create(lambda: str(self._once.create_experiment(name, None, experiment_tags)), find)
+        return self.create(lambda: str(self._once.create_experiment(name, None, experiment_tags)), find)
 
     def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
         """Set a tag of an experiment."""
@@ -92,7 +91,7 @@ class MlflowTarget(MlflowSource):
             found, mark = self.incomplete_runs([experiment_id]), tags[INCOMPLETE_TAG]
             return next((run.info.run_id for run in found if run.tags[INCOMPLETE_TAG] == mark), None)
 
-        return self._create(create, find)
+        return self.create(create, find)
 
     def incomplete_runs(self, experiment_ids: Sequence[str]) -> Iterator[Summary]:
         """Yield the runs to which nothing was sent, without those that are deleted."""
@@ -104,6 +103,10 @@ class MlflowTarget(MlflowSource):
     def run(self, run_id: str) -> tuple[Summary, dict[str, Points]]:
         """Return a run with its histories."""
         return self.details(summary_of_run(self._call(self._client.get_run, run_id)))
+
+    def run_location(self, run_id: str) -> str:
+        """Return where a run has its artifacts."""
+        return str(self._call(self._client.get_run, run_id).info.artifact_uri)
 
     def log(self, run_id: str, points: Sequence[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Log a batch."""
@@ -174,7 +177,7 @@ class MlflowTarget(MlflowSource):
             found = (one.model for one in self.incomplete_models([experiment_id]))
             return next((one.model_id for one in found if one.tags[INCOMPLETE_TAG] == mark), None)
 
-        return self._create(create, find)
+        return self.create(create, find)
 
     def incomplete_models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
         """Yield the logged models that are incomplete and not deleted."""
@@ -221,7 +224,7 @@ class MlflowTarget(MlflowSource):
 
     # Requests
 
-    def _create(self, create: Callable[[], str], find: Callable[[], str | None]) -> str:
+    def create(self, create: Callable[[], str], find: Callable[[], str | None]) -> str:
         """Create something once, unless it is there; see `create_once`."""
         try:
             return create_once(create, find)

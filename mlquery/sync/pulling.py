@@ -15,6 +15,7 @@ import attrs
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment
+from mlquery.errors import StoreError
 from mlquery.store.changes import (
     DeleteTag,
     LogBatch,
@@ -32,10 +33,19 @@ from mlquery.store.changes import (
 from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields, model_point_fields
 from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, rows_of, summary_of
+from mlquery.sync.pulling_registry import RegistryPull
 from mlquery.sync.source import Progress, Source
 from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
 _RUNS_OF_A_TRANSACTION: Final = 100
+_NOT_LISTED: Final = (
+    "ENDPOINT_NOT_FOUND",
+    "NOT_FOUND",
+    "NOT_IMPLEMENTED",
+    "FEATURE_DISABLED",
+    "INVALID_PARAMETER_VALUE",
+)
+"""The codes with which a service refuses to list its registered models, as Azure does with MLflow 3."""
 
 
 @attrs.define
@@ -51,6 +61,9 @@ class PullResult:
         models: The logged models that were added or updated.
         files: The artifacts that were copied.
         unreachable: The runs and models whose artifacts cannot be reached from this machine.
+        registered_models: The registered models that were added or updated.
+        versions: The versions of registered models that were added or updated.
+        unlisted: Why the source does not list its registered models; empty if it does.
     """
 
     experiments: int = 0
@@ -61,6 +74,9 @@ class PullResult:
     models: int = 0
     files: int = 0
     unreachable: int = 0
+    registered_models: int = 0
+    versions: int = 0
+    unlisted: str = ""
 
 
 def pull(
@@ -122,9 +138,21 @@ class _Pull:
         self.done.experiments = len(self.local_ids)
         self.pull_runs(runs)
         self.pull_models({run.info.run_id for run in runs} if filter_string else None)
+        self.pull_registered_models(frozenset(run.info.run_id for run in runs) if names or filter_string else None)
         if self.artifacts:
             self.pull_files(runs)
         return self.done
+
+    def pull_registered_models(self, runs: frozenset[str] | None) -> None:
+        pull = RegistryPull(self.store, self.source.name)
+        try:
+            for entry in self.source.registered_models():
+                pull.add(entry, runs)
+        except StoreError as error:
+            if error.error_code not in _NOT_LISTED:
+                raise
+            self.done.unlisted = str(error)
+        self.done.registered_models, self.done.versions = pull.models, pull.versions
 
     def local_experiment(self, remote: Experiment) -> str:
         """Return the id of the local experiment of the same name; create a missing one, with the same id if free."""

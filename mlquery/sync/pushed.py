@@ -12,7 +12,8 @@ from mlquery.durable.store import DurableStore
 from mlquery.entities import LifecycleStage
 from mlquery.store.changes import SetPushed
 from mlquery.store.model_table import PENDING
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
+from mlquery.sync.mlflow_target import MlflowTarget
 
 INCOMPLETE: Final = ""
 """The digest of what is not complete on the target."""

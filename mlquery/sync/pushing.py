@@ -28,6 +28,7 @@ from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.pushed import settle
 from mlquery.sync.references import PARENT
 from mlquery.sync.sending import PushResult, Sender
+from mlquery.sync.sending_registry import RegistryPart, parts_to_send, send_part, settle_versions, violations_of_part
 from mlquery.sync.source import Progress, target_name
 from mlquery.sync.sources import chosen_experiments, experiments_of, require_on_disk, run_ids_of
 
@@ -55,6 +56,7 @@ class PushPlan:
         models: The logged models that are new or changed.
         files: How many artifacts the new ones have.
         violations: The parts that exceed limits of the target.
+        registered: The registered models that are new or changed, with the versions that are.
     """
 
     experiments: tuple[Experiment, ...]
@@ -65,6 +67,7 @@ class PushPlan:
     models: tuple[str, ...]
     files: int
     violations: tuple[LimitViolation, ...]
+    registered: tuple[RegistryPart, ...] = ()
 
 
 def push(
@@ -157,6 +160,9 @@ def plan_push(
     ]
     new_runs = [run_id for run_id in runs if sender.known("run", run_id) is None]
     contents = [sender.content(run_id) for run_id in new_runs]
+    registered = tuple(parts_to_send(sender, all_runs if experiments or filter_string else None))
+    violations = [*_violations(store, to_send, runs, models, allowed)]
+    violations += [found for part in registered for found in violations_of_part(part, allowed)]
     return PushPlan(
         tuple(to_send),
         tuple(runs),
@@ -165,7 +171,8 @@ def plan_push(
         sum(len(points[0]) for _, histories, _ in contents for points in histories.values()),
         tuple(models if allowed.supports_logged_models else ()),
         sum(len(files) for *_, files in contents),
-        tuple(_violations(store, to_send, runs, models, allowed)),
+        tuple(violations),
+        registered,
     )
 
 
@@ -222,7 +229,7 @@ def _models(
 def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
     sender.done.same_runs = plan.same_runs
     _require_active(sender, plan.experiments)
-    settle(sender, sender.target, sender.allowed.supports_logged_models)
+    _settle(sender)
     for experiment in plan.experiments:
         sender.create_experiment(experiment)
     for number, run_id in enumerate(plan.runs):
@@ -237,10 +244,17 @@ def _send(sender: Sender, plan: PushPlan, progress: Progress) -> None:
     for number, model_id in enumerate(plan.models):
         progress("sending models", number, len(plan.models))
         sender.send_model(model_id)
+    for part in plan.registered:
+        send_part(sender, part)
     for experiment in plan.experiments:
         sender.finish_experiment(experiment)
-    if plan.runs or plan.models:
-        settle(sender, sender.target, sender.allowed.supports_logged_models)
+    if plan.runs or plan.models or plan.registered:
+        _settle(sender)
+
+
+def _settle(sender: Sender) -> None:
+    settle(sender, sender.target, sender.allowed.supports_logged_models)
+    settle_versions(sender)
 
 
 def _require_active(sender: Sender, experiments: Sequence[Experiment]) -> None:

@@ -29,7 +29,8 @@ from mlquery.sync.content import (
     summary_of,
 )
 from mlquery.sync.limit_violations import TargetLimits, within_limits
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
+from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.pushed import INCOMPLETE, UNKNOWN, Pushed
 from mlquery.sync.references import with_remote_ids
 
@@ -51,6 +52,8 @@ class PushResult:
         points: The points of metrics that were sent.
         models: The logged models that were created or updated.
         files: The artifacts that were uploaded.
+        registered_models: The registered models that were created.
+        versions: The versions of registered models that were created.
     """
 
     experiments: int = 0
@@ -62,6 +65,8 @@ class PushResult:
     points: int = 0
     models: int = 0
     files: int = 0
+    registered_models: int = 0
+    versions: int = 0
 
 
 class Sender(Pushed):

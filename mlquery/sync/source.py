@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -12,6 +12,7 @@ import attrs
 
 from mlquery.durable import locations
 from mlquery.entities import Experiment
+from mlquery.store.registered_models import Entry
 from mlquery.sync.content import ModelContent, Points, Summary
 
 Progress = Callable[[str, int, int], None]
@@ -49,6 +50,9 @@ class Source(Protocol):
 
     def models(self, experiment_ids: Sequence[str]) -> Iterator[ModelContent]:
         """Yield the logged models of experiments; none if the source has no logged models."""
+
+    def registered_models(self) -> Iterable[Entry]:
+        """Return the registered models with their versions."""
 
     def files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
         """Yield the artifacts of a run or model at an artifact location; raise LookupError if it cannot be reached."""
