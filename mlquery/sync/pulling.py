@@ -26,7 +26,6 @@ from mlquery.store.changes import (
     PutExperiment,
     PutModel,
     SetArtifactUri,
-    SetPushed,
     SetRunInfo,
     SetRunStage,
 )
@@ -34,6 +33,7 @@ from mlquery.store.entity_fields import dataset_input_fields, experiment_fields,
 from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, rows_of, summary_of
 from mlquery.sync.pulling_registry import RegistryPull
+from mlquery.sync.pushed import Pushed
 from mlquery.sync.source import Progress, Source
 from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
@@ -121,11 +121,10 @@ class _Pull:
         self.store, self.source, self.artifacts, self.progress = store, source, artifacts, progress
         self.done = PullResult()
         self.local_ids: dict[str, str] = {}  # of experiments, by the source's
-        sent = store.pushed.get(source.name, {})
+        self.pushed = Pushed(store, source.name)
         # What was pushed to the source has other ids there, and is not pulled again under these.
         self.pushed_runs, self.pushed_models = (
-            {remote for local, (remote, _) in sent.get(kind, {}).items() if remote != local}
-            for kind in ("run", "model")
+            {remote for local, remote in self.pushed.ids(kind).items() if remote != local} for kind in ("run", "model")
         )
 
     def all(self, names: Sequence[str], filter_string: str) -> PullResult:
@@ -230,8 +229,8 @@ class _Pull:
         summary = summary_of(self.store, run_id)
         histories = {key: self.store.history(run_id, key) for key in summary.latest}
         digest = digest_of(summary, histories, self.store.artifacts_of(run_id))
-        if self.store.pushed.get(self.source.name, {}).get("run", {}).get(run_id) != (run_id, digest):
-            self.store.write(SetPushed(self.source.name, "run", run_id, run_id, digest))
+        if self.pushed.known("run", run_id) != (run_id, digest):
+            self.pushed.remember("run", run_id, run_id, digest)
 
     def pull_models(self, runs: set[str] | None) -> None:
         store = self.store
@@ -256,7 +255,7 @@ class _Pull:
             if new.points:
                 store.write(LogModelPoints(model_id, list(map(model_point_fields, new.points))))
             digest = model_of(store, model_id).digest(store.artifacts_of(model_id))
-            store.write(SetPushed(self.source.name, "model", model_id, model_id, digest))
+            self.pushed.remember("model", model_id, model_id, digest)
         self.done.models += 1
 
     def pull_files(self, runs: Sequence[Summary]) -> None:

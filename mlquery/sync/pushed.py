@@ -14,6 +14,7 @@ from mlquery.store.changes import SetPushed
 from mlquery.store.model_table import PENDING
 from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.mlflow_target import MlflowTarget
+from mlquery.sync.source import earlier_names
 
 INCOMPLETE: Final = ""
 """The digest of what is not complete on the target."""
@@ -26,10 +27,15 @@ class Pushed:
 
     def __init__(self, store: DurableStore, name: str) -> None:
         self.store, self.name = store, name
+        self._names = (*earlier_names(name, store.pushed), name)
 
     def known(self, kind: str, local_id: str) -> tuple[str, str] | None:
         """Return the id on the target, empty if it is not known, and the digest of what the target has."""
-        return self.store.pushed.get(self.name, {}).get(kind, {}).get(local_id)
+        for name in reversed(self._names):
+            found = self.store.pushed.get(name, {}).get(kind, {}).get(local_id)
+            if found is not None:
+                return found
+        return None
 
     def remember(self, kind: str, local_id: str, remote_id: str, digest: str = INCOMPLETE) -> None:
         """Record what the target has."""
@@ -47,8 +53,16 @@ class Pushed:
 
     def ids(self, kind: str) -> dict[str, str]:
         """Return all ids on the target by the local ids."""
-        found = self.store.pushed.get(self.name, {}).get(kind, {})
-        return {local: remote for local, (remote, _) in found.items() if remote}
+        found = {
+            local: remote
+            for name in self._names
+            for local, (remote, _) in self.store.pushed.get(name, {}).get(kind, {}).items()
+        }
+        return {local: remote for local, remote in found.items() if remote}
+
+    def local_ids(self, kind: str) -> set[str]:
+        """Return the ids here of all that is on the target, or may be."""
+        return {local for name in self._names for local in self.store.pushed.get(name, {}).get(kind, {})}
 
     def mark(self, local_id: str) -> str:
         """Return the value of `INCOMPLETE_TAG` of what this store creates: nobody else's has the same."""

@@ -7,14 +7,13 @@ What others have set on the target, before the first push of a model, stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
 import attrs
 
 from mlquery.durable.entries import encode
-from mlquery.durable.store import DurableStore
 from mlquery.entities.registry import ModelVersion, RegisteredModel
 from mlquery.registry.sources import parse_model_uri
 from mlquery.store.registered_models import Entry
@@ -196,12 +195,7 @@ def _locations(sender: Sender, source: str) -> Iterator[tuple[str, str, str | No
 
 def settle_versions(sender: Sender) -> None:
     """Adopt versions that an interrupted push created without recording it, and delete those created twice."""
-    names = sorted({own_id.rpartition("/")[0] for own_id in pushed_versions(sender.store, sender.name)})
+    names = sorted({own_id.rpartition("/")[0] for own_id in sender.local_ids(VERSION)})
     for version in sender.target.registry.incomplete_versions(names) if names else ():
         if sender.is_duplicate(VERSION, version.tags[INCOMPLETE_TAG], version_id(version)):
             sender.target.registry.delete_version(version.name, version.version)
-
-
-def pushed_versions(store: DurableStore, target: str) -> Sequence[str]:
-    """Return the versions of a store that were sent to a target, or may have been."""
-    return list(store.pushed.get(target, {}).get(VERSION, {}))

@@ -114,13 +114,12 @@ def open_source(source: str) -> Source:
     Raises:
         StoreError: it does not exist, it cannot be read, or MLflow is needed for it and not installed.
     """
-    path = store_folder(source)
+    path, name = store_folder(source), target_name(source)
     if path is not None:
-        return StoreSource(DurableStore(path, read_only=True), target_name(source))
+        return StoreSource(DurableStore(path, read_only=True), name)
     scheme = urlsplit(source).scheme.lower()
     if os.path.exists(source) or scheme in ("sqlite", "file"):
-        local = Path(target_name(source).partition("://")[2])
-        return StoreSource(load(source), target_name(source), local.parent)
+        return StoreSource(load(source), name, Path(name.partition("://")[2]).parent)
     if len(scheme) < 2:
         load(source)  # raises
     from mlquery.sync.mlflow_source import MlflowSource  # MLflow takes a second to import
