@@ -14,7 +14,7 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.errors import StoreError
 from mlquery.server.testing import running_server
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.pushing import push
 from tests.support.fault_proxy import fault_proxy
 from tests.support.mlflow_server import wait_until_healthy

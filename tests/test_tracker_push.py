@@ -25,7 +25,8 @@ from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.errors import StoreError
 from mlquery.mlflow_plugin import uris
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG, MlflowTarget
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
+from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
 from tests.support.mlflow_server import wait_until_healthy

@@ -15,7 +15,7 @@ from mlquery.durable.store import DurableStore
 from mlquery.mlflow_plugin import uris
 from mlquery.registry import Registry
 from mlquery.server.testing import running_server
-from mlquery.sync.mlflow_target import INCOMPLETE_TAG
+from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
 from tests.support.fault_proxy import fault_proxy
@@ -74,13 +74,14 @@ def registered(uri: str) -> dict[str, Any]:
     return found
 
 
-def with_names(source: str, ids: dict[str, str]) -> str:
+def with_names(source: str | None, ids: dict[str, str]) -> str:
+    source = source or ""
     for one, name in ids.items():
         source = source.replace(one, name)
     return source if source.startswith(("runs:", "models:")) else f"… {source.rpartition('/')[2]}"
 
 
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "empty": ["", {}, {}, []],
     "wine": [
         *("about wine", {"team": "core"}, {"champion": 3}),
@@ -194,7 +195,9 @@ def test_what_changed_on_a_server_is_pulled(store: DurableStore) -> None:
         assert ["s3://b/mine", "s3://b/theirs"] == [wine.versions[number].source for number in (4, 5)]
         assert {"champion": 3, "theirs": 5} == wine.model.aliases
         push(store, server.url)
-        sources = {one.source for one in client.search_model_versions("name = 'wine'") if one.source.startswith("s3:")}
+        sources = {
+            one.source for one in client.search_model_versions("name = 'wine'") if str(one.source).startswith("s3:")
+        }
         assert {"s3://b/mine", "s3://b/theirs"} == sources
         assert 5 == len(client.search_model_versions("name = 'wine'"))
 
