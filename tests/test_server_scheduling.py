@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from mlquery.language.parser import parse_filter
 from mlquery.server import endpoints
+from mlquery.server.errors import RequestError
 from mlquery.server.testing import RunningServer, running_server
 from tests.support.http_calls import JSON, Api
 
@@ -97,7 +99,7 @@ def test_long_filters_are_read_while_others_search(
     from mlquery.query import reading
 
     is_done = threading.Event()
-    parse = reading.parse_filter
+    parse = parse_filter
 
     def parsed(text: str, argument: str) -> Any:
         assert len(text) < 1000 or is_done.wait(PATIENCE)
@@ -131,7 +133,7 @@ def test_large_json_is_read_as_small_json_is(value: Any) -> None:
 
 @pytest.mark.parametrize("end", [b"", b"}", b"]", b'"', b"\xff", b"nul", b",", b'{"a":' * 200_000, b"[" * 1_000_000])
 def test_large_json_that_is_none_is_refused(end: bytes) -> None:
-    with pytest.raises(endpoints.RequestError, match="The body is not JSON"):
+    with pytest.raises(RequestError, match="The body is not JSON"):
         endpoints.loaded_json(b'{"a": "' + b" " * 1_000_000 + b'", "b": ' + end)
 
 

@@ -117,7 +117,7 @@ def read_query(
     view = _VIEWS.get(view_type, "NOTHING")
     query = entity, _require_string(filter_string), _require_strings(order_by), view, dialect
     is_short = len(query[1]) + sum(map(len, query[2])) <= _LONGEST_CACHED
-    return _resolved(*query) if is_short else _resolve(*query)
+    return _resolve(*query) if is_short else _resolve.__wrapped__(*query)
 
 
 def read_search(
@@ -155,6 +155,7 @@ def read_search(
     return resolved, token, ids
 
 
+@lru_cache(_CACHED_PLANS)
 def _resolve(
     entity: Entity, filter_string: str, order_strings: tuple[str, ...], view: str, dialect: Dialect
 ) -> Resolved:
@@ -168,9 +169,6 @@ def _resolve(
         terms.append(term)
     where: Expression = And(()) if expression is None else expression
     return resolve(Query(entity, where, filter_string, tuple(terms), order_strings, view), dialect, problems)
-
-
-_resolved = lru_cache(_CACHED_PLANS)(_resolve)
 
 
 def _with_lists(filter_string: str) -> Expression | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from mlquery.server.service import Service
 LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 2048
 _SOON: Final = 10.0
+_TURN: Final = 0.001  # seconds
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -93,6 +95,7 @@ def serve(
 
     `announce` is called once interrupts are looked after.
     """
+    sys.setswitchinterval(_TURN)  # the loop, which has little to do, gets its turn soon while threads compute
     _Announcing(_config(service, security, certificate), announce).run(sockets=[listening])
 
 
