@@ -18,6 +18,8 @@ from mlquery.errors import StoreError
 from mlquery.server.endpoints import Endpoint
 from mlquery.server.proto_json import Fields, Message
 from mlquery.server.routes import ENDPOINTS
+from mlquery.server.testing import running_server
+from tests.support.http_calls import Api
 
 # Not in MLflow's description of its API: one of MLflow 1, one that is read without a message; webhooks have no fields.
 WITHOUT_MESSAGE = {"experiments/list", "metrics/get-history-bulk"}
@@ -155,3 +157,15 @@ def test_a_field_that_is_spelled_both_ways_is_refused_with_mlflows_words() -> No
 
     with pytest.raises(StoreError, match=r"^Request specifies both 'run_id' and 'runId'; provide only one of them\.$"):
         message.read({"run_id": "a", "runId": "b"})
+
+
+def test_a_file_of_a_logged_model_is_sent_below_both_prefixes() -> None:
+    with running_server() as server:
+        model = server.store.create_logged_model("0").model_id
+        server.service.backend.log_artifact(model, "a/b.txt", b"text")
+        api = Api(server.url)
+        path = f"mlflow/logged-models/{model}/artifacts/files?artifact_file_path=a/b.txt"
+        sent = [api.get(f"/{prefix}/2.0/{path}").content for prefix in ("api", "ajax-api")]
+        api.close()
+
+    assert [b"text"] * 2 == sent
