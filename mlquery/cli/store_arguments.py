@@ -74,6 +74,8 @@ def _add_transfers(names: Any) -> None:
     push.add_argument("target", metavar="TARGET", help="tracking URI")
     _add_selection(push)
     push.add_argument("--dry-run", action="store_true", help="only show what would be sent, without any request")
+    push.add_argument("--watch", action="store_true", help="go on pushing as runs change, until Ctrl-C")
+    add_value(push, "--interval", "SECONDS", 5.0, "seconds between looks of --watch, at least 0.5", float)
     push.add_argument("--leave-out", action="store_true", help="leave out what exceeds limits of the target")
     push.add_argument("--no-artifacts", action="store_true", help="upload no artifacts")
     push.add_argument("--dialect", metavar="NAME", help="dialect whose limits apply; default: by target")

@@ -9,7 +9,10 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +23,12 @@ from mlquery.durable.locations import uri_of
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.opening import open_as_possible
 from mlquery.durable.store import DurableStore
+from mlquery.errors import StoreError
 
 if TYPE_CHECKING:
     from mlquery.sync.limit_violations import LimitViolation
     from mlquery.sync.pulling import PullResult
+    from mlquery.sync.pushing import LimitViolationError
     from mlquery.sync.sending import PushResult
 
 HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_json}
@@ -111,6 +116,8 @@ def pull_command(options: argparse.Namespace) -> int:
     if done.unreachable:
         unreachable = _counted(done.unreachable, "run or model", "runs or models")
         print(f"warning: the artifacts of {unreachable} cannot be reached", file=sys.stderr)
+    for line in done.bad_files:
+        print(f"not copied: {line}", file=sys.stderr)
     if done.unlisted:
         print(f"warning: the source does not list its registered models: {done.unlisted}", file=sys.stderr)
     return ACCEPTED
@@ -133,18 +140,44 @@ def push_command(options: argparse.Namespace) -> int:
     with _to_read(options) if options.read_only else _to_write_if_possible(options) as store:
         if store.read_only:
             print("warning: the store cannot record this push: pushed again, it is sent again", file=sys.stderr)
+        sending = partial(push, store, options.target, leave_out=options.leave_out, **chosen)
+        if options.watch:
+            return _watched(store, sending, options.interval)
         try:
             with progress() as show:
-                done = push(store, options.target, leave_out=options.leave_out, progress=show, **chosen)
+                _print_pushed(sending(progress=show))
         except LimitViolationError as error:
-            _list_violations(error.violations)
-            print(f"{error}; instead: --leave-out sends the rest", file=sys.stderr)
+            _print_refused(error)
             return REFUSED
-    print(_summary(done))
+    return ACCEPTED
+
+
+def _watched(store: DurableStore, push_once: Callable[[], PushResult], interval: float) -> int:
+    """Push as the store changes, until Ctrl-C."""
+    from mlquery.sync.pushing import LimitViolationError
+    from mlquery.sync.watching import pushes
+
+    with suppress(KeyboardInterrupt):
+        for done in pushes(store, push_once, partial(time.sleep, max(interval, 0.5))):
+            if isinstance(done, LimitViolationError):
+                _print_refused(done)
+            elif isinstance(done, StoreError):
+                print(f"not pushed: {done}; trying again", file=sys.stderr, flush=True)
+            else:
+                _print_pushed(done)
+    return ACCEPTED
+
+
+def _print_refused(error: LimitViolationError) -> None:
+    _list_violations(error.violations)
+    print(f"{error}; instead: --leave-out sends the rest", file=sys.stderr, flush=True)
+
+
+def _print_pushed(done: PushResult) -> None:
+    print(_summary(done), flush=True)
     for gone, what in ((done.gone_runs, "runs"), (done.gone_models, "models")):
         if gone:
             print(f"warning: {gone} of the {what} were removed from the target", file=sys.stderr)
-    return ACCEPTED
 
 
 def _summary(done: PullResult | PushResult) -> str:

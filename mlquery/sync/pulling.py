@@ -15,7 +15,7 @@ import attrs
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment
-from mlquery.errors import StoreError
+from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
 from mlquery.store.changes import (
     DeleteTag,
     LogBatch,
@@ -34,7 +34,7 @@ from mlquery.store.state import Change
 from mlquery.sync.content import ModelContent, Points, Summary, digest_of, model_of, rows_of, summary_of
 from mlquery.sync.pulling_registry import RegistryPull
 from mlquery.sync.pushed import Pushed
-from mlquery.sync.source import Progress, Source
+from mlquery.sync.source import Progress, Source, SourceFile
 from mlquery.sync.sources import chosen_experiments, open_source, require_on_disk
 
 _RUNS_OF_A_TRANSACTION: Final = 100
@@ -61,6 +61,7 @@ class PullResult:
         models: The logged models that were added or updated.
         files: The artifacts that were copied.
         unreachable: The runs and models whose artifacts cannot be reached from this machine.
+        bad_files: The artifacts that were not copied because of their paths, each with its run or model.
         registered_models: The registered models that were added or updated.
         versions: The versions of registered models that were added or updated.
         unlisted: Why the source does not list its registered models; empty if it does.
@@ -74,6 +75,7 @@ class PullResult:
     models: int = 0
     files: int = 0
     unreachable: int = 0
+    bad_files: list[str] = attrs.field(factory=list)
     registered_models: int = 0
     versions: int = 0
     unlisted: str = ""
@@ -279,12 +281,21 @@ class _Pull:
         try:
             for file in self.source.files(owner_id, location):
                 if local.get(file.path) != file.size:
-                    self.store.artifacts.adopt(owner_id, file.path, file.fetch)
-                    self.done.files += 1
+                    self.pull_file(owner_id, file)
         except LookupError:
             self.done.unreachable += 1
             return False
         return True
+
+    def pull_file(self, owner_id: str, file: SourceFile) -> None:
+        """Copy a file; one whose path no store can have is listed."""
+        try:
+            self.store.artifacts.adopt(owner_id, file.path, file.fetch)
+            self.done.files += 1
+        except StoreError as error:
+            if error.error_code != INVALID_PARAMETER_VALUE:
+                raise
+            self.done.bad_files.append(f"{owner_id}: {error}")
 
 
 def _changes(old: Summary, new: Summary) -> Iterator[Change]:

@@ -54,7 +54,7 @@ class PushPlan:
         same_runs: How many other runs are up to date on the target.
         points: How many points the new ones have.
         models: The logged models that are new or changed.
-        files: How many artifacts the new ones have.
+        files: How many artifacts the new runs and logged models have.
         violations: The parts that exceed limits of the target.
         registered: The registered models that are new or changed, with the versions that are.
     """
@@ -159,9 +159,11 @@ def plan_push(
         if experiment.experiment_id in owners or (experiment in others and not sender.is_experiment_sent(experiment))
     ]
     new_runs = [run_id for run_id in runs if sender.known("run", run_id) is None]
+    violations = [*_violations(store, to_send, runs, models, allowed)]
+    models = models if allowed.supports_logged_models else []
+    new_models = [model_id for model_id in models if sender.known("model", model_id) is None]
     contents = [sender.content(run_id) for run_id in new_runs]
     registered = tuple(parts_to_send(sender, all_runs if experiments or filter_string else None))
-    violations = [*_violations(store, to_send, runs, models, allowed)]
     violations += [found for part in registered for found in violations_of_part(part, allowed)]
     return PushPlan(
         tuple(to_send),
@@ -169,8 +171,8 @@ def plan_push(
         len(new_runs),
         len(all_runs) - len(runs),
         sum(len(points[0]) for _, histories, _ in contents for points in histories.values()),
-        tuple(models if allowed.supports_logged_models else ()),
-        sum(len(files) for *_, files in contents),
+        tuple(models),
+        sum(len(files) for *_, files in contents) + sum(len(sender.files_of(model_id)) for model_id in new_models),
         tuple(violations),
         registered,
     )
