@@ -46,7 +46,7 @@ def test_an_address_without_a_scheme_asks_what_was_meant(address: str, tmp_path:
     with open_store(tmp_path / "a") as store:
         for call in (push, plan_push, pull):
             with pytest.raises(StoreError) as refused:
-                call(store, address)  # type: ignore[operator]
+                call(store, address)
             assert f"{address!r} is not a tracking URI; did you mean 'http://{address}'?" == str(refused.value)
 
 

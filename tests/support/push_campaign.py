@@ -150,10 +150,11 @@ def quick_context() -> Any:
 
 def serve(path: str, port: int) -> None:
     """Serve a store on disk, whose artifacts go through the server."""
+    from mlquery.server.locations import ARTIFACT_ROOT
     from mlquery.server.process import bound_socket
     from mlquery.server.process import serve as serve_socket
     from mlquery.server.security import Security
-    from mlquery.server.service import ARTIFACT_ROOT, new_service
+    from mlquery.server.service import new_service
 
     with open_store(path, "fast") as store:
         store.move_artifact_root(ARTIFACT_ROOT)
