@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlquery.durable import replay, run_parts, snapshot
 from mlquery.durable import store as durable
+from mlquery.durable.entries import encode
 from mlquery.durable.errors import JournalError
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.parts import DamagedPartError, Parts, PartsWriter
@@ -23,6 +28,15 @@ from tests.support.tracker_calls import Caller, everything
 
 RUNS = 300
 POINTS = 40
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=())),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=3), values, max_size=3),
+    max_leaves=8,
+)
 
 
 @pytest.fixture
@@ -247,3 +261,17 @@ def test_a_part_that_is_damaged_is_told_from_one_that_is_not(tmp_path: Path) -> 
     assert b"three" == Parts(tmp_path / "a", lambda: [b"one", b"", b"three"]).part(numbers[2])
     with pytest.raises(DamagedPartError):
         Parts(tmp_path / "a", lambda: [b"one", b"", b"other"]).part(numbers[2])
+
+
+@given(st.lists(VALUES, max_size=6), st.sampled_from([1, 2, 100]))
+def test_entries_are_decoded_alike_alone_and_many_at_once(contents: list[Any], at_once: int) -> None:
+    rows = [(seq, "call", encode(content)) for seq, content in enumerate(contents)]
+    with mock.patch.object(replay, "_DECODED_AT_ONCE", at_once):
+        found = list(replay._contents(rows))
+
+    assert [repr(json.loads(body)) for _, _, body in rows] == list(map(repr, found))
+
+
+def test_entries_that_are_json_together_alone_are_decoded_one_by_one() -> None:
+    with pytest.raises(ValueError, match="Extra data"):
+        list(replay._contents([(1, "call", "1],[2"), (2, "call", "3")]))

@@ -20,6 +20,11 @@ from mlquery.store.bulk_changes import add_runs, log_points
 from mlquery.store.changes import CHANGES, NAMES, AddRun, LogPoints
 from mlquery.store.state import Change
 
+try:
+    from orjson import loads as _loads  # three times as fast
+except ModuleNotFoundError:
+    from json import loads as _loads
+
 _NOT_FITTING: Final = (
     *(StoreError, ArithmeticError, RecursionError),
     *(KeyError, ValueError, TypeError, IndexError, AttributeError),
@@ -93,10 +98,17 @@ def _contents(rows: Sequence[Row]) -> Iterator[Any]:
     for start in range(0, len(rows), _DECODED_AT_ONCE):
         bodies = [body for _, _, body in rows[start : start + _DECODED_AT_ONCE]]
         try:
-            contents = json.loads(f"[{','.join(bodies)}]")
+            contents = _loads(f"[{','.join(bodies)}]")
         except (ValueError, RecursionError):  # one of them; decoded alone it tells which
-            contents = map(json.loads, bodies)
-        yield from contents
+            contents = ()
+        yield from contents if len(contents) == len(bodies) else map(_decoded, bodies)
+
+
+def _decoded(body: str) -> Any:
+    try:
+        return _loads(body)
+    except ValueError:  # NaN and infinities are in Python's JSON only
+        return json.loads(body)
 
 
 @contextmanager
