@@ -25,8 +25,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tracker_faults")]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let MLflow's client repeat requests at once."""
+def impatient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client repeat requests at once, and write the files of a default experiment elsewhere."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
 
