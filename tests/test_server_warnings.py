@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import pkgutil
+import tomllib
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -16,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import RestException
 from mlflow.utils import rest_utils
 
-from mlquery import Client, QueryWarning
+from mlquery import Client, QueryWarning, mlflow_plugin
 from mlquery.mlflow_plugin.server_warnings import ServerWarnings, raise_server_warnings, warnings_in
 from mlquery.server.app import _json
 from mlquery.server.testing import RunningServer, running_server
@@ -129,3 +132,19 @@ def test_a_warning_never_breaks_the_header(message: str) -> None:
     assert header.isascii()
     assert "\n" not in header
     assert 1 == len(list(warnings_in(header)))
+
+
+def test_the_names_of_the_entry_points_are_no_modules() -> None:
+    """The import of a module gives its package an attribute, which would hide what an entry point names."""
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]
+    modules = {module.name for module in pkgutil.iter_modules(mlflow_plugin.__path__)}
+    named = [
+        target.partition(":")[2]
+        for group, targets in project["entry-points"].items()
+        if group.startswith("mlflow.")
+        for target in targets.values()
+    ]
+
+    assert len(named) >= 4
+    assert modules.isdisjoint(named)
+    assert all(callable(getattr(mlflow_plugin, name)) for name in named)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from mlquery.mlflow_plugin.releases import supported_mlflow
 from mlquery.mlflow_plugin.schemes import ARTIFACT_SCHEME, SCHEME
 
-_BUILDERS: Final = ("artifact_repository", "registry_store", "server_warnings", "tracking_store")
+_BUILDERS: Final = ("artifact_repository", "registry_store", "request_header_provider", "tracking_store")
 
 
 def register() -> None:
@@ -24,12 +24,17 @@ def register() -> None:
         from mlflow.tracking._model_registry.utils import _get_store_registry
         from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
-    from mlquery.mlflow_plugin.builders import artifact_repository, registry_store, server_warnings, tracking_store
+    from mlquery.mlflow_plugin.builders import (
+        artifact_repository,
+        registry_store,
+        request_header_provider,
+        tracking_store,
+    )
 
     _tracking_store_registry._registry.setdefault(SCHEME, tracking_store)
     _get_store_registry()._registry.setdefault(SCHEME, registry_store)
     _artifact_repository_registry._registry.setdefault(ARTIFACT_SCHEME, artifact_repository)
-    server_warnings()
+    request_header_provider()
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ def artifact_repository(artifact_uri: str, tracking_uri: str | None = None, regi
     return StoreArtifactRepository(artifact_uri, tracking_uri, registry_uri)
 
 
-def server_warnings() -> Any:
+def request_header_provider() -> Any:
     """Return what lets MLflow's client raise the warnings of a server; MLflow asks for it before its first request."""
     with supported_mlflow():
         from mlquery.mlflow_plugin.server_warnings import ServerWarnings
