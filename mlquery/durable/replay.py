@@ -23,7 +23,7 @@ from mlquery.store.state import Change
 try:
     from orjson import loads as _loads  # three times as fast
 except ModuleNotFoundError:
-    from json import loads as _loads
+    from json import loads as _loads  # type: ignore[assignment] # which takes more
 
 _NOT_FITTING: Final = (
     *(StoreError, ArithmeticError, RecursionError),

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs, quote
@@ -26,11 +26,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlquery.errors import NOT_IMPLEMENTED
-from mlquery.server import artifacts
 from mlquery.server import page as page_parts
 from mlquery.server.connections import ClosingResponse
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
 from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
+from mlquery.server.file_routes import FileRoutes
 from mlquery.server.proto_json import Fields
 from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
@@ -47,13 +47,10 @@ R = TypeVar("R")
 Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIXES: Final = ("/api/2.0", "/ajax-api/2.0")
-_NO_MULTIPART: Final = "Multipart upload is not supported for the current artifact repository"
 _LACKING: Final = (
     *("workspaces_enabled", "trace_archival_enabled", "multipart_uploads_enabled", "multipart_downloads_enabled"),
     *("presigned_upload_run_id_supported", "presigned_upload_model_id_supported"),
 )
-_FILES_OF_MODEL: Final = "/mlflow/logged-models/{model_id}/artifacts/files"
-_UPLOAD_LIMIT: Final = 10 * 2**20  # of `upload-artifact`, in bytes
 _TOKEN_LIFETIME: Final = 86_400  # in seconds
 _CLOSING: Final = (401, 403, 413)
 _logger: Final = logging.getLogger("mlquery.server")
@@ -110,24 +107,11 @@ class Server:
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the whole API."""
-        files = [
-            Route(f"{prefix}/mlflow-artifacts/{kind}/{{path:path}}", endpoint, methods=methods)
-            for prefix in _PREFIXES
-            for kind, endpoint, methods in (
-                ("artifacts", self.answering(self.artifact), ["GET", "PUT", "DELETE"]),
-                ("mpu", self.no_multipart, ["POST"]),
-                ("presigned", self.no_multipart, ["GET"]),
-            )
-        ]
         return [
             EndpointRoutes(endpoint_table(_PREFIXES, self.service), self.answer_request),
             Route("/health", _health),
             Route("/version", _version),
-            Route("/get-artifact", self.answering(self.artifact_of_run)),
-            Route("/model-versions/get-artifact", self.answering(self.artifact_of_version)),
-            *(Route(f"{prefix}{_FILES_OF_MODEL}", self.answering(self.artifact_of_model)) for prefix in _PREFIXES),
-            Route("/ajax-api/2.0/mlflow/upload-artifact", self.answering(self.upload_to_run), methods=["POST"]),
-            *files,
+            *FileRoutes(self.service, self.security, self._call).routes(_PREFIXES, self.answering),
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
         ]
 
@@ -264,8 +248,6 @@ class Server:
         answer = await run_in_threadpool(page_parts.answer, self.service, name, body)
         return _json(200, answer)
 
-    # Files
-
     def answering(self, handler: Handler) -> Handler:
         """Return a handler that also answers where another one raises."""
 
@@ -276,63 +258,6 @@ class Server:
                 return self.failed(error)
 
         return answer
-
-    async def artifact(self, request: Request) -> Response:
-        """Store, send or delete a file."""
-        path = request.path_params["path"]
-        if request.method == "PUT":
-            await self._call(artifacts.upload, self.service, path, await self._file(request))
-            return Response()
-        if request.method == "DELETE":
-            await self._call(artifacts.delete, self.service, path)
-            return _json(200, {})
-        return _file_response(*await self._call(artifacts.download, self.service, path))
-
-    async def artifact_of_run(self, request: Request) -> Response:
-        """Send a file of a run."""
-        query = request.query_params
-        run_id, path = query.get("run_id") or query.get("run_uuid") or "", _required(query, "path")
-        return _file_response(*await self._call(artifacts.download_of_run, self.service, run_id, path))
-
-    async def artifact_of_version(self, request: Request) -> Response:
-        """Send a file of a version of a registered model."""
-        query = request.query_params
-        name, version, path = query.get("name"), query.get("version"), _required(query, "path")
-        return _file_response(*await self._call(artifacts.download_of_version, self.service, name, version, path))
-
-    async def artifact_of_model(self, request: Request) -> Response:
-        """Send a file of a logged model."""
-        self.service.backend.require_endpoint("logged_models", request.scope["path"])
-        path = request.query_params.get("artifact_file_path")
-        if not path:
-            raise RequestError('Request must include the "artifact_file_path" query parameter.', "BAD_REQUEST")
-        model_id = request.path_params["model_id"]
-        return _file_response(*await self._call(artifacts.download_of_model, self.service, model_id, path))
-
-    async def upload_to_run(self, request: Request) -> Response:
-        """Store a file of a run."""
-        query = request.query_params
-        run_id = query.get("run_id") or query.get("run_uuid")
-        if not run_id:
-            raise RequestError("Request must specify run_uuid.")
-        if not query.get("path"):
-            raise RequestError("Request must specify path.")
-        path = artifacts.safe_path(query["path"])
-        content = await self._file(request)
-        if not content:
-            raise RequestError("Request must specify data.")
-        if len(content) > _UPLOAD_LIMIT:
-            raise RequestError("Artifact size is too large. Max size is 10MB.")
-        await self._call(artifacts.upload_to_run, self.service, run_id, path, content)
-        return Response(media_type="application/json")
-
-    async def _file(self, request: Request) -> bytes:
-        return await self.security.body(request.receive, dict(request.scope["headers"]), self.security.artifact_limit)
-
-    async def no_multipart(self, request: Request) -> Response:
-        """Say that files are sent and stored in one piece, as MLflow's server does for a local folder."""
-        what = _NO_MULTIPART if request.method == "POST" else _NO_MULTIPART.replace("upload", "download")
-        return self.refused(RequestError(what, "NOT_IMPLEMENTED"))
 
 
 class _Admission:
@@ -367,17 +292,6 @@ def _json(status: int, body: Any, warnings: Iterable[str] = ()) -> Response:
         quoted = warning.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
         response.headers.append("Warning", f'299 mlquery "{" ".join(quoted.split())}"')
     return response
-
-
-def _required(query: Mapping[str, str], name: str) -> str:
-    value = query.get(name)
-    if value is None:
-        raise RequestError(f"Request must specify {name}.")
-    return value
-
-
-def _file_response(content: bytes, headers: dict[str, str]) -> Response:
-    return Response(content, headers=headers)
 
 
 async def _asset(request: Request) -> Response:
