@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from mlquery.errors import StoreError
 from mlquery.server.testing import running_server
 from mlquery.sync.pulling import pull
 from mlquery.sync.sending import PushResult
+from mlquery.sync.source import SourceFile
+from mlquery.sync.sources import StoreSource
 from mlquery.sync.watching import pushes
 
 pytestmark = pytest.mark.slow
@@ -75,14 +79,23 @@ def test_a_failure_is_said_once_and_tried_again_and_a_store_that_stays_is_left_a
     assert 4 == calls[0]
 
 
-def test_a_pull_lists_a_file_that_it_cannot_keep_and_goes_on(tmp_path: Path) -> None:
+def test_a_pull_lists_a_file_that_it_cannot_keep_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("nobody's business")
     with open_store(tmp_path / "from") as source:
         run_id = source.create_run("0", "me", 1, [], "one").info.run_id
         source.artifacts.put(run_id, "good.txt", b"good")
-        (source.artifacts.folder_of(run_id) / "back\\slash.txt").write_bytes(b"bad")
+        (source.artifacts.folder_of(run_id) / "link").symlink_to(tmp_path / "secret")
         source.artifacts.put(run_id, "z.txt", b"good")
+    files = StoreSource.files
+    outside = SourceFile("../up.txt", 1, partial(shutil.copyfile, tmp_path / "secret"))
+    monkeypatch.setattr(StoreSource, "files", lambda *arguments: (outside, *files(*arguments)))
+
     with open_store(tmp_path / "to") as store:
         done = pull(store, str(tmp_path / "from"), artifacts=True)
 
-        assert {"good.txt", "z.txt"} <= {path for path, _ in store.artifacts_of(run_id)}
-        assert done.files + len(done.bad_files) == 3
+        assert {"good.txt", "z.txt"} == {path for path, _ in store.artifacts_of(run_id)}
+    assert 2 == done.files
+    up, link = done.bad_files
+    assert f"{run_id}: Invalid artifact path: '../up.txt'" == up
+    assert link.startswith(f"{run_id}: ")
+    assert "link is a link that leads out of the folder" in link

@@ -103,9 +103,17 @@ def local_folder(location: str, base: Path | None = None) -> Path:
 
 
 def _files_below(folder: Path) -> Iterator[SourceFile]:
+    top = folder.resolve()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, partial(shutil.copyfile, path))
+            is_inside = path.resolve().is_relative_to(top)
+            fetch = partial(shutil.copyfile, path) if is_inside else partial(_refuse_link, path)
+            yield SourceFile(path.relative_to(folder).as_posix(), path.stat().st_size, fetch)
+
+
+def _refuse_link(path: Path, _: Path) -> None:
+    """Raise instead of copying what somebody else's link leads to."""
+    raise invalid_parameter(f"{path} is a link that leads out of the folder; put a copy in its place")
 
 
 def open_source(source: str) -> Source:
