@@ -17,14 +17,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import attrs
 import mlflow
 import pytest
 
 from mlquery import entities, mlflow_plugin
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
-from mlquery.errors import StoreError
+from mlquery.errors import QueryWarning, StoreError
 from mlquery.mlflow_plugin import uris
+from mlquery.server.testing import running_server
 from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.pulling import pull
@@ -420,3 +422,27 @@ def test_tags_that_name_runs_name_them_as_the_target_does(tmp_path: Path) -> Non
     models = json.loads(run.data.tags["mlflow.log-model.history"])
     assert run_id != run.info.run_id
     assert [run.info.run_id, None] == [model.get("run_id") for model in models]
+
+
+@pytest.mark.parametrize("has_sizes", [True, False])
+def test_a_file_that_the_target_has_otherwise_and_does_not_replace_is_listed(
+    has_sizes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = MlflowTarget.files
+    if not has_sizes:  # as Microsoft's client lists them
+        unsized = lambda *about: (attrs.evolve(file, size=-1) for file in files(*about))  # noqa: E731
+        monkeypatch.setattr(MlflowTarget, "files", unsized)
+    with open_store(tmp_path / "store") as store, running_server(dialect="azure") as server:
+        run_id = store.create_run("0", "me", 1, [], "one").info.run_id
+        store.artifacts.put(run_id, "a/b.txt", b"first")
+        assert 1 == push(store, server.url, dialect="azure").files
+        store.artifacts.put(run_id, "a/b.txt", b"another")
+        store.artifacts.put(run_id, "c.txt", b"new")
+
+        done = push(store, server.url, dialect="azure")
+
+        assert (1, [f"{run_id}: a/b.txt"] if has_sizes else []) == (done.files, done.kept_files)
+        assert (0, 1) == (push(store, server.url, dialect="azure").files, done.changed_runs)
+        with open_store(tmp_path / "copy") as copy, pytest.warns(QueryWarning, match="ViewType.ALL"):
+            pull(copy, server.url, artifacts=True)
+            assert b"first" == copy.artifacts.read(copy.runs.ids[0], "a/b.txt")

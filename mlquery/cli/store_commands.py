@@ -175,6 +175,8 @@ def _print_refused(error: LimitViolationError) -> None:
 
 def _print_pushed(done: PushResult) -> None:
     print(_summary(done), flush=True)
+    for kept in done.kept_files:
+        print(f"not replaced on the target: {kept}", file=sys.stderr)
     for gone, what in ((done.gone_runs, "runs"), (done.gone_models, "models")):
         if gone:
             print(f"warning: {gone} of the {what} were removed from the target", file=sys.stderr)

@@ -22,7 +22,7 @@ import attrs
 import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo, ViewType
-from mlquery.errors import NOT_IMPLEMENTED, StoreError, invalid_parameter
+from mlquery.errors import NOT_IMPLEMENTED, RESOURCE_CONFLICT, StoreError, invalid_parameter
 from mlquery.query.page_tokens import all_pages
 from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.registered_models import Entry
@@ -80,7 +80,9 @@ def _require_reachable(uri: str) -> None:
 def call_error(name: str, error: Exception) -> StoreError:
     """Return the error about a failed request, in one sentence."""
     reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
-    return StoreError(f"request to {name} failed: {reason}", getattr(error, "error_code", "INTERNAL_ERROR"))
+    is_conflict = getattr(getattr(error, "response", None), "status_code", None) == 409  # of files, by requests itself
+    code = RESOURCE_CONFLICT if is_conflict else getattr(error, "error_code", "INTERNAL_ERROR")
+    return StoreError(f"request to {name} failed: {reason}", code)
 
 
 class MlflowSource:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage, Metric
-from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.errors import RESOURCE_CONFLICT, RESOURCE_DOES_NOT_EXIST, StoreError
 from mlquery.store.model_table import PENDING
 from mlquery.sync.batches import Point, batches
 from mlquery.sync.content import (
@@ -34,6 +35,8 @@ from mlquery.sync.mlflow_target import MlflowTarget
 from mlquery.sync.pushed import INCOMPLETE, UNKNOWN, Pushed
 from mlquery.sync.references import with_remote_ids
 
+_NO_SIZE: Final = -1
+"""The size of a file that a target lists without one, as Azure Machine Learning does; it replaces no file."""
 _Row = tuple[float | None, int, int]
 """The value (None for NaN), timestamp and step of a point, to be compared."""
 
@@ -52,6 +55,7 @@ class PushResult:
         points: The points of metrics that were sent.
         models: The logged models that were created or updated.
         files: The artifacts that were uploaded.
+        kept_files: The artifacts that the target has otherwise and does not replace, each with its run or model.
         registered_models: The registered models that were created.
         versions: The versions of registered models that were created.
     """
@@ -65,6 +69,7 @@ class PushResult:
     points: int = 0
     models: int = 0
     files: int = 0
+    kept_files: list[str] = attrs.field(factory=list)
     registered_models: int = 0
     versions: int = 0
 
@@ -315,10 +320,18 @@ class Sender(Pushed):
         is_listed = files and local_id not in self._fresh
         present = {file.path: file.size for file in self.target.files(remote_id, location)} if is_listed else {}
         for path, size in files:
-            if present.get(path) != size:
-                local = self.store.artifacts.folder_of(local_id) / path
-                self.target.upload_file(kind, remote_id, local, os.path.dirname(path))
-                self.done.files += 1
+            if present.get(path) not in (size, _NO_SIZE):
+                self._send_file(kind, local_id, path, remote_id)
+
+    def _send_file(self, kind: str, local_id: str, path: str, remote_id: str) -> None:
+        local = self.store.artifacts.folder_of(local_id) / path
+        try:
+            self.target.upload_file(kind, remote_id, local, os.path.dirname(path))
+            self.done.files += 1
+        except StoreError as error:
+            if error.error_code != RESOURCE_CONFLICT:
+                raise
+            self.done.kept_files.append(f"{local_id}: {path}")
 
     def send_model(self, model_id: str) -> None:
         """Send what a logged model lacks on the target; its points are sent with those of the runs."""
