@@ -6,10 +6,13 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mlquery.durable.opening import open as open_store
 from mlquery.language.parser import parse_filter
 from mlquery.server import endpoints
 from mlquery.server.errors import RequestError
@@ -154,3 +157,17 @@ def test_other_threads_run_while_large_json_is_read() -> None:
     counting.join()
 
     assert turns >= 5
+
+
+def test_a_store_on_disk_is_served_to_many_clients(tmp_path: Path) -> None:
+    with open_store(tmp_path / "store", "fast") as store, running_server(store) as server:
+
+        def log(number: int) -> int:
+            with closing(Api(server.url)) as api:
+                created = api.post("runs/create", {"experiment_id": "0", "run_name": f"run {number}"})
+                found = api.post("runs/search", {"experiment_ids": ["0"], "filter": f"run_name = 'run {number}'"})
+            assert (200, 200) == (created.status, found.status)
+            return len(found.json["runs"])
+
+        with ThreadPoolExecutor(8) as clients:
+            assert [1] * 40 == list(clients.map(log, range(40)))

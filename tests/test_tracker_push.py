@@ -443,6 +443,7 @@ def test_a_file_that_the_target_has_otherwise_and_does_not_replace_is_listed(
 
         assert (1, [f"{run_id}: a/b.txt"] if has_sizes else []) == (done.files, done.kept_files)
         assert (0, 1) == (push(store, server.url, dialect="azure").files, done.changed_runs)
-        with open_store(tmp_path / "copy") as copy, pytest.warns(QueryWarning, match="ViewType.ALL"):
-            pull(copy, server.url, artifacts=True)
+        with open_store(tmp_path / "copy") as copy:
+            with pytest.warns(QueryWarning, match="ViewType.ALL"):
+                pull(copy, server.url, artifacts=True)
             assert b"first" == copy.artifacts.read(copy.runs.ids[0], "a/b.txt")

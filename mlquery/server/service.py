@@ -75,8 +75,8 @@ class Service:
 
     @property
     def may_wait(self) -> bool:
-        """Tell whether calls may take long whatever they do: for a database, or because a test has asked for it."""
-        return self.is_in_place or bool(self.backend.faults.latency)
+        """Tell whether calls may take long whatever they do: for a database, a disk, or as a test has asked for it."""
+        return self.is_in_place or self.store.is_on_disk or bool(self.backend.faults.latency)
 
     @contextmanager
     def locked_at_once(self) -> Iterator[bool]:
