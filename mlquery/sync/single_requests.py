@@ -95,8 +95,8 @@ def create_once(create: Callable[[], str], find: Callable[[], str | None]) -> st
 
 
 def _pauses() -> Iterator[float]:
-    """Yield how many seconds are waited before each attempt but the first."""
+    """Yield how many seconds are waited before each attempt but the first: what comes late has come, as a rule."""
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, MLFLOW_HTTP_REQUEST_MAX_RETRIES
 
     for number in range(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()):
-        yield min(MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get() * 2**number, _LONGEST_PAUSE) if number else 0.0
+        yield min(MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.get() * 2**number, _LONGEST_PAUSE)
