@@ -1,6 +1,6 @@
 """Run Microsoft's example notebooks cell by cell, and say which cells do something else than the checklist says.
 
-    python conformance/notebooks.py CHECKOUT [--mock] [NOTEBOOK ...]
+    python conformance/notebooks.py [--mock] CHECKOUT [NOTEBOOK ...]
 
 CHECKOUT is one of github.com/Azure/azureml-examples, whose notebooks are not part of this project; `notebooks.toml`
 says in our words which they are, what each needs and which cells fail as they do on the service. Without `--mock` they

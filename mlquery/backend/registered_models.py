@@ -154,12 +154,11 @@ class RegisteredModels(Service):
             ModelFolderError: a folder that should be uploaded holds no model, or a run is named as well.
         """
         _require_no_prompt(tags)
-        registry = self.registry
         if reads_disk and self.dialect.service.get("uploads_models"):
             folder = folder_of(source, run_id)
             source = source if folder is None else upload(self.store, folder)
         given = (name, source, run_id, tags, run_link, description, model_id)
-        return registry.create_model_version(*given, find_model=find_model or self.find_model)
+        return self.registry.create_model_version(*given, find_model=find_model or self.find_model)
 
     @call
     def get_model_version(self, name: str, version: str | int) -> ModelVersion:
