@@ -194,6 +194,11 @@ def changed(url: str, **query: str) -> str:
     return f"{parts.path}?{urlencode(dict(parse_qsl(parts.query)) | query)}"
 
 
+@pytest.mark.parametrize("wanted", [f"bytes={'9' * 5000}-", "bytes=-1", "lines=1-2", "bytes=1-2,4-5"])
+def test_a_range_of_another_form_is_passed_over(wanted: str) -> None:
+    assert (200, b"content") == part(b"content", wanted)[:2]
+
+
 def test_a_url_holds_for_one_file_one_use_and_one_hour(
     server: RunningServer, api: Api, run_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

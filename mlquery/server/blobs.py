@@ -28,7 +28,7 @@ LIFETIME: Final = 3600
 """How long a URL holds, in seconds."""
 _VERSION: Final = "2019-02-02"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
-_RANGE: Final = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 _BLOCK: Final = re.compile(rb"<(?:Latest|Uncommitted)>([\w+/=]+)</")
 _MOST_BLOCKS: Final = 50_000  # of one file, as in Azure
 
