@@ -79,7 +79,7 @@ def test_mlquery_serve_answers_the_cases_as_its_dialect_says(dialect: str) -> No
 def test_what_a_server_refuses_about_artifacts_and_warns_of_is_part_of_the_answers() -> None:
     raise_server_warnings()
     with running_server(dialect="azure") as server:
-        report = asked(server.tracking_uri, ["writing.artifact-twice", "experiment-names.capital-like"], "azure")
+        report = asked(server.tracking_uri, ["service-writes.artifact-twice", "experiment-names.capital-like"], "azure")
 
     assert ["pass", "pass"] == [row.outcome for row in report.rows]
 

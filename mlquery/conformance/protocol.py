@@ -214,9 +214,9 @@ def _wrong_details(wanted: Problem, actual: Problem) -> Iterator[str]:
 
 
 def _wrong_calls(reply: Reply, case: Case) -> Iterator[str]:
-    """Yield unexpected results and errors of calls."""
+    """Yield unexpected results and errors of calls; after one that is refused no others are made."""
     created = [call for call in case.calls for _ in range(call.get("times", 1))]
-    actual = [*reply.calls, *[{}] * (len(created) - len(reply.calls))]
+    actual = [*reply.calls, *[{}] * (0 if reply.result.problems else len(created) - len(reply.calls))]
     for call, result in zip(created, actual, strict=False):
         if "fails" in call and call["fails"] != result.get("error_code"):
             yield f"{call['call']} did not fail with {call['fails']}, but {result.get('error_code', 'succeeded')}"
