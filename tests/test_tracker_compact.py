@@ -25,7 +25,7 @@ def test_a_compacted_store_holds_what_it_held(state: str, tmp_path: Path, monkey
     path = tmp_path / "a"
     made(state, path, monkeypatch)
     with open_store(path) as store:
-        run_id = store.create_run("0", "me", 5, [], "tagged").info.run_id
+        run_id = store.create_run(store.create_experiment("tagging"), "me", 5, [], "tagged").info.run_id
         for number in range(800):
             store.set_tag(run_id, RunTag("round", str(number)))
         store.delete_run(run_id)
