@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 from urllib.parse import parse_qs, quote
@@ -30,7 +30,7 @@ from mlquery.server import page as page_parts
 from mlquery.server.connections import ClosingResponse
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
 from mlquery.server.errors import FAILURES, Failure, RequestError, answer_to
-from mlquery.server.file_routes import FileRoutes
+from mlquery.server.file_routes import FileRoutes, Handler
 from mlquery.server.proto_json import Fields
 from mlquery.server.routes import EndpointRoutes, endpoint_table
 from mlquery.server.run_json import Json
@@ -44,7 +44,6 @@ MLFLOW_VERSION: Final = "3.18.0"
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIXES: Final = ("/api/2.0", "/ajax-api/2.0")
 _LACKING: Final = (

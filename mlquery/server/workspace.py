@@ -6,8 +6,8 @@ and the two shapes in which errors are sent.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -21,12 +21,10 @@ from mlquery.server import run_history
 from mlquery.server.blobs import READ, WRITE, BlobError, Blocks, SignedUrls, part
 from mlquery.server.endpoints import loaded_json
 from mlquery.server.errors import FAILURES, Failure
+from mlquery.server.file_routes import Call, Handler
 from mlquery.server.run_history import Container
 from mlquery.server.security import Security
 from mlquery.server.service import Service
-
-Handler = Callable[[Request], Awaitable[Response]]
-Call = Callable[..., Awaitable[Any]]
 
 _SAFE: Final = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
 
