@@ -414,17 +414,23 @@ def test_pages_of_an_origin_that_is_allowed_may_read_and_write_and_others_not() 
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_beyond_the_loopback_a_page_of_the_server_may_write_and_others_not() -> None:
-    with running_server(security=Security(is_loopback=False)) as server:
-        api = Api(server.url)
-        own = {**JSON, "Host": "ml.example:5000", "Origin": "http://ml.example:5000"}
-        replies = [
-            api.send("POST", "experiments/search", b'{"max_results": 1}', headers)
-            for headers in (own, own | {"Origin": "http://ml.example"}, own | {"Origin": "http://localhost:5000"})
-        ]
-        api.close()
+def test_beyond_the_loopback_a_page_writes_only_if_its_origin_is_allowed() -> None:
+    allowed = "http://ml.example:5000"
+    origins = (allowed, "http://ml.example", "http://localhost:5000")
 
-    assert [200, 403, 403] == [reply.status for reply in replies]
+    def statuses(security: Security) -> list[int]:
+        with running_server(security=security) as server:
+            api = Api(server.url)
+            headers = {**JSON, "Host": "ml.example:5000"}
+            replies = [
+                api.send("POST", "experiments/search", b'{"max_results": 1}', headers | {"Origin": origin})
+                for origin in origins
+            ]
+            api.close()
+        return [reply.status for reply in replies]
+
+    assert [403, 403, 403] == statuses(Security(is_loopback=False))
+    assert [200, 403, 403] == statuses(Security(is_loopback=False, origins=frozenset({allowed})))
 
 
 # --- reset ----------------------------------------------------------------------------------------------------------

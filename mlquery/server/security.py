@@ -107,12 +107,15 @@ class Security:
         return bytes(body)
 
     def _takes_from(self, origin: str, host: str) -> bool:
-        """Tell whether a page of an origin may change something: its own, however the loopback is called, or others."""
+        """Tell whether a page may change something: one of the loopback at the port of the server, or an allowed one.
+
+        Beyond the loopback it proves nothing that host and origin are one name: its owner can point it to any machine.
+        """
         if origin in self.origins:
             return True
         scheme, _, rest = origin.partition("://")
         own, other = _place(host, scheme), _place(rest, scheme)
-        return bool(other[0]) and (own == other or (own[1] == other[1] and _are_loopback(own[0], other[0])))
+        return own[1] == other[1] and is_loopback_name(own[0]) and is_loopback_name(other[0])
 
 
 def is_loopback_name(host: str) -> bool:
@@ -123,10 +126,6 @@ def is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _are_loopback(*hosts: str) -> bool:
-    return all(map(is_loopback_name, hosts))
 
 
 def _place(text: str, scheme: str = "http") -> tuple[str, int]:
