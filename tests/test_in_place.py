@@ -12,7 +12,7 @@ import mlquery
 from mlquery import Client, PagedList, QueryError, QueryWarning, Store, StoreError, ViewType
 from mlquery.backend import Backend
 from mlquery.backend.in_place import REFUSED, InPlaceBackend
-from mlquery.backend.service import CALLS, put_beside
+from mlquery.backend.service import CALLS, registry_of
 from mlquery.client.in_place import InPlaceClient
 from mlquery.entities import Metric, RunTag
 from mlquery.language.matrix import MATRIX
@@ -29,7 +29,7 @@ def both(dialect: str) -> tuple[Backend, InPlaceBackend, Any]:
     """Return a service over a store, one in place over the same data, and the ids in it."""
     service, ids = contents("oss", "mlquery-artifacts:")  # ids as a database has them
     store = service.store
-    put_beside(store, service.registry)
+    service.registry.copy_into(registry_of(store))
     return Backend(store, None, dialect), InPlaceBackend(SourceOverStore(store), dialect), ids
 
 

@@ -94,6 +94,25 @@ def test_a_logged_model_is_searched_late_and_read_at_once() -> None:
     assert [model.model_id] == [each.model_id for each in client.search_logged_models(["0"])]
 
 
+def test_registered_models_are_searched_late_and_read_at_once() -> None:
+    store, clock = store_and_clock()
+    client = Client(store)
+    client.create_registered_model("wine")
+    client.create_model_version("wine", "s3://bucket/1")
+
+    assert ([], []) == (list(client.search_registered_models()), list(client.search_model_versions()))
+    assert "1" == str(client.get_model_version("wine", "1").version)
+
+    clock.time += 30_000
+    client.delete_model_version("wine", "1")
+
+    assert ["wine"] == [model.name for model in client.search_registered_models()]
+    assert ["wine"] == [version.name for version in client.search_model_versions()]
+
+    clock.time += 30_000
+    assert [] == list(client.search_model_versions())
+
+
 def test_pages_of_one_search_belong_together_under_a_lag() -> None:
     store, clock = store_and_clock()
     client = Client(store)

@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from mlquery import mlflow_plugin
+from mlquery import Client, mlflow_plugin
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.mlflow_plugin import uris
@@ -51,6 +51,18 @@ def store(tmp_path: Path) -> Iterator[DurableStore]:
         registry.transition_model_version_stage("wine", 2, "Production")
         registry.set_registered_model_alias("wine", "champion", 3)
         yield opened
+
+
+def test_a_copy_in_memory_has_the_registered_models_and_is_independent(store: DurableStore) -> None:
+    copy = Client(store.clone())
+    copy.create_model_version("wine", "s3://bucket/new")
+    copy.delete_registered_model("empty")
+
+    kept = Client(store)
+    assert ["empty", "wine"] == sorted(model.name for model in kept.search_registered_models())
+    assert [1, 2, 3] == sorted(version.version for version in kept.search_model_versions())
+    assert [1, 2, 3, 4] == sorted(version.version for version in copy.search_model_versions())
+    assert 3 == copy.get_model_version_by_alias("wine", "champion").version
 
 
 def registered(uri: str) -> dict[str, Any]:

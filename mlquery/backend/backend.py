@@ -8,7 +8,6 @@ from mlquery.backend.logged_models import LoggedModels
 from mlquery.backend.logging import Logging
 from mlquery.backend.registered_models import RegisteredModels
 from mlquery.backend.runs import Runs
-from mlquery.backend.service import put_beside
 from mlquery.store.locations import moved_location
 
 
@@ -23,11 +22,11 @@ class Backend(Experiments, Runs, Logging, LoggedModels, Artifacts, RegisteredMod
         return f"<Backend: dialect={self.dialect.name!r}, store={self.store!r}>"
 
     def clone(self) -> Backend:
-        """Return a backend of independent copies of store and registry, the one beside the other, without faults."""
+        """Return a backend of independent copies of store and registry, the one in the other, without faults."""
         with self.store.lock:
             store = self.store.clone()
-            new = Backend(store, self.registry.clone(), self.dialect, self.on_warning)
-            put_beside(store, new.registry)
+            new = Backend(store, None, self.dialect, self.on_warning)
+            self.registry.copy_into(new.registry)
             if self.store.memory_root is not None:
                 new.move_versions(self.store.artifact_root)
             return new

@@ -77,7 +77,9 @@ class RegisteredModels(Service):
     ) -> PagedList[RegisteredModel]:
         """Return one page of the models that match a filter."""
         query = (Entity.REGISTERED_MODEL, filter_string, max_results, order_by, page_token)
-        return search_registry(self.registry.models(), *query, dialect=self.dialect, on_warning=self.on_warning)
+        return search_registry(
+            self.registry_searched.models(), *query, dialect=self.dialect, on_warning=self.on_warning
+        )
 
     @call
     def update_registered_model(self, name: str, description: str | None = None) -> RegisteredModel:
@@ -185,7 +187,9 @@ class RegisteredModels(Service):
     ) -> PagedList[ModelVersion]:
         """Return one page of the versions that match a filter."""
         query = (Entity.MODEL_VERSION, filter_string, max_results, order_by, page_token)
-        return search_registry(self.registry.versions(), *query, dialect=self.dialect, on_warning=self.on_warning)
+        return search_registry(
+            self.registry_searched.versions(), *query, dialect=self.dialect, on_warning=self.on_warning
+        )
 
     @call_about(_VERSION)
     def update_model_version(self, name: str, version: str | int, description: str | None = None) -> ModelVersion:

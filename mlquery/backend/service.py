@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from mlquery.errors import Diagnostic, MissingEndpointError, StoreError
 from mlquery.language.matrix import MATRIX, Dialect
@@ -25,27 +24,11 @@ Method = Callable[Concatenate[S, P], R]
 
 CALLS: Final[set[str]] = set()
 """The names of all calls of the service."""
-_registries: Final[WeakKeyDictionary[Store, Registry]] = WeakKeyDictionary()
 
 
-def registry_beside(store: Store) -> Registry:
-    """Return the registry that belongs to a store, made now if there is none; all services of the store share it.
-
-    A store on disk keeps what is registered itself.
-    """
-    if store.is_on_disk:
-        return Registry(store.clock, store)
-    found = _registries.get(store)
-    if found is None:
-        with store.lock:
-            found = _registries.setdefault(store, Registry())
-    found.clock = store.clock
-    return found
-
-
-def put_beside(store: Store, registry: Registry) -> None:
-    """Let a registry belong to a store, in place of the one beside it."""
-    _registries[store] = registry
+def registry_of(store: Store) -> Registry:
+    """Return the registry that keeps its models in a store, so that all services of the store share them."""
+    return Registry(store.clock, store)
 
 
 @cache
@@ -119,7 +102,7 @@ class Service(Answering):
 
     Args:
         store: Experiments, runs, models and artifacts; by default new and empty, with the ids of the dialect.
-        registry: Registered models; by default those beside the store, which all its services share.
+        registry: Registered models; by default those in the store, which all its services share.
         dialect: A dialect of the support matrix.
         on_warning: What is done with the warnings of a call; by default they are issued as `QueryWarning`.
     """
@@ -149,8 +132,15 @@ class Service(Answering):
     def registry(self) -> Registry:
         """Return the registered models."""
         if self._registry is None:
-            self._registry = registry_beside(self.store)
+            self._registry = registry_of(self.store)
         return self._registry
+
+    @property
+    def registry_searched(self) -> Registry:
+        """Return what searches of registered models see: those of now, or of some time ago where searches trail."""
+        searched = self.store.searched
+        trails = searched is not self.store and self.registry.is_kept_in(self.store)
+        return registry_of(searched) if trails else self.registry
 
 
 def call(method: Method[S, P, R]) -> Method[S, P, R]:

@@ -26,7 +26,7 @@ class Client(TrackingCalls, LoggedModelCalls, RegistryCalls):
     Args:
         store: Experiments, runs, logged models and artifacts; a new, empty store by default.
         dialect: A dialect of the support matrix.
-        registry: Registered models; by default those beside the store, which all its clients share.
+        registry: Registered models; by default those in the store, which all its clients share.
 
     Attributes:
         backend: What answers the calls; it has the same store, registry and dialect.

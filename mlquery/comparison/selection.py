@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.backend.service import registry_beside
+from mlquery.backend.service import registry_of
 from mlquery.comparison import loading
 from mlquery.comparison.remote import RemoteRuns, is_remote
 from mlquery.entities import ViewType
@@ -190,7 +190,7 @@ def _from(source: Any) -> Selection:
     if not isinstance(store, Store):
         raise invalid_parameter(f"{type(source).__name__} is not a source, {_SOURCES}")
     backend = getattr(source, "backend", None)
-    registry = registry_beside(store) if backend is None else backend.registry
+    registry = registry_of(store) if backend is None else backend.registry
     return Selection(store, (), _nothing_to_load, registry.versions)
 
 

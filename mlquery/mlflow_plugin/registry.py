@@ -55,7 +55,7 @@ class RegistryStore(AbstractStore):
     """A model registry in memory.
 
     Args:
-        store_uri: What to work on, "mlquery://NAME?dialect=azure" or less: the registry beside the runs of that URI.
+        store_uri: What to work on, "mlquery://NAME?dialect=azure" or less: the registry in the store of that URI.
         tracking_uri: Where logged models are found, for versions that are made of one.
 
     Raises:

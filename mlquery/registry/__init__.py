@@ -13,6 +13,7 @@ import attrs
 
 from mlquery.registry.model_versions import ModelVersions
 from mlquery.store.registered_models import Entry
+from mlquery.store.state import StoreState
 
 
 class Registry(ModelVersions):
@@ -20,7 +21,7 @@ class Registry(ModelVersions):
 
     Args:
         clock: Returns the time in ms UTC; by default the system's.
-        kept_in: The store on disk that keeps the models; by default they are in memory.
+        kept_in: The store that keeps the models; by default this registry alone has them.
 
     Errors are `StoreError` with MLflow's error codes and wording.
 
@@ -32,16 +33,24 @@ class Registry(ModelVersions):
 
     def clone(self) -> Registry:
         """Return an independent copy."""
+        new = Registry(self.clock)
+        self.copy_into(new)
+        return new
+
+    def is_kept_in(self, store: StoreState) -> bool:
+        """Return whether a store keeps the models."""
+        return self._kept_in is store
+
+    def copy_into(self, new: Registry) -> None:
+        """Let another registry have what this one has, and nothing else."""
         with self.lock:
-            new = Registry(self.clock)
             new._kept_in.registered_model_times = self._kept_in.registered_model_times.copy()
-            new.put_entries(self.entries())
-            return new
+            new._kept_in.registered_models = self.entries()
 
     def entries(self) -> dict[str, Entry]:
         """Return all that is registered by name; later calls do not change it."""
         with self.lock:
-            return {name: Entry(entry.model, entry.versions.copy()) for name, entry in self._entries.items()}
+            return {name: entry.copy() for name, entry in self._entries.items()}
 
     def put_entries(self, entries: Mapping[str, Entry | None]) -> None:
         """Let what is registered under some names be this, None for nothing."""
@@ -50,7 +59,7 @@ class Registry(ModelVersions):
                 if entry is None:
                     self._entries.pop(name, None)
                 else:
-                    self._entries[name] = Entry(entry.model, entry.versions.copy())
+                    self._entries[name] = entry.copy()
 
     def move_sources(self, move: Callable[[str], str]) -> None:
         """Let the files of all versions be where a function says, which is given where they are."""

@@ -85,7 +85,7 @@ class Service:
             yield _is_locked(held, self.store.lock) and _is_locked(held, self.backend.registry.lock)
 
     def show(self, store: Store) -> None:
-        """Serve another store, and the registry beside it, until the next reset."""
+        """Serve another store, with its registered models, until the next reset."""
         self.backend = Backend(store, None, self.backend.dialect, self.backend.on_warning)
 
     def reset(self) -> None:

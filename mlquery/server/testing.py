@@ -52,7 +52,7 @@ class RunningServer:
         return Client(backend.store, backend.dialect, registry=backend.registry)
 
     def show(self, store: Store) -> None:
-        """Serve another store, and the registry beside it, until the next reset."""
+        """Serve another store, with its registered models, until the next reset."""
         self.service.show(store)
 
     def reset(self) -> None:

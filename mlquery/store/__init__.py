@@ -102,6 +102,8 @@ class Store(Logging, Loading):
             new.model_times = self.model_times.copy()
             new.experiments, new.runs = self.experiments.copy(), self.runs.copy()
             new.models = self.models.copy()
+            new.registered_model_times = self.registered_model_times.copy()
+            new.registered_models = {name: entry.copy() for name, entry in self.registered_models.items()}
             return new
 
     def move_artifact_root(self, root: str) -> str:

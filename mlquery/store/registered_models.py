@@ -26,6 +26,10 @@ class Entry:
         """Yield the versions that are not deleted, the oldest first."""
         return (version for version in self.versions.values() if not version.is_deleted)
 
+    def copy(self) -> Entry:
+        """Return an independent copy."""
+        return Entry(self.model, self.versions.copy())
+
     def with_aliases(self, version: ModelVersion) -> ModelVersion:
         """Return a version with its aliases, sorted."""
         aliases = sorted(alias for alias, number in self.model.aliases.items() if number == version.version)

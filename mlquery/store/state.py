@@ -37,7 +37,7 @@ class StoreState(FaultsOnDemand):
         on_change: Told of every change after it was made.
         version: Rises with every change.
         run_times: When runs start if nobody says so; `experiment_times`, `model_times`: when those are made or changed.
-        registered_models: The registered models of a store on disk, which keeps its registry; see `mlquery.registry`.
+        registered_models: The registered models; see `mlquery.registry`, which makes and changes them.
         pushed: What was sent to other servers: by target, by kind and by id, the id there and what was sent last.
         on_change_searched: Told of every change as well, while searches trail the writes.
         memory_root: Where locations start in memory, while the artifacts are files in a temporary folder; else None.

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from mlquery.backend import Backend
-from mlquery.backend.service import registry_beside
+from mlquery.backend.service import registry_of
 from mlquery.engine import reference
 from mlquery.engine.history_values import history_values
 from mlquery.language.plan import Entity, FieldRef, Kind, Plan
@@ -75,7 +75,7 @@ class SourceOverStore(Source):
         return new
 
     def registry(self) -> Registry:
-        return registry_beside(self.store)
+        return registry_of(self.store)
 
     def statement(self, plan: Plan, limit: int | None = None, after: Position | None = None) -> Statement:
         return Statement("SELECT run_id FROM runs LIMIT :p0", {"p0": limit})
