@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -30,14 +30,15 @@ def delete_command(options: argparse.Namespace) -> int:
     """Mark runs and experiments as deleted."""
     with _changing(options) as (store, backend):
         experiments, runs = _named(store, options, LifecycleStage.ACTIVE)
-        for one in experiments:
-            backend.delete_experiment(one)
+        for experiment_id in experiments:
+            backend.delete_experiment(experiment_id)
         for run_id in runs:
             backend.delete_run(run_id)
-        lines = [
-            f"deleted {_experiment(store, one)}; 'mlquery restore --experiment {one}' undoes it" for one in experiments
-        ]
-        lines += [f"deleted {_run(store, run_id)}; 'mlquery restore {run_id}' undoes it" for run_id in runs]
+        undo = [*(f"--experiment {experiment_id}" for experiment_id in experiments), *runs]
+        shown = _shown(store, experiments, runs)
+    lines = [
+        f"deleted {one}; 'mlquery restore {arguments}' undoes it" for one, arguments in zip(shown, undo, strict=True)
+    ]
     print(*lines, sep="\n")
     return ACCEPTED
 
@@ -46,13 +47,12 @@ def restore_command(options: argparse.Namespace) -> int:
     """Bring deleted runs and experiments back."""
     with _changing(options) as (store, backend):
         experiments, runs = _named(store, options, LifecycleStage.DELETED)
-        for one in experiments:
-            backend.restore_experiment(one)
+        for experiment_id in experiments:
+            backend.restore_experiment(experiment_id)
         for run_id in runs:
             backend.restore_run(run_id)
-        lines = [f"restored {_experiment(store, one)}" for one in experiments]
-        lines += [f"restored {_run(store, run_id)}" for run_id in runs]
-    print(*lines, sep="\n")
+        shown = _shown(store, experiments, runs)
+    print(*(f"restored {one}" for one in shown), sep="\n")
     return ACCEPTED
 
 
@@ -152,13 +152,11 @@ def _pair(string: str) -> tuple[str, str]:
     return key, value
 
 
-def _run(store: DurableStore, run_id: str) -> str:
-    name = store.get_run(run_id).info.run_name
-    return f"run {name!r} ({run_id})" if name else f"run {run_id}"
-
-
-def _experiment(store: DurableStore, experiment_id: str) -> str:
-    return f"experiment {store.get_experiment(experiment_id).name!r} with its runs"
+def _shown(store: DurableStore, experiments: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """Return what a person calls experiments and runs."""
+    shown = [f"experiment {store.get_experiment(one).name!r} with its runs" for one in experiments]
+    names = [(run_id, store.get_run(run_id).info.run_name) for run_id in runs]
+    return shown + [f"run {name!r} ({run_id})" if name else f"run {run_id}" for run_id, name in names]
 
 
 def _was(value: str | None) -> str:

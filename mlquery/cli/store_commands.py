@@ -37,7 +37,7 @@ HISTORIES: Final = {"plot": history_plot, "csv": history_csv, "json": history_js
 def open_command(options: argparse.Namespace) -> int:
     """Open or create a store, and print a summary."""
     path = options.path or options.store
-    with open_store(path, read_only=True) if options.read_only else open_as_possible(path) as store:
+    with open_as_possible(path, read_only=options.read_only) as store:
         experiments, runs = store.experiments.size, store.runs.size
         print(f"{store.path}: {_counted(experiments, 'experiment')}, {_counted(runs, 'run')}, {store.dialect}")
         print(f"in Python: mlquery.open({str(path)!r}{', read_only=True' * store.read_only})")

@@ -43,7 +43,7 @@ def open(
 
 
 def open_as_possible(
-    path: str | os.PathLike[str], durability: Durability = "commit", *, dialect: str = "oss"
+    path: str | os.PathLike[str], durability: Durability = "commit", *, read_only: bool = False, dialect: str = "oss"
 ) -> DurableStore:
     """Open a store as `open` does, or for reading only where it is and nothing can be written.
 
@@ -51,7 +51,7 @@ def open_as_possible(
         JournalError: as from `open`.
     """
     try:
-        return open(path, durability, dialect=dialect)
+        return open(path, durability, read_only=read_only, dialect=dialect)
     except UnwritableJournalError as error:
         try:
             return open(path, read_only=True)

@@ -186,14 +186,11 @@ def _in_place(parts: _Parts) -> Backend:
 
 
 def _on_disk(parts: _Parts) -> Backend:
-    from mlquery.durable.opening import open as open_store
     from mlquery.durable.opening import open_as_possible
 
     durability: Any = parts.durability or "commit"
-    if parts.is_read_only:
-        store = open_store(parts.name, read_only=True)
-    else:
-        store = open_as_possible(parts.name, durability, dialect=parts.dialect or DEFAULT_DIALECT)
+    dialect = parts.dialect or DEFAULT_DIALECT
+    store = open_as_possible(parts.name, durability, read_only=parts.is_read_only, dialect=dialect)
     return new_backend(store.dialect, store)
 
 
