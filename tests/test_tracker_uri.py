@@ -190,3 +190,19 @@ def test_a_script_that_uses_mlflow_logs_to_the_store_that_another_process_reads(
         (run,) = mlquery.Client(store).search_runs(["1"])
 
         assert ("child", "FINISHED", {"auc": 0.9}) == (run.info.run_name, run.info.status, run.data.metrics)
+
+
+def test_open_takes_the_uri_of_a_folder_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for uri, folder in (("mlquery:///runs.mlq", "runs.mlq"), (f"mlquery:///{tmp_path}/more.mlq", "more.mlq")):
+        with open_store(uri) as store:
+            assert tmp_path / folder == store.path
+
+    for uri, said in (
+        ("mlquery:///runs.mlq?read_only=true", "'mlquery:///runs.mlq?read_only=true' names no folder; instead of"),
+        ("mlquery://runs.mlq", "'mlquery://runs.mlq' names no folder; instead: a folder, or mlquery:///FOLDER"),
+        ("mlquery:runs.mlq", "'mlquery:runs.mlq' names no folder"),
+    ):
+        with pytest.raises(StoreError, match=re.escape(said)):
+            open_store(uri)
+    assert {"runs.mlq", "more.mlq"} == set(os.listdir(tmp_path))

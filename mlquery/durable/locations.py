@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote
 from mlquery.durable import high_water_mark, journal
 from mlquery.errors import invalid_parameter
 
-PREFIX: Final = "mlquery:///"
+_SCHEME: Final = "mlquery:"
+PREFIX: Final = f"{_SCHEME}///"
 """How the URIs of stores on disk begin."""
 
 
@@ -56,6 +57,23 @@ def folder_of(uri: str) -> Path:
         stacklevel=2,
     )
     return absolute
+
+
+def folder_named(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """Return the folder that a path names, which may be a URI without options.
+
+    Raises:
+        StoreError: it is a URI of something else, or one with options.
+    """
+    if not isinstance(path, str) or not path.startswith(_SCHEME):
+        return path
+    _, is_followed, options = path.partition("?")
+    if not path.startswith(PREFIX) or is_followed:
+        instead = (
+            f"instead of ?{options}, arguments of open" if is_followed else f"instead: a folder, or {PREFIX}FOLDER"
+        )
+        raise invalid_parameter(f"{path!r} names no folder; {instead}")
+    return folder_of(path)
 
 
 def is_store(folder: Path) -> bool:

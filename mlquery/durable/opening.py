@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mlquery.durable.errors import JournalError, UnwritableJournalError
 from mlquery.durable.journal import Durability
+from mlquery.durable.locations import folder_named
 from mlquery.durable.store import DurableStore
 
 
@@ -25,7 +26,7 @@ def open(
     sees what the others wrote.
 
     Args:
-        path: The folder; made with a new store in it if it is not there or empty.
+        path: The folder, or its URI `mlquery:///FOLDER`; made with a new store in it if it is not there or empty.
         durability: "commit": what a call wrote is synced to the disk before the call returns, and survives a power
             failure. "fast": it is handed to the operating system before the call returns, and survives the end of the
             process, however it ends; it is synced within a second, and at exit.
@@ -38,8 +39,9 @@ def open(
 
     Raises:
         JournalError: the store is missing, damaged, of a later format, or cannot be written to.
+        StoreError: the URI names no folder, or has options.
     """
-    return DurableStore(path, durability, read_only=read_only, clock=clock, dialect=dialect)
+    return DurableStore(folder_named(path), durability, read_only=read_only, clock=clock, dialect=dialect)
 
 
 def open_as_possible(
