@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,31 @@ def test_a_store_is_of_the_first_format_that_knows_what_is_in_it(tmp_path: Path)
         assert 2 == format_now()
         assert "wine" == Registry(kept_in=other).get_registered_model("wine").name
     assert "" == repair(tmp_path / "a").problem
+
+
+def test_a_store_that_another_process_makes_or_extends_at_that_moment_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    def format_while(change: Callable[[], object]) -> int | None:
+        """Return which format a journal is said to be of, if another process makes a change once that was read."""
+        with closing(Journal(tmp_path / "a", "commit", read_only=False)) as journal:
+            rows = journal._rows
+
+            def read(statement: str, *values: object) -> Any:
+                found = rows(statement, *values)
+                if statement == "PRAGMA user_version":
+                    change()
+                return found
+
+            journal._rows = read  # type: ignore[method-assign]
+            identity = journal.require_identity()
+            return None if identity is None else identity.format_version
+
+    def extend() -> None:
+        with open_store(tmp_path / "a") as store:
+            Registry(kept_in=store).create_registered_model("wine")
+
+    (tmp_path / "a").mkdir()
+    assert [None, 1] == [format_while(change) for change in (lambda: open_store(tmp_path / "a").close(), extend)]
+    assert 2 == format_while(lambda: None)
 
 
 def test_a_snapshot_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -90,12 +90,13 @@ class Journal:
 
     def require_identity(self) -> Identity | None:
         """Return what entry 0 says the store is, None if there is no entry; raise if it is not for this version."""
-        ((version,),) = self._rows("PRAGMA user_version")
-        if FORMAT_VERSION < version <= _LAST_FORMAT:
-            raise newer(self.shown, version)
-        if not self._rows("SELECT name FROM sqlite_master WHERE name = 'entries'"):
-            return None
-        first = self._rows(f"{_SELECT} LIMIT 1", -1)
+        with self._at_one_moment():  # else another process may make the store, or one of a later format, in between
+            ((version,),) = self._rows("PRAGMA user_version")
+            if FORMAT_VERSION < version <= _LAST_FORMAT:
+                raise newer(self.shown, version)
+            if not self._rows("SELECT name FROM sqlite_master WHERE name = 'entries'"):
+                return None
+            first = self._rows(f"{_SELECT} LIMIT 1", -1)
         if not first or first[0][:2] != (0, STORE):
             raise damaged(self.shown, "the first entry of its journal is missing")
         try:
@@ -209,6 +210,18 @@ class Journal:
         self._guarded(self._close)
 
     # How
+
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[None]:
+        """Let all that is read in the block be of one moment, as in a transaction."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self.rollback()
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         """Execute a statement and return the rows it gives."""
