@@ -191,6 +191,55 @@ def test_registered_models_of_a_database_are_pulled_and_pushed_to_another(store:
     assert (0, 0) == (pulled.registered_models, pulled.versions)
 
 
+@pytest.mark.filterwarnings("ignore:.*no source says whether azure supports this:mlquery.QueryWarning")
+def test_registered_models_of_a_service_that_does_not_search_by_tags_are_pulled(tmp_path: Path) -> None:
+    service = Client(dialect="azure")
+    for name in ("wine", "empty"):
+        service.create_registered_model(name, {"team": "core"})
+    service.create_model_version("wine", "azureml://there/1", tags={"a": "b"})
+    service.create_model_version("wine", "azureml://there/2")
+    with running_server(service.store, dialect="azure") as server, open_store(tmp_path / "mine", "fast") as mine:
+        pulled, again = pull(mine, server.url), pull(mine, server.url)
+
+        assert (2, 2, "") == (pulled.registered_models, pulled.versions, pulled.unlisted)
+        assert (0, 0) == (again.registered_models, again.versions)
+        assert {"team": "core"} == mine.registered_models["empty"].model.tags
+        versions = mine.registered_models["wine"].versions
+        assert {1: "azureml://there/1", 2: "azureml://there/2"} == {one: versions[one].source for one in versions}
+
+
+def test_prompts_are_not_pulled(tmp_path: Path) -> None:
+    uri = new_database(tmp_path)
+    client = mlflow.MlflowClient(uri, uri)
+    client.create_registered_model("wine")
+    client.register_prompt("greeting", "Hello {{name}}")
+    for source in (uri, f"{uri}?timeout=9"):  # read as a file, and through MLflow's client
+        with open_store(tmp_path / source[-1], "fast") as mine:
+            pull(mine, source)
+            assert {"wine"} == mine.registered_models.keys()
+
+
+def test_registered_models_of_a_folder_are_pulled_with_their_files_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    folder = str(tmp_path / "mlruns")
+    client = mlflow.MlflowClient(folder, folder)
+    run_id = client.create_run("0").info.run_id
+    client.log_text(run_id, "{}", "model/MLmodel")
+    client.create_registered_model("wine", {"team": "core"})
+    client.create_model_version("wine", f"runs:/{run_id}/model", run_id)
+    client.set_registered_model_alias("wine", "champion", "1")
+    with open_store(tmp_path / "mine", "fast") as mine:
+        pulled, again = pull(mine, folder), pull(mine, folder)
+
+        assert (1, 1) == (pulled.registered_models, pulled.versions)
+        assert (0, 0) == (again.registered_models, again.versions)
+        (own,) = mine.runs.ids
+        assert own == mine.registered_models["wine"].versions[1].run_id
+        assert {"champion": 1} == mine.registered_models["wine"].model.aliases
+
+
 def test_what_changed_on_a_server_is_pulled(store: DurableStore) -> None:
     with running_server() as server:
         push(store, server.url)

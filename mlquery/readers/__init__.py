@@ -20,8 +20,8 @@ __all__ = ["SourceError", "load"]
 def load(source: str | os.PathLike[str], *, into: Store | None = None) -> Store:
     """Read an MLflow SQLite database or `mlruns` folder into a new store.
 
-    Experiments, runs, params, tags, metric histories, inputs, outputs and logged models are read, deleted ones too.
-    Artifacts stay where they are; traces and registered models are not read. The source is opened for reading only.
+    Experiments, runs, params, tags, metric histories, inputs, outputs, logged and registered models are read, deleted
+    ones too. Artifacts stay where they are; traces are not read. The source is opened for reading only.
 
     Args:
         source: The path of the database or folder, or its `sqlite:///…` or `file:…` URI.

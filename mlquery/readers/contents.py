@@ -1,4 +1,4 @@
-"""Turns the experiments, runs, points and logged models of a source into the contents of a store.
+"""Turns the experiments, runs, points, logged and registered models of a source into the contents of a store.
 
 Checks what any format may have wrong and a store relies on: ids and names are unique, stages and statuses exist, and so
 do the experiments of runs and models. Files and tables are not known here.
@@ -6,7 +6,7 @@ do the experiments of runs and models. Files and tables are not known here.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -19,6 +19,13 @@ from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields, run_fields
 from mlquery.store.model_table import STATUSES, ModelTable
+from mlquery.store.registered_models import (
+    Entry,
+    PutModelVersion,
+    PutRegisteredModel,
+    model_version_fields,
+    registered_model_fields,
+)
 
 Array = npt.NDArray[Any]
 Latest = tuple[float, int, int]
@@ -73,6 +80,7 @@ class Contents:
     runs: list[LoadedRun]
     points: Points
     models: ModelTable
+    registered: Sequence[Entry] = ()
 
     def into_store(self, store: Store) -> Store:
         """Put the contents into a new store, and return it.
@@ -94,6 +102,7 @@ class Contents:
         for run, keys in zip(self.runs, orders, strict=True):
             store.order_metrics(run.info.run_id, keys)
         put_models(store, self.models)
+        put_registered_models(store, self.registered)
         return store
 
     def into_new_store(self) -> Store:
@@ -165,6 +174,14 @@ def _info(run: LoadedRun) -> RunInfo:
     """Return what is known of a run; runs of MLflow 1 have their name only in a tag."""
     name = run.info.run_name or run.tags.get("mlflow.runName")
     return attrs.evolve(run.info, run_name=name) if name and not run.info.run_name else run.info
+
+
+def put_registered_models(store: Store, entries: Iterable[Entry]) -> None:
+    """Add registered models with their versions."""
+    for entry in entries:
+        store.write(PutRegisteredModel(registered_model_fields(entry.model)))
+        for version in entry.versions.values():
+            store.write(PutModelVersion(model_version_fields(version)))
 
 
 def put_models(store: Store, models: ModelTable) -> None:

@@ -1,4 +1,4 @@
-"""Turns an `mlruns` folder, as MLflow's folder store keeps it, into experiments, runs, points and logged models.
+"""Turns an `mlruns` folder, as MLflow's folder store keeps it, into experiments, runs, points and models.
 
 A folder is an experiment, a run or a logged model if its `meta.yaml` gives the id that the folder is named by; all
 others are passed over, as MLflow does. Numbers mean what they mean once MLflow has moved the folder into a database:
@@ -18,18 +18,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, RunInfo, RunStatus
+from mlquery.entities import Dataset, DatasetInput, Experiment, Metric, RunInfo, RunStatus
 from mlquery.readers.contents import Contents, LoadedRun, Points
 from mlquery.readers.errors import SourceError
-from mlquery.readers.flatyaml import Value, read_mapping
+from mlquery.readers.mlruns_files import Files
+from mlquery.readers.mlruns_registry import registered_models
 from mlquery.store.model_table import PENDING, ModelTable, PointKey, StoredModel
 
-_META: Final = "meta.yaml"
 _TRASH: Final = ".trash"
 _MODELS: Final = "models"  # at the top registered models, in an experiment logged ones
 _NOT_RUNS: Final = ("tags", "datasets", "traces", _MODELS)
 _LARGEST: Final = float(np.finfo(np.float64).max)
-_MOST_BYTES: Final = 16 * 2**20  # of a param, a tag or a meta.yaml; MLflow's own limits are far below
 _MOST_BYTES_OF_POINTS: Final = 2**30
 
 
@@ -44,7 +43,8 @@ def read_folder(path: Path, name: str) -> Contents:
     experiments = [found for folder in reader.experiment_folders() if (found := reader.experiment(folder)) is not None]
     if not experiments:
         raise SourceError(name, f"holds no MLflow experiments{_hint(path)}")
-    return Contents(name, experiments, reader.runs, reader.points.as_points(), reader.models)
+    registered = list(registered_models(reader, str(path / _MODELS)))
+    return Contents(name, experiments, reader.runs, reader.points.as_points(), reader.models, registered)
 
 
 def _hint(path: Path) -> str:
@@ -80,60 +80,14 @@ class _PointColumns:
         return Points(list(self.codes), runs, keys, values, timestamps, steps)
 
 
-class _Meta:
-    """The fields of one `meta.yaml`; a field of the wrong type raises SourceError."""
-
-    def __init__(self, fields: dict[str, Value], reader: _Reader, path: str) -> None:
-        self.fields = fields
-        self.reader = reader
-        self.path = path
-
-    def damaged(self, key: str) -> SourceError:
-        return self.reader.damaged(self.path, f"has no usable {key}")
-
-    def id(self, *keys: str) -> str | None:
-        """Return the first id among `keys`; very old files have them as numbers."""
-        found = next((self.fields[key] for key in keys if self.fields.get(key) is not None), None)
-        return None if found is None else str(found)
-
-    def string(self, key: str) -> str:
-        found = self.optional_string(key)
-        if found is None:
-            raise self.damaged(key)
-        return found
-
-    def optional_string(self, key: str) -> str | None:
-        found = self.fields.get(key)
-        if found is not None and not isinstance(found, str):
-            raise self.damaged(key)
-        return found
-
-    def number(self, key: str) -> int | None:
-        found = self.fields.get(key)
-        if found is not None and (type(found) is not int or not -(2**63) < found < 2**63):
-            raise self.damaged(key)
-        return found
-
-    def tags(self) -> list[InputTag]:
-        found = self.fields.get("tags") or {}
-        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            raise self.damaged("tags")
-        return [InputTag(key, str(value)) for key, value in found.items()]
-
-
-class _Reader:
+class _Reader(Files):
     """An `mlruns` folder that is being read; `runs`, `models` and `points` grow."""
 
     def __init__(self, root: str, name: str) -> None:
-        self.root = root
-        self.inside = os.path.join(os.path.realpath(root), "")
-        self.name = name
+        super().__init__(root, name)
         self.runs: list[LoadedRun] = []
         self.models = ModelTable()
         self.points = _PointColumns()
-
-    def damaged(self, path: str, problem: str) -> SourceError:
-        return SourceError(self.name, f"is damaged: {os.path.relpath(path, self.root)} {problem}")
 
     def experiment_folders(self) -> list[str]:
         """Return the folders of all experiments; an active one hides a deleted one of the same id."""
@@ -246,77 +200,6 @@ class _Reader:
         for _, meta in self.metas(folder):
             if meta.optional_string("destination_type") == "MODEL_OUTPUT":
                 self.models.outputs.setdefault(run_id, {})[meta.string("destination_id")] = meta.number("step") or 0
-
-    def metas(self, folder: str) -> Iterator[tuple[str, _Meta]]:
-        """Yield the folders in a folder that have a `meta.yaml`, with that."""
-        for inner in self.folders(folder):
-            meta = self.meta(os.path.join(folder, inner))
-            if meta is not None:
-                yield inner, meta
-
-    def meta(self, folder: str) -> _Meta | None:
-        """Read the `meta.yaml` of a folder; return None if it is missing or empty."""
-        path = os.path.join(folder, _META)
-        if not os.path.isfile(path):
-            return None
-        self.require_inside(path, os.path.islink(path) or os.path.islink(folder))
-        try:
-            fields = read_mapping(self.string(path))
-        except ValueError as error:
-            raise self.damaged(path, f"cannot be read: {error}") from None
-        return _Meta(fields, self, path) if fields else None
-
-    def strings(self, folder: str) -> dict[str, str]:
-        """Return params or tags by key: the path of a file is the key, its content the value."""
-        return {key: self.string(path) for key, path in self.files(folder)}
-
-    def files(self, folder: str) -> list[tuple[str, str]]:
-        """Return keys and paths of the files below a folder, sorted; keys may have slashes."""
-        found, open_folders = [], [("", folder)]
-        while open_folders:
-            prefix, inner = open_folders.pop()
-            for entry in self.entries(inner):
-                if entry.is_dir(follow_symlinks=False):
-                    open_folders.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.is_file():
-                    self.require_inside(entry.path, entry.is_symlink())
-                    found.append((self.key(f"{prefix}{entry.name}", entry.path), entry.path))
-        return sorted(found)
-
-    def key(self, name: str, path: str) -> str:
-        if any("\ud800" <= char <= "\udfff" for char in name):
-            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-            raise self.damaged(shown, "is not named in UTF-8")
-        return name
-
-    def folders(self, folder: str) -> list[str]:
-        """Return the names of the folders in a folder, sorted."""
-        return [entry.name for entry in self.entries(folder) if entry.is_dir()]
-
-    def entries(self, folder: str) -> list[os.DirEntry[str]]:
-        """Return what lies in a folder, sorted by name; nothing if there is no folder."""
-        if not os.path.isdir(folder):
-            return []
-        self.require_inside(folder, folder != self.root and os.path.islink(folder))
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-
-    def require_inside(self, path: str, is_linked: bool) -> None:
-        """Raise if what is about to be read is a link that leads out of the `mlruns` folder."""
-        if is_linked and not os.path.realpath(path).startswith(self.inside):
-            raise self.damaged(path, "is a link that leads out of the folder; put a copy in its place")
-
-    def string(self, path: str, most_bytes: int = _MOST_BYTES) -> str:
-        """Return the content of a file; raise if it is larger than anything that MLflow writes there."""
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > most_bytes:
-                raise self.damaged(path, f"has {size:,} bytes, and can have {most_bytes:,} at most")
-            content = file.read()
-        try:
-            return content.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self.damaged(path, "is not valid UTF-8") from None
 
 
 def _model_points(model_id: str, key: str, lines: list[str]) -> Iterator[tuple[PointKey, Metric]]:

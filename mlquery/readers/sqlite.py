@@ -1,4 +1,4 @@
-"""Turns an MLflow SQLite database, of any schema from MLflow 1 to 3, into experiments, runs, points and logged models.
+"""Turns an MLflow SQLite database, of any schema from MLflow 1 to 3, into experiments, runs, points and models.
 
 Stores are not known here.
 
@@ -25,8 +25,10 @@ from mlquery.readers.mlflow_rows import (
     strings_of,
 )
 from mlquery.readers.readonly import READ_ERRORS, explained, opened
+from mlquery.readers.registry_rows import REGISTRY_TABLES, registered_models_of
 from mlquery.readers.sqlite_tables import Tables
 from mlquery.store.model_table import ModelTable
+from mlquery.store.registered_models import Entry
 
 _REQUIRED: Final = ("experiments", "runs", "metrics", "params", "tags")
 _POINT_KINDS: Final = (np.int32, np.int32, np.float64, np.int64, np.int64)
@@ -62,7 +64,8 @@ class _Database:
         inputs = inputs_of(datasets, input_tags, rows("inputs", columns.INPUTS))
         runs = runs_of(rows("runs", columns.RUNS), params, tags, latest, inputs)
         row_of = {run.info.run_id: row for row, run in enumerate(runs)}
-        return Contents(self.tables.name, experiments, runs, self.points(row_of), self.models())
+        points, models, registered = self.points(row_of), self.models(), self.registered_models()
+        return Contents(self.tables.name, experiments, runs, points, models, registered)
 
     def points(self, row_of: dict[str, int]) -> Points:
         """Return all points of the runs in `row_of`."""
@@ -78,6 +81,10 @@ class _Database:
             for piece, array in zip(pieces, arrays, strict=True):
                 piece.append(array[known])
         return Points(list(codes), *map(np.concatenate, pieces))
+
+    def registered_models(self) -> list[Entry]:
+        """Return the registered models with their versions; MLflow 1.0 has none."""
+        return registered_models_of(*(self.rows(*table) for table in REGISTRY_TABLES))
 
     def models(self) -> ModelTable:
         """Return the logged models, their points, and which runs wrote and read them; MLflow 2 has none."""

@@ -41,9 +41,14 @@ class _InMemory:
         change.apply(self)
 
 
+def is_prompt(entry: Entry) -> bool:
+    """Tell whether an entry is a prompt, which MLflow keeps among the registered models."""
+    return entry.model.tags.get(PROMPT_TAG) == "true"
+
+
 def snapshot(entry: Entry) -> RegisteredModel:
     """Return a model as it is now."""
-    stage = "prompt" if entry.model.tags.get(PROMPT_TAG) == "true" else "active"
+    stage = "prompt" if is_prompt(entry) else "active"
     return attrs.evolve(entry.model, latest_versions=entry.latest(), lifecycle_stage=stage)
 
 
@@ -55,9 +60,9 @@ def _found(entry: Entry) -> RegisteredModel:
 
 def _found_versions(entry: Entry) -> Iterator[ModelVersion]:
     """Yield the versions as a search finds them: without aliases, all marked as prompts if one is tagged so."""
-    is_prompt = any(version.tags.get(PROMPT_TAG) == "true" for version in entry.versions.values())
+    has_prompts = any(version.tags.get(PROMPT_TAG) == "true" for version in entry.versions.values())
     for version in entry.active:
-        yield attrs.evolve(version, lifecycle_stage="prompt") if is_prompt else version
+        yield attrs.evolve(version, lifecycle_stage="prompt") if has_prompts else version
 
 
 class RegistryState:

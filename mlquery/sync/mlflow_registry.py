@@ -53,8 +53,9 @@ class MlflowRegistry:
         return self._client._get_registry_client().store
 
     def entries(self) -> Iterator[Entry]:
-        """Yield all registered models with their versions."""
-        for found in self._pages(self._client.search_registered_models):
+        """Yield all registered models with their versions, prompts included."""
+        # Not through the client: it asks for models that are no prompts by their tags, which Azure does not search by.
+        for found in self._pages(self._store.search_registered_models):
             model = _model_of(self._call(self._client.get_registered_model, found.name))  # a search omits aliases
             versions = sorted(map(_version_of, self._versions(_named(model.name))), key=attrgetter("version"))
             yield Entry(model, {version.version: version for version in versions})

@@ -16,6 +16,7 @@ import attrs
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+from mlquery.registry.state import is_prompt
 from mlquery.store.changes import (
     DeleteTag,
     LogBatch,
@@ -148,7 +149,8 @@ class _Pull:
         pull = RegistryPull(self.store, self.source.name)
         try:
             for entry in self.source.registered_models():
-                pull.add(entry, runs)
+                if not is_prompt(entry):
+                    pull.add(entry, runs)
         except StoreError as error:
             if error.error_code not in _NOT_LISTED:
                 raise

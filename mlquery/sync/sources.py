@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -63,16 +62,9 @@ class StoreSource:
                     yield model_of(self.store, model_id)
 
     def registered_models(self) -> Iterable[Entry]:
-        """Return the registered models with their versions; none of an `mlruns` folder."""
-        if isinstance(self.store, DurableStore):
-            with self.store.lock:
-                return [Entry(entry.model, entry.versions.copy()) for entry in self.store.registered_models.values()]
-        if not self.name.startswith("sqlite:"):
-            return ()
-        from mlquery.sql.opening import open_in_place
-
-        with closing(open_in_place(self.name.replace("sqlite://", "sqlite:///"))) as source:
-            return list(source.registry().entries().values())
+        """Return the registered models with their versions."""
+        with self.store.lock:
+            return [entry.copy() for entry in self.store.registered_models.values()]
 
     def files(self, owner_id: str, location: str | None) -> Iterator[SourceFile]:
         """Yield the artifacts of a run or model at an artifact location; raise LookupError if it cannot be reached."""
