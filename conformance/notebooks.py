@@ -7,8 +7,9 @@ says in our words which they are, what each needs and which cells fail as they d
 go where MLFLOW_TRACKING_URI leads. Each runs in a process of its own, in a new folder.
 
 What a notebook needs of the world is replaced: the login, Microsoft's management client, and a table that it fetches
-from the web and that the checkout has as a file. Cells that install packages are not run. Needs IPython, and what the
-notebooks import.
+from the web and that the checkout has as a file. Cells that install packages are not run. Needs IPython and what the
+notebooks import: scikit-learn, xgboost, hyperopt, setuptools and matplotlib (with MLflow 2, scikit-learn before 1.6 and
+xgboost before 3).
 """
 
 from __future__ import annotations
