@@ -199,9 +199,9 @@ def test_open_takes_the_uri_of_a_folder_and_no_other(tmp_path: Path, monkeypatch
             assert tmp_path / folder == store.path
 
     for uri, said in (
-        ("mlquery:///runs.mlq?read_only=true", "'mlquery:///runs.mlq?read_only=true' names no folder; instead of"),
-        ("mlquery://runs.mlq", "'mlquery://runs.mlq' names no folder; instead: a folder, or mlquery:///FOLDER"),
-        ("mlquery:runs.mlq", "'mlquery:runs.mlq' names no folder"),
+        ("mlquery:///runs.mlq?read_only=true", "has options, which are for MLflow; here they are arguments"),
+        ("mlquery://runs.mlq", "'mlquery://runs.mlq' names no store on disk; write its path, or mlquery:///PATH"),
+        ("mlquery:runs.mlq", "'mlquery:runs.mlq' names no store on disk"),
     ):
         with pytest.raises(StoreError, match=re.escape(said)):
             open_store(uri)

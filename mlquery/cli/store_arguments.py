@@ -134,12 +134,10 @@ def _folder(argument: str) -> str:
     """Return the folder of a store, which its URI may name, too."""
     if not argument.startswith("mlquery:"):
         return argument
-    from mlquery.durable.locations import PREFIX, folder_of
+    from mlquery.durable.locations import folder_named
 
-    if not argument.startswith(PREFIX):
-        raise argparse.ArgumentTypeError(f"{argument!r} names no store on disk; write its path, or {PREFIX}PATH")
     try:
-        return str(folder_of(argument))
+        return str(folder_named(argument))
     except StoreError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

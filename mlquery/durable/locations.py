@@ -67,12 +67,10 @@ def folder_named(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
     """
     if not isinstance(path, str) or not path.startswith(_SCHEME):
         return path
-    _, is_followed, options = path.partition("?")
-    if not path.startswith(PREFIX) or is_followed:
-        instead = (
-            f"instead of ?{options}, arguments of open" if is_followed else f"instead: a folder, or {PREFIX}FOLDER"
-        )
-        raise invalid_parameter(f"{path!r} names no folder; {instead}")
+    if not path.startswith(PREFIX):
+        raise invalid_parameter(f"{path!r} names no store on disk; write its path, or {PREFIX}PATH")
+    if "?" in path:
+        raise invalid_parameter(f"{path!r} has options, which are for MLflow; here they are arguments")
     return folder_of(path)
 
 
