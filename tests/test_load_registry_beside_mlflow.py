@@ -14,7 +14,7 @@ import pytest
 from mlflow.store.fs2db import migrate
 
 import mlquery
-from mlquery import SourceError
+from mlquery import SourceError, StoreError
 from tests.support.tracker_mlflow import new_database
 
 pytestmark = [
@@ -133,6 +133,19 @@ def test_a_damaged_cell_is_named(tmp_path: Path, change: str) -> None:
 
     with pytest.raises(SourceError, match=r"is damaged: column .* of table .* holds a wrong value"):
         mlquery.load(uri)
+
+
+def test_models_of_one_name_in_two_workspaces_are_refused(tmp_path: Path) -> None:
+    uri = new_database(tmp_path)
+    fill(uri)
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
+        connection.execute("INSERT INTO registered_models (workspace, name) VALUES ('other', 'wine')")
+        connection.commit()
+
+    with pytest.raises(StoreError, match="registered models of the name 'wine' are in two workspaces"):
+        mlquery.load(uri)
+    with pytest.raises(StoreError, match="registered models of the name 'wine' are in two workspaces"):
+        mlquery.connect(uri).search_registered_models()
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mlquery.entities.registry import STAGES, ModelVersion, RegisteredModel
+from mlquery.errors import invalid_parameter
 from mlquery.readers.mlflow_rows import INTEGER, NULL, STRING, Column, Row
 from mlquery.store.registered_models import Entry
 
@@ -60,7 +61,11 @@ def registered_models_of(
     version_tags: Iterable[Row],
     aliases: Iterable[Row],
 ) -> list[Entry]:
-    """Return the registered models by name, each with its versions, deleted ones too, in the order of their numbers."""
+    """Return the registered models by name, each with its versions, deleted ones too, in the order of their numbers.
+
+    Raises:
+        StoreError: two workspaces have models of one name.
+    """
     tags: defaultdict[Any, dict[str, str]] = defaultdict(dict)
     numbers: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for name, key, value in model_tags:
@@ -69,10 +74,12 @@ def registered_models_of(
         tags[name, int(number)][key] = value or ""
     for name, alias, number in aliases:
         numbers[name][alias] = int(number)
-    found = {
-        name: Entry(RegisteredModel(name, *_times(created, updated), text, (), tags[name], numbers[name]))
-        for name, created, updated, text in sorted(models, key=lambda row: row[0])
-    }
+    found: dict[str, Entry] = {}
+    for name, created, updated, text in sorted(models, key=lambda row: row[0]):
+        if name in found:
+            problem = "are in two workspaces of the database; instead: pull those of one workspace from its server"
+            raise invalid_parameter(f"registered models of the name {name!r} {problem}")
+        found[name] = Entry(RegisteredModel(name, *_times(created, updated), text, (), tags[name], numbers[name]))
     for row in sorted(versions, key=lambda row: int(row[1])):
         version = _version(row, tags[row[0], int(row[1])])
         if version.name in found:
