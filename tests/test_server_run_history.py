@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlquery.errors import StoreError
+from mlquery.server import blobs
 from mlquery.server.blobs import LIFETIME, BlobError, Blocks, SignedUrls, part
 from mlquery.server.certificates import made_for_session
 from mlquery.server.locations import Locations
@@ -167,7 +168,7 @@ def test_blocks_are_bounded_together_and_forgotten_when_their_urls_have_expired(
     with pytest.raises(BlobError, match="block list is invalid"):
         held.joined("b", b"<BlockList><Latest>MQ==</Latest></BlockList>")
 
-    monkeypatch.setattr("mlquery.server.blobs.time", lambda: time() + LIFETIME + 1)
+    monkeypatch.setattr(blobs, "time", lambda: time() + LIFETIME + 1)
     held.put("b", "MQ==", b"1234567890")
 
     assert b"1234567890" == held.joined("b", b"<BlockList><Latest>MQ==</Latest></BlockList>")
@@ -220,7 +221,7 @@ def test_a_url_holds_for_one_file_one_use_and_one_hour(
 
     assert {(403, "AuthenticationFailed")} == {(reply.status, reply.headers["x-ms-error-code"]) for reply in refusals}
     assert 200 == api.send("GET", f"{parts.path}?{parts.query}").status
-    monkeypatch.setattr("mlquery.server.blobs.time", lambda: time() + LIFETIME + 1)
+    monkeypatch.setattr(blobs, "time", lambda: time() + LIFETIME + 1)
     assert 403 == api.send("GET", f"{parts.path}?{parts.query}").status
 
 
