@@ -15,9 +15,12 @@ from mlquery.durable.store import DurableStore
 from mlquery.mlflow_plugin import uris
 from mlquery.registry import Registry
 from mlquery.server.testing import running_server
+from mlquery.sync import pulling
 from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
+from mlquery.sync.mlflow_source import MlflowSource
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import LimitViolationError, plan_push, push
+from mlquery.sync.sources import open_source
 from tests.support.fault_proxy import fault_proxy
 from tests.support.tracker_mlflow import new_database
 from tests.test_tracker_faults import at_first, push_until_done
@@ -208,20 +211,19 @@ def test_registered_models_of_a_service_that_does_not_search_by_tags_are_pulled(
         assert {1: "azureml://there/1", 2: "azureml://there/2"} == {one: versions[one].source for one in versions}
 
 
-def test_prompts_are_not_pulled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opened", [open_source, MlflowSource], ids=["read as a file", "through MLflow's client"])
+def test_prompts_are_not_pulled(opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "open_source", opened)
     uri = new_database(tmp_path)
     client = mlflow.MlflowClient(uri, uri)
     client.create_registered_model("wine")
     client.register_prompt("greeting", "Hello {{name}}")
-    for source in (uri, f"{uri}?timeout=9"):  # read as a file, and through MLflow's client
-        with open_store(tmp_path / source[-1], "fast") as mine:
-            pull(mine, source)
-            assert {"wine"} == mine.registered_models.keys()
+    with open_store(tmp_path / "mine", "fast") as mine:
+        pull(mine, uri)
+        assert {"wine"} == mine.registered_models.keys()
 
 
-def test_registered_models_of_a_folder_are_pulled_with_their_files_of_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_registered_models_of_a_folder_are_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     folder = str(tmp_path / "mlruns")
     client = mlflow.MlflowClient(folder, folder)

@@ -18,12 +18,7 @@ from mlquery.store.changes import (
 )
 from mlquery.store.columns import MetricCells
 from mlquery.store.entity_fields import dataset_input_fields, experiment_fields, model_fields, model_point_fields
-from mlquery.store.registered_models import (
-    PutModelVersion,
-    PutRegisteredModel,
-    model_version_fields,
-    registered_model_fields,
-)
+from mlquery.store.registered_models import registry_changes
 from mlquery.store.state import Change
 
 
@@ -39,7 +34,7 @@ def changes_of(store: Store) -> Iterator[Change]:
             if len(columns[0]) > 1:  # the only point is with the run
                 yield from LogPoints(run_id, key, *columns).slices()
     yield from _models(store)
-    yield from registry_changes_of(store)
+    yield from registry_changes(store.registered_models.values())
     for target, kinds in store.pushed.items():
         for kind, ids in kinds.items():
             for own_id, (id_there, digest) in ids.items():
@@ -74,13 +69,6 @@ def _models(store: Store) -> Iterator[Change]:
         yield LogOutputs(run_id, dict(steps))
     for run_id, read in models.inputs.items():
         yield LogModelInputs(run_id, list(read))
-
-
-def registry_changes_of(store: Store) -> Iterator[PutRegisteredModel | PutModelVersion]:
-    """Yield the changes that make the registered models of a store."""
-    for entry in store.registered_models.values():
-        yield PutRegisteredModel(registered_model_fields(entry.model))
-        yield from (PutModelVersion(model_version_fields(version)) for version in entry.versions.values())
 
 
 def format_of(store: Store) -> int:

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.durable.dump import registry_changes_of
 from mlquery.durable.entries import encode
 from mlquery.durable.errors import DamagedJournalError
 from mlquery.durable.parts import Add, DamagedPartError, Part, Parts, PartsWriter
@@ -26,6 +25,7 @@ from mlquery.store import Store
 from mlquery.store.changes import CHANGES, NAMES, PutExperiment
 from mlquery.store.entity_fields import experiment_fields, model_fields
 from mlquery.store.model_table import StoredModel
+from mlquery.store.registered_models import registry_changes
 
 NAME: Final = "snapshot.bin"
 VERSION: Final = 2
@@ -140,7 +140,7 @@ def _dumped(store: Store, add: Add) -> dict[str, Any]:
         "outputs": models.outputs,
         "model_inputs": {run_id: list(found) for run_id, found in models.inputs.items()},
         "runs": runs_dumped(store.runs, add),
-        "registry": [[NAMES[type(change)], *change] for change in registry_changes_of(store)],
+        "registry": [[NAMES[type(change)], *change] for change in registry_changes(store.registered_models.values())],
     }
 
 

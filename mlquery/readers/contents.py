@@ -19,13 +19,7 @@ from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
 from mlquery.store.entity_fields import experiment_fields, model_fields, model_point_fields, run_fields
 from mlquery.store.model_table import STATUSES, ModelTable
-from mlquery.store.registered_models import (
-    Entry,
-    PutModelVersion,
-    PutRegisteredModel,
-    model_version_fields,
-    registered_model_fields,
-)
+from mlquery.store.registered_models import Entry, registry_changes
 
 Array = npt.NDArray[Any]
 Latest = tuple[float, int, int]
@@ -102,7 +96,8 @@ class Contents:
         for run, keys in zip(self.runs, orders, strict=True):
             store.order_metrics(run.info.run_id, keys)
         put_models(store, self.models)
-        put_registered_models(store, self.registered)
+        for change in registry_changes(self.registered):
+            store.write(change)
         return store
 
     def into_new_store(self) -> Store:
@@ -174,14 +169,6 @@ def _info(run: LoadedRun) -> RunInfo:
     """Return what is known of a run; runs of MLflow 1 have their name only in a tag."""
     name = run.info.run_name or run.tags.get("mlflow.runName")
     return attrs.evolve(run.info, run_name=name) if name and not run.info.run_name else run.info
-
-
-def put_registered_models(store: Store, entries: Iterable[Entry]) -> None:
-    """Add registered models with their versions."""
-    for entry in entries:
-        store.write(PutRegisteredModel(registered_model_fields(entry.model)))
-        for version in entry.versions.values():
-            store.write(PutModelVersion(model_version_fields(version)))
 
 
 def put_models(store: Store, models: ModelTable) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from mlquery.entities.registry import STAGES, ModelVersion, RegisteredModel
 from mlquery.readers.mlruns_files import Files, Meta
+from mlquery.readers.registry_rows import times_known
 from mlquery.store.registered_models import Entry
 
 _VERSION: Final = "version-"
@@ -66,7 +67,4 @@ def _alias(files: Files, path: str) -> int:
 
 
 def _times(meta: Meta) -> tuple[int, int]:
-    """Return when something was made and last changed, in ms UTC."""
-    created = meta.number("creation_timestamp") or 0
-    updated = meta.number("last_updated_timestamp")
-    return created, created if updated is None else updated
+    return times_known(meta.number("creation_timestamp"), meta.number("last_updated_timestamp"))

@@ -79,7 +79,7 @@ def registered_models_of(
         if name in found:
             problem = "are in two workspaces of the database; instead: pull those of one workspace from its server"
             raise invalid_parameter(f"registered models of the name {name!r} {problem}")
-        found[name] = Entry(RegisteredModel(name, *_times(created, updated), text, (), tags[name], numbers[name]))
+        found[name] = Entry(RegisteredModel(name, *times_known(created, updated), text, (), tags[name], numbers[name]))
     for row in sorted(versions, key=lambda row: int(row[1])):
         version = _version(row, tags[row[0], int(row[1])])
         if version.name in found:
@@ -92,7 +92,7 @@ def _version(row: Row, tags: Mapping[str, str]) -> ModelVersion:
     return ModelVersion(
         name,
         int(number),
-        *_times(created, updated),
+        *times_known(created, updated),
         text,
         user,
         stage or STAGES[0],
@@ -106,6 +106,6 @@ def _version(row: Row, tags: Mapping[str, str]) -> ModelVersion:
     )
 
 
-def _times(created: int | None, updated: int | None) -> tuple[int, int]:
+def times_known(created: int | None, updated: int | None) -> tuple[int, int]:
     """Return when something was made and last changed, in ms UTC, as MLflow's client shows it."""
     return created or 0, (created or 0) if updated is None else updated

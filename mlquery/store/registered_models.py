@@ -6,7 +6,7 @@ Values are frozen and replaced as a whole, so returned values never change. What
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import attrs
@@ -91,6 +91,13 @@ class PutModelVersion(NamedTuple):
         """Make the change."""
         version = ModelVersion(**self.fields)
         store.registered_models[version.name].versions[version.version] = version
+
+
+def registry_changes(entries: Iterable[Entry]) -> Iterator[PutRegisteredModel | PutModelVersion]:
+    """Yield the changes that add registered models with their versions."""
+    for entry in entries:
+        yield PutRegisteredModel(registered_model_fields(entry.model))
+        yield from (PutModelVersion(model_version_fields(version)) for version in entry.versions.values())
 
 
 class RenameRegisteredModel(NamedTuple):
