@@ -327,7 +327,7 @@ def client_of_spark(session: Any, folder: Path, layout: str) -> InPlaceClient:
 
 
 def _value(run: Any, field: FieldRef, store: Store) -> Any:
-    values = reference._values(run, field, store)
+    values = reference.values_of(run, field, store)
     return values[0] if values else None
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from mlquery.durable.opening import open as open_store
 from mlquery.errors import StoreError
+from mlquery.remote.names import target_name
 from mlquery.server.testing import running_server
 from mlquery.store.changes import SetPushed
 from mlquery.sync.pulling import pull
 from mlquery.sync.pushing import plan_push, push
-from mlquery.sync.source import target_name
 
 
 @pytest.mark.parametrize(

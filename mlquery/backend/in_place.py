@@ -24,7 +24,7 @@ from mlquery.query import in_place
 from mlquery.query.in_place import RunSearch
 from mlquery.query.logged_models import ReadFilter, read_filter
 from mlquery.query.reading import OnWarning, warn_caller
-from mlquery.sql.source import Source
+from mlquery.query.sources import Source
 from mlquery.store import Store
 from mlquery.store.faults import Faults
 from mlquery.store.times import now

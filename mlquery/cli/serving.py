@@ -17,12 +17,13 @@ from typing import Final
 
 from mlquery.cli.outcomes import UsageError
 from mlquery.readers import load
+from mlquery.remote.opening import is_remote, open_anywhere
 from mlquery.server.certificates import Certificate, made_for_session
 from mlquery.server.process import LOOPBACK, bound_socket, url_of
 from mlquery.server.process import serve as serve_socket
 from mlquery.server.security import MEGABYTE, Security, is_loopback_name
 from mlquery.server.service import Service, new_service, new_store, service_in_place
-from mlquery.sql.opening import is_server, open_in_place, scheme_of
+from mlquery.sql.opening import is_server, scheme_of
 from mlquery.store import Store
 from mlquery.sync.reading import read_source
 
@@ -46,6 +47,8 @@ def serve(options: argparse.Namespace, dialect: str) -> None:
     if options.source is not None and is_server(options.source):
         scheme = scheme_of(options.source)
         raise UsageError(f"{scheme}:… is a database server, which is served where it is; instead: --in-place")
+    if options.source is not None and is_remote(options.source):
+        raise UsageError("a server is not loaded but asked where it is; instead: --in-place")
     with bound_socket(options.host, options.port) as listening, _certificate(options) as certificate:
         if options.source is not None:
             load(options.source, into=store)
@@ -62,7 +65,7 @@ def _serve_in_place(options: argparse.Namespace, dialect: str) -> None:
     if options.source is None:
         raise UsageError("--in-place needs what to serve; instead: --from postgresql://… --in-place")
     with bound_socket(options.host, options.port) as listening, _certificate(options) as certificate:
-        source = open_in_place(options.source)
+        source = open_anywhere(options.source)
         try:
             _warn_of_openness(options, "read")
             service, url = service_in_place(source, dialect), url_of(listening, certificate)

@@ -42,7 +42,7 @@ def opened(options: argparse.Namespace, dialect: Any) -> Iterator[Backend]:
 
     try:
         if options.load:
-            from mlquery.sql.loading import loaded
+            from mlquery.query.loading import loaded
 
             yield Backend(loaded(source), None, dialect)
             return

@@ -278,9 +278,9 @@ def _shown_in_ui(options: argparse.Namespace) -> tuple[str, str, dict[str, str]]
             uri = uri_of(store.path) + "?read_only=true" * options.read_only
         return uri, uri, {}
     from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
-    from mlquery.sql.opening import open_in_place
+    from mlquery.remote.opening import open_anywhere
 
-    source = open_in_place(options.source)
+    source = open_anywhere(options.source)
     try:
         return IN_PLACE, f"{source.name}, read-only", {IN_PLACE_VARIABLE: options.source}
     finally:

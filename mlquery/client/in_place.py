@@ -1,4 +1,4 @@
-"""`connect`: a client of a database, a folder of tables or a cluster, which is searched where it is and only read."""
+"""`connect`: a client of a database, tables, a cluster or a server, which is searched where it is and only read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from mlquery.entities import ViewType
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query import in_place
 from mlquery.query.explain import Explanation, explain
+from mlquery.query.loading import loaded
 from mlquery.query.search import check
-from mlquery.sql.loading import loaded
-from mlquery.sql.opening import open_in_place
-from mlquery.sql.source import Source
+from mlquery.query.sources import Source
+from mlquery.remote.opening import open_anywhere
+from mlquery.remote.requests import MAX_PAGES, WORKERS
 from mlquery.store import Store
 
 if TYPE_CHECKING:
@@ -23,27 +24,44 @@ if TYPE_CHECKING:
 _SHOWN_RESULTS = 1000
 
 
-def connect(uri_or_session: Any, layout: str | None = None, dialect: str | Dialect | None = None) -> InPlaceClient:
-    """Return a client that searches a database, tables or a cluster in place: nothing is loaded, nothing is written.
+def connect(
+    uri_or_session: Any,
+    layout: str | None = None,
+    dialect: str | Dialect | None = None,
+    *,
+    server_dialect: str | Dialect | None = None,
+    max_pages: int = MAX_PAGES,
+    workers: int = WORKERS,
+) -> InPlaceClient:
+    """Return a client that searches a database, tables, a cluster or a server as it is; nothing is written.
+
+    A server need not know the dialect: it is asked for what it understands, and the rest is decided here.
 
     Args:
         uri_or_session: `sqlite:///mlflow.db`, `postgresql://…` or `mysql://…` for MLflow's own database, with a driver
             (`postgresql+psycopg2://…`) if one likes; `parquet:FOLDER` for what `mlquery export` writes; `spark:CATALOG.
-            SCHEMA` or `databricks://…` for the tables of Databricks; the path of a database or folder; a SparkSession;
-            an engine of SQLAlchemy.
+            SCHEMA` or `databricks://…?http_path=…` for the tables of Databricks; the path of a database or folder; a
+            SparkSession; an engine of SQLAlchemy. A server: `http://…`, `https://…`, `azureml://…`, `databricks` or any
+            other tracking URI of MLflow, whose client takes credentials from the environment as ever.
         layout: How the tables are laid out, "mlflow", "databricks" or "wide"; by default it is recognised.
         dialect: The dialect of filters, orders and columns; by default the one that mlquery defines.
+        server_dialect: Which filters a server takes: a dialect of the support matrix, or the path of a column that
+            `mlquery conformance --record` wrote. By default it is recognised by the address, by what `mlquery serve`
+            says of itself, or by the version that MLflow's server tells.
+        max_pages: The most requests that one search of a server may take; one that needs more is refused.
+        workers: The most requests to a server at a time.
 
     Raises:
         SourceUnavailableError: There is no such database, or it does not answer.
-        StoreError: The address means nothing.
+        StoreError: The address means nothing, or the server is not recognised.
     """
     column = MATRIX.local_dialect if dialect is None else MATRIX.dialect(dialect)
-    return InPlaceClient(open_in_place(uri_or_session, layout), column)
+    options: dict[str, Any] = {"server_dialect": server_dialect, "max_pages": max_pages, "workers": workers}
+    return InPlaceClient(open_anywhere(uri_or_session, layout, **options), column)
 
 
 class InPlaceClient(Client):
-    """A client whose searches are answered by a database as it is now; it only reads.
+    """A client whose searches are answered by a database or a server as it is now; it only reads.
 
     Every search, `get_run`, experiments, metric histories and frames have the arguments and answers of `Client` and of
     the functions of `mlquery`. Writes raise StoreError with the code PERMISSION_DENIED. A query that the database
@@ -167,7 +185,10 @@ class InPlaceClient(Client):
         run_view_type: int = ViewType.ACTIVE_ONLY,
         max_results: int | None = _SHOWN_RESULTS,
     ) -> Explanation:
-        """Return what a query means, the statement that finds the first page of runs, and how the engine runs it.
+        """Return what a query means and how the first page of runs is found.
+
+        That is the statement and how the engine runs it, or what a server is asked, what is decided here, and how many
+        pages that takes at most.
 
         Raises:
             NotAskableError: The query cannot be answered exactly in place.

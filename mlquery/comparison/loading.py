@@ -11,7 +11,10 @@ from typing import Any
 
 from mlquery.entities import LifecycleStage
 from mlquery.store import Store
-from mlquery.store.changes import LogModelInputs, LogOutputs
+from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel
+from mlquery.store.entity_fields import model_fields, model_point_fields
+from mlquery.store.model_entities import model_points, stored_model
+from mlquery.store.validation import clean_value
 
 _INFO = ("user_id", "status", "start_time", "end_time", "artifact_uri", "run_name")
 
@@ -55,9 +58,33 @@ def put_run(store: Store, run: Any, *, with_metrics: bool = True) -> None:
         store.write(LogModelInputs(info.run_id, [model.model_id for model in inputs.model_inputs]))
 
 
+def put_experiment(store: Store, found: Any) -> None:
+    """Add an experiment to a store unless it is there."""
+    if found.experiment_id in store.experiments.row_of and not store._is_untouched:
+        return
+    store.load_experiment(
+        found.experiment_id,
+        found.name,
+        artifact_location=found.artifact_location or "",
+        lifecycle_stage=found.lifecycle_stage,
+        tags=dict(found.tags or {}),
+        creation_time=found.creation_time,
+        last_update_time=found.last_update_time,
+    )
+
+
+def put_logged_model(store: Store, found: Any) -> None:
+    """Add a logged model, with the points that were logged for it and a stand-in for its experiment."""
+    require_experiment(store, found.experiment_id)
+    store.write(PutModel(model_fields(stored_model(found))))
+    points = list(map(model_point_fields, model_points(found)))
+    if points:
+        store.write(LogModelPoints(found.model_id, points))
+
+
 def _latest(run: Any) -> Iterator[tuple[str, tuple[float, int, int]]]:
     if has_points(run):
-        yield from ((p.key, (float(p.value), p.timestamp, p.step or 0)) for p in run.data._metric_objs)
+        yield from ((p.key, (clean_value(float(p.value)), p.timestamp, p.step or 0)) for p in run.data._metric_objs)
         return
     time = run.info.end_time or run.info.start_time or 0
     yield from ((key, (float(value), time, 0)) for key, value in run.data.metrics.items())

@@ -16,14 +16,11 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from mlquery.comparison.loading import has_points, put_run
+from mlquery.comparison.loading import has_points, put_experiment, put_logged_model, put_run
 from mlquery.entities import ViewType
 from mlquery.entities.registry import ModelVersion
 from mlquery.query.page_tokens import all_pages
 from mlquery.store import Store
-from mlquery.store.changes import LogModelPoints, PutModel
-from mlquery.store.entity_fields import model_fields, model_point_fields
-from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.validation import clean_value
 
 _PAGE: Final = 500
@@ -79,14 +76,7 @@ class RemoteRuns:
     def put(self, runs: Sequence[Any]) -> None:
         """Add runs, and their experiments."""
         for experiment_id in dict.fromkeys(run.info.experiment_id for run in runs):
-            found = self.client.get_experiment(experiment_id)
-            self.store.load_experiment(
-                experiment_id,
-                found.name,
-                artifact_location=found.artifact_location or "",
-                lifecycle_stage=found.lifecycle_stage,
-                tags=dict(found.tags or {}),
-            )
+            put_experiment(self.store, self.client.get_experiment(experiment_id))
         for run in runs:
             put_run(self.store, run, with_metrics=has_points(run))
             for key in () if has_points(run) else run.data.metrics:
@@ -113,7 +103,7 @@ class RemoteRuns:
         """Return the registered versions of the runs, after reading logged models; none where a service has none."""
         if not self.store.models.by_id:
             for model in self._logged_models():
-                self._put_model(model)
+                put_logged_model(self.store, model)
         return [_version(found) for found in self._versions()]
 
     def _logged_models(self) -> Iterator[Any]:
@@ -125,12 +115,6 @@ class RemoteRuns:
         for start in range(0, len(self.run_ids), _IDS):
             ids = ", ".join(f"'{run_id}'" for run_id in self.run_ids[start : start + _IDS])
             yield from _none_without_endpoint(partial(self.client.search_model_versions, f"run_id IN ({ids})"))
-
-    def _put_model(self, found: Any) -> None:
-        self.store.write(PutModel(model_fields(stored_model(found))))
-        points = list(map(model_point_fields, model_points(found)))
-        if points:
-            self.store.write(LogModelPoints(found.model_id, points))
 
 
 def _none_without_endpoint(search: Any) -> list[Any]:

@@ -20,8 +20,8 @@ from mlquery.conformance.namespacing import NamespacedClient, NamespacedSession
 from mlquery.conformance.readback import Described, read_back
 from mlquery.conformance.suite import Case, Suite
 from mlquery.errors import StoreError
-from mlquery.sync.mlflow_source import client_of
-from mlquery.sync.source import target_name
+from mlquery.remote.mlflow_client import client_of
+from mlquery.remote.names import target_name
 
 _PAUSE = 0.002  # s; gives successive entities different times on a clock of milliseconds
 _GRACE_SECONDS = 10.0  # s

@@ -22,7 +22,7 @@ def select(entities: Sequence[Any], plan: Plan, store: Store | None = None) -> l
     """Return the positions of the entities that a plan selects, in its order; runs have their histories in a store."""
     found = [i for i, entity in enumerate(entities) if _is_in_view(entity, plan) and _holds(plan.where, entity, store)]
     for key in reversed(plan.order):
-        found = _sorted(found, [_values(entities[i], key.field, store) for i in found], key)
+        found = _sorted(found, [values_of(entities[i], key.field, store) for i in found], key)
     return found
 
 
@@ -42,15 +42,15 @@ def _holds(where: Where, entity: Any, store: Store | None) -> bool:
         case Negation(part):
             return not _holds(part, entity, store)
         case Predicate(field, Op.IS_NULL | Op.IS_NOT_NULL as op):
-            return bool(_values(entity, field, store)) is (op is Op.IS_NOT_NULL)
+            return bool(values_of(entity, field, store)) is (op is Op.IS_NOT_NULL)
         case Predicate(field, op, value, nan):
             return any(
                 (string_test(op, value) if isinstance(v, str) else number_test(op, value, nan))(v)
-                for v in _values(entity, field, store)
+                for v in values_of(entity, field, store)
             )
 
 
-def _values(entity: Any, field: FieldRef, store: Store | None) -> list[Any]:
+def values_of(entity: Any, field: FieldRef, store: Store | None) -> list[Any]:
     """Return the values of an entity's field: none, one, or one for each dataset."""
     match field:
         case FieldRef(Kind.HISTORY):

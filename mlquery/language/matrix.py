@@ -6,6 +6,7 @@ dialect. A use is supported unless a feature that matches it says otherwise. All
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
@@ -86,6 +87,12 @@ class Dialect:
         """Tell whether the dialect has a behaviour, a feature with the clause "behaviour"."""
         return feature_id in self._behaviours
 
+    def claims(self, uri: str) -> bool:
+        """Tell whether a tracking URI has a scheme of this service, or the path of one of its workspaces."""
+        scope = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(self.service.get("scope", "")))
+        is_scope = bool(scope) and re.search(scope, uri, re.IGNORECASE) is not None
+        return is_scope or uri.partition(":")[0].lower() in self.service.get("schemes", ())
+
     @property
     def enforced_limits(self) -> Mapping[str, int]:
         """Return the limits on writes that the dialect has."""
@@ -148,10 +155,25 @@ class Matrix:
         return next(dialect for dialect in self.dialects.values() if dialect.is_local)
 
     def dialect_of_uri(self, uri: str) -> Dialect:
-        """Return the dialect of the servers with a tracking URI of this scheme."""
-        scheme = uri.partition(":")[0].lower()
-        claiming = (d for d in self.dialects.values() if scheme in d.service.get("schemes", ()))
-        return next(claiming, self.dialects[DEFAULT_DIALECT])
+        """Return the dialect of the servers with tracking URIs like this one."""
+        return self.claiming_dialect(uri) or self.default_dialect
+
+    def claiming_dialect(self, uri: str) -> Dialect | None:
+        """Return the dialect of which a tracking URI has a scheme or the path of a workspace; None if there is none."""
+        return next((d for d in self.dialects.values() if d.release is None and d.claims(uri)), None)
+
+    @property
+    def default_dialect(self) -> Dialect:
+        """Return the dialect of MLflow's newest release."""
+        return self.dialects[DEFAULT_DIALECT]
+
+    def releases(self) -> dict[tuple[int, ...], Dialect]:
+        """Return the dialects of MLflow's releases, by the numbers of these."""
+        named = {name: dialect for dialect in self.dialects.values() for name in (dialect.name, *dialect.aliases)}
+        releases = {name.partition(":")[2]: d for name, d in named.items() if name.startswith(f"{DEFAULT_DIALECT}:")}
+        return {
+            tuple(map(int, (dialect.release or number).split("."))): dialect for number, dialect in releases.items()
+        }
 
     def _unknown_dialect(self, name: str) -> ValueError:
         family, colon, _ = str(name).partition(":")

@@ -175,12 +175,12 @@ def _new(parts: _Parts) -> Backend:
 
 def _in_place(parts: _Parts) -> Backend:
     from mlquery.backend.in_place import InPlaceBackend
-    from mlquery.sql.opening import open_in_place
+    from mlquery.remote.opening import open_anywhere
 
     address = os.environ.get(IN_PLACE_VARIABLE)
     if not address:
         raise invalid_parameter(f"{IN_PLACE} is what {IN_PLACE_VARIABLE} names, such as postgresql://…; it is not set")
-    backend: Any = InPlaceBackend(open_in_place(address), parts.dialect or DEFAULT_DIALECT)
+    backend: Any = InPlaceBackend(open_anywhere(address), parts.dialect or DEFAULT_DIALECT)
     found: Backend = backend
     return found
 

@@ -29,7 +29,7 @@ from mlquery.query.dataframe import DataFrame, field_array
 from mlquery.query.operands import resolve_operand
 from mlquery.query.reading import OnWarning, warn_caller
 from mlquery.query.search import search_rows
-from mlquery.sql.source import Source
+from mlquery.query.sources import Source
 from mlquery.store import Store
 
 _FUNCTIONS: Final = ("count", "min", "max", "mean", "median", "std", "sum")

@@ -23,7 +23,7 @@ from mlquery.query.histories import histories_read
 from mlquery.query.operands import columns_of_calls
 from mlquery.query.reading import OnWarning, warn_caller
 from mlquery.query.search import search_rows
-from mlquery.sql.source import Source
+from mlquery.query.sources import Source
 from mlquery.store import Store
 from mlquery.store.columns import ABSENT, MetricColumn, StringColumn
 
@@ -131,7 +131,7 @@ def _columns_in_place(
         asked = list(dict.fromkeys(fields.values()))
         return ValueColumns(asked, in_place.run_values(source, asked, search)), fields
     page = in_place.all_runs(source, search)
-    rows = np.arange(page.rows.start, page.rows.stop)
+    rows = np.asarray(page.rows, np.int64)
     return StoreColumns(page.store, rows), _fields_of_runs(page.store, rows)
 
 

@@ -21,9 +21,10 @@ from mlquery.query.page_tokens import PageToken, SortValue, bad_page_token
 from mlquery.query.reading import OnWarning, read_experiment_search, read_query, read_run_search, warn_caller
 from mlquery.query.refusals import positioned
 from mlquery.query.search import FULL_IS_NOT_LAST
+from mlquery.query.sources import Source
 from mlquery.sql.errors import NotAskableError
 from mlquery.sql.ordering import Position
-from mlquery.sql.source import Page, Source
+from mlquery.sql.source import Page
 from mlquery.store import Store
 
 
@@ -147,18 +148,9 @@ def experiment_ids(source: Source, dialect: Dialect, run_view_type: int = ViewTy
 
 
 def explained(source: Source, search: RunSearch) -> list[str]:
-    """Return the lines that say how a source finds the first page: its statement, its parameters, its own plan."""
+    """Return the lines that say how a source finds the first page: its statement or its requests."""
     with attrs.evolve(search, on_warning=lambda found: None).planned() as plan:
-        statement = source.statement(plan, search.max_results)
-    return [
-        f"searched  in place, {source.name}",
-        "statement",
-        *(f"          {line}" for line in statement.text.splitlines()),
-        "bound",
-        *(f"          {name} = {value!r}" for name, value in statement.parameters.items()),
-        "run as",
-        *(f"          {line}" for line in source.described(statement)),
-    ]
+        return source.explained(plan, search.max_results)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlquery.errors import NOT_IMPLEMENTED
+from mlquery.remote.dialects import HEADER as DIALECT_HEADER
 from mlquery.server import page as page_parts
 from mlquery.server.connections import ClosingResponse
 from mlquery.server.endpoints import Endpoint, fields_in_body, fields_in_query
@@ -109,10 +110,14 @@ class Server:
         return [
             EndpointRoutes(endpoint_table(_PREFIXES, self.service), self.answer_request),
             Route("/health", _health),
-            Route("/version", _version),
+            Route("/version", self.version),
             *FileRoutes(self.service, self.security, self._call).routes(_PREFIXES, self.answering),
             *(Route(f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")),
         ]
+
+    async def version(self, _: Request) -> Response:
+        """Tell the version of MLflow and, to clients that ask which filters they may send, the dialect."""
+        return PlainTextResponse(MLFLOW_VERSION, headers={DIALECT_HEADER: self.service.backend.dialect.name})
 
     async def answer_request(
         self, endpoint: Endpoint, path: dict[str, str], scope: Scope, receive: Receive
@@ -309,10 +314,6 @@ async def _identity(request: Request) -> Response:
 
 async def _health(_: Request) -> Response:
     return PlainTextResponse("OK")
-
-
-async def _version(_: Request) -> Response:
-    return PlainTextResponse(MLFLOW_VERSION)
 
 
 async def _server_info(_: Request) -> Response:

@@ -15,8 +15,8 @@ from mlquery.backend import Backend
 from mlquery.backend.in_place import InPlaceBackend
 from mlquery.errors import NOT_IMPLEMENTED, Diagnostic, StoreError
 from mlquery.language.matrix import DEFAULT_DIALECT, MATRIX
+from mlquery.query.sources import Source
 from mlquery.server.locations import ARTIFACT_ROOT, Locations
-from mlquery.sql.source import Source
 from mlquery.store import Store
 
 _warnings: Final[ContextVar[list[str]]] = ContextVar("warnings of the request that is being answered")

@@ -122,3 +122,6 @@ _OPENERS: Final[Mapping[str, Callable[[str, str | None, str | None], Source]]] =
     "spark": _open_catalog,
     "databricks": _open_databricks,
 }
+
+SCHEMES: Final = tuple(_OPENERS)
+"""The schemes of what can be searched in place, without drivers."""

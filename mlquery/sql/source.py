@@ -34,7 +34,7 @@ class Page:
     """
 
     store: Store
-    rows: range
+    rows: Sequence[int]
     next: Position | None
 
 
@@ -185,6 +185,19 @@ class Source:
     def described(self, statement: Statement) -> list[str]:
         """Return how the system would run a statement, in its own words, line by line."""
         return self.engine.explain(statement)
+
+    def explained(self, plan: Plan, limit: int | None) -> list[str]:
+        """Return the lines that say how the first page is found: the statement, its parameters, the engine's plan."""
+        statement = self.statement(plan, limit)
+        return [
+            f"searched  in place, {self.name}",
+            "statement",
+            *(f"          {line}" for line in statement.text.splitlines()),
+            "bound",
+            *(f"          {name} = {value!r}" for name, value in statement.parameters.items()),
+            "run as",
+            *(f"          {line}" for line in self.described(statement)),
+        ]
 
     def close(self) -> None:
         """Close all connections."""

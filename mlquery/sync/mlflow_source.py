@@ -1,6 +1,6 @@
 """Reads runs through MLflow's client from a server, Azure Machine Learning, Databricks or any tracking URI of MLflow.
 
-MLflow is imported here and in `mlflow_target` alone, at the first use.
+MLflow is imported at the first use.
 
 **Source** of names and arguments: `mlflow.MlflowClient` of MLflow 3.17.
 """
@@ -8,81 +8,30 @@ MLflow is imported here and in `mlflow_target` alone, at the first use.
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import attrs
 import numpy as np
 
 from mlquery.entities import Dataset, DatasetInput, Experiment, InputTag, RunInfo, ViewType
-from mlquery.errors import NOT_IMPLEMENTED, RESOURCE_CONFLICT, StoreError, invalid_parameter
+from mlquery.errors import NOT_IMPLEMENTED, StoreError
 from mlquery.query.page_tokens import all_pages
+from mlquery.remote.mlflow_client import call_error, client_of
+from mlquery.remote.names import target_name
 from mlquery.store.model_entities import model_points, stored_model
 from mlquery.store.registered_models import Entry
 from mlquery.store.validation import clean_value
 from mlquery.sync.content import ModelContent, Points, Summary
 from mlquery.sync.mlflow_registry import MlflowRegistry
-from mlquery.sync.source import SourceFile, target_name
+from mlquery.sync.source import SourceFile
 
 _PAGE: Final = 500
 _WORKERS: Final = 8
-_SECONDS: Final = 10.0
-_NO_MLFLOW: Final = "MLflow is needed to talk to {}: pip install 'mlquery[mlflow]'"
-_AZURE: Final = "MLflow needs a plugin to talk to {}: pip install azureml-mlflow"
-
-
-def client_of(uri: str) -> Any:
-    """Return MLflow's client of a tracking URI.
-
-    Raises:
-        StoreError: MLflow is not installed or does not support the URI, or the server cannot be reached.
-    """
-    name = target_name(uri)
-    _require_reachable(uri)
-    try:
-        import mlflow
-        from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
-    except ImportError:
-        raise invalid_parameter(_NO_MLFLOW.format(name)) from None
-    try:
-        return mlflow.MlflowClient(uri)
-    except UnsupportedModelRegistryStoreURIException:
-        is_azure = uri.startswith("azureml:")
-        message = _AZURE.format(name) if is_azure else f"MLflow has no tracking store for {name}"
-        raise invalid_parameter(message) from None
-    except Exception as error:
-        raise call_error(name, error) from error
-
-
-def _require_reachable(uri: str) -> None:
-    """Raise if no server listens at an address: MLflow itself would retry for minutes."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or parts.hostname is None:
-        return
-    if parts.scheme in getproxies() and not proxy_bypass(parts.hostname):
-        return  # the connection goes to the proxy
-    try:
-        address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-        socket.create_connection(address, _SECONDS).close()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        problem = f"{target_name(uri)} cannot be reached: {reason[:1].lower()}{reason[1:]}"
-        raise StoreError(problem, "TEMPORARILY_UNAVAILABLE") from None
-
-
-def call_error(name: str, error: Exception) -> StoreError:
-    """Return the error about a failed request, in one sentence."""
-    reason = str(error).strip().partition("\n")[0][:300] or type(error).__name__
-    is_conflict = getattr(getattr(error, "response", None), "status_code", None) == 409  # of files, by requests itself
-    code = RESOURCE_CONFLICT if is_conflict else getattr(error, "error_code", "INTERNAL_ERROR")
-    return StoreError(f"request to {name} failed: {reason}", code)
 
 
 class MlflowSource:

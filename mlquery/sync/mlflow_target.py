@@ -3,7 +3,7 @@
 MLflow's client repeats a request whose answer is lost. What creates something is therefore sent as `single_requests`
 says, and every other call does the same when it is carried out again.
 
-MLflow is imported here and in `mlflow_source` alone, at the first use.
+MLflow is imported here, in `mlflow_source` and in `remote`, at the first use.
 
 **Source** of names and arguments: `mlflow.MlflowClient` and its stores of MLflow 3.17; the private `store` behind the
 client accepts what the public calls fill in themselves: the user of a run, and a missing end time.
@@ -19,10 +19,11 @@ import attrs
 
 from mlquery.entities import DatasetInput, Experiment, LifecycleStage, RunInfo, RunStatus
 from mlquery.errors import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.remote.mlflow_client import call_error
 from mlquery.sync.batches import Point
 from mlquery.sync.content import ModelContent, Points, Summary
 from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
-from mlquery.sync.mlflow_source import MlflowSource, call_error, content_of_model, experiment_of, summary_of_run
+from mlquery.sync.mlflow_source import MlflowSource, content_of_model, experiment_of, summary_of_run
 from mlquery.sync.single_requests import create_once, sending_once
 
 _INCOMPLETE_RUNS: Final = "attributes.status = 'RUNNING'"  # what Azure takes: it compares tags for equality alone

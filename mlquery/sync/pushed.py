@@ -10,11 +10,11 @@ from typing import Final
 
 from mlquery.durable.store import DurableStore
 from mlquery.entities import LifecycleStage
+from mlquery.remote.names import earlier_names
 from mlquery.store.changes import SetPushed
 from mlquery.store.model_table import PENDING
 from mlquery.sync.mlflow_registry import INCOMPLETE_TAG
 from mlquery.sync.mlflow_target import MlflowTarget
-from mlquery.sync.source import earlier_names
 
 INCOMPLETE: Final = ""
 """The digest of what is not complete on the target."""

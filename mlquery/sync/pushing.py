@@ -16,6 +16,7 @@ from mlquery.durable.locks import FolderLock
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, LifecycleStage
 from mlquery.errors import INVALID_PARAMETER_VALUE, StoreError
+from mlquery.remote.names import target_name
 from mlquery.sync.content import summary_of
 from mlquery.sync.limit_violations import (
     LimitViolation,
@@ -29,7 +30,7 @@ from mlquery.sync.pushed import settle
 from mlquery.sync.references import PARENT
 from mlquery.sync.sending import PushResult, Sender
 from mlquery.sync.sending_registry import RegistryPart, parts_to_send, send_part, settle_versions, violations_of_part
-from mlquery.sync.source import Progress, target_name
+from mlquery.sync.source import Progress
 from mlquery.sync.sources import chosen_experiments, experiments_of, require_on_disk, run_ids_of
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 
 from mlquery.entities import Experiment
-from mlquery.sql.loading import loaded
+from mlquery.query.loading import loaded
 from mlquery.sql.opening import is_server, open_in_place
 from mlquery.store import Store
 from mlquery.store.changes import LogModelInputs, LogModelPoints, LogOutputs, PutModel

@@ -19,10 +19,11 @@ from mlquery.entities import Experiment, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.query.search import plan_of
 from mlquery.readers import load
+from mlquery.remote.names import target_name
 from mlquery.store import Store
 from mlquery.store.registered_models import Entry
 from mlquery.sync.content import ModelContent, Points, Summary, model_of, summary_of
-from mlquery.sync.source import Source, SourceFile, target_name
+from mlquery.sync.source import Source, SourceFile
 
 
 class StoreSource:

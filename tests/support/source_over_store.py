@@ -98,7 +98,7 @@ class SourceOverStore(Source):
         if field.kind is Kind.HISTORY:
             values: list[Any] = history_values(field, run, self.store)
         else:
-            values = reference._values(run, field, self.store)
+            values = reference.values_of(run, field, self.store)
         return values[0] if values else None
 
     def _with_runs(self, rows: Sequence[int]) -> Store:

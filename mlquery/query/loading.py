@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Final
 
 from mlquery.language.plan import Entity, Plan
+from mlquery.query.sources import Source
 from mlquery.readers.contents import put_models
 from mlquery.sql.errors import NotAskableError
-from mlquery.sql.source import Source
 from mlquery.store import Store
 from mlquery.store.entity_fields import experiment_fields
 
