@@ -9,7 +9,7 @@ from typing import Any
 
 from mlquery import __version__
 from mlquery.cli import aggregates, commands, store_arguments
-from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_source, add_value, count, port
+from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_server, add_source, add_value, count, port
 from mlquery.language.plan import Entity
 
 _DESCRIPTION = "Query MLflow experiments and runs, without MLflow and without a server."
@@ -60,9 +60,13 @@ def _add_search(command: argparse.ArgumentParser) -> None:
     add_list(command, *ORDER_BY)
     add_choice(command, "--view", commands.VIEWS, "runs to show by lifecycle stage")
     command.add_argument("--max-results", metavar="N", type=count, help="maximum number of runs; default: all")
-    add_value(command, "--dialect", "NAME", commands.DEFAULT_DIALECT, "dialect to follow")
+    defaults = f"default: {commands.DEFAULT_DIALECT}; of a server: extended"
+    command.add_argument("--dialect", metavar="NAME", help=f"dialect to follow; {defaults}")
     add_choice(command, "--format", commands.FORMATS, "output format")
-    explain = "print the meaning of the query, the SQL statement, its parameters and the engine's plan, and no runs"
+    explain = (
+        "print the meaning of the query and no runs: the SQL statement, its parameters and the engine's plan, or what "
+        "a server is asked, what is decided here, and the most pages"
+    )
     command.add_argument("--explain", action="store_true", help=explain)
     command.set_defaults(command=commands.search)
 
@@ -89,6 +93,7 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dialect", metavar="NAME", help="dialect to follow; default: that of the source, or oss")
     add_choice(command, "--format", commands.COMPARISON_FORMATS, "output format")
     command.add_argument("--no-color", action="store_true", help="print no colors")
+    add_server(command)
     command.set_defaults(command=commands.compare)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +32,7 @@ VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all"
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
 COMPARISON_FORMATS = ["table", "csv", "json", "md"]
 _PAGE = 1000  # runs per search, as in MLflow's client
+_PAGE_IN_PLACE = 50_000  # where every search asks others
 
 
 def demo(_: argparse.Namespace) -> int:
@@ -45,8 +46,8 @@ def demo(_: argparse.Namespace) -> int:
 
 def search(options: argparse.Namespace) -> int:
     """Print the runs that match a filter, or with `--explain` how they are found."""
-    filter_string, dialect = _filter(options), dialect_named(options.dialect)
-    with opened(options, dialect) as backend:
+    filter_string = _filter(options)
+    with opened(options, options.dialect and dialect_named(options.dialect)) as backend:
         query = (experiment_ids(backend, options), filter_string, VIEWS[options.view], options.order_by)
         if options.explain:
             print(*explained(backend, query, options.max_results), sep="\n")
@@ -165,22 +166,24 @@ def experiment_ids(backend: Backend, options: argparse.Namespace) -> list[str]:
     return known
 
 
-def _all(search: Callable[..., PagedList[T]], limit: int | None = None) -> list[T]:
-    """Return what a search finds on all of its pages, at most `limit` results."""
+def _all(search: Callable[..., PagedList[T]]) -> list[T]:
+    """Return what a search finds on all of its pages."""
     from mlquery.query.page_tokens import all_pages
 
-    return list(all_pages(search, _PAGE, limit))
+    return list(all_pages(search, _PAGE))
 
 
-def _found(backend: Backend, query: Query, limit: int | None) -> list[Run]:
-    """Return the runs of a search, without logged models."""
+def _found(backend: Backend, query: Query, limit: int | None, is_streamed: bool = False) -> Iterator[Run]:
+    """Yield the runs of a search, without logged models; page by page if they are shown as they come."""
+    from mlquery.query.page_tokens import all_pages
+
     ids, filter_string, view, order_by = query
 
     def search(max_results: int, page_token: str | None) -> PagedList[Run]:
         page = (ids, filter_string, view, max_results, order_by, page_token)
         return backend.search_runs(*page, read=lambda store, rows: store.runs.runs_at(rows))
 
-    return _all(search, limit)
+    return all_pages(search, _PAGE_IN_PLACE if backend.is_in_place and not is_streamed else _PAGE, limit)
 
 
 def print_table(
@@ -195,7 +198,7 @@ def print_table(
         return points_of(data_of(backend))(run_ids, keys)
 
     _, filter_string, _, order_by = query
-    runs = _found(backend, query, limit)
+    runs = list(_found(backend, query, limit))
     plan = plan_of(filter_string, order_by, dialect=backend.dialect)
     others = histories_named(plan, read_points, runs)
     if experiments is not None:
@@ -217,4 +220,12 @@ def _print_json(backend: Backend, query: Query, limit: int | None) -> None:
     print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 
-FORMATS = {"table": print_table, "csv": _print_csv, "json": _print_json}
+def _print_jsonl(backend: Backend, query: Query, limit: int | None) -> None:
+    """Print a run on each line, as JSON, as soon as its page is there."""
+    from mlquery.store.entity_fields import without_nan
+
+    for run in _found(backend, query, limit, is_streamed=True):
+        print(json.dumps(without_nan(run.to_dictionary()), ensure_ascii=False))
+
+
+FORMATS = {"table": print_table, "csv": _print_csv, "json": _print_json, "jsonl": _print_jsonl}

@@ -8,6 +8,8 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from math import isnan
 from typing import Any, Final
@@ -17,12 +19,19 @@ from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, UsageError
 from mlquery.cli.progress import progress
 from mlquery.cli.tables import one_line, shown_time
+from mlquery.client.in_place import InPlaceClient
 from mlquery.comparison import Comparison, compare
 from mlquery.comparison.fields import ATTRIBUTE, METRIC, PARAM, TAG, TIMES, Field
+from mlquery.comparison.loading import store_of_runs
 from mlquery.comparison.page_data import records
 from mlquery.comparison.selection import run_named
 from mlquery.comparison.values import direction_of
 from mlquery.durable.store import DurableStore
+from mlquery.entities import Experiment, ViewType
+from mlquery.language.matrix import MATRIX
+from mlquery.query.page_tokens import all_pages
+from mlquery.remote.opening import is_remote
+from mlquery.remote.source import RemoteSource
 from mlquery.store import Store
 from mlquery.store.entity_fields import without_nan
 from mlquery.sync.reading import read_source
@@ -31,24 +40,20 @@ from mlquery.sync.sources import chosen_experiments, experiments_of
 _ID: Final = re.compile(r"[\w-]+")
 _ORDER: Final = {METRIC: 0, PARAM: 1, ATTRIBUTE: 2, TAG: 3}
 _SHORT: Final = 8  # characters of an id
+_PAGE: Final = 1000
 _SIGNIFICANT: Final = 0.05  # what is coloured
 
 
 def compare_command(options: argparse.Namespace, dialect: str | None) -> int:
     """Put runs side by side; without a dialect it is that of the source."""
-    with progress() as show:
-        store = read_source(options.source, options.experiment, progress=show)
-        try:
-            found = _compared(store, options, dialect)
-            if options.output:
-                show("report", 0, 1)
-                found.to_html(options.output, options.title)
-                print(f"{options.output}: {len(found)} runs")
-            else:
-                text = list(FORMATS[options.format](found))
-        finally:
-            if isinstance(store, DurableStore):
-                store.close()
+    with progress() as show, _opened(options, show) as source:
+        found = _compared(source, options, dialect)
+        if options.output:
+            show("report", 0, 1)
+            found.to_html(options.output, options.title)
+            print(f"{options.output}: {len(found)} runs")
+        else:
+            text = list(FORMATS[options.format](found))
     if not options.output:
         _print(text, options)
     for warning in found.warnings:
@@ -63,15 +68,32 @@ def _print(text: list[Any], options: argparse.Namespace) -> None:
         print(*text, sep="\n")
 
 
-def _compared(store: Store, options: argparse.Namespace, dialect: str | None) -> Comparison:
-    chosen = chosen_experiments(experiments_of(store), options.experiment, options.source)
+@contextmanager
+def _opened(options: argparse.Namespace, show: Callable[[str, int, int], None]) -> Iterator[Store | InPlaceClient]:
+    """Give a store with the runs, or a client of the server that is asked for those that are compared."""
+    if is_remote(options.source):
+        server = RemoteSource(options.source, options.server_dialect, options.max_pages)
+        server.on_progress = show
+        yield InPlaceClient(server, MATRIX.local_dialect)
+        return
+    store = read_source(options.source, options.experiment, progress=show)
+    try:
+        yield store
+    finally:
+        if isinstance(store, DurableStore):
+            store.close()
+
+
+def _compared(source: Store | InPlaceClient, options: argparse.Namespace, dialect: str | None) -> Comparison:
+    known = experiments_of(source) if isinstance(source, Store) else _all_experiments(source)
+    chosen = chosen_experiments(known, options.experiment, options.source)
     return compare(
-        _runs(store, options),
+        _runs(source, options),
         _value(options.value),
-        _one(store, options.baseline) if options.baseline else None,
+        _one(source, options.baseline) if options.baseline else None,
         options.group_by or None,
         options.ignore,
-        source=store,
+        source=source,
         experiment_ids=[experiment.experiment_id for experiment in chosen] if options.experiment else None,
         dialect=dialect,
         directions=dict(_pair("--direction", string) for string in options.direction),
@@ -79,18 +101,31 @@ def _compared(store: Store, options: argparse.Namespace, dialect: str | None) ->
     )
 
 
-def _runs(store: Store, options: argparse.Namespace) -> str | list[str]:
+def _all_experiments(client: InPlaceClient) -> list[Experiment]:
+    return list(all_pages(partial(client.search_experiments, ViewType.ALL), _PAGE))
+
+
+def _runs(source: Store | InPlaceClient, options: argparse.Namespace) -> str | list[str]:
     """Return the filter that is given, or the ids; a single word is one of a run."""
     given: list[str] = options.runs
     if all(map(_ID.fullmatch, given)) and given and given != ["-"]:
-        return [_one(store, name) for name in given]
+        return [_one(source, name) for name in given]
     if len(given) > 1:
         raise UsageError("runs are given as one filter or as ids; instead: quote the filter")
     return filter_of(given[0]) if given else ""
 
 
-def _one(store: Store, name: str) -> str:
+def _one(source: Store | InPlaceClient, name: str) -> str:
+    """Return the id of the run that a word names: its id, the beginning of it, or its name."""
+    store = source if isinstance(source, Store) else _runs_named(source, name)
     return run_named(store, store.runs.ids, name)
+
+
+def _runs_named(client: InPlaceClient, name: str) -> Store:
+    """Return a store with the runs of a server that a word may name."""
+    ids = [experiment.experiment_id for experiment in _all_experiments(client)]
+    written = f"run_id LIKE '{name}%' OR run_name = '{name}'"
+    return store_of_runs(client.search_runs(ids, written, max_results=_PAGE))
 
 
 def _value(given: Sequence[str]) -> str | dict[str, str]:

@@ -21,12 +21,21 @@ def add_choice(command: argparse.ArgumentParser, name: str, values: Iterable[str
 def add_source(command: argparse.ArgumentParser) -> None:
     """Add the options that say where the runs are, and whether they are searched there or loaded."""
     sources = (
-        "where the runs are, searched in place: an MLflow database (its path, sqlite:///PATH, postgresql://…, "
-        "mysql://…), parquet:FOLDER, spark:CATALOG.SCHEMA, databricks://…; an mlruns folder is loaded"
+        "where the runs are, searched there: an MLflow database (its path, sqlite:///PATH, postgresql://…, mysql://…), "
+        "parquet:FOLDER, spark:CATALOG.SCHEMA, a server (http://…, https://…, azureml://…, databricks); an mlruns "
+        "folder is loaded"
     )
     command.add_argument("--from", dest="source", metavar="SOURCE", required=True, help=sources)
     command.add_argument("--load", action="store_true", help="load the source into memory and search it there")
+    add_server(command)
     command.add_argument("--engine", metavar="NAME", help="engine to search files with, in place; default: by source")
+
+
+def add_server(command: argparse.ArgumentParser) -> None:
+    """Add the options that say how a server is asked."""
+    dialect = "dialect that a server takes, or a file of conformance --record; default: recognised"
+    command.add_argument("--server-dialect", metavar="NAME|FILE", help=dialect)
+    add_value(command, "--max-pages", "N", 100, "most requests to a server; a search that takes more is refused", count)
 
 
 def add_list(command: argparse.ArgumentParser, name: str, metavar: str, about: str) -> None:

@@ -19,37 +19,71 @@ from mlquery.cli.outcomes import UsageError
 
 if TYPE_CHECKING:
     from mlquery.backend import Backend
-    from mlquery.sql.source import Source
+    from mlquery.language.matrix import Dialect
+    from mlquery.query.sources import Source
+    from mlquery.remote.source import RemoteSource
     from mlquery.store import Store
 
 _PASSWORD = re.compile(r"(://[^/@:]*:)[^@/]*@")
 
 
 @contextmanager
-def opened(options: argparse.Namespace, dialect: Any) -> Iterator[Backend]:
+def opened(options: argparse.Namespace, dialect: str | Dialect | None) -> Iterator[Backend]:
     """Give what answers about the source of a command: `--load` loads it, `--engine` searches it in place.
+
+    Without a dialect it is the one that mlquery defines for a server, which is asked only for what it understands, and
+    that of MLflow for what is here.
 
     Raises:
         StoreError: it cannot be read, or not in the way that the options ask for.
     """
     from mlquery.backend import Backend
+    from mlquery.language.matrix import MATRIX
+    from mlquery.remote.opening import is_remote
 
+    if dialect is None:
+        dialect = MATRIX.local_dialect if is_remote(options.source) else MATRIX.default_dialect
+    if is_remote(options.source):
+        with _asked(options) as server:
+            yield _answering(server, dialect, options)
+        return
+    if options.server_dialect is not None:
+        raise UsageError("--server-dialect is about servers; what is here takes every dialect")
     source = _source_in_place(options)
     if source is None:
         yield Backend(_loaded(options.source), None, dialect)
         return
-    from mlquery.backend.in_place import InPlaceBackend
-
     try:
-        if options.load:
-            from mlquery.query.loading import loaded
-
-            yield Backend(loaded(source), None, dialect)
-            return
-        in_place: Any = InPlaceBackend(source, dialect)
-        yield in_place
+        yield _answering(source, dialect, options)
     finally:
         source.close()
+
+
+@contextmanager
+def _asked(options: argparse.Namespace) -> Iterator[RemoteSource]:
+    """Give the server of a command, with a bar of the pages that it is asked for."""
+    from mlquery.cli.progress import progress
+    from mlquery.remote.source import RemoteSource
+
+    if options.engine is not None:
+        raise UsageError("--engine reads files and tables; a server answers by itself")
+    with progress() as show:
+        server = RemoteSource(options.source, options.server_dialect, options.max_pages)
+        server.on_progress = show
+        yield server
+
+
+def _answering(source: Source, dialect: str | Dialect, options: argparse.Namespace) -> Backend:
+    from mlquery.backend import Backend
+    from mlquery.backend.in_place import InPlaceBackend
+
+    if options.load:
+        from mlquery.query.loading import loaded
+
+        return Backend(loaded(source), None, dialect)
+    in_place: Any = InPlaceBackend(source, dialect)
+    found: Backend = in_place
+    return found
 
 
 def explained(backend: Backend, query: tuple[Any, ...], limit: int | None) -> list[str]:

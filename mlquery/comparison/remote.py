@@ -20,6 +20,7 @@ from mlquery.comparison.loading import has_points, put_experiment, put_logged_mo
 from mlquery.entities import ViewType
 from mlquery.entities.registry import ModelVersion
 from mlquery.query.page_tokens import all_pages
+from mlquery.sql.errors import NotAskableError
 from mlquery.store import Store
 from mlquery.store.validation import clean_value
 
@@ -30,6 +31,8 @@ _IDS: Final = 50  # run ids in one filter
 
 def is_remote(source: Any) -> bool:
     """Tell whether a source is a client that has no store here."""
+    if getattr(getattr(source, "backend", None), "is_in_place", False):
+        return True
     calls = ("search_runs", "get_run", "get_metric_history")
     return not isinstance(getattr(source, "store", None), Store) and all(hasattr(source, call) for call in calls)
 
@@ -88,10 +91,18 @@ class RemoteRuns:
             return
         runs = self.store.runs
         having = [run_id for row, run_id in enumerate(runs.ids) if key in runs.metric_keys[row]]
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for run_id, points in zip(having, pool.map(self._points, having, repeat(key)), strict=True):
-                self.store.load_history(run_id, key, *points)
+        for run_id, points in self._points_of(having, key):
+            self.store.load_history(run_id, key, *points)
         self.read.add(key)
+
+    def _points_of(self, run_ids: Sequence[str], key: str) -> Iterator[tuple[str, tuple[Any, Any, Any]]]:
+        """Yield the points of runs: all at once where the client has a source that reads histories."""
+        read = getattr(getattr(self.client, "source", None), "histories", None)
+        if read is not None:
+            yield from ((run_id, points) for (run_id, _), points in read(run_ids, [key]).items())
+            return
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            yield from zip(run_ids, pool.map(self._points, run_ids, repeat(key)), strict=True)
 
     def _points(self, run_id: str, key: str) -> tuple[Any, Any, Any]:
         points = self.client.get_metric_history(run_id, key)
@@ -122,7 +133,8 @@ def _none_without_endpoint(search: Any) -> list[Any]:
     try:
         return list(all_pages(search, _PAGE))
     except Exception as error:
-        if getattr(error, "error_code", "") in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"):
+        is_missing = getattr(error, "error_code", "") in ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND")
+        if is_missing or isinstance(error, NotAskableError):
             return []
         raise
 

@@ -67,7 +67,7 @@ def _tests(plan: Plan, where: Where, table: Any) -> list[Test]:
     if plan.experiment_ids is not None:
         tests += _membership(table.strings["experiment_id"], plan.experiment_ids)
     tests += _membership(table.strings["lifecycle_stage"], plan.stages)
-    if getattr(where, "parts", True):
+    if where != All():
         tests.append(test_for(where, table))
     return tests
 

@@ -31,7 +31,7 @@ def test_for(where: Where, table: Any) -> Test:
         case All(parts):
             return all_of([test_for(part, table) for part in parts]) or _constant(True, table)
         case AnyOf(parts):
-            tests = [test_for(part, table) for part in parts]
+            tests = [test_for(part, table) for part in parts] or [_constant(False, table)]
             return lambda rows: np.logical_or.reduce([test(rows) for test in tests])
         case Negation(part):
             test = test_for(part, table)

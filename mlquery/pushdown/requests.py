@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from mlquery.entities import ViewType
-from mlquery.language.features import Use
+from mlquery.language.features import State, Use
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity, FieldRef, Kind, Op, Plan, SortKey
 from mlquery.pushdown.clauses import Clause, clause, order_entry
@@ -62,10 +62,11 @@ def queries_of(plan: Plan, dialect: Dialect) -> Queries:
     return Queries(cover_of(plan.where, dialect), order, by_time, _VIEWS[plan.stages][1])
 
 
-def unsupported_view(plan: Plan, dialect: Dialect) -> str | None:
-    """Return the name of the view type that a dialect refuses, None if it takes that of a plan."""
+def view_of(plan: Plan, dialect: Dialect) -> tuple[str, State]:
+    """Return the name of the view type of a plan, and whether a dialect takes it."""
     name = _VIEWS[plan.stages][0]
-    return None if dialect.supports(Use(Entity.RUN.value, "view", key=name)) else name
+    verdict = dialect.verdict(Use(Entity.RUN.value, "view", key=name))
+    return name, "yes" if verdict is None else verdict.state
 
 
 def pushed_order(keys: Sequence[SortKey], dialect: Dialect) -> ServerOrder:

@@ -30,8 +30,9 @@ class FoundRuns:
         self._requests, self._points = requests, points
         self._read: set[tuple[str, str]] = set()
         where = normalised(plan.where)
-        self._possible = attrs.evolve(plan, where=without_histories(where, True))
-        self._certain = attrs.evolve(plan, where=without_histories(where, False))
+        self._possible = attrs.evolve(plan, where=without_histories(where, True), order=())
+        self._certain = attrs.evolve(plan, where=without_histories(where, False), order=())
+        self._unordered = attrs.evolve(plan, order=())
         self._tested = _keys_of(predicate.field for predicate in predicates(plan.where))
         self._ordered = _keys_of(key.field for key in plan.order)
 
@@ -59,13 +60,11 @@ class FoundRuns:
 
     def _load_histories(self) -> None:
         """Read the points that the plan is about, of the runs that the rest of it does not decide."""
-        unordered = [attrs.evolve(plan, order=()) for plan in (self._possible, self._certain)]
-        possible, certain = (_rows(self.store, plan) for plan in unordered)
-        decided = set(certain)
+        decided = set(_rows(self.store, self._certain))
+        possible = _rows(self.store, self._possible)
         self.load_points([row for row in possible if row not in decided], self._tested)
         if self._ordered:
-            found = _rows(self.store, attrs.evolve(self.plan, order=()))
-            self.load_points(found, self._ordered)
+            self.load_points(_rows(self.store, self._unordered), self._ordered)
 
 
 def _rows(store: Store, plan: Plan) -> list[int]:

@@ -72,7 +72,7 @@ class Search:
         self.requests, self.found = requests, found
         self.limit, self.after = limit, after
         self._first = plan.order[0]
-        self._ids = sorted(plan.experiment_ids or ())
+        self.experiment_ids = sorted(plan.experiment_ids or ())
         self._smallest_unread = VALUE
 
     def run(self) -> Found:
@@ -81,7 +81,7 @@ class Search:
         Raises:
             TooManyPagesError, StoreError: as of `Requests.send`.
         """
-        if not self._ids or not self.queries.cover.branches:
+        if not self.experiment_ids or not self.queries.cover.branches:
             return Found([], True)
         if self.limit is not None and self.after is None and self.queries.order.keys and not self._leads_with_time:
             found = self._in_server_order()
@@ -135,7 +135,8 @@ class Search:
     # By time
 
     def _by_time(self) -> Found:
-        readers = self._readers(self.queries.cover.branches, self._first_bound())
+        bound = self._first_bound()
+        readers = self._readers(self.queries.cover.branches, bound)
         found = self._read(readers, self._first_size(), may_give_up=True)
         if found is None:  # runs with a value come first, and can be asked for
             found = self._read(self._readers(self._branches_with_values()), PAGE)
@@ -143,7 +144,8 @@ class Search:
             if found is None or not self._is_enough(found.rows):
                 found = self._read(readers, PAGE)
         assert found is not None
-        return attrs.evolve(found, is_complete=found.is_complete and all(reader.is_complete for reader in readers))
+        is_complete = found.is_complete and bound is None and all(reader.is_complete for reader in readers)
+        return attrs.evolve(found, is_complete=is_complete)
 
     def _readers(self, branches: Sequence[Branch], bound: int | None = None) -> list[TimeReader]:
         order, dialect = self.queries.by_time, self.dialect
@@ -228,9 +230,10 @@ class Search:
         """Return how many runs to ask for at first: hardly more than are wanted if all that the server finds are."""
         if self.limit is None:
             return PAGE
-        keeps = self.queries.order.is_total
-        exact = self.queries.cover.is_exact and keeps and self.after is None
-        return max(1, min(self.limit if exact else 2 * self.limit + _SPARE, PAGE))
+        if not (self.queries.cover.is_exact and self.queries.order.is_total):
+            return min(2 * self.limit + _SPARE, PAGE)
+        spare = 0 if self.after is None else _SPARE  # runs of the time at which the page before ended come again
+        return max(1, min(self.limit, PAGE + 1) + spare)
 
     def wanted(self, rows: Sequence[int]) -> Sequence[int]:
         """Return the rows that come after the page before."""
@@ -267,7 +270,9 @@ class Search:
 
         def page(query: Query) -> tuple[list[Any], str | None]:
             clauses, order, token = query
-            return self.requests.runs(self._ids, filter_of(clauses), self.queries.view, size, order.entries, token)
+            return self.requests.runs(
+                self.experiment_ids, filter_of(clauses), self.queries.view, size, order.entries, token
+            )
 
         return self.requests.each(page, queries)
 

@@ -8,6 +8,7 @@ answer in either state; a run that was there throughout is never missing.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -18,10 +19,10 @@ from mlquery.comparison.loading import put_experiment, put_logged_model, put_run
 from mlquery.engine import columnar
 from mlquery.engine.reference import values_of
 from mlquery.entities import ViewType
-from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
+from mlquery.errors import RESOURCE_DOES_NOT_EXIST, QueryWarning, StoreError
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity, FieldRef, Kind, Plan, SortKey
-from mlquery.pushdown.requests import RUN_ID, START_TIME, queries_of, unsupported_view
+from mlquery.pushdown.requests import RUN_ID, START_TIME, queries_of, view_of
 from mlquery.query.page_tokens import all_pages
 from mlquery.remote.dialects import dialect_of_server
 from mlquery.remote.explaining import explained
@@ -30,7 +31,7 @@ from mlquery.remote.mlflow_client import client_of
 from mlquery.remote.names import target_name
 from mlquery.remote.points import PointReader, Points
 from mlquery.remote.requests import MAX_PAGES, WORKERS, Budget, Progress, Requests
-from mlquery.remote.search import Search
+from mlquery.remote.search import Found, Search
 from mlquery.remote.sorting import position_of, sort_values, values_at
 from mlquery.sql.errors import NotAskableError
 from mlquery.sql.ordering import Position
@@ -198,11 +199,24 @@ class RemoteSource:
         )
         if rows is not None:
             return plan, found, search.wanted(rows)
-        answer = search.run()
+        answer = self._answer(search, requests)
         if answer.is_complete:
             with self._lock:
                 self._last = (plan, found, answer.rows if position is None else found.rows())
         return plan, found, answer.rows
+
+    def _answer(self, search: Search, requests: Requests) -> Found:
+        """Return what a search finds; unknown experiments hold no runs, even where a server objects."""
+        try:
+            return search.run()
+        except StoreError as error:
+            if error.error_code != RESOURCE_DOES_NOT_EXIST:
+                raise
+            known = set(self._all_experiments(requests).experiments.ids)
+            if known.issuperset(search.experiment_ids):
+                raise
+            search.experiment_ids = [name for name in search.experiment_ids if name in known]
+            return search.run()
 
     def _kept(self, plan: Plan) -> tuple[FoundRuns, Sequence[int]] | None:
         """Return all that a plan found when its first page was asked for, so that its pages are those of one answer."""
@@ -212,13 +226,19 @@ class RemoteSource:
 
     def _planned(self, plan: Plan, requests: Requests) -> Plan:
         """Return a plan of runs with a total order and the experiments that are searched."""
-        view = unsupported_view(plan, self.server_dialect)
-        if view is not None:
-            raise NotAskableError(f"the view type {view}", f"the server ({self.server_dialect.name}) does not take it")
+        self._require_view(plan)
         if plan.experiment_ids is None:
             ids = self._all_experiments(requests).experiments.ids
             plan = attrs.evolve(plan, experiment_ids=frozenset(ids))
         return plan if plan.order else attrs.evolve(plan, order=_NEWEST_FIRST)
+
+    def _require_view(self, plan: Plan) -> None:
+        name, state = view_of(plan, self.server_dialect)
+        if state == "no":
+            raise NotAskableError(f"the view type {name}", f"the server ({self.server_dialect.name}) does not take it")
+        if state == "silent":
+            problem = f"no source says whether {self.server_dialect.name} takes the view type {name}"
+            warnings.warn(f"{problem}: deleted runs may be missing", QueryWarning, stacklevel=2)
 
     def _requests(self, pages: int) -> Requests:
         self.last_cost = Budget(max(pages, 1), progress=self.on_progress)
