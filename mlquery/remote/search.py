@@ -31,7 +31,7 @@ PAGE: Final = 1000
 _LARGEST_PAGE: Final = 10_000
 """The most runs of a page in the server's order. `mlflow.search_runs` asks every server for as many at once."""
 _GROWTH: Final = 4
-_SPARE: Final = 20
+_SPARE: Final = 2
 
 Frontier = SortValues | None
 """What no unread run comes before, in the first keys of the order; None if any run may be unread."""
@@ -39,9 +39,15 @@ Frontier = SortValues | None
 
 @attrs.frozen(eq=False)
 class Found:
-    """The rows of the runs that a search found, in order, and whether everything that the plan finds is among them."""
+    """The rows of the runs that a search found, in order.
+
+    Attributes:
+        may_follow: Whether runs may follow that have not been read.
+        is_complete: Whether everything that the plan finds is among the rows that were read.
+    """
 
     rows: Sequence[int]
+    may_follow: bool
     is_complete: bool
 
 
@@ -82,7 +88,7 @@ class Search:
             TooManyPagesError, StoreError: as of `Requests.send`.
         """
         if not self.experiment_ids or not self.queries.cover.branches:
-            return Found([], True)
+            return Found([], False, True)
         if self.limit is not None and self.after is None and self.queries.order.keys and not self._leads_with_time:
             found = self._in_server_order()
             if found is not None:
@@ -112,10 +118,10 @@ class Search:
                     frontiers.append(self._last(runs, order))
             rows = self.found.rows()
             if not unread or self._is_settled(rows, frontiers):
-                return Found(rows, not unread)
+                return Found(rows, bool(unread), not unread)
             if None in frontiers or size == _LARGEST_PAGE:
                 return None
-            size = min(size * _GROWTH, _LARGEST_PAGE)
+            size = min(size + self._next_size(size, len(rows)), _LARGEST_PAGE)
 
     def _last(self, runs: list[Any], order: ServerOrder) -> Frontier:
         """Return where a page ends; None if it does not say what is unread.
@@ -164,12 +170,12 @@ class Search:
             unread = [reader for reader in unread if not reader.is_complete]
             rows = self.wanted(self.found.rows())
             if not unread or self._is_settled(rows, [self._frontier(reader) for reader in unread]):
-                return Found(rows, not unread and extra is None)
+                return Found(rows, bool(unread) or extra is not None, not unread and extra is None)
             self._suggest(unread)
             extra = self._at_least_as_good(rows)
             if may_give_up and extra is None and self._should_read_values():
                 return None
-            size = min(size * _GROWTH, PAGE)
+            size = min(self._next_size(size, len(rows)), PAGE)
 
     def _first_bound(self) -> int | None:
         """Return the time at which the wanted runs begin, if the order tells."""
@@ -228,12 +234,24 @@ class Search:
 
     def _first_size(self) -> int:
         """Return how many runs to ask for at first: hardly more than are wanted if all that the server finds are."""
-        if self.limit is None:
+        if self.limit is None or self._needs_all:
             return PAGE
-        if not (self.queries.cover.is_exact and self.queries.order.is_total):
-            return min(2 * self.limit + _SPARE, PAGE)
-        spare = 0 if self.after is None else _SPARE  # runs of the time at which the page before ended come again
-        return max(1, min(self.limit, PAGE + 1) + spare)
+        is_exact = self.queries.cover.is_exact and self.queries.order.is_total and self.after is None
+        # Of a later page, runs of the time at which the page before ended come again.
+        return max(1, min(self.limit + (0 if is_exact else _SPARE), PAGE))
+
+    def _next_size(self, size: int, found: int) -> int:
+        """Return how many runs to ask for next, after so many of them were found among those of a page."""
+        if self.limit is None or not 0 < found < self.limit:
+            return size * _GROWTH
+        read = self.found.store.runs.size
+        return min(max((self.limit - found) * read * 5 // (found * 4), size), size * _GROWTH)
+
+    @property
+    def _needs_all(self) -> bool:
+        """Tell whether nothing but all runs says which are the first: their order is kept by nobody else."""
+        asks_in_order = bool(self.queries.order.keys) and self.after is None
+        return not asks_in_order and not self._leads_with_time and from_value(self._first, 0, self.dialect) is None
 
     def wanted(self, rows: Sequence[int]) -> Sequence[int]:
         """Return the rows that come after the page before."""

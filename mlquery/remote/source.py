@@ -91,10 +91,10 @@ class RemoteSource:
         """
         if plan.entity is Entity.EXPERIMENT:
             return self._page_of_experiments(plan, limit, after)
-        plan, found, rows = self._found(plan, None if limit is None else limit + 1, after)
-        if limit is None or len(rows) <= limit:
+        plan, found, answer = self._found(plan, limit, after)
+        rows = answer.rows if limit is None else answer.rows[:limit]
+        if limit is None or (len(answer.rows) <= limit and not answer.may_follow):
             return Page(found.store, rows, None)
-        rows = rows[:limit]
         end = after if not rows else position_of(sort_values(found.store, rows[-1], plan.order))
         return Page(found.store, rows, end)
 
@@ -110,8 +110,8 @@ class RemoteSource:
 
     def values(self, plan: Plan, fields: Sequence[FieldRef], limit: int | None = None) -> list[tuple[Any, ...]]:
         """Return the id and the values of fields of the runs that a plan finds; a missing value is None."""
-        _, found, rows = self._found(plan, limit, None)
-        wanted = rows if limit is None else rows[:limit]
+        _, found, answer = self._found(plan, limit, None)
+        wanted = answer.rows if limit is None else answer.rows[:limit]
         found.load_points(wanted, {field.key for field in fields if field.kind is Kind.HISTORY})
         return [(found.store.runs.ids[row], *_values(found.store, row, fields)) for row in wanted]
 
@@ -185,8 +185,8 @@ class RemoteSource:
 
     # Runs
 
-    def _found(self, plan: Plan, limit: int | None, after: Position | None) -> tuple[Plan, FoundRuns, Sequence[int]]:
-        """Return a complete plan, the runs that were read, and the rows of those that it finds after a position."""
+    def _found(self, plan: Plan, limit: int | None, after: Position | None) -> tuple[Plan, FoundRuns, Found]:
+        """Return a complete plan, the runs that were read, and what it finds of them after a position."""
         requests = self._requests(self.max_pages)
         plan = self._planned(plan, requests)
         position = None if after is None else values_at(after)
@@ -198,12 +198,12 @@ class RemoteSource:
             plan, queries_of(plan, self.server_dialect), self.server_dialect, requests, found, limit, position
         )
         if rows is not None:
-            return plan, found, search.wanted(rows)
+            return plan, found, Found(search.wanted(rows), may_follow=False, is_complete=True)
         answer = self._answer(search, requests)
         if answer.is_complete:
             with self._lock:
                 self._last = (plan, found, answer.rows if position is None else found.rows())
-        return plan, found, answer.rows
+        return plan, found, answer
 
     def _answer(self, search: Search, requests: Requests) -> Found:
         """Return what a search finds; unknown experiments hold no runs, even where a server objects."""

@@ -75,5 +75,5 @@ class Costs:
         p95 = calls[min(len(calls) * 95 // 100, len(calls) - 1)]
         return (
             f"{len(calls):,} searches: calls median {median(calls):g}, p95 {p95}, most {calls[-1]}; "
-            f"runs fetched per run wanted median {median(self.ratios):.2f}"
+            f"runs fetched per run wanted median {median(self.ratios):.2f}, {sum(calls):,} calls in all"
         )
