@@ -189,7 +189,7 @@ def _shapes(test: Test) -> Iterator[_Shape]:
         yield from ([*shape, is_missing] for shape in opposites)
         return
     yield from _alike(op, value)
-    if op is Op.IS_NULL:
+    if op is Op.IS_NULL or is_always_there(predicate.field):
         return
     yield is_there
     if is_number(predicate.field):

@@ -22,6 +22,7 @@ _NUMBERS: Final = frozenset({"start_time", "end_time", "duration"})
 _POSITIVE: Final = {Op.NOT_LIKE: Op.LIKE, Op.NOT_ILIKE: Op.ILIKE, Op.NOT_RLIKE: Op.RLIKE}
 _PATTERNS: Final = frozenset({Op.LIKE, Op.ILIKE, Op.RLIKE})
 
+_Pattern = tuple[Op, object]
 Branch = Sequence[Predicate]
 """Tests that hold together."""
 
@@ -78,7 +79,7 @@ class _State:
     """What a field of a run may hold: nothing, a value, or any other string that passes some patterns."""
 
     value: str | float | None = None
-    passed: frozenset[tuple[Op, object]] | None = None
+    passed: frozenset[_Pattern] | None = None
 
     def passes(self, predicate: Predicate) -> bool:
         op, value = predicate.op, predicate.value
@@ -96,7 +97,7 @@ class _State:
         return is_passed is (op in _PATTERNS)
 
 
-def _takes_all(pattern: tuple[Op, object]) -> bool:
+def _takes_all(pattern: _Pattern) -> bool:
     op, value = pattern
     return op in (Op.LIKE, Op.ILIKE) and bool(value) and not str(value).strip("%")
 
@@ -111,8 +112,16 @@ def _states(field: FieldRef, predicates: Sequence[Predicate]) -> Iterator[_State
         yield _State(str(string))
     patterns = list(dict.fromkeys((_POSITIVE.get(p.op, p.op), p.value) for p in predicates if _is_pattern(p)))
     for chosen in product((False, True), repeat=len(patterns)):
-        passed = (pattern for pattern, is_passed in zip(patterns, chosen, strict=True) if is_passed)
-        yield _State(passed=frozenset(passed))
+        passed = [pattern for pattern, is_passed in zip(patterns, chosen, strict=True) if is_passed]
+        if all(wide in passed for wide in patterns if any(_is_wider(wide, narrow) for narrow in passed)):
+            yield _State(passed=frozenset(passed))
+
+
+def _is_wider(wide: _Pattern, narrow: _Pattern) -> bool:
+    """Tell whether a pattern is another one with `_` in place of some characters."""
+    pairs = zip(str(wide[1]), str(narrow[1]), strict=False)
+    is_alike = all(left == right or (left == "_" and right != "%") for left, right in pairs)
+    return wide[0] == narrow[0] and len(str(wide[1])) == len(str(narrow[1])) and wide[0] is not Op.RLIKE and is_alike
 
 
 def _numbers(field: FieldRef, predicates: Sequence[Predicate]) -> list[float]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import entry_points
 from typing import Any, Final
 
 from mlquery.errors import invalid_parameter
-from mlquery.language.matrix import Dialect
+from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query.sources import Source
 from mlquery.remote.requests import MAX_PAGES, WORKERS
 from mlquery.remote.source import RemoteSource
 from mlquery.sql.opening import SCHEMES, open_in_place, scheme_of
 
-_LOCAL: Final = ("file", "mlquery")
+_SERVERS: Final = ("http", "https", "mssql")
+"""The schemes that MLflow talks to by itself and that are not searched in place."""
+_PLUGINS: Final = "mlflow.tracking_store"
 _DATABRICKS: Final = "databricks"
+_IN_MEMORY: Final = "mlquery"
 
 
 def open_anywhere(
@@ -56,4 +60,11 @@ def is_remote(source: Any) -> bool:
     scheme = scheme_of(source)
     if _DATABRICKS in (source, scheme):
         return "?" not in source  # with a query, it is a warehouse, which is asked in SQL
-    return scheme is not None and scheme.partition("+")[0] not in (*SCHEMES, *_LOCAL)
+    if scheme is None or scheme.partition("+")[0] in (*SCHEMES, "file", _IN_MEMORY):
+        return False
+    return scheme.partition("+")[0] in _SERVERS or MATRIX.claiming_dialect(source) is not None or _is_of_plugin(scheme)
+
+
+def _is_of_plugin(scheme: str) -> bool:
+    """Tell whether a package that is installed brings MLflow a store of a scheme."""
+    return any(plugin.name == scheme for plugin in entry_points(group=_PLUGINS))

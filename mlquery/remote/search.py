@@ -213,7 +213,7 @@ class Search:
 
     def _should_read_values(self) -> bool:
         """Tell whether runs with a value of the first key can be asked for and are wanted before others."""
-        is_wanted = self.limit is not None and not self._leads_with_time
+        is_wanted = self.limit is not None and not self._leads_with_time and self._compares_first_key
         return is_wanted and (self.after is None or self.after[0][0] == VALUE) and bool(self._branches_with_values())
 
     def _branches_with_values(self) -> list[Branch]:
@@ -251,7 +251,12 @@ class Search:
     def _needs_all(self) -> bool:
         """Tell whether nothing but all runs says which are the first: their order is kept by nobody else."""
         asks_in_order = bool(self.queries.order.keys) and self.after is None
-        return not asks_in_order and not self._leads_with_time and from_value(self._first, 0, self.dialect) is None
+        return not asks_in_order and not self._leads_with_time and not self._compares_first_key
+
+    @property
+    def _compares_first_key(self) -> bool:
+        """Tell whether the server can be asked for runs whose first key is at least as good as a value."""
+        return from_value(self._first, 0, self.dialect) is not None
 
     def wanted(self, rows: Sequence[int]) -> Sequence[int]:
         """Return the rows that come after the page before."""

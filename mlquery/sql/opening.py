@@ -16,8 +16,8 @@ from mlquery.sql.errors import SourceUnavailableError
 from mlquery.sql.source import Source
 
 ACCEPTED: Final = (
-    "sqlite:///PATH, postgresql://…, mysql://…, parquet:FOLDER, spark:CATALOG.SCHEMA, databricks://…, or the path of a "
-    "database or of a folder of Parquet files"
+    "sqlite:///PATH, postgresql://…, mysql://…, parquet:FOLDER, spark:CATALOG.SCHEMA, databricks://…, a server "
+    "(http://…, https://…, azureml://…), or the path of a database or of a folder of Parquet files"
 )
 """What can be searched in place, for messages."""
 
