@@ -43,8 +43,10 @@ if TYPE_CHECKING:
         ViewType,
     )
     from mlquery.errors import Diagnostic, MissingEndpointError, MockWarning, QueryError, QueryWarning, Span, StoreError
+    from mlquery.language.building import F
     from mlquery.language.matrix import MATRIX, Dialect
     from mlquery.language.parser import parse_filter, parse_order_by
+    from mlquery.language.python_values import quote
     from mlquery.mocking import mock
     from mlquery.query.aggregate import aggregate
     from mlquery.query.dataframe import history_frame, search_frame
@@ -71,6 +73,7 @@ __all__ = [
     "Dialect",
     "Experiment",
     "ExperimentTag",
+    "F",
     "FileInfo",
     "InputTag",
     "JournalError",
@@ -119,6 +122,7 @@ __all__ = [
     "parse_order_by",
     "pull",
     "push",
+    "quote",
     "search_frame",
 ]
 
@@ -130,6 +134,7 @@ _HOMES = {
     "DamagedJournalError": "mlquery.durable.errors",
     "Diagnostic": "mlquery.errors",
     "Dialect": "mlquery.language.matrix",
+    "F": "mlquery.language.building",
     "JournalError": "mlquery.durable.errors",
     "LimitViolationError": "mlquery.sync.pushing",
     "MissingEndpointError": "mlquery.errors",
@@ -155,6 +160,7 @@ _HOMES = {
     "parse_order_by": "mlquery.language.parser",
     "pull": "mlquery.sync.pulling",
     "push": "mlquery.sync.pushing",
+    "quote": "mlquery.language.python_values",
     "search_frame": "mlquery.query.dataframe",
 }
 _MODULES = ("entities", "errors", "fluent")
