@@ -35,12 +35,12 @@ STAIRS = (
     {"mlquery.view"},
     {"mlquery.comparison"},
     {"mlquery.remote"},
-    {"mlquery.client"},
+    {"mlquery.client", "mlquery.tables"},
     {"mlquery.fluent", "mlquery.sync"},
     {"mlquery.mlflow_plugin", "mlquery.server"},
     {"mlquery.mocking"},
     {"mlquery.pytest_plugin"},
-    {"mlquery.conformance", "mlquery.demo"},
+    {"mlquery.conformance", "mlquery.demo", "mlquery.mcp_server"},
     {"mlquery.cli"},
     {"mlquery.__main__"},
 )
@@ -212,6 +212,7 @@ def direct_modules(module: str) -> set[str]:
         ("starlette", {"mlquery.server"}),
         ("uvicorn", {"mlquery.server"}),
         ("pyarrow", {"mlquery.sync", "mlquery.sql"}),
+        ("mcp", {"mlquery.mcp_server"}),
         ("scipy", set()),  # by name alone, see mlquery.comparison.extras
         ("sklearn", set()),
     ],

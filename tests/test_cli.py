@@ -17,9 +17,9 @@ import pytest
 from mlquery import Store, aggregate, load
 from mlquery.cli import main
 from mlquery.cli.aggregates import FORMATS
-from mlquery.cli.tables import runs_table
 from mlquery.client import Client
 from mlquery.resources import example_database
+from mlquery.tables.runs import runs_table
 
 SWEEP = str(example_database())
 TUNED = "metrics.accuracy > 0.9 AND params.model = 'gradient_boosting'"

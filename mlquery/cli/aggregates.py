@@ -11,12 +11,11 @@ from mlquery.cli.commands import VIEWS, dialect_named, experiment_ids
 from mlquery.cli.options import add_choice, add_list, add_source
 from mlquery.cli.outcomes import ACCEPTED
 from mlquery.cli.sources import opened
-from mlquery.cli.tables import aligned, counted, one_line, shown_time
+from mlquery.tables.frames import plain_values, shown_value
+from mlquery.tables.lines import aligned, counted
 
 if TYPE_CHECKING:
     from mlquery.query.dataframe import DataFrame
-
-_NS_PER_MS = 1_000_000
 
 
 def add_command(names: Any) -> None:
@@ -56,38 +55,8 @@ def aggregate(options: argparse.Namespace) -> int:
     return ACCEPTED
 
 
-def _values(frame: DataFrame) -> dict[str, list[Any]]:
-    """Return plain values by column: None where one is missing, times in ms UTC."""
-    return {str(name): [_plain(value) for value in frame[name].tolist()] for name in frame}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value
-    if str(value) in ("<NA>", "NaT"):
-        return None
-    if hasattr(value, "timestamp"):
-        return _Time(value.value // _NS_PER_MS)
-    return None if value != value else value
-
-
-class _Time(int):
-    """A time in ms UTC."""
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case _Time():
-            return shown_time(value)
-        case float():
-            return f"{value:.6g}"
-    return one_line(str(value))
-
-
 def _table(frame: DataFrame) -> Iterator[str]:
-    yield from aligned([[name, *map(_shown, values)] for name, values in _values(frame).items()])
+    yield from aligned([[name, *map(shown_value, values)] for name, values in plain_values(frame).items()])
     yield f"({counted(len(frame), 'group')})"
 
 
@@ -99,17 +68,17 @@ def _json(frame: DataFrame) -> Iterator[str]:
     """Yield a list of records as JSON; infinity is a string, what is missing is null, times are in ms UTC."""
     from mlquery.store.entity_fields import without_nan
 
-    columns = _values(frame)
+    columns = plain_values(frame)
     records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     yield json.dumps([without_nan(record) for record in records], indent=2, ensure_ascii=False)
 
 
 def _markdown(frame: DataFrame) -> Iterator[str]:
-    columns = _values(frame)
+    columns = plain_values(frame)
     is_string = [any(isinstance(value, str) for value in values) for values in columns.values()]
     yield _markdown_row(columns)
     yield _markdown_row("---" if left else "--:" for left in is_string)
-    yield from (_markdown_row(map(_shown, row)) for row in zip(*columns.values(), strict=True))
+    yield from (_markdown_row(map(shown_value, row)) for row in zip(*columns.values(), strict=True))
 
 
 def _markdown_row(cells: Any) -> str:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
 from mlquery.cli.sources import explained, opened, without_password
-from mlquery.cli.tables import columns_named, histories_named, one_line, runs_table
-from mlquery.entities import PagedList, ViewType
+from mlquery.entities import ViewType
+from mlquery.tables.lines import one_line
+from mlquery.tables.runs import columns_named, histories_named, runs_table
 
 if TYPE_CHECKING:
     from mlquery.backend import Backend
-    from mlquery.entities import Run
     from mlquery.query.histories import PointsByKey
 
-T = TypeVar("T")
 Query = tuple[list[str], str, int, list[str]]
 """Experiment ids, filter, view and order of a search."""
 
@@ -31,8 +29,6 @@ DEFAULT_DIALECT = "oss"  # as in the matrix, which is not imported for a help te
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
 REPORT_FORMATS = ["table", "json", "jsonl", "junit", "markdown", "html"]
 COMPARISON_FORMATS = ["table", "csv", "json", "md"]
-_PAGE = 1000  # runs per search, as in MLflow's client
-_PAGE_IN_PLACE = 50_000  # where every search asks others
 
 
 def demo(_: argparse.Namespace) -> int:
@@ -154,42 +150,18 @@ def dialect_named(name: str) -> str:
 
 def experiment_ids(backend: Backend, options: argparse.Namespace) -> list[str]:
     """Return the ids of the chosen experiments, or of all; unless the view is active, of deleted ones too."""
-    if not options.experiment and not options.experiment_id:
-        view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
-        return [experiment.experiment_id for experiment in _all(partial(backend.search_experiments, view))]
-    known = [backend.get_experiment(experiment_id).experiment_id for experiment_id in options.experiment_id]
-    for name in options.experiment:
-        experiment = backend.get_experiment_by_name(name)
-        if experiment is None:
-            raise UsageError(f"{without_password(options.source)} has no experiment named {name!r}")
-        known.append(experiment.experiment_id)
-    return known
+    from mlquery.backend.selection import chosen_experiment_ids
 
-
-def _all(search: Callable[..., PagedList[T]]) -> list[T]:
-    """Return what a search finds on all of its pages."""
-    from mlquery.query.page_tokens import all_pages
-
-    return list(all_pages(search, _PAGE))
-
-
-def _found(backend: Backend, query: Query, limit: int | None, is_streamed: bool = False) -> Iterator[Run]:
-    """Yield the runs of a search, without logged models; page by page if they are shown as they come."""
-    from mlquery.query.page_tokens import all_pages
-
-    ids, filter_string, view, order_by = query
-
-    def search(max_results: int, page_token: str | None) -> PagedList[Run]:
-        page = (ids, filter_string, view, max_results, order_by, page_token)
-        return backend.search_runs(*page, read=lambda store, rows: store.runs.runs_at(rows))
-
-    return all_pages(search, _PAGE_IN_PLACE if backend.is_in_place and not is_streamed else _PAGE, limit)
+    view = ViewType.ACTIVE_ONLY if options.view == "active" else ViewType.ALL
+    where = without_password(options.source)
+    return chosen_experiment_ids(backend, options.experiment, options.experiment_id, view, where)
 
 
 def print_table(
     backend: Backend, query: Query, limit: int | None, experiments: Mapping[str, str] | None = None
 ) -> None:
     """Print a table, with the names of the experiments where they are given by id."""
+    from mlquery.backend.selection import found_runs
     from mlquery.query.search import plan_of
 
     def read_points(run_ids: Sequence[str], keys: Sequence[str]) -> PointsByKey:
@@ -198,7 +170,7 @@ def print_table(
         return points_of(data_of(backend))(run_ids, keys)
 
     _, filter_string, _, order_by = query
-    runs = list(_found(backend, query, limit))
+    runs = list(found_runs(backend, *query, limit))
     plan = plan_of(filter_string, order_by, dialect=backend.dialect)
     others = histories_named(plan, read_points, runs)
     if experiments is not None:
@@ -214,17 +186,19 @@ def _print_csv(backend: Backend, query: Query, limit: int | None) -> None:
 
 
 def _print_json(backend: Backend, query: Query, limit: int | None) -> None:
+    from mlquery.backend.selection import found_runs
     from mlquery.store.entity_fields import without_nan
 
-    runs = _found(backend, query, limit)
+    runs = found_runs(backend, *query, limit)
     print(json.dumps([without_nan(run.to_dictionary()) for run in runs], indent=2, ensure_ascii=False))
 
 
 def _print_jsonl(backend: Backend, query: Query, limit: int | None) -> None:
     """Print a run on each line, as JSON, as soon as its page is there."""
+    from mlquery.backend.selection import found_runs
     from mlquery.store.entity_fields import without_nan
 
-    for run in _found(backend, query, limit, is_streamed=True):
+    for run in found_runs(backend, *query, limit, is_streamed=True):
         print(json.dumps(without_nan(run.to_dictionary()), ensure_ascii=False))
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from mlquery.cli.tables import aligned
+from mlquery.tables.lines import aligned
 
 TOTALS: Final = ("passed", "failed", "searches", "runs not askable", "experiments not askable", "no engine")
 """What is counted of each engine: outcomes, but for the searches, of which a case may make none or several."""

@@ -15,13 +15,13 @@ from typing import Final
 from mlquery.backend import Backend
 from mlquery.cli.outcomes import ACCEPTED, UsageError
 from mlquery.cli.store_views import run_named
-from mlquery.cli.tables import one_line
 from mlquery.durable.compacting import compact
 from mlquery.durable.errors import missing
 from mlquery.durable.opening import open as open_store
 from mlquery.durable.store import DurableStore
 from mlquery.entities import ExperimentTag, LifecycleStage, RunTag
 from mlquery.sync.sources import experiments_of, store_folder
+from mlquery.tables.lines import one_line
 
 _LONGEST: Final = 200  # characters of a line about a tag
 

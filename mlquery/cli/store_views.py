@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from mlquery.cli.outcomes import UsageError
 from mlquery.cli.plot import curve
-from mlquery.cli.tables import aligned, one_line, shown_time
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Run, RunStatus
 from mlquery.store.entity_fields import without_nan
+from mlquery.tables.lines import aligned, one_line, shown_time
 
 _SHORTEST: Final = 4  # characters of an abbreviated id
 _MOST_LISTED: Final = 20  # runs

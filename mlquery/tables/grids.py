@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import attrs
 
-from mlquery.cli.tables import aligned
+from mlquery.tables.lines import aligned
 
 GOOD: Final = "green"
 BAD: Final = "red"

@@ -1,4 +1,4 @@
-"""Turns runs into an aligned table for a terminal, without the columns that do not fit; CSV and JSON are complete."""
+"""Turns runs into cells by column, and these into an aligned table for a terminal, without columns that do not fit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mlquery.entities.times import shown_time as entity_time
 from mlquery.language.plan import FieldRef, Kind, Plan, predicates
+from mlquery.tables.lines import aligned, counted, one_line, shown_time
 
 if TYPE_CHECKING:
     from mlquery.entities import Run
@@ -16,17 +16,22 @@ if TYPE_CHECKING:
 
 def columns_named(plan: Plan) -> set[str]:
     """Return the columns of the fields that a query compares or orders by."""
-    return set(map(_column, _fields(plan)))
+    return set(map(column_of, fields_named(plan)))
 
 
 def histories_named(plan: Plan, read_points: ReadPoints, runs: Sequence[Run]) -> list[dict[str, str]]:
     """Return the cells of the functions of histories that a query compares or orders by, for each run."""
-    fields = [field for field in _fields(plan) if field.kind is Kind.HISTORY]
-    if not fields or not runs:
+    return history_cells(fields_named(plan), read_points, runs)
+
+
+def history_cells(fields: Iterable[FieldRef], read_points: ReadPoints, runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Return the cells of those fields that are functions of histories, for each run."""
+    wanted = [field for field in fields if field.kind is Kind.HISTORY]
+    if not wanted or not runs:
         return [{} for _ in runs]
     ids = [run.info.run_id for run in runs]
-    points = read_points(ids, list(dict.fromkeys(field.key for field in fields)))
-    return [{_column(field): _history_cell(field, run, points) for field in fields} for run in runs]
+    points = read_points(ids, list(dict.fromkeys(field.key for field in wanted)))
+    return [{column_of(field): _history_cell(field, run, points) for field in wanted} for run in runs]
 
 
 def _history_cell(field: FieldRef, run: Run, points: PointsByKey) -> str:
@@ -39,11 +44,13 @@ def _history_cell(field: FieldRef, run: Run, points: PointsByKey) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _fields(plan: Plan) -> list[FieldRef]:
+def fields_named(plan: Plan) -> list[FieldRef]:
+    """Return the fields that a query compares or orders by."""
     return [predicate.field for predicate in predicates(plan.where)] + [key.field for key in plan.order]
 
 
-def _column(field: FieldRef) -> str:
+def column_of(field: FieldRef) -> str:
+    """Return the name of the column of a field."""
     if field.function is not None:
         step = "" if field.step is None else f", {field.step}"
         return f"{field.function.value}(metrics.{field.key}{step})"
@@ -64,7 +71,7 @@ def runs_table(
         width: Characters per line; the terminal's when None.
         others: Cells of each run by column, apart from those of its attributes and data.
     """
-    rows = [_cells(run) | dict(other) for run, other in zip(runs, others or ({} for _ in runs), strict=True)]
+    rows = [run_cells(run) | dict(other) for run, other in zip(runs, others or ({} for _ in runs), strict=True)]
     names = _named_first(dict.fromkeys(name for row in rows for name in row), named)
     columns = [[name, *(row.get(name, "") for row in rows)] for name in names]
     kept = _fitting(columns, width or shutil.get_terminal_size((120, 24)).columns)
@@ -74,24 +81,7 @@ def runs_table(
     yield f"({counted(len(runs), 'run')}{more})"
 
 
-def aligned(columns: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield one line per row of `columns`, each a header and its cells; numbers stand at the right."""
-    widths = [max(map(len, column)) for column in columns]
-    right = [all(_is_number(cell) for cell in column[1:] if cell) for column in columns]
-    for row in zip(*columns, strict=True):
-        cells = (
-            cell.rjust(width) if numeric else cell.ljust(width)
-            for cell, width, numeric in zip(row, widths, right, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number of things."""
-    return f"{number} {thing}{'s' * (number != 1)}"
-
-
-def _cells(run: Run) -> dict[str, str]:
+def run_cells(run: Run) -> dict[str, str]:
     """Return the cells of a run by column: its id and name, its data, then the rest of its attributes."""
     info, data = run.info, run.data
     names = {"run_id": info.run_id, "run_name": info.run_name or "", "status": info.status}
@@ -103,17 +93,6 @@ def _cells(run: Run) -> dict[str, str]:
     if info.start_time is not None and info.end_time is not None:
         cells["duration"] = str(info.end_time - info.start_time)
     return {name: one_line(cell) for name, cell in cells.items()}
-
-
-def shown_time(milliseconds: int | None) -> str:
-    """Return the cell of a time in ms UTC, which is empty if it is missing."""
-    return entity_time(milliseconds) or ""
-
-
-def one_line(string: str, longest: int = 40) -> str:
-    """Return the beginning of a string, with a dot for each character that cannot be printed."""
-    shown = "".join(character if character.isprintable() else "\N{MIDDLE DOT}" for character in string)
-    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def _named_first(columns: Iterable[str], named: Collection[str]) -> list[str]:
@@ -143,11 +122,3 @@ def _fitting(columns: list[list[str]], width: int) -> list[list[str]]:
             break
         kept.append(column)
     return kept
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
