@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlquery.entities import PagedList, Run, ViewType
 from mlquery.errors import RESOURCE_DOES_NOT_EXIST, StoreError
@@ -61,3 +61,14 @@ def all_results(search: Callable[..., PagedList[T]]) -> list[T]:
     from mlquery.query.page_tokens import all_pages
 
     return list(all_pages(search, _PAGE))
+
+
+def count_found(backend: Backend, experiment_ids: Sequence[str], filter_string: str, view: int) -> int:
+    """Return how many runs a search finds, of which none is read."""
+    from mlquery.query.search import count_runs
+
+    if backend.is_in_place:
+        in_place: Any = backend
+        found: int = in_place.count_runs(experiment_ids, filter_string, view)
+        return found
+    return count_runs(backend.store, experiment_ids, filter_string, view, dialect=backend.dialect)

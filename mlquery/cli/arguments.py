@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlquery import __version__
-from mlquery.cli import aggregates, commands, store_arguments
+from mlquery.cli import aggregates, commands, mcp, store_arguments
 from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_server, add_source, add_value, count, port
 from mlquery.language.plan import Entity
 
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_serve(names.add_parser("serve", help="serve MLflow's REST API and a page about the runs from memory"))
     _add_view(names.add_parser("view", help="look at runs in a browser"))
+    mcp.add_command(names)
     store_arguments.add_commands(names)
     return top
 
