@@ -34,10 +34,10 @@ class Answer:
 
     def __str__(self) -> str:
         limit = max(min(self.max_bytes, LARGEST), SMALLEST)
-        after = [_cut("\n".join(self.notes), limit // 2)] if self.notes else []
-        whole = "\n".join([*self.lines, *after])
+        whole = "\n".join([*self.lines, *self.notes])
         if len(whole.encode()) <= limit:
             return whole
+        after = [_cut("\n".join(self.notes), limit // 2)] if self.notes else []
         after.append(_CUT.format(limit))
         room = limit - sum(len(note.encode()) + 1 for note in after)
         return "\n".join([_cut("\n".join(_first(self.lines, room)), room), *after])
