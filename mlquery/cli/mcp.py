@@ -21,7 +21,7 @@ def add_command(names: Any) -> None:
     """Add the command to those of `mlquery`."""
     command = names.add_parser("mcp", help="let an assistant read runs, by the Model Context Protocol")
     sources = (
-        "source that may be read: what `mlquery search --from` takes, or a store on disk; may be repeated; "
+        "source that may be read: what `mlquery search` takes, or a store on disk; may be repeated; "
         "default: any that a call names"
     )
     add_list(command, "--from", "SOURCE", sources)
