@@ -30,7 +30,17 @@ from mlquery.query.search import check, search_runs
 from mlquery.readers import load
 from mlquery.store import Store
 from tests.support import random_data
-from tests.support.random_conditions import CONDITIONS, MEANT, MEANT_CONJUNCTIONS, ORDERINGS, VALUES, Meant
+from tests.support.installed_mlflow import INSTALLED
+from tests.support.random_conditions import (
+    COMPARISONS,
+    CONDITIONS,
+    MEANT,
+    MEANT_CONJUNCTIONS,
+    ORDERINGS,
+    STRINGS,
+    VALUES,
+    Meant,
+)
 
 BUILT = int(os.environ.get("MLQUERY_BUILDING", "0"))
 _AT_ONCE = 10
@@ -95,6 +105,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     random_data.fill(theirs, seed=3, runs=60)
     ours = load(folder / "mlflow.db")
     return Pair(theirs, ours, tuple(search_runs(ours, EXPERIMENTS)))
+
+
+@pytest.fixture(scope="module")
+def quoting(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return an empty store of MLflow."""
+    return random_data.new_mlflow_store(tmp_path_factory.mktemp("quoting"))
 
 
 def ids(runs: Any) -> set[str]:
@@ -286,6 +302,36 @@ def test_what_is_searched_decides_on_the_fields() -> None:
         condition.to_string("azur")
 
 
+@pytest.mark.slow
+@examples(few=5, at_once=_AT_ONCE)
+@given(values=several(STRINGS))
+def test_mlflow_finds_a_string_that_was_quoted(quoting: Any, values: list[str]) -> None:
+    """As the value of a tag, in a store of which each run has another one."""
+    from mlflow.entities import RunTag
+
+    runs = {value: quoting.create_run("0", "u", 0, [RunTag("value", value)], "r").info.run_id for value in set(values)}
+    for value in values:
+        written = (F.tags.value == value).to_string("oss")
+
+        assert runs[value] in ids(quoting.search_runs(["0"], written, 1))
+        assert all(run.data.tags["value"] == value for run in quoting.search_runs(["0"], written, 1))
+        if value.isprintable():
+            assert runs[value] in ids(quoting.search_runs(["0"], f"tags.value = {mlquery.quote(value)}", 1))
+
+
+@pytest.mark.slow
+@examples(few=100)
+@given(condition=COMPARISONS)
+def test_mlflow_reads_every_comparison_that_is_written_for_it(quoting: Any, condition: Condition) -> None:
+    """Of any key and value, most of which no run has."""
+    try:
+        written = condition.to_string(INSTALLED)
+    except QueryError:
+        return
+
+    assert ids(quoting.search_runs(["0"], written, 1)) is not None
+
+
 def test_mlflows_client_takes_the_strings(pair: Pair) -> None:
     condition, order = F.metrics.acc.between(0, 1) & F.tags.team.notnull(), F.metrics.acc.desc().to_string()
 
@@ -356,7 +402,7 @@ def test_a_value_that_no_literal_means_is_refused(value: Any, error: type[Except
         (lambda: ~G.metrics.a, TypeError, "compare metrics.a before negating it"),
         (lambda: (G.a == 1) & True, TypeError, "unsupported operand"),
         (lambda: (G.a == 1) | "b = 2", TypeError, "unsupported operand"),
-        (lambda: G.metrics.a > G.metrics.b, TypeError, "not metrics.a with metrics.b|and not metrics.a with metrics.b"),
+        (lambda: G.metrics.a > G.metrics.b, TypeError, "and not metrics.a with metrics.b"),
         (lambda: G.params.a.like(5), TypeError, "a pattern is a string, not 5"),
         (lambda: G.params.a.isin("abc"), TypeError, r"isin\(\) takes a list of values, such as isin\(\['abc'\]\)"),
         (lambda: G.metrics.a.at(1.5), TypeError, "a step is an integer, not 1.5"),
@@ -407,5 +453,17 @@ def test_a_deep_and_a_wide_condition_are_written_in_a_moment() -> None:
 
 
 def test_a_search_that_gets_a_condition_says_how_to_write_it() -> None:
-    with pytest.raises(QueryError, match=r"a filter must be a string, not Condition"):
-        mlquery.count_runs(Store(), ["0"], F.metrics.a > 1)  # type: ignore[arg-type]
+    client, store = mlquery.Client(Store()), Store()
+    searches: list[Callable[..., Any]] = [client.search_runs, lambda *query: mlquery.count_runs(store, *query)]
+    for search in searches:
+        with pytest.raises(QueryError, match=r"a filter must be a string, not Condition\n  instead: str\(\) of it"):
+            search(["0"], F.metrics.a > 1)
+    with pytest.raises(
+        QueryError, match=r"an entry of order_by must be a string, not Ordering\n  instead: str\(\) of it"
+    ):
+        client.search_runs(["0"], order_by=[G.metrics.a.desc()])
+
+
+def test_a_condition_that_is_too_long_for_a_search_is_not_written() -> None:
+    with pytest.raises(QueryError, match=r"the filter has more than 250,000 characters"):
+        F.run_id.isin([f"{number:032x}" for number in range(8_000)]).to_string("oss")

@@ -276,14 +276,14 @@ class Field:
 class Keys:
     """The fields of one kind: `F.metrics.auc`, or with any key `F.metrics["val loss"]`."""
 
-    prefix: str
+    _prefix: str  # underscored, since any other name is that of a key
 
     def __getitem__(self, key: str) -> Field:
-        return _field(self.prefix, key, _BARE_KEY)
+        return _field(self._prefix, key, _BARE_KEY)
 
     def __getattr__(self, key: str) -> Field:
         if key.startswith("_"):  # Python and notebooks look for methods of theirs
-            raise AttributeError(f"a key with an underscore first is written F.{self.prefix}[{key!r}]")
+            raise AttributeError(f"a key with an underscore first is written F.{self._prefix}[{key!r}]")
         return self[key]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from mlquery.errors import QueryError
+from mlquery.errors import Diagnostic, QueryError
 from mlquery.language.features import Use
 from mlquery.language.joining import all_of, any_of, negated
 from mlquery.language.matrix import MATRIX, Dialect
@@ -17,6 +17,7 @@ from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity, Function
 from mlquery.language.render import render
 from mlquery.language.resolve import Query, resolve
+from mlquery.language.sizes import filter_problem
 from mlquery.language.syntax import (
     And,
     Call,
@@ -75,6 +76,9 @@ class _Target:
     def accepted(self, tree: Expression) -> str:
         """Return the string of a tree; raises QueryError where the dialect refuses it."""
         written = render(tree)
+        problem = filter_problem(written)
+        if problem is not None:
+            raise QueryError(Diagnostic("syntax", problem, dialect=self.dialect.name))
         self._warnings(written)
         return written
 

@@ -191,11 +191,19 @@ def _parsed(
 
 def _require_string(filter_string: str | None) -> str:
     if filter_string is not None and not isinstance(filter_string, str):
-        raise QueryError(Diagnostic("syntax", f"a filter must be a string, not {type(filter_string).__name__}"))
+        message = f"a filter must be a string, not {type(filter_string).__name__}"
+        raise QueryError(Diagnostic("syntax", message, suggestion=_as_string(filter_string)))
     problem = filter_problem(filter_string or "")
     if problem is not None:
         raise QueryError(Diagnostic("syntax", problem, suggestion="split the search into several smaller ones"))
     return filter_string or ""
+
+
+def _as_string(built: Any) -> str | None:
+    """Return how to write what was built from `F` as a string; None for anything else."""
+    from mlquery.language.building import Condition, Ordering  # only mistakes need it
+
+    return "str() of it, or its to_string(dialect)" if isinstance(built, Condition | Ordering) else None
 
 
 def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
@@ -207,7 +215,7 @@ def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     for index, entry in enumerate(entries):
         if not isinstance(entry, str):
             message = f"an entry of order_by must be a string, not {type(entry).__name__}"
-            raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]"))
+            raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]", suggestion=_as_string(entry)))
     problem = order_problem(entries)
     if problem is not None:
         raise QueryError(Diagnostic("syntax", problem, "order_by", suggestion="sort the DataFrame of `search_frame`"))
