@@ -458,9 +458,7 @@ def test_a_search_that_gets_a_condition_says_how_to_write_it() -> None:
     for search in searches:
         with pytest.raises(QueryError, match=r"a filter must be a string, not Condition\n  instead: str\(\) of it"):
             search(["0"], F.metrics.a > 1)
-    with pytest.raises(
-        QueryError, match=r"an entry of order_by must be a string, not Ordering\n  instead: str\(\) of it"
-    ):
+    with pytest.raises(QueryError, match=r"order_by must be a string, not Ordering\n  instead: str\(\) of it"):
         client.search_runs(["0"], order_by=[G.metrics.a.desc()])
 
 

@@ -191,19 +191,20 @@ def _parsed(
 
 def _require_string(filter_string: str | None) -> str:
     if filter_string is not None and not isinstance(filter_string, str):
-        message = f"a filter must be a string, not {type(filter_string).__name__}"
-        raise QueryError(Diagnostic("syntax", message, suggestion=_as_string(filter_string)))
+        raise QueryError(_not_string("a filter", filter_string, "filter_string"))
     problem = filter_problem(filter_string or "")
     if problem is not None:
         raise QueryError(Diagnostic("syntax", problem, suggestion="split the search into several smaller ones"))
     return filter_string or ""
 
 
-def _as_string(built: Any) -> str | None:
-    """Return how to write what was built from `F` as a string; None for anything else."""
+def _not_string(what: str, given: Any, argument: str) -> Diagnostic:
+    """Return the error about an argument that is no string; what was built from `F` is easily made one."""
     from mlquery.language.building import Condition, Ordering  # only mistakes need it
 
-    return "str() of it, or its to_string(dialect)" if isinstance(built, Condition | Ordering) else None
+    suggestion = "str() of it, or its to_string(dialect)" if isinstance(given, Condition | Ordering) else None
+    message = f"{what} must be a string, not {type(given).__name__}"
+    return Diagnostic("syntax", message, argument, suggestion=suggestion)
 
 
 def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
@@ -214,8 +215,7 @@ def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     entries = tuple(order_by or ())
     for index, entry in enumerate(entries):
         if not isinstance(entry, str):
-            message = f"an entry of order_by must be a string, not {type(entry).__name__}"
-            raise QueryError(Diagnostic("syntax", message, f"order_by[{index}]", suggestion=_as_string(entry)))
+            raise QueryError(_not_string("an entry of order_by", entry, f"order_by[{index}]"))
     problem = order_problem(entries)
     if problem is not None:
         raise QueryError(Diagnostic("syntax", problem, "order_by", suggestion="sort the DataFrame of `search_frame`"))
