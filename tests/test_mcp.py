@@ -279,6 +279,14 @@ def test_warnings_are_part_of_the_answer(sweep: Assistant) -> None:
     assert answered.count("warning: ") == len(set(re.findall("warning: .*", answered)))
 
 
+def test_no_runs_come_with_what_check_says_of_the_query(sweep: Assistant) -> None:
+    answered = sweep.answer("search", filter="attributes.start_time < 5", dialect="azure")
+
+    said = sweep.answer("check", filter="attributes.start_time < 5", dialects=["azure"])
+    assert "(0 of 0 runs)" in answered
+    assert said.splitlines()[1:] == answered.replace("warning: ", "").splitlines()[2:]
+
+
 METRICS = [f"{number} {'ü' * 50}" for number in range(30)]
 
 

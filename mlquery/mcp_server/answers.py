@@ -30,7 +30,7 @@ class Answer:
 
     def with_warnings(self, warnings: Iterable[str]) -> Answer:
         """Return the answer with warnings among its notes, each once."""
-        return attrs.evolve(self, notes=(*self.notes, *dict.fromkeys(f"warning: {warning}" for warning in warnings)))
+        return attrs.evolve(self, notes=tuple(dict.fromkeys([*self.notes, *map("warning: {}".format, warnings)])))
 
     def __str__(self) -> str:
         limit = max(min(self.max_bytes, LARGEST), SMALLEST)

@@ -25,7 +25,7 @@ from mlquery.query.histories import PointsByKey
 from mlquery.query.search import check as check_query
 from mlquery.query.search import plan_of
 from mlquery.tables.lines import aligned, counted, one_line
-from mlquery.tables.runs import column_of, columns_named, fields_named, history_cells, run_cells
+from mlquery.tables.runs import column_of, fields_named, history_cells, run_cells
 
 if TYPE_CHECKING:
     from mlquery.backend import Backend
@@ -131,12 +131,15 @@ class Tools:
             fields = [*_columns(columns or ()), *fields_named(plan)]
             histories = history_cells(fields, lambda *asked: _points(backend, *asked), runs)
             total = len(runs) if len(runs) < limit else count_found(backend, ids, filter, _VIEW)
-        names = list(dict.fromkeys([*_ALWAYS, *map(column_of, fields), *sorted(columns_named(plan))]))
+        names = list(dict.fromkeys([*_ALWAYS, *map(column_of, fields)]))
         rows = [run_cells(run) | cells for run, cells in zip(runs, histories, strict=True)]
         lines = aligned([[name, *(row.get(name, "") for row in rows)] for name in names])
         more = f"; more with max_results, up to {MOST_RUNS}" if total > len(runs) else ""
         note = f"({len(runs)} of {counted(total, 'run')}{more})"
-        return Answer(tuple(lines), (note,), max_bytes)
+        # What is accepted may still match nothing: what `check` says of it explains why there are no runs.
+        verdict = check_query(filter, order_by, dialect=backend.dialect)
+        why = () if runs else tuple(map("warning: {}".format, verdict.diagnostics))
+        return Answer(tuple(lines), (note, *why), max_bytes)
 
     def compare(
         self,
