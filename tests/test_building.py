@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import attrs
 import numpy as np
@@ -26,6 +26,7 @@ from mlquery.entities import Run
 from mlquery.errors import QueryError
 from mlquery.language.building import Condition, Ordering
 from mlquery.language.matrix import MATRIX
+from mlquery.language.plan import Entity
 from mlquery.query.search import check, search_runs
 from mlquery.readers import load
 from mlquery.store import Store
@@ -136,25 +137,29 @@ def test_mlflow_finds_with_the_string_for_it_what_the_expression_means(pair: Pai
     assert pair.found(meant) == ids(pair.theirs.search_runs(EXPERIMENTS, written, 1))
 
 
+ENTITIES = st.sampled_from(["run", "run", *(entity.value for entity in Entity)])
+
+
 @pytest.mark.slow
-@examples(few=200)
+@examples(few=300)
 @given(
-    condition=st.one_of(CONDITIONS, MEANT_CONJUNCTIONS.map(lambda meant: meant.condition)),
+    condition=st.one_of(CONDITIONS, COMPARISONS, MEANT_CONJUNCTIONS.map(lambda meant: meant.condition)),
     name=st.sampled_from(DIALECTS),
+    entity=ENTITIES,
 )
 def test_a_string_for_a_dialect_is_accepted_there_or_refused_as_its_check_refuses(
-    condition: Condition, name: str
+    condition: Condition, name: str, entity: str
 ) -> None:
     try:
-        written = condition.to_string(name)
+        written = condition.to_string(name, entity=entity)
     except QueryError as error:
         refused, written = error.diagnostics, None
     if written is None:
-        assert not check(str(condition), dialect=name)
+        assert not check(str(condition), dialect=name, entity=entity)
         assert [one for one in refused if one.severity == "error" and one.source]
     else:
-        assert check(written, dialect=name)
-        assert check(str(condition), dialect="extended")
+        assert check(written, dialect=name, entity=entity)
+        assert check(str(condition), dialect="extended", entity=entity)
 
 
 @pytest.mark.slow
@@ -420,6 +425,14 @@ def test_a_mistake_is_answered_with_what_to_write(
 ) -> None:
     with pytest.raises(error, match=message):
         build()
+
+
+def test_what_is_built_has_types_for_a_checker() -> None:
+    assert_type(F.metrics.auc > 0.8, Condition)
+    assert_type(F.params["my key"] == "a", Condition)
+    assert_type((F.metrics.auc.max() > np.float64(1)) & ~F.status.isin(["FAILED"]), Condition)
+    assert_type(F.metrics.auc.desc(), Ordering)
+    assert_type(mlquery.quote(["a"]), str)
 
 
 def test_conditions_are_values() -> None:

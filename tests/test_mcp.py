@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters, stdio_client
 
 import mlquery
+from mlquery.cli.sources import without_password
 from mlquery.comparison import compare
+from mlquery.errors import StoreError
+from mlquery.language.matrix import MATRIX
 from mlquery.mcp_server.answers import LARGEST, MAX_BYTES, SMALLEST, Answer, series
+from mlquery.mcp_server.server import new_server
+from mlquery.mcp_server.sources import Sources
 from mlquery.resources import example_database
 
 pytestmark = pytest.mark.xdist_group("mcp")  # which share a server
@@ -409,6 +414,20 @@ def test_without_the_extra_or_with_an_old_one_it_says_what_to_install(setup: str
 
     message = "mlquery: mcp needs the package mcp, 2 or newer: pip install 'mlquery[mcp]'\n"
     assert (2, message) == (done.returncode, done.stderr)
+
+
+def test_a_password_is_in_no_message() -> None:
+    address, shown = "postgresql://me:secret@db/mlflow", "postgresql://me:***@db/mlflow"
+    sources = Sources(lambda *_: nullcontext(), without_password, (address, "b.db"), MATRIX.local_dialect)  # type: ignore[arg-type]
+
+    assert address == sources.named(address) == sources.named(shown)
+    with pytest.raises(StoreError) as refused:
+        sources.named(None)
+    assert str(refused.value) == f"no source is named; sources are {shown}, b.db"
+    with pytest.raises(StoreError) as refused:
+        sources.named("postgresql://me:other@db/mlflow")
+    assert "other" not in str(refused.value)
+    assert "secret" not in (new_server(sources).instructions or "")
 
 
 def test_an_unknown_dialect_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

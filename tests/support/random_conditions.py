@@ -45,7 +45,7 @@ _NAMES = st.one_of(
     st.builds(getattr, st.sampled_from([F.metrics, F.params, F.tags, F.dataset, F.attributes]), st.just("auc")),
     st.builds(operator.getitem, st.sampled_from([F.metrics, F.params, F.tags, F.datasets, F.attributes]), _KEYS),
     st.builds(operator.getitem, st.just(F), _ATTRIBUTES),
-    st.sampled_from([F.status, F.start_time, F.run_id, F["Run name"]]),
+    st.sampled_from([F.status, F.start_time, F.run_id, F["Run name"], F.name, F.creation_time, F.version_number]),
 )
 _FUNCTIONS = ["max", "min", "mean", "first", "last", "count", "argmax", "argmin"]
 FIELDS: st.SearchStrategy[Field] = st.one_of(
