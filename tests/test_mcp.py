@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,15 +23,19 @@ from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters, stdio_client
 
 import mlquery
+from mlquery.backend import Backend
 from mlquery.cli.sources import without_password
 from mlquery.comparison import compare
-from mlquery.errors import StoreError
+from mlquery.errors import QueryError, StoreError
 from mlquery.language.matrix import MATRIX
 from mlquery.mcp_server.answers import LARGEST, MAX_BYTES, SMALLEST, Answer, series
 from mlquery.mcp_server.server import new_server
 from mlquery.mcp_server.sources import Sources
+from mlquery.mcp_server.tools import Tools
 from mlquery.resources import example_database
+from tests.support import random_queries, random_syntax, sql_stores
 
+STORE = sql_stores.new_store(4, 30)
 pytestmark = pytest.mark.xdist_group("mcp")  # which share a server
 
 TOOLS = ["aggregate", "check", "compare", "describe", "histories", "search"]
@@ -414,6 +419,60 @@ def test_without_the_extra_or_with_an_old_one_it_says_what_to_install(setup: str
 
     message = "mlquery: mcp needs the package mcp, 2 or newer: pip install 'mlquery[mcp]'\n"
     assert (2, message) == (done.returncode, done.stderr)
+
+
+FILTERS = st.one_of(
+    random_queries.filters(random_queries.RUN_CLAUSES),
+    random_syntax.damaged(random_syntax.SPELLINGS),
+    st.text(max_size=9),
+)
+ORDERS = st.one_of(random_queries.RUN_ORDERS, st.lists(st.text(max_size=9), max_size=2))
+WORDS = st.lists(
+    st.one_of(
+        st.sampled_from(["acc", "metrics.acc", "max(metrics.acc)", "params.lr", "1", "alpha"]), st.text(max_size=9)
+    ),
+    max_size=3,
+)
+RUNS = st.lists(st.one_of(st.sampled_from([*STORE.runs.ids] * 3), st.text(max_size=9)), max_size=3)
+METRIC_VALUES = st.sampled_from(["last", "best", "max", "step:1", "step:x", ""])
+AGGREGATES = st.one_of(st.sampled_from(["count()", "mean(metrics.acc)", "max(max(metrics.loss))"]), st.text(max_size=9))
+SIZES = st.one_of(st.integers(1, 30), st.integers())
+CALLS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "check": {
+        "filter": FILTERS,
+        "order_by": ORDERS,
+        "dialects": WORDS,
+        "entity": st.sampled_from(["run", "experiment"]),
+    },
+    "describe": {"experiments": WORDS},
+    "search": {"filter": FILTERS, "order_by": ORDERS, "experiments": WORDS, "max_results": SIZES, "columns": WORDS},
+    "compare": {"runs": RUNS, "filter": FILTERS, "value": METRIC_VALUES, "group_by": WORDS, "ignore": WORDS},
+    "histories": {"runs": RUNS, "keys": WORDS, "first_step": SIZES, "last_step": SIZES, "max_points": SIZES},
+    "aggregate": {"aggregates": AGGREGATES, "by": WORDS, "filter": FILTERS, "max_groups": SIZES},
+}
+
+
+@pytest.mark.slow
+@random_syntax.SETTINGS
+@given(
+    call=st.sampled_from(TOOLS).flatmap(
+        lambda tool: st.tuples(st.just(tool), st.fixed_dictionaries({}, optional=CALLS[tool]))
+    )
+)
+def test_whatever_a_call_asks_for_it_gets_an_answer_or_a_sentence(call: tuple[str, dict[str, Any]]) -> None:
+    backend = Backend(STORE, None, MATRIX.local_dialect)
+    tools = Tools(Sources(lambda *_: nullcontext(backend), str, ("store",), MATRIX.local_dialect))
+    name, arguments = call
+    needed: dict[str, dict[str, Any]] = {"histories": {"runs": [], "keys": []}, "aggregate": {"aggregates": "count()"}}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            answered = str(getattr(tools, name)(**needed.get(name, {}) | arguments))
+        except (QueryError, StoreError, ValueError) as error:
+            answered = str(error)
+
+    assert answered or name == "histories"
 
 
 def test_a_password_is_in_no_message() -> None:
