@@ -111,7 +111,7 @@ def explained(url: str, query: Query) -> list[str]:
     asked = (mlflow_sql.ALL, query.filter_string, 1, query.limit, list(query.order_by))
     search = RunSearch(*asked, dialect=MATRIX.dialect("oss"))
     with mlquery.connect(url, dialect="oss") as client, search.planned() as plan:
-        source = client.source
+        source: Any = client.source
         return list(source.described(source.statement(plan, query.limit)))
 
 

@@ -18,6 +18,7 @@ from mlquery.language.matrix import MATRIX
 from mlquery.language.recorded import recorded_dialect
 from mlquery.remote import search as remote_search
 from mlquery.remote.dialects import _of_release
+from mlquery.remote.points import PointReader
 from mlquery.remote.requests import TooManyPagesError
 from mlquery.server.testing import RunningServer, running_server
 from mlquery.store import Store
@@ -200,12 +201,13 @@ def test_points_are_read_only_of_runs_that_the_rest_does_not_decide(monkeypatch:
     with running_server(store) as server:
         client: Any = mlquery.connect(server.tracking_uri)
         read: list[str] = []
-        points = client.source._points
-        monkeypatch.setattr(
-            points,
-            "_bulk",
-            lambda requests, ids, key, inner=points._bulk: (read.extend(ids), inner(requests, ids, key))[1],
-        )
+        bulk = PointReader._bulk
+
+        def noted(reader: PointReader, requests: Any, run_ids: Any, key: str) -> Any:
+            read.extend(run_ids)
+            return bulk(reader, requests, run_ids, key)
+
+        monkeypatch.setattr(PointReader, "_bulk", noted)
         written = "max(metrics.auc) = 2 AND params.model = 'a' OR attributes.start_time > 1700090000000"
         assert found(Client(store, "extended"), written) == found(client, written)
     questioned = [

@@ -5,11 +5,13 @@ Nothing of the client is replaced: what it reads from its environment leads it h
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import azureml_remote, served_runs
 from tests.support.microsofts_client import PYTHONS, needs_azureml, seen_by
 
 pytestmark = needs_azureml
@@ -83,6 +85,16 @@ def test_logged_models_have_no_endpoint(seen: Any, files: Any) -> None:
     assert "error code 404 != 200. Response body: 'azure has no logged models; instead: " in seen["model"][2]
     # MLflow 3 asks for logged models here too.
     assert all("error code 404 != 200" in files[what] for what in ("log_model", "register a run's", "folder"))
+
+
+def test_the_extended_language_finds_what_the_local_engine_finds(python: str) -> None:
+    searches = int(os.environ.get("MLQUERY_REMOTE_TREES", "40"))
+    store = served_runs.served_store(azureml_remote.SEED, azureml_remote.RUNS)
+
+    seen = seen_by(python, "azureml_remote.py", str(searches), "5", store=store, timeout=3600)
+
+    print(f"\n{python}: {seen['costs']}")
+    assert ("azureml", "azure", []) == (seen["scheme"], seen["dialect"], seen["differing"])
 
 
 # Artifacts and models

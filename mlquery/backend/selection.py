@@ -46,7 +46,7 @@ def found_runs(
     *,
     is_streamed: bool = False,
 ) -> Iterator[Run]:
-    """Yield the runs of a search without logged models, at most `limit`; page by page if they are shown as they come."""
+    """Yield the runs of a search without logged models, at most `limit`; page by page if that is how they are shown."""
     from mlquery.query.page_tokens import all_pages
 
     def search(max_results: int, page_token: str | None) -> PagedList[Run]:
@@ -63,12 +63,14 @@ def all_results(search: Callable[..., PagedList[T]]) -> list[T]:
     return list(all_pages(search, _PAGE))
 
 
-def count_found(backend: Backend, experiment_ids: Sequence[str], filter_string: str, view: int) -> int:
-    """Return how many runs a search finds, of which none is read."""
+def count_found(backend: Backend, experiment_ids: Sequence[str], filter_string: str, view: int) -> int | None:
+    """Return how many runs a search finds, of which none is read; None where all would have to be."""
     from mlquery.query.search import count_runs
 
     if backend.is_in_place:
         in_place: Any = backend
+        if not in_place.source.counts:
+            return None
         found: int = in_place.count_runs(experiment_ids, filter_string, view)
         return found
     return count_runs(backend.store, experiment_ids, filter_string, view, dialect=backend.dialect)

@@ -54,7 +54,7 @@ def put_run(store: Store, run: Any, *, with_metrics: bool = True) -> None:
     )
     if outputs and outputs.model_outputs:
         store.write(LogOutputs(info.run_id, {model.model_id: model.step for model in outputs.model_outputs}))
-    if inputs and inputs.model_inputs:
+    if inputs and getattr(inputs, "model_inputs", None):  # not in MLflow 2
         store.write(LogModelInputs(info.run_id, [model.model_id for model in inputs.model_inputs]))
 
 

@@ -66,7 +66,7 @@ class Tools:
             ids = self._experiment_ids(backend, experiments, name)
             found = [one for one in all_results(backend.search_experiments) if one.experiment_id in set(ids)]
             runs = list(found_runs(backend, ids, "", _VIEW, (), _SAMPLE))
-            sizes = [str(count_found(backend, [one.experiment_id], "", _VIEW)) for one in found[:FEW_RUNS]]
+            sizes = [_count(count_found(backend, [one.experiment_id], "", _VIEW)) for one in found[:FEW_RUNS]]
         shown = found[:FEW_RUNS]
         columns = (["id", *(one.experiment_id for one in shown)], ["runs", *sizes])
         lines = [f"{self.sources.shown(name)}, dialect {self.sources.dialect.name}", ""]
@@ -134,8 +134,7 @@ class Tools:
         names = list(dict.fromkeys([*_ALWAYS, *map(column_of, fields)]))
         rows = [run_cells(run) | cells for run, cells in zip(runs, histories, strict=True)]
         lines = aligned([[name, *(row.get(name, "") for row in rows)] for name in names])
-        more = f"; more with max_results, up to {MOST_RUNS}" if total > len(runs) else ""
-        note = f"({len(runs)} of {counted(total, 'run')}{more})"
+        note = _how_many(len(runs), total, f"max_results, up to {MOST_RUNS}")
         # What is accepted may still match nothing: what `check` says of it explains why there are no runs.
         verdict = check_query(filter, order_by, dialect=backend.dialect)
         why = () if runs else tuple(map("warning: {}".format, verdict.diagnostics))
@@ -195,7 +194,7 @@ class Tools:
             lines[-1:-1] = [f"and {len(grid.rows) - max_fields} more"] if len(grid.rows) > max_fields else []
         notes = [f"warning: {warning}" for warning in found.warnings]
         notes += [f"warning: {NEEDS_SCIPY}"] if has_groups(found) and find_spec("scipy") is None else []
-        more = [f"({len(chosen)} of {total} runs; more with max_runs)"] if total > len(chosen) else []
+        more = [] if total == len(chosen) else [_how_many(len(chosen), total, "max_runs")]
         return Answer(tuple(lines[:-1]), (*more, *notes), max_bytes)
 
     def histories(
@@ -277,6 +276,17 @@ class Tools:
         ids = [one for one, is_name in named.items() if not is_name and one.isdecimal()]
         names = [one for one in named if one not in ids]
         return chosen_experiment_ids(backend, names, ids, _VIEW, self.sources.shown(name))
+
+
+def _how_many(shown: int, total: int | None, argument: str) -> str:
+    """Return how many of the runs are shown; nobody knows how many there are where no server counts them."""
+    if total is None:
+        return f"({counted(shown, 'run')}; perhaps more with {argument})"
+    return f"({shown} of {counted(total, 'run')}{f'; more with {argument}' if total > shown else ''})"
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else str(number)
 
 
 def _within(number: int, argument: str, most: int) -> int:

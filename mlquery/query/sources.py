@@ -25,6 +25,10 @@ class Source(Protocol):
     def name(self) -> str:
         """Return what it is connected to, without a password."""
 
+    @property
+    def counts(self) -> bool:
+        """Tell whether runs are counted without being read."""
+
     def page(self, plan: Plan, limit: int | None, after: Position | None = None) -> Page:
         """Return what a plan finds, with the data of it."""
 

@@ -81,6 +81,11 @@ class RemoteSource:
     def __repr__(self) -> str:
         return f"<RemoteSource: {self.name}, server_dialect={self.server_dialect.name!r}>"
 
+    @property
+    def counts(self) -> bool:
+        """Tell whether runs are counted without being read: no server does that."""
+        return False
+
     def page(self, plan: Plan, limit: int | None, after: Position | None = None) -> Page:
         """Return what a plan finds, with the data of it; arguments as of `mlquery.sql.source.Source.page`.
 

@@ -58,6 +58,11 @@ class Source:
         """Return what it is connected to, without a password."""
         return self.engine.name
 
+    @property
+    def counts(self) -> bool:
+        """Tell whether runs are counted without being read: they are."""
+        return True
+
     def page(self, plan: Plan, limit: int | None, after: Position | None = None) -> Page:
         """Return what a plan finds, with the data of it.
 

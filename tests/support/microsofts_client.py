@@ -16,6 +16,7 @@ import pytest
 
 from mlquery.server.certificates import made_for_session
 from mlquery.server.testing import running_server
+from mlquery.store import Store
 
 PYTHONS = os.environ.get("MLQUERY_AZUREML_PYTHON", "").split(os.pathsep)
 
@@ -26,11 +27,11 @@ needs_azureml = [
 ]
 
 
-def seen_by(python: str, script: str, *arguments: str) -> Any:
-    """Return what a script in this folder prints at last, as JSON; its environment leads to a new server."""
+def seen_by(python: str, script: str, *arguments: str, store: Store | None = None, timeout: float = 300) -> Any:
+    """Return what a script in this folder prints at last, as JSON; its environment leads to a new server of a store."""
     with (
         made_for_session("127.0.0.1") as certificate,
-        running_server(dialect="azure", certificate=certificate) as server,
+        running_server(store, "azure", certificate=certificate) as server,
     ):
         variables = server.service.environment(server.url, None)
         assert certificate.authority is not None
@@ -40,8 +41,9 @@ def seen_by(python: str, script: str, *arguments: str) -> Any:
             "REQUESTS_CA_BUNDLE": certificate.authority,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         }
         command = [python, str(Path(__file__).with_name(script)), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=environment)
     assert 0 == done.returncode, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -17,9 +17,9 @@ _PATIENCE = 180.0
 
 
 @contextmanager
-def mlflow_server(folder: Path, backend_uri: str | None = None) -> Iterator[str]:
-    """Give the URL of a server that keeps its artifacts in a folder, and its runs in a database there or elsewhere."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+def mlflow_server(folder: Path, backend_uri: str | None = None, python: str = sys.executable) -> Iterator[str]:
+    """Give the URL of a server, of the MLflow of a Python, that keeps its artifacts and its runs in a folder."""
+    command = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
     command += ["--backend-store-uri", backend_uri or f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with server_of(command, folder) as url:
