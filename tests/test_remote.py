@@ -163,7 +163,8 @@ def test_the_best_of_many_runs_take_a_few_pages_where_the_server_does_not_order(
 def test_a_search_that_takes_too_many_pages_is_refused_with_one_that_does_not(
     many: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_search, "PAGE", 100)
+    for name in ("PAGE", "LATER_PAGE"):
+        monkeypatch.setattr(remote_search, name, 100)
     client = mlquery.connect(many.tracking_uri, max_pages=5)
 
     with pytest.raises(
@@ -188,10 +189,8 @@ def test_an_explanation_says_what_is_asked_what_is_decided_here_and_how_many_pag
 
     assert ["asks", "          metrics.auc > 0.5"] == lines[lines.index("asks") :][:2]
     assert "          tags.team != 'x'" == lines[lines.index("decided here") + 1]
-    assert "pages     at most 7 (max_pages) of 1,000 runs; a search that takes more is refused" == lines[-1]
-    assert (
-        "pages     at most 1, one for each query" == client.explain("metrics.auc > 0.5", max_results=9).splitlines()[-1]
-    )
+    assert "pages     at most 7 (max_pages) of up to 5,000 runs; a search that takes more is refused" == lines[-1]
+    assert "pages     1" == client.explain("metrics.auc > 0.5", max_results=9).splitlines()[-1]
 
 
 def test_points_are_read_only_of_runs_that_the_rest_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +225,7 @@ def test_points_are_read_only_of_runs_that_the_rest_does_not_decide(monkeypatch:
 def test_no_run_that_was_there_throughout_is_missing_while_others_come_and_go(
     dialect: str, order_by: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, size in (("PAGE", 10), ("_LARGEST_PAGE", 10), ("_SPARE", 1)):
+    for name, size in (("PAGE", 10), ("LATER_PAGE", 10), ("_LARGEST_PAGE", 10), ("_SPARE", 1)):
         monkeypatch.setattr(remote_search, name, size)
     store, rng = store_of(120), random.Random(4)
     with running_server(store, dialect) as server:
@@ -259,7 +258,8 @@ def test_a_server_that_fails_gives_the_whole_answer_or_one_sentence(
     settings = {"MAX_RETRIES": "2", "BACKOFF_FACTOR": "0", "BACKOFF_JITTER": "0", "TIMEOUT": "5"}
     for name, value in settings.items():
         monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", value)
-    monkeypatch.setattr(remote_search, "PAGE", 7)
+    for name in ("PAGE", "LATER_PAGE"):
+        monkeypatch.setattr(remote_search, name, 7)
     store, trees, rng = served_runs.served_store(9, 60), Trees(3, 200), random.Random(8)
 
     def choose(method: str, path: str) -> str:

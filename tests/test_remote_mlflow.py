@@ -62,7 +62,7 @@ def test_mlflows_server_finds_the_runs_that_the_local_engine_finds(
     served: tuple[RemoteSource, Store], size: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if size == "small pages":
-        for name, few in (("PAGE", 7), ("_LARGEST_PAGE", 20), ("_SPARE", 1)):
+        for name, few in (("PAGE", 5), ("LATER_PAGE", 7), ("_LARGEST_PAGE", 20), ("_SPARE", 1)):
             monkeypatch.setattr(search, name, few)
     source, store = served
     trees, costs = Trees(random.SystemRandom().randrange(2**32) if _TREES else 2, 300), served_runs.Costs()

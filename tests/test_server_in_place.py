@@ -18,7 +18,7 @@ from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
 from mlquery.server.process import serving
 from mlquery.server.service import new_service, service_in_place
-from mlquery.sql import opening
+from mlquery.remote import opening
 from tests.support.doors import contents
 from tests.support.source_over_store import SourceOverStore
 
@@ -129,7 +129,7 @@ def test_threads_are_answered_at_once(data: Any, in_place: str) -> None:
 @pytest.fixture
 def plugin(data: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     """Give MLflow's client of the URI that means what is searched in place."""
-    monkeypatch.setattr(opening, "open_in_place", lambda address: SourceOverStore(data[0], address))
+    monkeypatch.setattr(opening, "open_anywhere", lambda address: SourceOverStore(data[0], address))
     monkeypatch.setenv(IN_PLACE_VARIABLE, "sqlite:///elsewhere.db")
     yield MlflowClient(IN_PLACE, IN_PLACE)
     uris.reset()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Protocol
 
 from mlquery.language.matrix import Dialect
@@ -10,7 +9,7 @@ from mlquery.language.plan import Plan, Predicate, SortKey
 from mlquery.pushdown.clauses import filter_of
 from mlquery.pushdown.covers import unasked
 from mlquery.pushdown.requests import Queries
-from mlquery.remote.search import PAGE
+from mlquery.remote.search import LATER_PAGE, PAGE
 from mlquery.sql.errors import name_of
 
 
@@ -65,7 +64,8 @@ def _key(key: SortKey) -> str:
 
 def _pages(queries: Queries, limit: int | None, most: int) -> str:
     number = len(queries.cover.branches)
-    if limit is not None and queries.cover.is_exact and queries.order.is_total and limit < PAGE:
-        bound = number * ceil((limit + 1) / PAGE)
-        return f"at most {bound}, one for each query" if bound else "none"
-    return f"at most {most} (max_pages) of {PAGE:,} runs; a search that takes more is refused" if number else "none"
+    if number == 0:
+        return "none"
+    if number == 1 and limit is not None and limit <= PAGE and queries.cover.is_exact and queries.order.is_total:
+        return "1"
+    return f"at most {most} (max_pages) of up to {LATER_PAGE:,} runs; a search that takes more is refused"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
+from math import ceil
 from typing import Any, Final
 
 import attrs
@@ -27,7 +28,9 @@ from mlquery.remote.requests import Requests
 from mlquery.remote.sorting import MISSING, NAN, VALUE, SortValues, compared, sort_values
 
 PAGE: Final = 1000
-"""The most runs of a page that is read by time; MLflow's client asks for as many unless told otherwise."""
+"""The most runs of a first page; MLflow's client asks for as many unless told otherwise."""
+LATER_PAGE: Final = 5000
+"""The most runs of a page after that."""
 _LARGEST_PAGE: Final = 10_000
 """The most runs of a page in the server's order. `mlflow.search_runs` asks every server for as many at once."""
 _GROWTH: Final = 4
@@ -175,7 +178,7 @@ class Search:
             extra = self._at_least_as_good(rows)
             if may_give_up and extra is None and self._should_read_values():
                 return None
-            size = min(self._next_size(size, len(rows)), PAGE)
+            size = min(self._next_size(size, len(rows)), LATER_PAGE)
 
     def _first_bound(self) -> int | None:
         """Return the time at which the wanted runs begin, if the order tells."""
@@ -238,7 +241,13 @@ class Search:
             return PAGE
         is_exact = self.queries.cover.is_exact and self.queries.order.is_total and self.after is None
         # Of a later page, runs of the time at which the page before ended come again.
-        return max(1, min(self.limit + (0 if is_exact else _SPARE), PAGE))
+        share = self._share(self.limit)
+        return max(1, min(share if is_exact else share + _SPARE, PAGE))
+
+    def _share(self, wanted: int) -> int:
+        """Return how many of the wanted runs one of the queries is likely to find: no more than a fair share."""
+        queries = len(self.queries.cover.branches)
+        return wanted if queries <= 1 else min(wanted, ceil(wanted * 4 / (3 * queries)) + 1)
 
     def _next_size(self, size: int, found: int) -> int:
         """Return how many runs to ask for next, after so many of them were found among those of a page."""
