@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 Code = Literal["syntax", "unknown-field", "wrong-type", "unsupported", "bad-page-token"]
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "note"]
 Stage = Literal["reading", "ordering", "comparing", "paging", "running"]
 """When a search meets an error: reading the filter, ordering, comparing, paging, or running in the database."""
 
@@ -34,12 +34,13 @@ class Span:
 
 @attrs.frozen
 class Diagnostic:
-    """An error in a query, or a warning about a query that is accepted.
+    """An error in a query, or a warning or a note about a query that is accepted.
 
     `argument` names the argument ("filter_string", "order_by[1]"), `source` is its value and `span` the affected part
     of it. `feature` is the row of the support matrix that decided, `suggestion` what to write instead.
     `service_message` is the message of the emulated service; `verbatim` says whether that wording was observed. `stage`
-    is when a search meets the error: of several, the first one gives the code.
+    is when a search meets the error: of several, the first one gives the code. `rule` is the code of its rule
+    in `mlquery lint`, such as "MLQ101"; the string of an error, which services get too, does not show it.
     """
 
     code: Code
@@ -55,11 +56,13 @@ class Diagnostic:
     service_message: str | None = None
     verbatim: bool = False
     stage: Stage = "reading"
+    rule: str | None = None
 
     def __str__(self) -> str:
         """Render the diagnostic with the part of the query that it is about underlined."""
         feature = f"  [{self.feature}]" if self.feature else ""
-        lines = [f"{self.argument}: {_shown(self.message)}{feature}", *_underlined(self.source, self.span)]
+        rule = f"  [{self.rule}]" if self.rule and self.severity != "error" else ""
+        lines = [f"{self.argument}: {_shown(self.message)}{feature}{rule}", *_underlined(self.source, self.span)]
         if self.suggestion:
             lines.append(f"  instead: {_shown(self.suggestion)}")
         return "\n".join(lines)

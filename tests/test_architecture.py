@@ -31,7 +31,7 @@ STAIRS = (
     {"mlquery.registry", "mlquery.engine", "mlquery.readers", "mlquery.pushdown"},
     {"mlquery.durable", "mlquery.sql"},
     {"mlquery.query"},
-    {"mlquery.backend"},
+    {"mlquery.backend", "mlquery.lint"},
     {"mlquery.view"},
     {"mlquery.comparison"},
     {"mlquery.remote"},

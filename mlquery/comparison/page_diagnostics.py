@@ -35,7 +35,9 @@ def verdicts(filter_string: str, order_by: Sequence[str], but: Dialect) -> dict[
     dialects = [MATRIX.dialects[name] for name in MATRIX.main_dialects if name != but.name]
     return {
         dialect.name: [
-            written(one, filter_string, dialect) for one in check(filter_string, order_by, dialect=dialect).diagnostics
+            written(one, filter_string, dialect)
+            for one in check(filter_string, order_by, dialect=dialect).diagnostics
+            if one.severity != "note"
         ]
         for dialect in dialects
     }

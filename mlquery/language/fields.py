@@ -117,11 +117,14 @@ def _add_unknown_prefix(name: Name, diagnostics: Diagnostics) -> None:
         f"unknown prefix {name.prefix!r} in a search of {diagnostics.entity.noun}s; use one of: {', '.join(known)}"
     )
     close = closest(name.prefix or "", known)
-    suggestion = f"{close}.{name.key}" if close else None
-    diagnostics.error("unknown-field", message, name.span, suggestion=suggestion)
+    label = label_of(attrs.evolve(name, prefix=close)) if close else None
+    rule = "MLQ003" if close == (name.prefix or "").lower() else None
+    diagnostics.error("unknown-field", message, name.span, suggestion=label, rule=rule)
 
 
 def _add_unknown_key(name: Name, problem: str, known: Iterable[str], diagnostics: Diagnostics) -> None:
     names = list(known)
     suggestion = closest(name.key, names)
-    diagnostics.error("unknown-field", f"{problem}, only {', '.join(names)}", name.span, suggestion=suggestion)
+    rule = "MLQ003" if suggestion == name.key.lower() else None
+    message = f"{problem}, only {', '.join(names)}"
+    diagnostics.error("unknown-field", message, name.span, suggestion=suggestion, rule=rule)

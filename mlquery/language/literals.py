@@ -50,7 +50,7 @@ def predicate_for(node: Comparison, target: Target, diagnostics: Diagnostics) ->
         wording = diagnostics.service_message("operator", target.use("filter", node.op))
         code = _operator_code(target, diagnostics)
         stage: Stage = "comparing" if _is_readable(node, target, diagnostics) else "reading"
-        diagnostics.error("wrong-type", message, node.span, service_message=wording, error_code=code, stage=stage)
+        diagnostics.error("wrong-type", message, node.span, service_message=wording, error_code=code, stage=stage, rule="MLQ004")
         return All()
     before = len(diagnostics.errors)
     _check_values(node, target, diagnostics)
@@ -172,7 +172,7 @@ def _check_values(node: Comparison, target: Target, diagnostics: Diagnostics) ->
 def _check_string(part: String | Number, node: Comparison, target: Target, diagnostics: Diagnostics) -> None:
     if isinstance(part, Number):
         message = f"{target.label} is a string: quote the value"
-        diagnostics.error("wrong-type", message, part.span, suggestion=f"'{part.value}'")
+        diagnostics.error("wrong-type", message, part.span, suggestion=f"'{part.value}'", rule="MLQ006")
     elif node.op.endswith("RLIKE"):
         _check_pattern(part, diagnostics)
     elif node.op.endswith("LIKE"):
@@ -214,7 +214,7 @@ def _check_number(part: String | Number, target: Target, diagnostics: Diagnostic
         diagnostics.error("wrong-type", f"{target.label} is a number, not {part.value!r}", part.span)
     elif isinstance(part, String) and target.kind in (Kind.METRIC, Kind.HISTORY):
         message = f"{target.label} is a number: write the value without quotes"
-        diagnostics.error("wrong-type", message, part.span, suggestion=part.value)
+        diagnostics.error("wrong-type", message, part.span, suggestion=part.value, rule="MLQ005")
     elif target.kind is Kind.ATTRIBUTE:
         _check_time(part, target, diagnostics)
 

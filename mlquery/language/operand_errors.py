@@ -25,11 +25,12 @@ _FIELD_EXAMPLE = "a field, such as metrics.accuracy, params.`my key`, tags.team 
 
 
 class Problem(NamedTuple):
-    """What is wrong, where, and what to write instead."""
+    """What is wrong, where, what to write instead, and the rule that has a code of its own for it."""
 
     message: str
     start: int
     suggestion: str | None = None
+    rule: str | None = None
 
 
 def operand_problem(source: str) -> Problem:

@@ -6,6 +6,7 @@ The string is read again from the left, clause by clause, up to the first mistak
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from mlquery.errors import Diagnostic, Span, Stage
 from mlquery.language import tokens as lexical
@@ -76,7 +77,8 @@ def _diagnostic(source: str, argument: str, problem: Problem) -> Diagnostic:
     stop = word.end() if word else len(source)
     span = Span(min(problem.start, len(source)), stop)
     stage: Stage = "ordering" if argument.startswith("order_by") else "reading"
-    return Diagnostic("syntax", problem.message, argument, source, span, suggestion=problem.suggestion, stage=stage)
+    details: dict[str, Any] = {"suggestion": problem.suggestion, "stage": stage, "rule": problem.rule}
+    return Diagnostic("syntax", problem.message, argument, source, span, **details)
 
 
 def _order_problem(source: str) -> Problem:
@@ -216,7 +218,7 @@ def _value(source: str, start: int) -> int | Problem:
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
     if _LOOSE_NUMBER.fullmatch(word[0]) and NUMBER.fullmatch(digits):
         return Problem("numbers cannot contain underscores or plus signs", start, digits)
-    return Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'")
+    return Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'", "MLQ006")
 
 
 def _list(source: str, start: int) -> int | Problem:
@@ -271,14 +273,14 @@ def _not_joined(source: str, start: int, following: int | None) -> Problem:
     if rest == ";":
         return Problem("a filter does not end with a semicolon", start)
     if rest in ("&", ","):
-        return Problem("clauses are joined with AND", start, "AND")
+        return Problem("clauses are joined with AND", start, "AND", "MLQ008")
     if rest == "|":
         return Problem("alternatives are joined with OR, in the extended dialect", start, "OR")
     if rest == ")":
         return Problem("this parenthesis was never opened", start)
     if following is not None and any(operator.match(source, following) for operator in _OPERATORS):
         operand = source[start:following]
-        return Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {operand}")
+        return Problem("a clause with IN, IS NULL or BETWEEN needs AND before it", start, f"AND {operand}", "MLQ008")
     if following is not None or rest == "(" or _NOT.match(source, start):
-        return Problem("expected AND between two clauses", start, "AND")
+        return Problem("expected AND between two clauses", start, "AND", "MLQ008")
     return Problem("expected AND or the end of the filter", start)

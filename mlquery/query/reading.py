@@ -211,11 +211,12 @@ def _require_strings(order_by: Sequence[Any] | None) -> tuple[str, ...]:
     if isinstance(order_by, str):
         message = "order_by must be a list of strings, one for each field"
         suggestion = f"order_by=[{order_by!r}]"
-        raise QueryError(Diagnostic("syntax", message, "order_by", order_by, suggestion=suggestion))
+        raise QueryError(Diagnostic("syntax", message, "order_by", order_by, suggestion=suggestion, rule="MLQ011"))
     entries = tuple(order_by or ())
     for index, entry in enumerate(entries):
         if not isinstance(entry, str):
-            raise QueryError(_not_string("an entry of order_by", entry, f"order_by[{index}]"))
+            error = _not_string("an entry of order_by", entry, f"order_by[{index}]")
+            raise QueryError(attrs.evolve(error, rule="MLQ011"))
     problem = order_problem(entries)
     if problem is not None:
         raise QueryError(Diagnostic("syntax", problem, "order_by", suggestion="sort the DataFrame of `search_frame`"))

@@ -13,6 +13,7 @@ import attrs
 from mlquery.engine import columnar
 from mlquery.entities import Experiment, PagedList, Run, ViewType
 from mlquery.errors import Diagnostic, QueryError
+from mlquery.language.keys import NO_KEYS, KnownKeys
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.language.plan import Entity, Plan
 from mlquery.query.page_tokens import PageToken
@@ -29,7 +30,7 @@ FULL_IS_NOT_LAST = "page.full-is-not-last"
 
 @attrs.frozen
 class Check:
-    """The result of checking a query: whether the dialect accepts it, and every error and warning."""
+    """The result of checking a query: whether the dialect accepts it, and every error, warning and note."""
 
     accepted: bool
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -143,13 +144,22 @@ def check(
     dialect: str | Dialect = "oss",
     entity: str = "run",
     view_type: int = ViewType.ACTIVE_ONLY,
+    keys: KnownKeys = NO_KEYS,
 ) -> Check:
-    """Return whether a dialect accepts a query, with every error and warning; does not raise `QueryError`."""
+    """Return whether a dialect accepts a query, with every error, warning and note; does not raise `QueryError`.
+
+    Warnings are also about what is accepted and matches nothing, or means something else than it looks: the rules of
+    `mlquery lint`. With `keys`, those that runs have, they are about keys that no run has, too.
+    """
+    from mlquery.query.advising import advice_on, with_rule  # no search needs it
+
+    chosen = MATRIX.dialect(dialect)
+    found = advice_on(Entity(entity), filter_string, order_by, chosen, keys)
     try:
-        resolved = read_query(Entity(entity), filter_string, order_by, view_type, MATRIX.dialect(dialect))
+        resolved = read_query(Entity(entity), filter_string, order_by, view_type, chosen)
     except QueryError as error:
-        return Check(False, error.diagnostics)
-    return Check(True, resolved.warnings)
+        return Check(False, (*error.diagnostics, *found))
+    return Check(True, (*map(with_rule, resolved.warnings), *found))
 
 
 def plan_of(
