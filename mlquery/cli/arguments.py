@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mlquery import __version__
-from mlquery.cli import aggregates, commands, mcp, store_arguments
+from mlquery.cli import aggregates, commands, linting, mcp, store_arguments
 from mlquery.cli.options import ORDER_BY, add_choice, add_list, add_server, add_source, add_value, count, port
 from mlquery.language.plan import Entity
 
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     aggregates.add_command(names)
     _add_query(names.add_parser("check", help="check whether a dialect accepts a query"), commands.check)
     _add_query(names.add_parser("explain", help="show what a query means under a dialect"), commands.explain)
+    linting.add_command(names)
     matrix = names.add_parser("matrix", help="print the support matrix")
     add_list(matrix, "--dialect", "NAME", "dialect to show; may be repeated; default: all")
     matrix.add_argument("--differing", action="store_true", help="show only features on which the dialects differ")

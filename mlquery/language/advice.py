@@ -7,6 +7,7 @@ says nothing here. Independent of any data, except for the keys that are known t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import attrs
 
@@ -78,7 +79,7 @@ def _of_filter(node: Expression, place: Diagnostics, keys: KnownKeys) -> Iterato
 
 
 def _missing_ands(operands: Sequence[Expression], place: Diagnostics) -> Iterator[Finding]:
-    for before, after in zip(operands, operands[1:], strict=False):
+    for before, after in pairwise(operands):
         if "AND" not in place.source[before.span.stop : after.span.start].upper():
             first = place.source[after.span.start :].split(maxsplit=1)[0]
             message = "there is no AND between these two clauses, and MLflow reads one"

@@ -6,15 +6,12 @@ import attrs
 
 from mlquery.language.plan import Kind
 
-SYSTEM_TAGS = frozenset(
-    f"mlflow.{name}"
-    for name in (
-        *("autologging", "databricks.notebookID", "databricks.notebookPath", "databricks.jobID", "docker.image.uri"),
-        *("loggedArtifacts", "log-model.history", "note.content", "parentRunId", "project.backend", "project.entryPoint"),
-        *("project.env", "rootRunId", "runName", "runColor", "source.git.branch", "source.git.commit"),
-        *("source.git.repoURL", "source.name", "source.type", "user"),
-    )
-)
+_SYSTEM_NAMES = """
+    autologging databricks.jobID databricks.notebookID databricks.notebookPath docker.image.uri log-model.history
+    loggedArtifacts note.content parentRunId project.backend project.entryPoint project.env rootRunId runColor runName
+    source.git.branch source.git.commit source.git.repoURL source.name source.type user
+"""
+SYSTEM_TAGS = frozenset(f"mlflow.{name}" for name in _SYSTEM_NAMES.split())
 """Tags that MLflow or a service of it sets by itself.
 
 Source: `mlflow.utils.mlflow_tags` of MLflow 3.17; `rootRunId` is Azure's.

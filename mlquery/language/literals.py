@@ -50,7 +50,9 @@ def predicate_for(node: Comparison, target: Target, diagnostics: Diagnostics) ->
         wording = diagnostics.service_message("operator", target.use("filter", node.op))
         code = _operator_code(target, diagnostics)
         stage: Stage = "comparing" if _is_readable(node, target, diagnostics) else "reading"
-        diagnostics.error("wrong-type", message, node.span, service_message=wording, error_code=code, stage=stage, rule="MLQ004")
+        diagnostics.error(
+            "wrong-type", message, node.span, service_message=wording, error_code=code, stage=stage, rule="MLQ004"
+        )
         return All()
     before = len(diagnostics.errors)
     _check_values(node, target, diagnostics)

@@ -43,7 +43,7 @@ class Rule:
     fix: str
     fixable: bool = False
     about: str = "clause"
-    features: tuple[str, ...] = ()
+    features: tuple[str, ...] = attrs.field(default=(), converter=tuple[str, ...])
     dialect: str = "oss"
     bad: str = ""
     good: str = ""
@@ -58,7 +58,7 @@ class Rule:
 def rules() -> dict[str, Rule]:
     """Return all rules by their codes."""
     data = tomllib.loads((get_data(__package__, "rules.toml") or b"").decode("utf-8"))
-    read = (Rule(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in data["rule"])
+    read = [Rule(**row) for row in data["rule"]]
     return {rule.code: rule for rule in read}
 
 

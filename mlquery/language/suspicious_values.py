@@ -28,8 +28,12 @@ _NUMBER = re.compile(lexical.NUMBER, re.IGNORECASE)
 _EQUALITIES = ("=", "==", "!=", "<>", "IN", "NOT IN")
 _LISTS = ("IN", "NOT IN")
 _PATTERNS = ("LIKE", "ILIKE", "NOT LIKE", "NOT ILIKE")
-_FIRST_SECONDS, _FIRST_MILLISECONDS = 10**8, 10**11
-_FIRST_MICROSECONDS, _FIRST_NANOSECONDS, _END = 10**14, 10**17, 10**20
+_SCALES = (
+    (10**8, 10**11, "seconds", 1000.0),
+    (10**14, 10**17, "microseconds", 1e-3),
+    (10**17, 10**20, "nanoseconds", 1e-6),
+)
+"""From 1973 on; times in milliseconds lie between the first of these and the others."""
 
 
 @attrs.frozen
@@ -136,14 +140,8 @@ def _about_status(part: String) -> tuple[str, Span, str | None]:
 def _of_time(part: String | Number, dialect: Dialect) -> Iterator[Finding]:
     """Yield the finding about a time that is not in milliseconds; the dialect may warn of seconds itself."""
     number = float(part.value)
-    scales = ((_FIRST_SECONDS, _FIRST_MILLISECONDS, "seconds", 1000.0),)
-    scales = () if dialect.behaves("time.seconds") else scales
-    others = (
-        (_FIRST_MICROSECONDS, _FIRST_NANOSECONDS, "microseconds", 1e-3),
-        (_FIRST_NANOSECONDS, _END, "nanoseconds", 1e-6),
-    )
-    for least, end, unit, factor in (*scales, *others):
-        if least <= number < end:
+    for least, end, unit, factor in _SCALES:
+        if least <= number < end and not (unit == "seconds" and dialect.behaves("time.seconds")):
             quote = "'" if isinstance(part, String) else ""
             message = f"times are in milliseconds, and {part.value} looks like {unit}"
             yield Finding("MLQ104", message, part.span, f"{quote}{int(number * factor)}{quote}")
