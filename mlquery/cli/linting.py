@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,6 @@ def add_command(names: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def lint(options: argparse.Namespace) -> int:
     """Print what is found in files; with `--fix`, what is left after the files are fixed."""
     from mlquery.lint.files import files_in
-    from mlquery.lint.formats import formats
     from mlquery.lint.linting import Options
 
     paths = [Path(path) for path in options.paths]
@@ -55,7 +54,7 @@ def lint(options: argparse.Namespace) -> int:
         if found is not None:
             linted.append(found[0])
             fixed += found[1]
-    for line in formats()[options.format](linted):
+    for line in _written(linted, options.format):
         print(line)
     if options.format == FORMATS[0]:
         print(_summary(linted, fixed))
@@ -81,6 +80,16 @@ def _linted(path: Path, asked: Options, is_fixing: bool) -> tuple[Linted, int] |
     if count:
         path.write_bytes(better.document.encoded())
     return better, count
+
+
+def _written(linted: Sequence[Linted], form: str) -> Iterator[str]:
+    from mlquery import __version__
+    from mlquery.lint.formats import as_github, as_json, as_text
+    from mlquery.lint.sarif import as_sarif
+
+    if form == "sarif":
+        return as_sarif(linted, __version__)
+    return {"text": as_text, "json": as_json, "github": as_github}[form](linted)
 
 
 def _summary(linted: Sequence[Linted], fixed: int) -> str:

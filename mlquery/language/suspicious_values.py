@@ -26,6 +26,7 @@ TIMES = ("start_time", "end_time", "creation_time", "last_update_time")
 
 _NUMBER = re.compile(lexical.NUMBER, re.IGNORECASE)
 _EQUALITIES = ("=", "==", "!=", "<>", "IN", "NOT IN")
+_LONGEST = 25
 _LISTS = ("IN", "NOT IN")
 _PATTERNS = ("LIKE", "ILIKE", "NOT LIKE", "NOT ILIKE")
 _SCALES = (
@@ -104,7 +105,7 @@ def _of_string(part: String, node: Comparison, target: Target, keys: KnownKeys) 
 
 def _as_logged(written: str) -> str | None:
     """Return how Python writes a number that it logs as a param; None if that is not one way."""
-    if len(written) > 25:
+    if len(written) > _LONGEST or not written.isascii():
         return None
     return str(int(written)) if Number(written).is_integer else str(float(written))
 

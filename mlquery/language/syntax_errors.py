@@ -46,6 +46,7 @@ _DIRECTION = compiled(r"\s+(?:ASC|DESC)$")
 _WORD = compiled(r"[^\s()',;\"`]+|.")
 _NAN = compiled(r"[-+]?(?:nan|inf|infinity)")
 _LOOSE_NUMBER = compiled(r"[-+]?[\d._]+(?:e[-+]?\d+)?")
+_NO_VALUE = compiled(rf"{lexical.RESERVED}|(?:metric|param|parameter|tag|attribute|attr|run|dataset)s?\.|.*['\"`]")
 _TOUCHING = compiled(r"(?P<number>-?[\d.]+(?:e-?\d+)?)(?P<word>AND|OR)(?!\w)")
 _JOINT = compiled(r"(?<!\w)(?:AND|OR)(?!\w)")
 _LONGEST_KEY = 100
@@ -206,7 +207,8 @@ def _value(source: str, start: int) -> int | Problem:
         return Problem("the comparison has no value", start)
     if touching := _TOUCHING.match(source, start):
         suggestion = f"{touching['number']} {touching['word']}"
-        return Problem("expected whitespace between the number and the word", start, suggestion)
+        rule = "MLQ008" if touching["word"].upper() == "AND" else None
+        return Problem("expected whitespace between the number and the word", start, suggestion, rule)
     if _NAN.fullmatch(word[0]):
         return Problem(f"{word[0]} is not supported as a number in a filter", start)
     if word[0].upper() == "NULL":
@@ -218,7 +220,8 @@ def _value(source: str, start: int) -> int | Problem:
     digits = word[0].lower().replace("_", "").replace("+", "").replace(".e", "e")
     if _LOOSE_NUMBER.fullmatch(word[0]) and NUMBER.fullmatch(digits):
         return Problem("numbers cannot contain underscores or plus signs", start, digits)
-    return Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'", "MLQ006")
+    rule = None if _NO_VALUE.match(word[0]) else "MLQ006"
+    return Problem("expected a quoted string or a decimal number", start, f"'{word[0]}'", rule)
 
 
 def _list(source: str, start: int) -> int | Problem:

@@ -14,6 +14,7 @@ from mlquery.lint.sources import Source
 from mlquery.lint.templates import Place, Template
 
 PACKAGES = ("mlflow", "mlquery")
+_MODULES = ("mlflow", "mlflow.tracking", "mlflow.tracking.fluent", "mlquery.fluent")
 _CLIENTS = ("MlflowClient", "Client")
 _FILTER_WORDS = ("=", "<", ">", " like ", " in ", " is ", " between ")
 
@@ -143,8 +144,8 @@ def _integer(node: ast.expr, scope: Scope) -> int | None:
 def _owner(function: ast.expr, scope: Scope, module: Module) -> str | None:
     """Return "module" for a function of `mlflow`, "client" for a method of a client; None for what is not known."""
     dotted = module.dotted(function)
-    if dotted is not None and not _is_client(dotted.rpartition(".")[0]):
-        return "module" if dotted.partition(".")[0] in PACKAGES else None
+    if dotted is not None and dotted.rpartition(".")[0] in _MODULES:
+        return "module"
     if isinstance(function, ast.Attribute) and _is_client_value(function.value, scope, module):
         return "client"
     return None

@@ -49,7 +49,7 @@ def edit_of(diagnostic: Diagnostic, template: Template, dialect: Dialect, entity
 
 def _change(diagnostic: Diagnostic) -> _Change | None:
     source, span, code = diagnostic.source, diagnostic.span, rule_of(diagnostic).code
-    if code in ("MLQ008", "MLQ110"):
+    if code in ("MLQ008", "MLQ110") and (diagnostic.suggestion or "").startswith("AND"):
         return _with_and(source, span)
     if diagnostic.feature in ("literal.quoted-number", "literal.bare-number", "compare.spelling"):
         clause = next((c for c in _comparisons_of(source) if c.span == span), None)

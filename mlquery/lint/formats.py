@@ -1,9 +1,9 @@
-"""Write findings as text for people, as JSON, as annotations of GitHub, or as SARIF."""
+"""Write findings as text for people, as JSON or as annotations of GitHub."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlquery.lint.documents import Document, Position
@@ -94,10 +94,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def formats() -> Mapping[str, Callable[[Sequence[Linted]], Iterator[str]]]:
-    """Return the functions that write findings, by the name of the format."""
-    from mlquery.lint.sarif import as_sarif
-
-    return {"text": as_text, "json": as_json, "github": as_github, "sarif": as_sarif}

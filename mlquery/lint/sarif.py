@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mlquery import __version__
 from mlquery.language.rules import Rule, rules
 from mlquery.lint.findings import Edit, Finding
 from mlquery.lint.linting import Linted
@@ -18,12 +17,12 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _HELP = "https://github.com/mlquery/mlquery/blob/main/docs/reference/lint.md"
 
 
-def as_sarif(linted: Sequence[Linted]) -> Iterator[str]:
-    """Yield a log with one run."""
+def as_sarif(linted: Sequence[Linted], version: str) -> Iterator[str]:
+    """Yield a log with one run of this version of mlquery."""
     codes = list(rules())
     driver = {
         "name": "mlquery",
-        "version": __version__,
+        "version": version,
         "informationUri": "https://github.com/mlquery/mlquery",
         "rules": [_rule(rule) for rule in rules().values()],
     }
