@@ -8,7 +8,7 @@ from mlquery.language.plan import Kind
 
 _SYSTEM_NAMES = """
     autologging databricks.jobID databricks.notebookID databricks.notebookPath docker.image.uri log-model.history
-    loggedArtifacts note.content parentRunId project.backend project.entryPoint project.env rootRunId runColor runName
+    loggedArtifacts note.content parentRunId project.backend project.entryPoint project.env rootRunId runName
     source.git.branch source.git.commit source.git.repoURL source.name source.type user
 """
 SYSTEM_TAGS = frozenset(f"mlflow.{name}" for name in _SYSTEM_NAMES.split())
