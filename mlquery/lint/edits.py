@@ -20,7 +20,7 @@ from mlquery.language.rules import rule_of
 from mlquery.language.suspicious_values import parts_of
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Number, Or
 from mlquery.lint.findings import Edit
-from mlquery.lint.templates import Template
+from mlquery.lint.templates import Place, Template
 from mlquery.query.search import check
 
 _SYMBOL = re.compile(lexical.SYMBOL)
@@ -128,9 +128,9 @@ def _trimmed(change: _Change, source: str) -> _Change:
 def _written(change: _Change, template: Template) -> Edit | None:
     """Return a change where the string is written; None if that is in several places, or in none of its own."""
     places = template.places[change.start : change.stop]
-    is_insertion = not places
-    if is_insertion:
-        places = template.places[change.start : change.start + 1]
+    neighbour = None if places else _before(change.start, template)
+    if neighbour is not None:
+        places = (neighbour,)
     if not places or any(place.quoting is None or place.quoting != places[0].quoting for place in places):
         return None
     if any(a.stop != b.start for a, b in pairwise(places)):
@@ -139,4 +139,9 @@ def _written(change: _Change, template: Template) -> Edit | None:
     replacement = quoting.written(change.text) if quoting is not None else None
     if replacement is None:
         return None
-    return Edit(places[0].start, places[0].start if is_insertion else places[-1].stop, replacement)
+    return Edit(places[0].start if neighbour is None else neighbour.stop, places[-1].stop, replacement)
+
+
+def _before(start: int, template: Template) -> Place | None:
+    """Return the place of the character before an offset."""
+    return template.places[start - 1] if start > 0 else None
