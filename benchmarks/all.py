@@ -28,6 +28,7 @@ from fresh import fresh
 from harness import RESULTS, Report
 from histories import histories
 from history_functions import history_functions
+from lint import lint
 from live_page import live_page
 from memory import memory
 from order_by_metric import order_by_metric
@@ -63,6 +64,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),
+    "lint": (lint, (0,)),
     "startup": (startup, (0,)),
 }
 

@@ -45,10 +45,10 @@ def program(text: str) -> Document:
 
 def notebook(*cells: str, **settings_of_writing: Any) -> str:
     """Return a notebook with code cells as nbformat writes it, an output and a text between them."""
-    new = nbformat.v4
+    new: Any = nbformat.v4
     written = [new.new_markdown_cell("mlflow.search_runs(filter_string='status =')")]
     written += [new.new_code_cell(cell, outputs=[new.new_output("stream", text="é\n")]) for cell in cells]
-    text: str = nbformat.writes(new.new_notebook(cells=written), **settings_of_writing)
+    text: str = new.writes(new.new_notebook(cells=written), **settings_of_writing)
     return text
 
 
@@ -197,7 +197,7 @@ def test_nothing_but_the_fix_changes_in_a_notebook(is_ascii: bool, tmp_path: Pat
 
     assert 0 == main(["lint", "--fix", str(path)])
     assert text.replace("Finished", "FINISHED").replace("==", "=") == path.read_text(encoding="utf-8")
-    nbformat.validate(nbformat.read(path, 4))
+    nbformat.validate(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_a_notebook_is_one_program_and_places_are_those_of_cells(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,13 +49,14 @@ def lint(options: argparse.Namespace) -> int:
         raise UsageError(f"{missing} does not exist")
     asked = Options(_dialects(options.dialect), _codes(options.select), _codes(options.ignore), options.strict)
     linted: list[Linted] = []
-    fixed = files = 0
-    for path in files_in(paths):
-        files += 1
-        found = _linted(path, asked, options.fix)
-        if found is not None:
-            linted.append(found[0])
-            fixed += found[1]
+    files = fixed = 0
+    with _without_collector():
+        for path in files_in(paths):
+            files += 1
+            found = _linted(path, asked, options.fix)
+            if found is not None:
+                linted.append(found[0])
+                fixed += found[1]
     for line in _written(linted, options.format):
         print(line)
     if options.format == FORMATS[0]:
@@ -61,6 +64,18 @@ def lint(options: argparse.Namespace) -> int:
     if len(linted) < files:
         return MISUSE
     return REFUSED if any(each.findings for each in linted) else ACCEPTED
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Collect no cycles meanwhile: syntax trees have none, and looking for them takes a sixth of the time."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 def _linted(path: Path, asked: Options, is_fixing: bool) -> tuple[Linted, int] | None:

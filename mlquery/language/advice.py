@@ -42,7 +42,7 @@ class Written:
 
 def advice(query: Written, dialect: Dialect, keys: KnownKeys) -> tuple[Diagnostic, ...]:
     """Return the warnings and notes about a query, from left to right."""
-    in_filter = Diagnostics(dialect, query.entity, "filter_string", query.filter_string)
+    in_filter = Diagnostics(dialect, query.entity, "filter_string", query.filter_string)  # whose errors nobody reads
     found = list(_of_filter(query.where, in_filter, keys))
     diagnostics = [_diagnostic(one, in_filter) for one in sorted(found, key=lambda one: one.span.start)]
     for index, (term, written) in enumerate(zip(query.order, query.order_strings, strict=True)):
@@ -87,7 +87,7 @@ def _missing_ands(operands: Sequence[Expression], place: Diagnostics) -> Iterato
 
 
 def _of_clause(node: Comparison, place: Diagnostics, keys: KnownKeys) -> Iterator[Finding]:
-    target = _target(node.name, "filter", place)
+    target = find_operand(node.name, "filter", place)
     if target is None or node.op not in OPERATORS[target.type]:
         return
     yield from _of_key(node.name, target, keys)
@@ -96,10 +96,6 @@ def _of_clause(node: Comparison, place: Diagnostics, keys: KnownKeys) -> Iterato
     if kind is not None and target.kind is not Kind.ATTRIBUTE and node.op in _NEGATIVE:
         message = f"{node.op} does not find {place.entity.noun}s without the {kind} {target.ref.key!r}"
         yield Finding("MLQ202", message, node.span)
-
-
-def _target(operand: Operand, clause: str, place: Diagnostics) -> Target | None:
-    return find_operand(operand, clause, attrs.evolve(place, errors=[], warnings=[]))
 
 
 def _of_key(operand: Operand, target: Target, keys: KnownKeys) -> Iterator[Finding]:
@@ -123,7 +119,7 @@ def _of_key(operand: Operand, target: Target, keys: KnownKeys) -> Iterator[Findi
 
 
 def _of_order(term: OrderTerm, place: Diagnostics, keys: KnownKeys) -> Iterator[Finding]:
-    target = _target(term.name, "order", place)
+    target = find_operand(term.name, "order", place)
     if target is None:
         return
     yield from _of_key(term.name, target, keys)

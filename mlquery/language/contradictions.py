@@ -48,7 +48,7 @@ def _tests(node: Expression, place: Diagnostics) -> Iterator[_Test]:
         yield from _tests(node.operand, place)
     if not isinstance(node, Comparison) or not isinstance(node.value, String | Number):
         return
-    target = find_operand(node.name, "filter", attrs.evolve(place, errors=[], warnings=[]))
+    target = find_operand(node.name, "filter", place)
     # A run has several datasets, so two of its clauses may be about different ones.
     if target is None or target.ref.kind is Kind.DATASET or node.op not in OPERATORS[target.type]:
         return

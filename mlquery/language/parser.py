@@ -7,7 +7,7 @@ Most filters are comparisons with strings or numbers, joined by AND, which are p
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from mlquery.errors import INTERNAL_ERROR, Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
@@ -16,6 +16,7 @@ from mlquery.language.syntax import Aggregate, And, Comparison, Expression, Oper
 
 _MAX_TOKENS = 10_000
 _MAX_DEPTH = 32
+_CACHED, _LONGEST_CACHED = 64, 10_000
 
 # Each token is as long as possible, as in the grammar, and never shortened to make the next one match.
 _PLAIN = f"(?>{lexical.NAME})(?>{lexical.SYMBOL})(?P<literal>(?>{lexical.STRING}|{lexical.NUMBER}))"
@@ -63,11 +64,17 @@ def plain_conjunction(source: str) -> Expression | None:
     return None
 
 
-def _by_grammar(source: str, argument: str) -> Expression:
+@lru_cache(_CACHED)
+def _tree(source: str) -> Expression | None:
+    """Return what the grammar makes of a filter, which is often asked for several dialects in a row."""
     from mlquery.language.grammar import tree_of  # importing pyparsing takes longer than the rest of a search
 
+    return tree_of(source)
+
+
+def _by_grammar(source: str, argument: str) -> Expression:
     try:
-        tree = tree_of(source)
+        tree = _tree(source) if len(source) <= _LONGEST_CACHED else _tree.__wrapped__(source)
     except RecursionError:
         raise QueryError(_too_large(source, argument, "is nested too deeply")) from None
     if tree is None:

@@ -13,15 +13,16 @@ import attrs
 
 from mlquery.errors import Diagnostic, QueryError, Span
 from mlquery.language import tokens as lexical
+from mlquery.language.keys import KnownKeys
 from mlquery.language.matrix import Dialect
 from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Entity
 from mlquery.language.rules import rule_of
 from mlquery.language.suspicious_values import parts_of
 from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Number, Or
+from mlquery.lint.checking import checked
 from mlquery.lint.findings import Edit
 from mlquery.lint.templates import Place, Template
-from mlquery.query.search import check
 
 _SYMBOL = re.compile(lexical.SYMBOL)
 _SPELLINGS = {"==": "=", "<>": "!="}
@@ -39,10 +40,12 @@ class _Change:
         return source[: self.start] + self.text + source[self.stop :]
 
 
-def edit_of(diagnostic: Diagnostic, template: Template, dialect: Dialect, entity: Entity | None) -> Edit | None:
+def edit_of(
+    diagnostic: Diagnostic, template: Template, dialect: Dialect, entity: Entity | None, keys: KnownKeys
+) -> Edit | None:
     """Return how a diagnostic is fixed where its string is written; None if that is not certain."""
     change = _change(diagnostic)
-    if change is None or entity is None or not _is_right(change, diagnostic, dialect, entity):
+    if change is None or entity is None or not _is_right(change, diagnostic, dialect, entity, keys):
         return None
     return _written(_trimmed(change, diagnostic.source), template)
 
@@ -100,19 +103,16 @@ def _comparisons(node: Expression) -> Iterator[Comparison]:
             yield from _comparisons(operand)
 
 
-def _is_right(change: _Change, diagnostic: Diagnostic, dialect: Dialect, entity: Entity) -> bool:
+def _is_right(change: _Change, diagnostic: Diagnostic, dialect: Dialect, entity: Entity, keys: KnownKeys) -> bool:
     """Tell whether a change removes what was found, and adds nothing."""
-    before = _problems(diagnostic.source, diagnostic, dialect, entity)
-    after = _problems(change.applied(diagnostic.source), diagnostic, dialect, entity)
+
+    def problems(source: str) -> list[str]:
+        query = (source, ()) if diagnostic.argument == "filter_string" else ("", (source,))
+        found = map(rule_of, checked(*query, entity, dialect, keys))
+        return [rule.code for rule in found if rule.severity != "note"]
+
+    before, after = problems(diagnostic.source), problems(change.applied(diagnostic.source))
     return len(after) < len(before) and set(after) <= set(before)
-
-
-def _problems(source: str, diagnostic: Diagnostic, dialect: Dialect, entity: Entity) -> list[str]:
-    """Return the codes of what is wrong with a filter or an entry of order_by, with repetitions."""
-    is_filter = diagnostic.argument == "filter_string"
-    query = (source, None) if is_filter else ("", [source])
-    found = check(*query, dialect=dialect, entity=entity.value).diagnostics
-    return [rule.code for rule in map(rule_of, found) if rule.severity != "note"]
 
 
 def _trimmed(change: _Change, source: str) -> _Change:

@@ -11,12 +11,12 @@ from mlquery.language.matrix import Dialect
 from mlquery.language.rules import rule_of, rules
 from mlquery.lint import logged_models
 from mlquery.lint.calls import Call, RemovedCall
+from mlquery.lint.checking import checked
 from mlquery.lint.edits import edit_of
 from mlquery.lint.findings import Finding
 from mlquery.lint.readable import Readable, readable
 from mlquery.lint.signatures import REMOVED
 from mlquery.lint.templates import Template
-from mlquery.query.search import check
 
 _REFUSED = re.compile(r"^does not support (?:this: )?")
 _OF_SYNTAX = ("MLQ001", "MLQ006", "MLQ008")
@@ -72,24 +72,22 @@ def _of_filter(call: Call, text: Readable, template: Template, dialect: Dialect,
     if call.search.entity is None:
         yield from logged_models.of_filter(call, text, template, dialect)
         return
-    verdict = check(text.text, dialect=dialect, entity=call.search.entity.value, keys=keys)
-    for diagnostic in verdict.diagnostics:
+    for diagnostic in checked(text.text, (), call.search.entity, dialect, keys):
         if _is_certain(diagnostic, text):
-            yield _finding(call, diagnostic, text, template, dialect)
+            yield _finding(call, diagnostic, text, template, dialect, keys)
 
 
 def _of_order(call: Call, dialect: Dialect, keys: KnownKeys) -> Iterator[Finding]:
     assert call.search.entity is not None
     texts = [(readable(template), template) for _, template in call.orders]
     known = [(text, template) for text, template in texts if text is not None]
-    entries = [text.text for text, _ in known]
-    verdict = check("", entries, dialect=dialect, entity=call.search.entity.value, keys=keys)
-    for diagnostic in verdict.diagnostics:
+    entries = tuple(text.text for text, _ in known)
+    for diagnostic in checked("", entries, call.search.entity, dialect, keys):
         if not diagnostic.argument.startswith("order_by["):
             continue
         text, template = known[int(diagnostic.argument[9:-1])]
         if _is_certain(diagnostic, text):
-            yield _finding(call, diagnostic, text, template, dialect)
+            yield _finding(call, diagnostic, text, template, dialect, keys)
 
 
 def _is_certain(diagnostic: Diagnostic, text: Readable) -> bool:
@@ -104,7 +102,9 @@ def _is_certain(diagnostic: Diagnostic, text: Readable) -> bool:
     return True
 
 
-def _finding(call: Call, diagnostic: Diagnostic, text: Readable, template: Template, dialect: Dialect) -> Finding:
+def _finding(
+    call: Call, diagnostic: Diagnostic, text: Readable, template: Template, dialect: Dialect, keys: KnownKeys
+) -> Finding:
     rule = rule_of(diagnostic)
     place = template.place_of(diagnostic.span.start, diagnostic.span.stop) or call.name_place
     message = diagnostic.message
@@ -115,5 +115,5 @@ def _finding(call: Call, diagnostic: Diagnostic, text: Readable, template: Templ
         *(rule, text.with_names(message), place.start, place.stop, (dialect.name,)),
         suggestion=None if suggestion is None else text.with_names(suggestion),
         feature=diagnostic.feature,
-        edit=edit_of(diagnostic, template, dialect, call.search.entity) if rule.fixable else None,
+        edit=edit_of(diagnostic, template, dialect, call.search.entity, keys) if rule.fixable else None,
     )

@@ -12,6 +12,14 @@ import attrs
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign)
+_BINDING = frozenset(
+    (
+        *(*_SCOPES, *_ASSIGNMENTS, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.ExceptHandler),
+        *(ast.MatchAs, ast.MatchStar),
+    )
+)
+_LEAVES = frozenset((ast.Constant, ast.Load, ast.Store, ast.Del, ast.Pass, ast.Break, ast.Continue))
 
 
 @attrs.define(eq=False)
@@ -95,22 +103,45 @@ def _visit(node: ast.AST, scope: Scope, module: Module) -> None:
     pending: list[tuple[ast.AST, Scope]] = [(node, scope)]
     while pending:
         here, inside = pending.pop()
-        _bind(here, inside, module)
-        if isinstance(here, ast.Call):
+        kind = type(here)
+        if isinstance(here, ast.Name):
+            if not isinstance(here.ctx, ast.Load):
+                inside.values[here.id] = None
+            continue
+        if kind in _BINDING:
+            _bind(here, inside, module)
+        elif isinstance(here, ast.Call):
             module.calls.append((here, inside))
-        pending += reversed(list(_children(here, inside)))
+        if kind in _SCOPES or kind in _ASSIGNMENTS:
+            pending += reversed(list(_children(here, inside)))
+        else:
+            pending += [(child, inside) for child in _nodes_in(here)]
+
+
+def _nodes_in(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes below one, the last first, without those that have nothing below them and bind no name."""
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if type(value) is list:
+            found += [child for child in value if isinstance(child, ast.AST) and type(child) not in _LEAVES]
+        elif isinstance(value, ast.AST) and type(value) not in _LEAVES:
+            found.append(value)
+    found.reverse()
+    return found
 
 
 def _children(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
     """Yield the nodes below with their scopes; what is evaluated outside of a function is in the scope around it."""
-    if not isinstance(node, _SCOPES):
+    if isinstance(node, ast.Assign | ast.AnnAssign):
         # The name that a plain assignment binds is bound by `_bind`, with its value.
-        bound = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        is_plain = isinstance(node, ast.Assign | ast.AnnAssign) and len(bound) == 1 and isinstance(bound[0], ast.Name)
+        bound = node.targets if isinstance(node, ast.Assign) else [node.target]
+        is_plain = len(bound) == 1 and isinstance(bound[0], ast.Name)
         for child in ast.iter_child_nodes(node):
             if not (is_plain and child is bound[0]):
                 yield child, scope
         return
+    assert isinstance(node, _SCOPES)
     inner = Scope(scope, node)
     if not isinstance(node, ast.ClassDef):
         inner.parameters = {each.arg: each.annotation for each in _parameters(node.args)}
@@ -147,8 +178,6 @@ def _bind(node: ast.AST, scope: Scope, module: Module) -> None:
         case ast.Global(names) | ast.Nonlocal(names):
             for name in names:
                 _forget_everywhere(scope, name)
-        case ast.Name(name, ast.Store() | ast.Del()):
-            scope.values[name] = None
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
             scope.values[name] = None
 
