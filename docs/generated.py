@@ -193,6 +193,28 @@ def _wrapped(words: list[str], width: int = 96) -> Iterator[str]:
     yield line
 
 
+def lint_rules() -> str:
+    """Return a table of the rules of `mlquery lint`, and a section for each."""
+    from mlquery.language.rules import rules
+
+    found = rules().values()
+    rows = [f"| [{rule.code}](#{rule.code.lower()}) | `{rule.name}` | {_cell(rule.what)} |" for rule in found]
+    sections = [line for rule in found for line in _rule(rule)]
+    return "\n".join(["| code | name | what it finds |", "|---|---|---|", *rows, *sections])
+
+
+def _rule(rule: Any) -> Iterator[str]:
+    """Yield the section of a rule; its examples are run by tests/test_lint.py, and are no files of the page."""
+    dialect = "" if rule.dialect == "oss" else f" In the dialect `{rule.dialect}`."
+    fixable = " `--fix` does it where it is certain." if rule.fixable else ""
+    yield from ("", f"### {rule.code}", "", f"`{rule.name}`, {_ARTICLES[rule.severity]}: {rule.what}.{dialect}", "")
+    yield f"{rule.fix}{fixable}"
+    for title, example in (("finding", rule.bad), ("none", rule.good)):
+        if example:
+            yield from ("", "```text", f"# {title}", *example.splitlines(), "```")
+
+
+_ARTICLES = {"error": "an error", "warning": "a warning", "note": "a note"}
 _LISTS = {
     "filters": "Filters",
     "order_by": "Entries of `order_by`",
@@ -347,6 +369,7 @@ PARTS: dict[str, Callable[..., str]] = {
     "differences": differences,
     "figures": figures,
     "gallery": gallery,
+    "lint-rules": lint_rules,
     "matrix": matrix,
     "measured": measured,
     "page-matrix": page_matrix,

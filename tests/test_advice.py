@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import mlflow
@@ -24,6 +24,7 @@ from mlquery.language.plan import Entity
 from mlquery.language.rules import rules
 from mlquery.language.suspicious_values import RUN_STATUSES
 from mlquery.lint.signatures import OF_CLIENT, OF_MODULE, REMOVED, Search
+from mlquery.query.search import Check, check_with_keys
 
 pytestmark = [
     pytest.mark.xdist_group("advice beside mlflow"),
@@ -88,8 +89,12 @@ LOST = [
 ]
 
 
+def checked(filter_string: str, order_by: Sequence[str] = (), keys: KnownKeys = KEYS) -> Check:
+    return check_with_keys(filter_string, order_by, keys, dialect="oss", entity="run")
+
+
 def said(filter_string: str) -> list[str | None]:
-    return [one.rule for one in mlquery.check(filter_string, keys=KEYS).diagnostics if one.severity == "warning"]
+    return [one.rule for one in checked(filter_string).diagnostics if one.severity == "warning"]
 
 
 @pytest.mark.parametrize(("rule", "written", "right"), LOST)
@@ -134,7 +139,7 @@ def test_params_are_sorted_as_strings(stored: Stored) -> None:
     numeric = KnownKeys(params=frozenset({"depth"}), numeric_params=frozenset({"depth"}))
 
     assert ["10", "9"] == [run.data.params["depth"] for run in found]
-    assert ["MLQ107"] == [one.rule for one in mlquery.check("", ["params.depth"], keys=numeric).diagnostics]
+    assert ["MLQ107"] == [one.rule for one in checked("", ["params.depth"], numeric).diagnostics]
     assert ["MLQ204"] == [one.rule for one in mlquery.check("", ["params.depth"]).diagnostics]
 
 
@@ -262,12 +267,27 @@ def test_no_string_is_too_strange_for_advice(text: str) -> None:
 
 def test_keys_that_no_run_of_a_store_has_are_named_with_the_closest_one() -> None:
     complete = attrs.evolve(KEYS, is_complete=True)
-    (note,) = mlquery.check("metrics.acuracy > 0.5", keys=complete).diagnostics
+    (note,) = checked("metrics.acuracy > 0.5", keys=complete).diagnostics
 
-    assert ("MLQ205", "metrics.accuracy") == (note.rule, note.suggestion)
-    assert [] == list(
-        mlquery.check("metrics.accuracy > 0.5 AND tags.mlflow.source.type = 'LOCAL'", keys=complete).diagnostics
-    )
+    assert ("MLQ112", "metrics.accuracy") == (note.rule, note.suggestion)
+    set_by_mlflow = "metrics.accuracy > 0.5 AND tags.mlflow.source.type = 'LOCAL'"
+    assert () == checked(set_by_mlflow, keys=complete).diagnostics
+
+
+def test_check_knows_the_keys_and_the_numeric_params_of_a_store() -> None:
+    client = mlquery.Client()
+    run = client.create_run(client.create_experiment("a")).info.run_id
+    client.log_param(run, "depth", 3)
+    client.log_param(run, "model", "tree")
+    client.log_metric(run, "auc", 0.5)
+    query = "metrics.AUC > 0 AND params.depth = '03' AND tags.team = 'a'"
+    verdict = mlquery.check(query, ["params.depth", "params.model"], store=client.store)
+
+    assert verdict.accepted
+    found = [(one.rule, one.source[one.span.start : one.span.stop]) for one in verdict.diagnostics]
+    in_filter = [("MLQ103", "metrics.AUC"), ("MLQ106", "'03'"), ("MLQ112", "tags.team")]
+    assert [*in_filter, ("MLQ107", "params.depth"), ("MLQ204", "params.model")] == found
+    assert "[MLQ103]" in str(mlquery.explain(query, store=client.store))
 
 
 def test_lists_that_a_release_ignores_are_told_of_there_only() -> None:

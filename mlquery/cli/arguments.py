@@ -51,6 +51,8 @@ def _add_query(command: argparse.ArgumentParser, run: Callable[[argparse.Namespa
     add_list(command, *ORDER_BY)
     add_list(command, "--dialect", "NAME", f"dialect to follow; default: {commands.DEFAULT_DIALECT}; may be repeated")
     add_choice(command, "--entity", (entity.value for entity in Entity), "entity to search")
+    keys = "database or mlruns folder, loaded for the keys of its runs: warn of keys that none of them has"
+    command.add_argument("--from", dest="source", metavar="SOURCE", help=keys)
     command.set_defaults(command=run)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, REFUSED, UsageError
-from mlquery.cli.sources import explained, opened, without_password
+from mlquery.cli.sources import explained, loaded_store, opened, without_password
 from mlquery.entities import ViewType
 from mlquery.tables.lines import one_line
 from mlquery.tables.runs import columns_named, histories_named, runs_table
@@ -56,9 +56,9 @@ def check(options: argparse.Namespace) -> int:
     """Print whether each dialect accepts a query, and its diagnostics."""
     from mlquery.query.search import check as check_query
 
-    filter_string, verdicts = _filter(options), []
+    filter_string, store, verdicts = _filter(options), loaded_store(options), []
     for dialect in _dialects(options):
-        verdict = check_query(filter_string, options.order_by, dialect=dialect, entity=options.entity)
+        verdict = check_query(filter_string, options.order_by, dialect=dialect, entity=options.entity, store=store)
         print(f"{dialect}: {'accepted' if verdict.accepted else 'refused'}")
         for diagnostic in verdict.diagnostics:
             print(diagnostic)
@@ -71,11 +71,12 @@ def explain(options: argparse.Namespace) -> int:
     from mlquery.query.explain import explain as explain_query
     from mlquery.query.search import check as check_query
 
-    filter_string, verdicts = _filter(options), []
+    filter_string, store, verdicts = _filter(options), loaded_store(options), []
     for number, dialect in enumerate(_dialects(options)):
         print(end="\n" if number else "")
-        print(explain_query(filter_string, options.order_by, dialect=dialect, entity=options.entity))
-        verdicts.append(check_query(filter_string, options.order_by, dialect=dialect, entity=options.entity).accepted)
+        query = {"dialect": dialect, "entity": options.entity}
+        print(explain_query(filter_string, options.order_by, **query, store=store))
+        verdicts.append(check_query(filter_string, options.order_by, **query).accepted)
     return ACCEPTED if all(verdicts) else REFUSED
 
 

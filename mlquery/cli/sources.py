@@ -100,6 +100,17 @@ def explained(backend: Backend, query: tuple[Any, ...], limit: int | None) -> li
     return [meaning, *in_place.explained(source, search)]
 
 
+def loaded_store(options: argparse.Namespace) -> Store | None:
+    """Return the source of a command, loaded; None without one."""
+    if options.source is None:
+        return None
+    from mlquery.language.matrix import MATRIX
+
+    loading = argparse.Namespace(source=options.source, load=True, engine=None)
+    with opened(loading, MATRIX.local_dialect) as backend:
+        return backend.store
+
+
 def without_password(source: str) -> str:
     """Return a source as messages name it."""
     return _PASSWORD.sub(r"\1***@", source)

@@ -115,7 +115,7 @@ def _of_key(operand: Operand, target: Target, keys: KnownKeys) -> Iterator[Findi
     elif keys.is_complete:
         close = closest(name.key, logged)
         right_key = None if close is None else label_of(attrs.evolve(name, key=close))
-        yield Finding("MLQ205", f"no run of the store has a {kind} {name.key!r}", name.span, right_key)
+        yield Finding("MLQ112", f"no run of the store has a {kind} {name.key!r}", name.span, right_key)
 
 
 def _of_order(term: OrderTerm, place: Diagnostics, keys: KnownKeys) -> Iterator[Finding]:

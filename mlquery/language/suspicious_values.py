@@ -95,17 +95,17 @@ def _of_string(part: String, node: Comparison, target: Target, keys: KnownKeys) 
     if node.op in _PATTERNS and "*" in written and "%" not in written:
         message = "LIKE takes * for an ordinary character; any characters are %"
         yield Finding("MLQ109", message, part.span, f"'{written.replace('*', '%')}'" if "'" not in written else None)
-    if target.kind is Kind.PARAM and node.op in _EQUALITIES and _NUMBER.fullmatch(written):
-        logged = _as_logged(written)
+    if target.kind is Kind.PARAM and node.op in _EQUALITIES:
+        logged = as_logged(written)
         if logged is not None and logged != written:
             is_numeric = target.ref.key in keys.numeric_params
             message = f"params are compared as strings, and Python logs this number as {logged!r}"
             yield Finding("MLQ106" if is_numeric else "MLQ203", message, part.span, f"'{logged}'")
 
 
-def _as_logged(written: str) -> str | None:
-    """Return how Python writes a number that it logs as a param; None if that is not one way."""
-    if len(written) > _LONGEST or not written.isascii():
+def as_logged(written: str) -> str | None:
+    """Return how Python writes a number that it logs as a param; None of what is none, or too long for one."""
+    if len(written) > _LONGEST or not written.isascii() or not _NUMBER.fullmatch(written):
         return None
     return str(int(written)) if Number(written).is_integer else str(float(written))
 

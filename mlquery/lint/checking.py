@@ -8,7 +8,7 @@ from mlquery.errors import Diagnostic
 from mlquery.language.keys import KnownKeys
 from mlquery.language.matrix import Dialect
 from mlquery.language.plan import Entity
-from mlquery.query.search import check
+from mlquery.query.search import check_with_keys
 
 _CACHED = 128
 
@@ -18,4 +18,4 @@ def checked(
     filter_string: str, order_by: tuple[str, ...], entity: Entity, dialect: Dialect, keys: KnownKeys
 ) -> tuple[Diagnostic, ...]:
     """Return the errors, warnings and notes about a query."""
-    return check(filter_string, order_by, dialect=dialect, entity=entity.value, keys=keys).diagnostics
+    return check_with_keys(filter_string, order_by, keys, dialect=dialect, entity=entity.value).diagnostics

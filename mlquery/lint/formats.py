@@ -85,6 +85,8 @@ def _underlined(document: Document, finding: Finding) -> Iterator[str]:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text)
 
 

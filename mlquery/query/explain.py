@@ -22,6 +22,7 @@ from mlquery.language.plan import (
 )
 from mlquery.language.render import render
 from mlquery.query.search import check, plan_of
+from mlquery.store import Store
 
 _INDENT = "  "
 _HISTORY: dict[Function | None, str] = {
@@ -52,10 +53,11 @@ def explain(
     dialect: str | Dialect = "oss",
     entity: str = "run",
     view_type: int = 1,
+    store: Store | None = None,
 ) -> Explanation:
-    """Return what a query means in a dialect, or why it is refused, in several lines."""
+    """Return what a query means in a dialect, or why it is refused, in several lines; `store` as in `check`."""
     chosen = MATRIX.dialect(dialect)
-    verdict = check(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type)
+    verdict = check(filter_string, order_by, dialect=chosen, entity=entity, view_type=view_type, store=store)
     head = [f"dialect   {chosen.name} ({chosen.title})"]
     if not verdict:
         return Explanation("\n".join([*head, "refused", *map(str, verdict.diagnostics)]))

@@ -144,13 +144,30 @@ def check(
     dialect: str | Dialect = "oss",
     entity: str = "run",
     view_type: int = ViewType.ACTIVE_ONLY,
-    keys: KnownKeys = NO_KEYS,
+    store: Store | None = None,
 ) -> Check:
-    """Return whether a dialect accepts a query, with every error, warning and note; does not raise `QueryError`.
+    """Return whether a dialect accepts a query, with every error and warning; does not raise `QueryError`.
 
-    Warnings are also about what is accepted and matches nothing, or means something else than it looks: the rules of
-    `mlquery lint`. With `keys`, those that runs have, they are about keys that no run has, too.
+    Warnings are also about what is accepted and matches nothing, or means something else than it looks: these are the
+    rules of `mlquery lint`. A query that is accepted gets notes too, which are often not about a mistake. With a
+    `store`, there are warnings of keys that none of its runs has.
     """
+    from mlquery.query.store_keys import keys_of  # few ask for it
+
+    keys = NO_KEYS if store is None else keys_of(store)
+    return check_with_keys(filter_string, order_by, keys, dialect=dialect, entity=entity, view_type=view_type)
+
+
+def check_with_keys(
+    filter_string: str | None,
+    order_by: Sequence[str] | None,
+    keys: KnownKeys,
+    *,
+    dialect: str | Dialect,
+    entity: str,
+    view_type: int = ViewType.ACTIVE_ONLY,
+) -> Check:
+    """Return the same as `check`, with the keys that something is known to log."""
     from mlquery.query.advising import advice_on, with_rule  # no search needs it
 
     chosen = MATRIX.dialect(dialect)
@@ -158,7 +175,7 @@ def check(
     try:
         resolved = read_query(Entity(entity), filter_string, order_by, view_type, chosen)
     except QueryError as error:
-        return Check(False, (*error.diagnostics, *found))
+        return Check(False, (*error.diagnostics, *(one for one in found if one.severity == "warning")))
     return Check(True, (*map(with_rule, resolved.warnings), *found))
 
 
