@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ RIGHT = [
     "client.search_model_versions(\"name = 'a'\", max_results=200_000)",
     "mlflow.search_logged_models(filter_string=\"params.n = '3'\", order_by=[{'field_name': 'metrics.a'}])",
     "service.search_registered_models('risk model')",
+    "service.search_runs(order_by='name')",
+    "service.search_runs(['1'], order_by=['age'], max_results=10**9)",
+    "service.search_runs('risk', \"status = 'FINISHED'\", order_by='start_time')",
     "service.list_experiments()",
     "sagemaker.list_experiments()",
     "if hasattr(client, 'list_experiments'):\n    client.list_experiments()",
@@ -105,7 +109,7 @@ def test_a_program_that_does_not_import_mlflow_has_no_searches() -> None:
     program = "# mlflow\nclient.search_runs(['1'], 'status =')\n"
 
     assert 0 == linted(program).calls
-    assert 1 == linted(f"import mlquery\n{program}").calls
+    assert ["MLQ001"] == [one.rule.code for one in linted(f"import mlquery\n{program}").findings]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +166,29 @@ def test_a_program_that_cannot_be_parsed_is_refused_in_one_sentence() -> None:
         linted("import mlflow\nmlflow.search_runs((\n")
 
 
+def test_a_sum_of_many_strings_is_one_filter() -> None:
+    many = " + ".join(["'start_time > 0 AND '"] * 900)
+
+    assert ["MLQ101"] == codes(f"client.search_runs(['1'], {many} + \"status = 'Finished'\")")
+
+
+@pytest.mark.parametrize(
+    "deep", ["[" * 150 + "]" * 150, "a" + ".b" * 3000 + " = 1", "f(" * 150 + ")" * 150, "-" * 3000 + "1"]
+)
+def test_a_program_that_is_nested_deeply_is_linted_or_refused(deep: str) -> None:
+    program = f"{HEAD}client.search_runs(['1'], \"status = 'Finished'\")\n{deep}\n"
+    told = codes_or_refusal(program)
+
+    assert told == ["MLQ101"] or re.fullmatch(r"it (is not Python|is nested|cannot be parsed).*", told[0])
+
+
+def codes_or_refusal(program: str) -> list[str]:
+    try:
+        return [finding.rule.code for finding in linted(program, "oss", "azure", is_strict=True).findings]
+    except UnreadableError as error:
+        return [str(error)]
+
+
 def test_columns_count_characters_and_lines_end_as_python_says() -> None:
     program = (
         "import mlflow\r\nprint('é\f'); mlflow.search_runs(filter_string=\"tags.é = 'ü' AND status = 'Finished'\")\r"
@@ -214,13 +241,7 @@ SOURCES = st.lists(
 
 @given(SOURCES)
 def test_no_source_is_too_strange_to_be_linted_or_refused(words: list[str]) -> None:
-    try:
-        linted(HEAD + "".join(words), "oss", "azure", is_strict=True)
-    except UnreadableError as error:
-        told = str(error)
-    else:
-        told = ""
-    assert "\n" not in told
+    assert all("\n" not in told for told in codes_or_refusal(HEAD + "".join(words)))
 
 
 @given(st.text(max_size=40))

@@ -125,6 +125,6 @@ def _of_order(term: OrderTerm, place: Diagnostics, keys: KnownKeys) -> Iterator[
     yield from _of_key(term.name, target, keys)
     if target.kind is Kind.PARAM:
         is_numeric = target.ref.key in keys.numeric_params
-        what = "it was logged as a number" if is_numeric else "numbers too"
+        what = "and this one is logged as a number" if is_numeric else "numbers too"
         message = f"params are sorted as strings, {what}: '10' comes before '9'"
         yield Finding("MLQ107" if is_numeric else "MLQ204", message, term.name.span)

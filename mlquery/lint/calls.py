@@ -83,12 +83,14 @@ def _call(node: ast.Call, name: str, evaluator: Evaluator) -> Call | None:
     place, name_place = evaluator.place(node), _name_place(node.func, evaluator.source)
     call = Call(name, search, place, name_place)
     if "filter_string" in arguments:
-        written = evaluator.strings(arguments["filter_string"]) or ()
-        is_filter = owner is not None or all(map(_is_like_filter, written))
-        call = attrs.evolve(call, filters=written if is_filter else ())
+        call = attrs.evolve(call, filters=evaluator.strings(arguments["filter_string"]) or ())
+    if owner is None and not (call.filters and all(map(_is_like_filter, call.filters))):
+        return None  # whatever else may have a method of this name
     if "order_by" in arguments:
         call = _with_order(call, arguments["order_by"], evaluator)
-    if "max_results" in arguments and owner is not None:
+    if owner is None:
+        return attrs.evolve(call, order_type=None)
+    if "max_results" in arguments:
         number = _integer(arguments["max_results"], evaluator.scope)
         if number is not None:
             call = attrs.evolve(call, max_results=(number, evaluator.place(arguments["max_results"])))

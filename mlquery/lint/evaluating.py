@@ -46,8 +46,8 @@ class Evaluator:
                 return self._literal(node, value)
             case ast.JoinedStr():
                 return self._formatted(node)
-            case ast.BinOp(left, ast.Add(), right):
-                return self._sum([left, right])
+            case ast.BinOp(_, ast.Add(), _):
+                return self._sum(_terms(node))
             case ast.BinOp(left, ast.Mod(), right):
                 return self._percent(left, right)
             case ast.IfExp(_, one, other):
@@ -171,6 +171,15 @@ class Evaluator:
             place = Place(pattern.places[found.start()].start, pattern.places[found.end() - 1].stop)
             pieces.append(tuple(template.at(place) for template in self._or_field(value)))
         return _concatenated([*pieces, (pattern.part(position, len(pattern.parts)),)])
+
+
+def _terms(node: ast.expr) -> list[ast.expr]:
+    """Return what a sum adds, from left to right: there may be too many to go into each."""
+    terms: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        terms.append(node.right)
+        node = node.left
+    return [node, *reversed(terms)]
 
 
 def _read(characters: Sequence[Character]) -> str:

@@ -69,6 +69,16 @@ def lint(path: Path, document: Document, options: Options) -> Linted:
     text = document.source.text
     if not _PACKAGES.search(text) or not _SEARCHES.search(text):
         return Linted(path, document, ())
+    try:
+        found, calls = _found(document, options)
+    except RecursionError:
+        raise UnreadableError("it is nested too deeply") from None
+    kept = tuple(finding for finding in merged(found) if not _is_silenced(finding, document))
+    return Linted(path, document, kept, calls)
+
+
+def _found(document: Document, options: Options) -> tuple[list[Finding], int]:
+    """Return the findings that are asked for, and the number of searches."""
     module = read_module(_parsed(document))
     keys = logged_keys(document.source, module)
     found: list[Finding] = []
@@ -80,8 +90,7 @@ def lint(path: Path, document: Document, options: Options) -> Linted:
             for each in findings_of(call, options.dialects, keys)
             if options.has(each.rule.code)
         )
-    kept = tuple(finding for finding in merged(found) if not _is_silenced(finding, document))
-    return Linted(path, document, kept, len(calls))
+    return found, len(calls)
 
 
 def _parsed(document: Document) -> ast.Module:
