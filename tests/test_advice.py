@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import mlflow_tags
 
 import mlquery
+from mlquery.comparison import page_runs
 from mlquery.language.advice import Written, advice
 from mlquery.language.keys import SYSTEM_TAGS, KnownKeys
 from mlquery.language.matrix import MATRIX
@@ -309,3 +310,11 @@ def test_advice_is_a_pure_function_of_trees() -> None:
     query = Written(Entity.RUN, parse_filter(filter_string), filter_string)
 
     assert ["MLQ101"] == [one.rule for one in advice(query, MATRIX.dialect("oss"), KnownKeys())]
+
+
+def test_the_page_warns_of_its_own_query_and_not_again_for_every_dialect(dense: tuple[mlquery.Client, str]) -> None:
+    answer = page_runs.runs(dense[0].store, "oss", filter="status = 'Finished'")
+
+    (warning,) = answer["warnings"]
+    assert ("'FINISHED'", "status = 'FINISHED'") == (warning["instead"], warning["fixed"])
+    assert {"azure": [], "azure:documented": [], "extended": []} == answer["dialects"]

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import nbformat
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -433,7 +434,7 @@ SARIF = {
 """What the specification of SARIF 2.1.0 says of the properties that are used."""
 
 
-@pytest.mark.parametrize("name", ["a.py", "a.ipynb"])
+@pytest.mark.parametrize("name", ["a b.py", "a.ipynb"])
 def test_sarif_has_the_rules_the_places_and_the_fixes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -450,7 +451,7 @@ def test_sarif_has_the_rules_the_places_and_the_fixes(
     assert list(rules()) == [rule["id"] for rule in driver["rules"]]
     assert result["ruleId"] == driver["rules"][result["ruleIndex"]]["id"] == "MLQ101"
     place = result["locations"][0]["physicalLocation"]
-    assert name == place["artifactLocation"]["uri"]
+    assert name.replace(" ", "%20") == place["artifactLocation"]["uri"]
     assert "Finished" in text.splitlines()[place["region"]["startLine"] - 1]
     (replacement,) = result["fixes"][0]["artifactChanges"][0]["replacements"]
     start, length = replacement["deletedRegion"]["charOffset"], replacement["deletedRegion"]["charLength"]
@@ -462,3 +463,24 @@ def test_every_format_of_nothing_is_valid(tmp_path: Path, capsys: pytest.Capture
     for form, told in (("json", "[]\n"), ("github", "")):
         assert 0 == main(["lint", "--format", form, str(tmp_path)])
         assert told == capsys.readouterr().out
+
+
+def test_the_hook_of_pre_commit_is_the_command(tmp_path: Path) -> None:
+    (hook,) = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "a.py").write_text(BAD)
+
+    assert ("mlquery-lint", "python", ["python", "jupyter"]) == (hook["id"], hook["language"], hook["types_or"])
+    program, *arguments = hook["entry"].split()
+    assert "mlquery" == program
+    assert 1 == main([*arguments, str(tmp_path / "a.py")])
+    assert 0 == main([*arguments, str(tmp_path / "a.py"), "--ignore", "MLQ101"])
+
+
+def test_check_reads_the_keys_of_a_source(capsys: pytest.CaptureFixture[str]) -> None:
+    database = str(Path(__file__).parents[1] / "examples" / "sweep.db")
+
+    assert 0 == main(["check", "metrics.AUC > 0.5", "--from", database])
+    assert "[MLQ103]" in capsys.readouterr().out
+    assert 0 == main(["explain", "metrics.nothing > 0.5", "--from", database])
+    assert "[MLQ112]" in capsys.readouterr().out
+    assert 2 == main(["check", "metrics.AUC > 0.5", "--from", __file__])

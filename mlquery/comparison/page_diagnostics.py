@@ -31,16 +31,22 @@ def written(diagnostic: Diagnostic, filter_string: str, dialect: Dialect) -> dic
 
 
 def verdicts(filter_string: str, order_by: Sequence[str], but: Dialect) -> dict[str, list[dict[str, Any]]]:
-    """Return what each main dialect but one says of a query; nothing where it accepts it."""
+    """Return what each main dialect but one says of a query, apart from advice; nothing where it accepts it."""
     dialects = [MATRIX.dialects[name] for name in MATRIX.main_dialects if name != but.name]
     return {
         dialect.name: [
             written(one, filter_string, dialect)
             for one in check(filter_string, order_by, dialect=dialect).diagnostics
-            if one.severity != "note"
+            if one.severity == "error" or one.feature is not None
         ]
         for dialect in dialects
     }
+
+
+def advice_of(filter_string: str, order_by: Sequence[str], dialect: Dialect) -> list[Diagnostic]:
+    """Return the warnings about a query that no search issues: that it matches nothing, or means something else."""
+    found = check(filter_string, order_by, dialect=dialect).diagnostics
+    return [one for one in found if one.severity == "warning" and one.feature is None]
 
 
 def _fixed(diagnostic: Diagnostic, filter_string: str, dialect: Dialect) -> str | None:

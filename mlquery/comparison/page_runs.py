@@ -15,7 +15,7 @@ from mlquery.backend.reading import read_run
 from mlquery.backend.runs import PARENT
 from mlquery.comparison import page_parts
 from mlquery.comparison.page_columns import ATTRIBUTES, DURATION, TIMES, column_of, names_present
-from mlquery.comparison.page_diagnostics import verdicts, written
+from mlquery.comparison.page_diagnostics import advice_of, verdicts, written
 from mlquery.entities import FileInfo, ViewType
 from mlquery.errors import Diagnostic, QueryError
 from mlquery.language.features import Use
@@ -108,7 +108,7 @@ def runs(
             "offset": offset,
             "ids": [store.runs.ids[row] for row in window.tolist()],
             "columns": _columns(store, columns, window),
-            "warnings": [written(one, filter, chosen) for one in warnings],
+            "warnings": [written(one, filter, chosen) for one in (*warnings, *advice_of(filter, terms, chosen))],
             **others,
         }
 

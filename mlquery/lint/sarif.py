@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from mlquery.language.rules import Rule, rules
 from mlquery.lint.findings import Edit, Finding
@@ -44,7 +45,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _result(linted: Linted, finding: Finding, codes: list[str]) -> dict[str, Any]:
     instead = f" Instead: {finding.suggestion}" if finding.suggestion else ""
-    artifact = {"uri": linted.path.as_posix()}
+    path = linted.path
+    artifact = {"uri": path.as_uri() if path.is_absolute() else quote(path.as_posix())}
     result = {
         "ruleId": finding.rule.code,
         "ruleIndex": codes.index(finding.rule.code),
