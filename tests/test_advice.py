@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 
 import attrs
 import mlflow
@@ -24,6 +27,8 @@ from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Entity
 from mlquery.language.rules import rules
 from mlquery.language.suspicious_values import RUN_STATUSES
+from mlquery.lint.documents import document_of
+from mlquery.lint.linting import Options, lint
 from mlquery.lint.signatures import OF_CLIENT, OF_MODULE, REMOVED, Search
 from mlquery.query.search import Check, check_with_keys
 
@@ -121,6 +126,39 @@ def test_an_inequality_does_not_find_what_lacks_the_key(filter_string: str, stor
 
     assert ("MLQ202", "note") == (note.rule, note.severity)
     assert ["full"] == stored.finds(filter_string)
+
+
+def test_a_quote_in_a_value_breaks_a_filter_or_adds_to_it(stored: Stored) -> None:
+    with pytest.raises(MlflowException):
+        stored.finds("tags.author = '{}'".format("O'Neil"))
+    assert [] == stored.finds("tags.author = '{}'".format("x' AND params.model = 'bert-base"))
+    assert ["full"] == stored.finds("params.model != '{}'".format("x' AND tags.author != 'y"))
+
+
+LOGGED_MODELS = [
+    ("MLQ008", "name = 'a', metrics.a > 1"),
+    ("MLQ008", "name = 'a' && metrics.a > 1"),
+    ("MLQ004", "metrics.a > '1'"),
+    ("MLQ004", "nothing.a = 'x'"),
+    ("MLQ004", "name > 'a'"),
+    ("MLQ004", "name = 'a' OR name = 'b'"),
+    (None, "name = 'a' AND metrics.a >= 0.5 AND params.b = '3'"),
+    (None, "params.a = tree AND metrics.val-loss > 1_000"),
+]
+
+
+@pytest.mark.parametrize(("code", "filter_string"), LOGGED_MODELS)
+def test_filters_of_logged_models_are_refused_where_mlflow_refuses_them(
+    code: str | None, filter_string: str, stored: Stored
+) -> None:
+    program = f"import mlflow\nmlflow.search_logged_models(['0'], {filter_string!r})\n"
+    options = Options((MATRIX.dialect("oss:3.17"),))
+    found = lint(Path("program.py"), document_of(program, is_notebook=False), options).findings
+
+    assert ([] if code is None else [code]) == [one.rule.code for one in found]
+    expectation: Any = nullcontext() if code is None else pytest.raises(MlflowException)
+    with expectation:
+        stored.client.search_logged_models([stored.experiment_id], filter_string)
 
 
 def test_clauses_without_and_between_them_are_joined_by_one(stored: Stored) -> None:

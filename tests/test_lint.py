@@ -82,6 +82,7 @@ RIGHT = [
     "client.search_model_versions(\"name = 'a'\", max_results=200_000)",
     "mlflow.search_logged_models(filter_string=\"params.n = '3'\", order_by=[{'field_name': 'metrics.a'}])",
     "service.search_registered_models('risk model')",
+    "most = most\nclient.search_runs(['1'], max_results=most)\nmlflow.log_param('a', most)",
     "service.search_runs(order_by='name')",
     "service.search_runs(['1'], order_by=['age'], max_results=10**9)",
     "service.search_runs('risk', \"status = 'FINISHED'\", order_by='start_time')",

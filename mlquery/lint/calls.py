@@ -132,9 +132,9 @@ def _with_order(call: Call, node: ast.expr, evaluator: Evaluator) -> Call:
 
 
 def _integer(node: ast.expr, scope: Scope) -> int | None:
-    if isinstance(node, ast.Name):
-        values = scope.values_of(node.id)
-        return _integer(values[0], scope) if values is not None and len(values) == 1 else None
+    values = scope.values_of(node.id) if isinstance(node, ast.Name) else None
+    if values is not None and len(values) == 1:
+        (node,) = values
     match node:
         case ast.Constant(int() as value) if not isinstance(value, bool):
             return value

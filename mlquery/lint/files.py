@@ -21,17 +21,6 @@ def files_in(paths: Sequence[Path]) -> Iterator[Path]:
                 yield file
 
 
-def require_paths(paths: Sequence[Path]) -> None:
-    """Refuse paths that do not exist.
-
-    Raises:
-        FileNotFoundError: with the first of them.
-    """
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist")
-
-
 def _in_folder(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _EXCLUDED and not name.startswith("."))

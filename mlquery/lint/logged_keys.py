@@ -60,14 +60,12 @@ def _logged(kind: str, key: ast.expr | None, value: ast.expr | None, evaluator: 
 
 
 def _is_number(value: ast.expr | None, evaluator: Evaluator) -> bool | None:
+    values = evaluator.scope.values_of(value.id) if isinstance(value, ast.Name) else None
+    if values is not None and len(values) == 1:
+        (value,) = values
     match value:
-        case ast.Constant(value=constant):
+        case ast.Constant(constant) | ast.UnaryOp(ast.USub(), ast.Constant(constant)):
             return isinstance(constant, int | float) and not isinstance(constant, bool)
         case ast.Call(ast.Name(name)):
             return True if name in _NUMERIC_CALLS else None
-        case ast.UnaryOp(ast.USub(), operand):
-            return _is_number(operand, evaluator)
-        case ast.Name(name):
-            values = evaluator.scope.values_of(name)
-            return _is_number(values[0], evaluator) if values and len(values) == 1 else None
     return None

@@ -1,4 +1,7 @@
-"""Turn the filter of a search of logged models into findings: its language is MLflow's own, not that of runs."""
+"""Turn the filter of a search of logged models into findings: its language is MLflow's own, not that of runs.
+
+MLflow reads values without quotes and keys with dashes there, so of what cannot be parsed here little is certain.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from mlquery.lint.templates import Template
 from mlquery.query.logged_models import read_filter
 
 _FAMILY = "logged_models"
+_NO_AND = "MLQ008"
 
 
 def of_service(call: Call, dialect: Dialect) -> Iterator[Finding]:
@@ -34,10 +38,11 @@ def of_filter(call: Call, text: Readable, template: Template, dialect: Dialect) 
     try:
         parse_filter(text.text)
     except QueryError as error:
-        diagnostic = error.diagnostics[0]
-        place = template.place_of(diagnostic.span.start, diagnostic.span.stop) or call.name_place
-        finding = rules()[diagnostic.rule or "MLQ001"], diagnostic.message, place.start, place.stop, (dialect.name,)
-        yield Finding(*finding, suggestion=diagnostic.suggestion)
+        (diagnostic,) = error.diagnostics
+        if diagnostic.rule == _NO_AND:
+            place = template.place_of(diagnostic.span.start, diagnostic.span.stop) or call.name_place
+            finding = rules()[_NO_AND], diagnostic.message, place.start, place.stop, (dialect.name,)
+            yield Finding(*finding, suggestion=diagnostic.suggestion)
         return
     try:
         read_filter(text.text)
