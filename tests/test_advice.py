@@ -33,6 +33,7 @@ from mlquery.lint.signatures import OF_CLIENT, OF_MODULE, REMOVED, Search
 from mlquery.query.search import Check, check_with_keys
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("advice beside mlflow"),
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning:mlflow"),
