@@ -140,6 +140,15 @@ def test_a_file_in_another_encoding_keeps_it(tmp_path: Path) -> None:
     assert f"# -*- coding: latin-1 -*-\n# é\n{GOOD}".encode("latin-1") == path.read_bytes()
 
 
+def test_what_the_encoding_of_a_file_lacks_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    text = f"# coding: latin-1\n{HEAD}client.search_runs(['1'], \"tags.a = 'O''Neil \\u20ac'\")\n"
+    path.write_text(text, encoding="latin-1")
+
+    assert 1 == main(["lint", "--fix", str(path)])
+    assert text == path.read_text(encoding="latin-1")
+
+
 def test_a_value_that_other_code_may_use_is_not_changed() -> None:
     text = f"{HEAD}STATUS = 'Finished'\nclient.search_runs(['1'], f\"status = '{{STATUS}}'\")\n"
 

@@ -34,7 +34,8 @@ def _better(linted: Linted, edits: list[Edit], lint: Lint) -> Linted | None:
             return None
         try:
             changed = lint(linted.document.with_text(_applied(chosen, linted.document.text)))
-        except UnreadableError:
+            changed.document.encoded()
+        except (UnreadableError, UnicodeEncodeError):  # what an escape stood for need not be in the encoding
             continue
         if len(changed.findings) < len(linted.findings):
             return attrs.evolve(changed, path=linted.path)

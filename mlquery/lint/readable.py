@@ -15,6 +15,8 @@ from mlquery.lint.templates import Field, Template
 _KEY = re.compile(r"(?<!\w)\w+\.[\w.]*$")
 _OPERATOR = re.compile(r"(?:[<>=]|\b(?:LIKE|BETWEEN|BETWEEN\s+\S+\s+AND))\s*-?$", re.IGNORECASE)
 _BARE = "7"
+_LONGEST = 300
+"""How many characters before a field are looked at."""
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ def readable(template: Template) -> Readable | None:
     quotes = _quotes(text)
     characters, in_quotes, first_bare = list(text), [], None
     for offset in fields:
-        before, after = text[:offset], text[offset + 1 : offset + 2]
+        before, after = text[max(0, offset - _LONGEST) : offset], text[offset + 1 : offset + 2]
         if quotes[offset] in ("'", '"'):
             in_quotes.append(offset)
         elif quotes[offset] == "`" or _KEY.search(before):
