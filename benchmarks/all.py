@@ -35,6 +35,8 @@ from order_by_metric import order_by_metric
 from pages import pages
 from paging import paging
 from parsing import parsing
+from remote import SIZES as REMOTE_SIZES
+from remote import remote
 from rows import rows
 from startup import startup
 from ui import SIZES as UI_SIZES
@@ -65,6 +67,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),
     "lint": (lint, (0,)),
+    "remote": (remote, REMOTE_SIZES),
     "startup": (startup, (0,)),
 }
 

@@ -1,8 +1,8 @@
 """Searches a server in the extended language, over HTTP: what top ten take, and what random searches cost in requests.
 
-The server is mlquery's, in the dialects of MLflow and of Azure, in the same process; MLflow's client asks it in both ways.
-The random searches are trees of up to eight clauses about plain keys, two thirds of them for the first 5 to
-100 runs, half of them in the order of MLflow.
+The server is mlquery's, in the dialects of MLflow and of Azure, in the same process; MLflow's client asks it. The random
+searches are trees of up to eight clauses about plain keys, two thirds of them for the first 5 to 100 runs, half of them
+in MLflow's order. Azure cannot be asked for eight of the nineteen kinds of clauses.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def remote(bench: Workbench, report: Report) -> None:
 
 def _top_ten(report: Report, server: Any, store: Any, dialect: str, size: int) -> None:
     import mlflow
+
     import mlquery
 
     case, source = f"{dialect}: top 10 by a metric", mlquery.connect(server.tracking_uri).source

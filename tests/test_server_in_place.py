@@ -16,9 +16,9 @@ from mlflow.tracking import MlflowClient
 
 from mlquery.mlflow_plugin import uris
 from mlquery.mlflow_plugin.schemes import IN_PLACE, IN_PLACE_VARIABLE
+from mlquery.remote import opening
 from mlquery.server.process import serving
 from mlquery.server.service import new_service, service_in_place
-from mlquery.remote import opening
 from tests.support.doors import contents
 from tests.support.source_over_store import SourceOverStore
 

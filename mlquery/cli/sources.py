@@ -105,8 +105,11 @@ def loaded_store(options: argparse.Namespace) -> Store | None:
     if options.source is None:
         return None
     from mlquery.language.matrix import MATRIX
+    from mlquery.remote.opening import is_remote
 
-    loading = argparse.Namespace(source=options.source, load=True, engine=None)
+    if is_remote(options.source):
+        raise UsageError("a server is not loaded for the keys of its runs; instead: a database or a folder")
+    loading = argparse.Namespace(source=options.source, load=True, engine=None, server_dialect=None)
     with opened(loading, MATRIX.local_dialect) as backend:
         return backend.store
 
