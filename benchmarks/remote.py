@@ -1,8 +1,8 @@
-"""Searches a server in the extended language, over HTTP: what top ten take, and what random searches cost in requests.
+"""Searches a server in the extended language, over HTTP: top ten, and what random searches cost in requests.
 
-The server is mlquery's, in the dialects of MLflow and of Azure, in the same process; MLflow's client asks it. The random
-searches are trees of up to eight clauses about plain keys, two thirds of them for the first 5 to 100 runs, half of them
-in MLflow's order. Azure cannot be asked for eight of the nineteen kinds of clauses.
+The server is mlquery's, in the dialects of MLflow and of Azure, in the same process; MLflow's client asks it. The
+random searches are trees of up to eight clauses about plain keys, two thirds of them for the first 5 to 100 runs, half
+of them in MLflow's order. Azure cannot be asked for eight of the nineteen kinds of clauses.
 """
 
 from __future__ import annotations

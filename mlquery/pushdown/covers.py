@@ -50,9 +50,9 @@ def presence(field: FieldRef, dialect: Dialect) -> tuple[Branch, ...] | None:
     return found.branches if found is not None and found.is_exact else None
 
 
-def unasked(where: Where, dialect: Dialect) -> list[Predicate]:
+def unasked(where: Where, dialect: Dialect) -> list[Test]:
     """Return the tests of a condition that a server does not decide alone: those that are left to whoever asked."""
-    return [test.predicate for test in _tests(normalised(where)) if not _is_decided(test, dialect)]
+    return [test for test in _tests(normalised(where)) if not _is_decided(test, dialect)]
 
 
 def _is_decided(test: Test, dialect: Dialect) -> bool:

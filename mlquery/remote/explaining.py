@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from mlquery.language.matrix import Dialect
-from mlquery.language.plan import Plan, Predicate, SortKey
+from mlquery.language.plan import Plan, SortKey
 from mlquery.pushdown.clauses import filter_of
 from mlquery.pushdown.covers import unasked
+from mlquery.pushdown.entailment import Test
 from mlquery.pushdown.requests import Queries
 from mlquery.remote.search import LATER_PAGE, PAGE
 from mlquery.sql.errors import name_of
@@ -46,9 +47,10 @@ def _decided_here(plan: Plan, dialect: Dialect) -> list[str]:
     return [f"          {test}" for test in tests] or ["          nothing that the server does not decide too"]
 
 
-def _test(predicate: Predicate) -> str:
+def _test(test: Test) -> str:
+    predicate = test.predicate
     value = "" if predicate.value is None else f" {predicate.value!r}"
-    return f"{name_of(predicate.field)} {predicate.op.value}{value}"
+    return f"{'NOT ' * test.is_negated}{name_of(predicate.field)} {predicate.op.value}{value}"
 
 
 def _ordered(plan: Plan, queries: Queries, limit: int | None) -> str:
