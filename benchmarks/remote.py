@@ -17,7 +17,7 @@ from harness import OWN, Figure, Report, shown
 from workbench import Workbench, command
 
 TARGET = "search servers"
-SIZES = (20_000, 100_000)
+SIZES = (10_000, 100_000)
 _SEARCHES = 300
 _CLIENT = "MLflow's client, every page"
 _EXPERIMENT = "1"

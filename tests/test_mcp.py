@@ -294,7 +294,10 @@ def test_no_runs_come_with_what_check_says_of_the_query(sweep: Assistant) -> Non
 
     said = sweep.answer("check", filter="attributes.start_time < 5", dialects=["azure"])
     assert "(0 of 0 runs)" in answered
-    assert said.splitlines()[1:] == answered.replace("warning: ", "").splitlines()[2:]
+    without_codes = re.sub(r"  \[MLQ\d+\]", "", said)
+    assert without_codes.splitlines()[1:] == answered.replace("warning: ", "").splitlines()[2:]
+    finished = sweep.answer("search", filter="attributes.status = 'Finished'", dialect="oss")
+    assert "[MLQ101]" in finished
 
 
 METRICS = [f"{number} {'ü' * 50}" for number in range(30)]

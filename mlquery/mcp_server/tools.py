@@ -18,12 +18,13 @@ from mlquery.backend.selection import all_results, chosen_experiment_ids, count_
 from mlquery.entities import Run, ViewType
 from mlquery.errors import invalid_parameter
 from mlquery.language.building import F
+from mlquery.language.plan import Entity
 from mlquery.mcp_server.answers import MAX_BYTES, Answer, series
 from mlquery.mcp_server.sources import Sources
 from mlquery.query import in_place
 from mlquery.query.histories import PointsByKey
+from mlquery.query.reading import read_query
 from mlquery.query.search import check as check_query
-from mlquery.query.search import plan_of
 from mlquery.tables.lines import aligned, counted, one_line
 from mlquery.tables.runs import column_of, fields_named, history_cells, run_cells
 
@@ -127,17 +128,18 @@ class Tools:
         with self.sources.opened(source, dialect) as backend:
             ids = self._experiment_ids(backend, experiments, name)
             runs = list(found_runs(backend, ids, filter, _VIEW, order_by or (), limit))
-            plan = plan_of(filter, order_by, dialect=backend.dialect)
-            fields = [*_columns(columns or ()), *fields_named(plan)]
+            read = read_query(Entity.RUN, filter, order_by, _VIEW, backend.dialect)
+            fields = [*_columns(columns or ()), *fields_named(read.plan)]
             histories = history_cells(fields, lambda *asked: _points(backend, *asked), runs)
             total = len(runs) if len(runs) < limit else count_found(backend, ids, filter, _VIEW)
         names = list(dict.fromkeys([*_ALWAYS, *map(column_of, fields)]))
         rows = [run_cells(run) | cells for run, cells in zip(runs, histories, strict=True)]
         lines = aligned([[name, *(row.get(name, "") for row in rows)] for name in names])
         note = _how_many(len(runs), total, f"max_results, up to {MOST_RUNS}")
-        # What is accepted may still match nothing: what `check` says of it explains why there are no runs.
-        verdict = check_query(filter, order_by, dialect=backend.dialect)
-        why = () if runs else tuple(map("warning: {}".format, verdict.diagnostics))
+        # What is accepted may still match nothing: what `check` says beyond the search explains why there are no runs.
+        warned = {diagnostic.message for diagnostic in read.warnings}
+        said = check_query(filter, order_by, dialect=backend.dialect).diagnostics
+        why = () if runs else tuple(f"warning: {found}" for found in said if found.message not in warned)
         return Answer(tuple(lines), (note, *why), max_bytes)
 
     def compare(
