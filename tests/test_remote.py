@@ -168,16 +168,27 @@ def test_a_search_that_takes_too_many_pages_is_refused_with_one_that_does_not(
     client = mlquery.connect(many.tracking_uri, max_pages=5)
 
     with pytest.raises(
-        TooManyPagesError, match=r"more than 5 pages of http.*; instead: add AND attributes.start_time > "
+        TooManyPagesError, match=r"more than 5 pages of http.*; instead: \(FILTER\) AND attributes.start_time > "
     ):
         found(client, "params.model = 'a'", order_by=["params.model"])
     with pytest.raises(TooManyPagesError) as seen:
         found(client, "NOT metrics.auc = 2", order_by=["params.model"])
-    clause = str(seen.value).partition("add AND ")[2].partition(" to the filter")[0]
+    clause = str(seen.value).partition("(FILTER) AND ")[2].partition(", ")[0]
     narrower = f"NOT metrics.auc = 2 AND {clause}"
     expected = found(Client(many.store, "extended"), narrower, order_by=["params.model"])
     assert expected == found(client, narrower, order_by=["params.model"])
     assert len(expected) >= 400
+
+
+@pytest.mark.parametrize("size", [59, 60, 61])
+def test_runs_without_a_value_follow_on_a_page_of_their_own(many: RunningServer, size: int) -> None:
+    client = mlquery.connect(many.tracking_uri)  # 60 of the runs have the metric
+
+    page = client.search_runs(["1"], order_by=["metrics.rare DESC"], max_results=size)
+    after = client.search_runs(["1"], order_by=["metrics.rare DESC"], max_results=5, page_token=page.token)
+
+    expected = found(Client(many.store, "extended"), order_by=["metrics.rare DESC"], max_results=size + 5)
+    assert expected == [run.info.run_id for run in [*page, *after]]
 
 
 def test_an_explanation_says_what_is_asked_what_is_decided_here_and_how_many_pages_it_takes(

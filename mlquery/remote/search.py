@@ -153,8 +153,9 @@ class Search:
             if found is None or not self._is_enough(found.rows):
                 found = self._read(readers, PAGE)
         assert found is not None
-        is_complete = found.is_complete and bound is None and all(reader.is_complete for reader in readers)
-        return attrs.evolve(found, is_complete=is_complete)
+        is_read = all(reader.is_complete for reader in readers)
+        is_complete = found.is_complete and bound is None and is_read
+        return attrs.evolve(found, may_follow=found.may_follow or not is_read, is_complete=is_complete)
 
     def _readers(self, branches: Sequence[Branch], bound: int | None = None) -> list[TimeReader]:
         order, dialect = self.queries.by_time, self.dialect
@@ -315,4 +316,4 @@ class Search:
         if known and len(known) == len(lasts):
             descending = self.queries.by_time.keys[0].descending
             clause = f"attributes.start_time {'>' if descending else '<'} {max(known) if descending else min(known)}"
-            self.requests.cheaper = f"add AND {clause} to the filter, which the server decides, or raise max_pages"
+            self.requests.cheaper = f"(FILTER) AND {clause}, with the filter for FILTER, or a larger max_pages"
