@@ -33,6 +33,7 @@ from mlquery.mcp_server.server import new_server
 from mlquery.mcp_server.sources import Sources
 from mlquery.mcp_server.tools import Tools
 from mlquery.resources import example_database
+from mlquery.server.testing import running_server
 from tests.support import random_queries, random_syntax, sql_stores
 
 STORE = sql_stores.new_store(4, 30)
@@ -392,6 +393,18 @@ def test_an_mlruns_folder_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_server_is_asked_what_a_database_is(sweep: Assistant, database: Path) -> None:
+    asked: dict[str, Any] = {
+        "filter": "metrics.auc > 0.997 OR tags.error IS NOT NULL",
+        "order_by": ["metrics.auc DESC"],
+    }
+    with running_server(mlquery.load(str(database)), "azure") as server, assistant("--from", server.url) as found:
+        assert sweep.answer("search", **asked) == found.answer("search", **asked)
+        assert "perhaps more with max_results" in found.answer("search", max_results=2, **asked)
+        assert sweep.answer("aggregate", aggregates="count()") == found.answer("aggregate", aggregates="count()")
+        assert "?" in found.answer("describe")  # no server counts runs without sending them
+
+
 def test_standard_output_has_nothing_but_the_protocol(database: Path) -> None:
     about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     call = {"name": "search", "arguments": {"filter": "start_time > 5", "dialect": "azure"}}
