@@ -28,7 +28,7 @@ _CLAUSES = (
     *("status = 'FAILED'", "status IN ('RUNNING', 'KILLED')", "attributes.start_time > 1700050000000"),
     *("NOT metrics.auc > 0.5", "NOT params.model = 'a'", "metrics.rare IS NULL", "params.model RLIKE '^[ab]$'"),
 )
-_ORDERS = (
+_ORDERS: tuple[list[str], ...] = (
     [],
     [],
     [],

@@ -21,7 +21,7 @@ from mlquery.language.orders import ORDERINGS
 from mlquery.language.plan import All, AnyOf, Entity, FieldRef, Kind, Negation, Plan, SortKey, Where
 from mlquery.language.precedence import by_precedence
 from mlquery.language.prompts import ALL_MODELS, WITH_PROMPTS, apart_from_prompts
-from mlquery.language.syntax import And, Call, Comparison, Expression, Group, Not, Or, OrderTerm
+from mlquery.language.syntax import And, Call, Comparison, Expression, Group, Not, Or, OrderTerm, comparisons
 
 _STAGES = {"ACTIVE_ONLY": ("active",), "DELETED_ONLY": ("deleted",), "ALL": ("active", "deleted")}
 
@@ -84,7 +84,7 @@ def _without_refused_calls(query: Query, diagnostics: Diagnostics) -> Query:
     A service that knows no calls refuses such a string before it looks at any clause.
     """
     aside = attrs.evolve(diagnostics, warnings=[])
-    calls = [clause.name for clause in _comparisons(query.where) if isinstance(clause.name, Call)]
+    calls = [clause.name for clause in comparisons(query.where) if isinstance(clause.name, Call)]
     targets = [find_operand(call, "filter", aside) for call in calls]
     return attrs.evolve(query, where=And(())) if None in targets else query
 
@@ -140,7 +140,7 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
     if not limits:
         return
     ignored = Diagnostics(diagnostics.dialect, query.entity)
-    clauses = list(_comparisons(query.where))
+    clauses = list(comparisons(query.where))
     joined = [_tables(find_operand(c.name, "filter", ignored)) for c in clauses if c.op not in NULL_OPS]
     ordered = [_tables(find_operand(term.name, "order", ignored)) for term in query.order if term is not None]
     elsewhere = sum(map(bool, joined))
@@ -153,17 +153,6 @@ def _require_few_clauses(query: Query, diagnostics: Diagnostics) -> None:
         count, things = counts[name]
         if count > most:
             diagnostics.too_large(f"{count} {things}, and the database supports at most {most}")
-
-
-def _comparisons(node: Expression) -> Iterable[Comparison]:
-    match node:
-        case Comparison():
-            yield node
-        case And(operands) | Or(operands):
-            for operand in operands:
-                yield from _comparisons(operand)
-        case Not(operand) | Group(operand):
-            yield from _comparisons(operand)
 
 
 def _tables(target: Target | None) -> int:

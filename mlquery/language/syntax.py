@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 
 from mlquery.errors import Span
@@ -117,6 +119,18 @@ class Group:
 
 
 Expression = Comparison | And | Or | Not | Group
+
+
+def comparisons(node: Expression) -> Iterator[Comparison]:
+    """Yield the clauses of an expression, from left to right."""
+    match node:
+        case Comparison():
+            yield node
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from comparisons(operand)
+        case Not(operand) | Group(operand):
+            yield from comparisons(operand)
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from mlquery.language.parser import parse_filter
 from mlquery.language.plan import Entity
 from mlquery.language.rules import rule_of
 from mlquery.language.suspicious_values import parts_of
-from mlquery.language.syntax import And, Comparison, Expression, Group, Not, Number, Or
+from mlquery.language.syntax import Comparison, Number, comparisons
 from mlquery.lint.checking import checked
 from mlquery.lint.findings import Edit
 from mlquery.lint.templates import Place, Template
@@ -87,20 +87,9 @@ def _of_clause(source: str, clause: Comparison, feature: str) -> _Change | None:
 
 def _comparisons_of(source: str) -> Iterator[Comparison]:
     try:
-        yield from _comparisons(parse_filter(source))
+        yield from comparisons(parse_filter(source))
     except QueryError:
         return
-
-
-def _comparisons(node: Expression) -> Iterator[Comparison]:
-    match node:
-        case Comparison():
-            yield node
-        case And(operands) | Or(operands):
-            for operand in operands:
-                yield from _comparisons(operand)
-        case Not(operand) | Group(operand):
-            yield from _comparisons(operand)
 
 
 def _is_right(change: _Change, diagnostic: Diagnostic, dialect: Dialect, entity: Entity, keys: KnownKeys) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mlquery.errors import INVALID_PARAMETER_VALUE, Diagnostic, QueryError
 from mlquery.language.diagnostics import Diagnostics
@@ -10,7 +10,7 @@ from mlquery.language.functions import find_operand
 from mlquery.language.matrix import Dialect
 from mlquery.language.parser import parse_filter, parse_order_by
 from mlquery.language.plan import Entity
-from mlquery.language.syntax import Comparison, Expression, Group, Not, Operand
+from mlquery.language.syntax import comparisons
 from mlquery.sql.errors import INSTEAD, NotAskableError
 
 
@@ -23,7 +23,8 @@ def positioned(
     """
     source = filter_string or ""
     try:
-        operands = [(operand, "filter_string", source) for operand in _operands(parse_filter(source, "filter_string"))]
+        clauses = comparisons(parse_filter(source, "filter_string"))
+        operands = [(clause.name, "filter_string", source) for clause in clauses]
     except QueryError:  # a list in a place where only some dialects take it
         return error
     for index, written in enumerate(order_by or ()):
@@ -42,15 +43,3 @@ def positioned(
                 )
             )
     return error
-
-
-def _operands(expression: Expression) -> Iterator[Operand]:
-    """Yield what the comparisons of a filter are about, from left to right."""
-    match expression:
-        case Comparison(name):
-            yield name
-        case Not(operand) | Group(operand):
-            yield from _operands(operand)
-        case _:
-            for operand in expression.operands:
-                yield from _operands(operand)
