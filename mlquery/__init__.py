@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from mlquery.readers import load
     from mlquery.readers.errors import SourceError
     from mlquery.registry import Registry
+    from mlquery.remote.requests import TooManyPagesError
     from mlquery.store import Store
     from mlquery.sync.pulling import pull
     from mlquery.sync.pushing import LimitViolationError, push
@@ -104,6 +105,7 @@ __all__ = [
     "Span",
     "Store",
     "StoreError",
+    "TooManyPagesError",
     "ViewType",
     "__version__",
     "aggregate",
@@ -146,6 +148,7 @@ _HOMES = {
     "Span": "mlquery.errors",
     "Store": "mlquery.store",
     "StoreError": "mlquery.errors",
+    "TooManyPagesError": "mlquery.remote.requests",
     "aggregate": "mlquery.query.aggregate",
     "check": "mlquery.query.search",
     "compare": "mlquery.comparison",

@@ -65,8 +65,8 @@ class InPlaceClient(Client):
 
     Every search, `get_run`, experiments, metric histories and frames have the arguments and answers of `Client` and of
     the functions of `mlquery`. Writes raise StoreError with the code PERMISSION_DENIED. A query that the database
-    cannot answer exactly raises QueryError or StoreError with the reason; no answer is ever approximate. In a `with`
-    block, connections are closed at its end.
+    cannot answer exactly raises QueryError or StoreError with the reason, one that takes too many requests to a server
+    `TooManyPagesError`; no answer is ever approximate or in part. In a `with` block, connections are closed at its end.
 
     Args:
         source: What is searched.
