@@ -68,6 +68,8 @@ def rows_of(filter_string: str, plan: Plan, dialect: str) -> list[int]:
         ("max(metrics.a) > 1", "azure", ["metrics.a != 0", "metrics.a = 0"]),
         ("status = 'Finished'", "azure", [""]),  # the service folds case, which the language does not
         ("metrics.a != 0", "oss:2.9", [""]),  # NaN, which differs from 0, is stored as 0 there
+        ("dataset.name = 'd' AND status != 'a'", "oss", ["dataset.name = 'd' AND attributes.status != 'a'"]),
+        ("dataset.name = 'd' AND params.a = 'x'", "oss", ["params.a = 'x'"]),  # which MLflow 2 fails to join
         ("params.a LIKE 'x\\_%'", "oss", ["params.a LIKE 'x__%'"]),  # an escape for some databases
     ],
 )

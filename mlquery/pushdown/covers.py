@@ -37,10 +37,10 @@ class Cover:
 _EVERYTHING: Final = Cover(((),))
 
 
-def cover_of(where: Where, dialect: Dialect) -> Cover:
+def cover_of(where: Where, dialect: Dialect, orders_by_metrics: bool = False) -> Cover:
     """Return the AND queries to ask a server in a dialect about a condition: none if no run can pass."""
     found = _cover(normalised(where), dialect)
-    branches = tuple(_accepted(branch, dialect) for branch in found.branches)
+    branches = tuple(_accepted(_joinable(branch, orders_by_metrics), dialect) for branch in found.branches)
     return Cover(_distinct(branches), found.is_exact and branches == found.branches)
 
 
@@ -131,6 +131,17 @@ def _shortened(branch: Branch) -> Branch:
         if _follows(found, others):
             kept.remove(found)
     return tuple(kept)
+
+
+def _joinable(branch: Branch, orders_by_metrics: bool) -> Branch:
+    """Return a query without its clauses about datasets, unless it joins no other table.
+
+    **Source**: `SqlAlchemyStore.search_runs` of MLflow 2.22 fails to join datasets with metrics, params or tags.
+    """
+    kinds = {found.predicate.field.kind for found in branch}
+    if not orders_by_metrics and not kinds & {Kind.METRIC, Kind.PARAM, Kind.TAG}:
+        return branch
+    return tuple(found for found in branch if found.predicate.field.kind is not Kind.DATASET)
 
 
 def _accepted(branch: Branch, dialect: Dialect) -> Branch:

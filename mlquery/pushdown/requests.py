@@ -59,7 +59,8 @@ def queries_of(plan: Plan, dialect: Dialect) -> Queries:
     order = pushed_order(plan.order, dialect)
     leads = plan.order[0] if plan.order and plan.order[0].field == START_TIME else SortKey(START_TIME, descending=True)
     by_time = pushed_order((leads, SortKey(RUN_ID)), dialect)
-    return Queries(cover_of(plan.where, dialect), order, by_time, _VIEWS[plan.stages][1])
+    has_metrics = any(key.field.kind is Kind.METRIC for key in order.keys)
+    return Queries(cover_of(plan.where, dialect, has_metrics), order, by_time, _VIEWS[plan.stages][1])
 
 
 def view_of(plan: Plan, dialect: Dialect) -> tuple[str, State]:
