@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -67,7 +67,7 @@ def _opened(options: argparse.Namespace, show: Callable[[str, int, int], None]) 
     """Give a store with the runs, or a client of the server that is asked for those that are compared."""
     if is_remote(options.source):
         server = RemoteSource(options.source, options.server_dialect, options.max_pages)
-        server.on_progress = show
+        server.showing = lambda: nullcontext(show)
         yield InPlaceClient(server, MATRIX.local_dialect)
         return
     store = read_source(options.source, options.experiment, progress=show)

@@ -44,8 +44,7 @@ def opened(options: argparse.Namespace, dialect: str | Dialect | None) -> Iterat
     if dialect is None:
         dialect = MATRIX.local_dialect if is_remote(options.source) else MATRIX.default_dialect
     if is_remote(options.source):
-        with _asked(options) as server:
-            yield _answering(server, dialect, options)
+        yield _answering(_server(options), dialect, options)
         return
     if options.server_dialect is not None:
         raise UsageError("--server-dialect is about servers; what is here takes every dialect")
@@ -59,18 +58,16 @@ def opened(options: argparse.Namespace, dialect: str | Dialect | None) -> Iterat
         source.close()
 
 
-@contextmanager
-def _asked(options: argparse.Namespace) -> Iterator[RemoteSource]:
-    """Give the server of a command, with a bar of the pages that it is asked for."""
+def _server(options: argparse.Namespace) -> RemoteSource:
+    """Return the server of a command, with a bar of the pages while it is asked for them."""
     from mlquery.cli.progress import progress
     from mlquery.remote.source import RemoteSource
 
     if options.engine is not None:
         raise UsageError("--engine reads files and tables; a server answers by itself")
-    with progress() as show:
-        server = RemoteSource(options.source, options.server_dialect, options.max_pages)
-        server.on_progress = show
-        yield server
+    server = RemoteSource(options.source, options.server_dialect, options.max_pages)
+    server.showing = progress
+    return server
 
 
 def _answering(source: Source, dialect: str | Dialect, options: argparse.Namespace) -> Backend:

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from mlquery.durable import locations
 from mlquery.errors import invalid_parameter
 
+DATABRICKS: Final = "databricks"
+"""The tracking URI that is none: MLflow takes the workspace from its environment."""
 _PORTS: Final = {"http": ":80", "https": ":443"}
 _ADDRESS: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d+(/\S*)?")
 
@@ -25,6 +27,8 @@ def target_name(uri: str) -> str:
         StoreError: it is the address of a server without a scheme.
     """
     scheme, _, rest = uri.partition("://")
+    if uri == DATABRICKS:
+        return uri
     if not rest:
         _require_no_address(uri)
         path = uri.removeprefix("file:")

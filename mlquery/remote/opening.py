@@ -9,6 +9,7 @@ from typing import Any, Final
 from mlquery.errors import invalid_parameter
 from mlquery.language.matrix import MATRIX, Dialect
 from mlquery.query.sources import Source
+from mlquery.remote.names import DATABRICKS
 from mlquery.remote.requests import MAX_PAGES, WORKERS
 from mlquery.remote.source import RemoteSource
 from mlquery.sql.opening import SCHEMES, open_in_place, scheme_of
@@ -16,7 +17,6 @@ from mlquery.sql.opening import SCHEMES, open_in_place, scheme_of
 _SERVERS: Final = ("http", "https", "mssql")
 """The schemes that MLflow talks to by itself and that are not searched in place."""
 _PLUGINS: Final = "mlflow.tracking_store"
-_DATABRICKS: Final = "databricks"
 _IN_MEMORY: Final = "mlquery"
 
 
@@ -58,7 +58,7 @@ def is_remote(source: Any) -> bool:
     if not isinstance(source, str) or os.path.exists(source):
         return False
     scheme = scheme_of(source)
-    if _DATABRICKS in (source, scheme):
+    if DATABRICKS in (source, scheme):
         return "?" not in source  # with a query, it is a warehouse, which is asked in SQL
     if scheme is None or scheme.partition("+")[0] in (*SCHEMES, "file", _IN_MEMORY):
         return False

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ class RemoteSource:
         self.max_pages, self.workers = max_pages, workers
         self.client = client_of(uri) if client is None else client
         self.server_dialect = dialect_of_server(uri, server_dialect, self.client)
-        self.on_progress: Progress = lambda *_: None
+        self.showing: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda *_: None)
         self.last_cost = Budget(max_pages)
         self._points = PointReader(self.client)
         self._last: tuple[Plan, FoundRuns, Sequence[int]] | None = None
@@ -192,7 +193,12 @@ class RemoteSource:
 
     def _found(self, plan: Plan, limit: int | None, after: Position | None) -> tuple[Plan, FoundRuns, Found]:
         """Return a complete plan, the runs that were read, and what it finds of them after a position."""
-        requests = self._requests(self.max_pages)
+        with self.showing() as show:
+            return self._found_by(self._requests(self.max_pages, show), plan, limit, after)
+
+    def _found_by(
+        self, requests: Requests, plan: Plan, limit: int | None, after: Position | None
+    ) -> tuple[Plan, FoundRuns, Found]:
         plan = self._planned(plan, requests)
         position = None if after is None else values_at(after)
         if position is not None and (kept := self._kept(plan)) is not None:
@@ -245,8 +251,8 @@ class RemoteSource:
             problem = f"no source says whether {self.server_dialect.name} takes the view type {name}"
             warnings.warn(f"{problem}: deleted runs may be missing", QueryWarning, stacklevel=2)
 
-    def _requests(self, pages: int) -> Requests:
-        self.last_cost = Budget(max(pages, 1), progress=self.on_progress)
+    def _requests(self, pages: int, progress: Progress = lambda *_: None) -> Requests:
+        self.last_cost = Budget(max(pages, 1), progress=progress)
         return Requests(self.client, self.name, self.last_cost, self.workers)
 
     # Experiments
