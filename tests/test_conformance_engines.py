@@ -30,6 +30,7 @@ DATASETS = "datasets"
 ALL = MATRIX.main_dialects
 WHOLE = [
     ("sqlite", ALL),
+    ("server", ("extended", "oss")),  # over HTTP
     pytest.param("postgres", ALL, marks=ON_POSTGRES),
     pytest.param("mariadb", ALL, marks=ON_MARIADB),
     # An export takes longer than a search in it: the largest language, and ids of another kind.

@@ -182,7 +182,7 @@ def ask_at_random(engine: Asked, drawn: st.SearchStrategy[Plan], most: int) -> N
     @settings(max_examples=most, phases=_PHASES, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(drawn, LIMITS), **at_once(engine.name)))
     def ask(queries: list[tuple[Plan, int | None]]) -> None:
-        source = engine.mirror.source(store)
+        source: Any = engine.mirror.source(store)
         for plan, limit in queries:
             assert [] == answers(engine, source, store, plan, limit), f"{plan}\n{source.statement(plan, limit)}"
 
@@ -198,7 +198,7 @@ def test_pages_of_any_size_together_are_the_result_with_the_data_of_every_run(en
     @settings(max_examples=max(examples(engine.name) // 2, 1), phases=_PHASES, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.tuples(plans(), st.lists(sizes, min_size=1, max_size=4)), **at_once(engine.name, 5)))
     def walk(queries: list[tuple[Plan, list[int]]]) -> None:
-        source = engine.mirror.source(store)
+        source: Any = engine.mirror.source(store)
         for plan, turns in queries:
             if engine.is_lake and needs_what_a_lake_lacks(plan):
                 continue

@@ -109,7 +109,7 @@ def _add_conformance(command: argparse.ArgumentParser) -> None:
         "--target", metavar="URI", default="in-process", help=f"target to run on: {uris}; default: mlquery"
     )
     engines = "engines of mlquery to run on: reference, columnar, sqlite, postgres, mariadb, duckdb, duckdb-wide, spark"
-    add_list(command, "--engine", "NAME[,NAME…]", f"{engines}, spark-wide; default: reference,columnar")
+    add_list(command, "--engine", "NAME[,NAME…]", f"{engines}, spark-wide, server; default: reference,columnar")
     command.add_argument("--stdio", metavar="COMMAND", help="run on a program that implements the JSON lines protocol")
     add_list(command, "--dialect", "NAME", "expected dialect; may be repeated; default: by target")
     command.add_argument(

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from mlquery.conformance.http_mirror import behind_http
 from mlquery.conformance.inprocess import ENGINES as IN_MEMORY
 from mlquery.conformance.inprocess import Rows
 from mlquery.conformance.lake_mirror import LakeMirror
@@ -22,7 +23,7 @@ from mlquery.conformance.local_spark import spark_started
 from mlquery.conformance.schema_mirror import SchemaMirror
 from mlquery.conformance.servers import DatabaseServer, started
 from mlquery.language.plan import Entity, Plan
-from mlquery.sql.source import Source
+from mlquery.query.sources import Source
 from mlquery.store import Store
 
 
@@ -137,5 +138,6 @@ MIRRORS: Final[dict[str, Callable[[], Any]]] = {
     "duckdb-wide": partial(_in_lake, "duckdb", "wide"),
     "spark": partial(_in_lake, "spark", "tables"),
     "spark-wide": partial(_in_lake, "spark", "wide"),
+    "server": behind_http,
 }
 ENGINE_NAMES: Final = (*IN_MEMORY, *MIRRORS)
