@@ -16,6 +16,7 @@ from mlquery.client.in_place import InPlaceClient
 from mlquery.engine import columnar
 from mlquery.language.matrix import MATRIX
 from mlquery.language.recorded import recorded_dialect
+from mlquery.remote import points as remote_points
 from mlquery.remote import search as remote_search
 from mlquery.remote.dialects import _of_release
 from mlquery.remote.points import PointReader
@@ -226,6 +227,21 @@ def test_points_are_read_only_of_runs_that_the_rest_does_not_decide(monkeypatch:
         if number <= 25 and store.runs.run_at(number).data.params["model"] == "a"
     ]
     assert sorted(questioned) == sorted(set(read))
+
+
+@pytest.mark.parametrize("most", [3, 10, 40, 1000])
+def test_runs_with_more_points_than_an_answer_are_read_whole(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_points, "_MOST", most)
+    store, rng = store_of(12), random.Random(2)
+    for run_id in store.runs.ids:
+        size = rng.choice([1, 2, 5, 12, 30])
+        steps = np.arange(size) - size
+        store.load_history(run_id, "auc", np.array([rng.random() for _ in range(size)]), steps + size, steps)
+    with running_server(store) as server:
+        client = mlquery.connect(server.tracking_uri)
+        for order in (["max(metrics.auc) DESC"], ["count(metrics.auc)"], ["mean(metrics.auc)"]):
+            assert found(Client(store, "extended"), order_by=order) == found(client, order_by=order)
+        assert client.source.histories(store.runs.ids, ["auc"]).keys() == {(run_id, "auc") for run_id in store.runs.ids}
 
 
 # What others do meanwhile

@@ -45,18 +45,20 @@ class PointReader:
         """
         wanted = sorted(set(run_ids))
         found: dict[str, Points] = {}
-        while wanted and self._has_bulk and len(wanted) > _FEW:
+        singles: list[str] = []
+        while self._has_bulk and len(wanted) > _FEW:
             parts = list(in_parts(wanted, _RUNS))
             answers = requests.each(lambda part: self._bulk(requests, part, key), parts)
             wanted = []
             for part, answer in zip(parts, answers, strict=True):
                 complete, rest = _complete(part, answer)
                 found |= complete
+                if len(rest) == len(part):  # the first run alone has more points than an answer
+                    singles.append(rest.pop(0))
                 wanted += rest
-            if wanted and len(wanted) <= _FEW:
-                break
-        points = requests.each(lambda run_id: self._single(requests, run_id, key), wanted)
-        return found | {run_id: each for run_id, each in zip(wanted, points, strict=True) if len(each[0])}
+        singles += wanted
+        points = requests.each(lambda run_id: self._single(requests, run_id, key), singles)
+        return found | {run_id: each for run_id, each in zip(singles, points, strict=True) if len(each[0])}
 
     def _bulk(self, requests: Requests, run_ids: Sequence[str], key: str) -> list[dict[str, Any]] | None:
         """Return points of runs by run id, the first 25,000; None where the server has no such call."""
