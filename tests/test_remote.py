@@ -342,6 +342,25 @@ def test_writes_registered_models_and_unknown_runs_are_refused_in_one_sentence(m
         client.search_registered_models()
 
 
+def test_a_server_is_loaded_with_all_points() -> None:
+    store = served_runs.served_store(17, 40)
+    with running_server(store) as server:
+        loaded = mlquery.connect(server.tracking_uri).load()
+
+    assert sorted(store.runs.ids) == sorted(loaded.runs.ids)
+    for row, run_id in enumerate(loaded.runs.ids):
+        theirs = store.runs.run_at(store.runs.row_of[run_id])
+        assert str(theirs.data) == str(loaded.runs.run_at(row).data)  # of NaN, only strings are equal
+        for key in theirs.data.metrics:
+            assert points_of(store, run_id, key) == points_of(loaded, run_id, key)
+
+
+def points_of(store: Store, run_id: str, key: str) -> list[str]:
+    """Return the points of a metric as strings, in which NaN is equal to NaN."""
+    values, timestamps, steps = store.runs.points(run_id, key)
+    return sorted(map(str, zip(list(values), list(timestamps), list(steps), strict=True)))
+
+
 def test_comparing_reads_the_points_that_are_needed(many: RunningServer) -> None:
     client = mlquery.connect(many.tracking_uri)
 

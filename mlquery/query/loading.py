@@ -30,9 +30,10 @@ def loaded(source: Source) -> Store:
         found = known.experiments.experiment_at(row)
         if found.experiment_id not in store.experiments.row_of:
             store.load_experiment(**experiment_fields(found))
-    ids = list(store.runs.ids)
-    for start in range(0, len(ids), _RUNS_AT_A_TIME):
-        for (run_id, key), points in source.histories(ids[start : start + _RUNS_AT_A_TIME]).items():
+    for start in range(0, store.runs.size, _RUNS_AT_A_TIME):
+        part = store.runs.ids[start : start + _RUNS_AT_A_TIME]
+        keys = sorted({key for logged in store.runs.metric_keys[start : start + len(part)] for key in logged})
+        for (run_id, key), points in (source.histories(part, keys) if keys else {}).items():
             if len(points[0]) > 1:  # the only point of a metric is its latest one
                 store.load_history(run_id, key, *points)
     with suppress(NotAskableError):  # then there are none
