@@ -202,6 +202,8 @@ def test_an_explanation_says_what_is_asked_what_is_decided_here_and_how_many_pag
     assert ["asks", "          metrics.auc > 0.5"] == lines[lines.index("asks") :][:2]
     assert "          tags.team != 'x'" == lines[lines.index("decided here") + 1]
     assert "pages     at most 7 (max_pages) of up to 5,000 runs; a search that takes more is refused" == lines[-1]
+    joined = client.explain("dataset.name = 'd' AND metrics.auc > 0.5").splitlines()
+    assert "          datasets.name = 'd'" == joined[joined.index("decided here") + 1]
     assert "pages     1" == client.explain("metrics.auc > 0.5", max_results=9).splitlines()[-1]
 
 

@@ -6,7 +6,7 @@ queries. No answer is known here: what is found is tested again by whoever asked
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import product
 from math import prod
 from typing import Any, Final
@@ -50,14 +50,15 @@ def presence(field: FieldRef, dialect: Dialect) -> tuple[Branch, ...] | None:
     return found.branches if found is not None and found.is_exact else None
 
 
-def unasked(where: Where, dialect: Dialect) -> list[Test]:
+def unasked(where: Where, cover: Cover, dialect: Dialect) -> list[Test]:
     """Return the tests of a condition that a server does not decide alone: those that are left to whoever asked."""
-    return [test for test in _tests(normalised(where)) if not _is_decided(test, dialect)]
+    sent = {found.predicate.field for branch in cover.branches for found in branch}
+    return [test for test in _tests(normalised(where)) if not _is_decided(test, sent, dialect)]
 
 
-def _is_decided(test: Test, dialect: Dialect) -> bool:
+def _is_decided(test: Test, sent: Set[FieldRef], dialect: Dialect) -> bool:
     found = _of_test(test, dialect)
-    return found is not None and found.is_exact
+    return found is not None and found.is_exact and test.predicate.field in sent
 
 
 def _tests(where: Where) -> Iterator[Test]:

@@ -30,7 +30,7 @@ def explained(plan: Plan, queries: Queries, limit: int | None, server: Server) -
         "asks",
         *_asked(queries),
         "decided here",
-        *_decided_here(plan, dialect),
+        *_decided_here(plan, queries, dialect),
         f"ordered   {_ordered(plan, queries, limit)}",
         f"pages     {_pages(queries, limit, server.max_pages)}",
     ]
@@ -42,8 +42,8 @@ def _asked(queries: Queries) -> list[str]:
     return [f"          {filter_of(branch) or '(all runs of the experiments)'}" for branch in queries.cover.branches]
 
 
-def _decided_here(plan: Plan, dialect: Dialect) -> list[str]:
-    tests = list(dict.fromkeys(map(_test, unasked(plan.where, dialect))))
+def _decided_here(plan: Plan, queries: Queries, dialect: Dialect) -> list[str]:
+    tests = list(dict.fromkeys(map(_test, unasked(plan.where, queries.cover, dialect))))
     return [f"          {test}" for test in tests] or ["          nothing that the server does not decide too"]
 
 
