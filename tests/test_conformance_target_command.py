@@ -56,7 +56,8 @@ def test_json_has_the_totals(url: str, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_junit_has_a_failure_for_each_case_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
     with running_server(dialect="azure") as server:
-        code = main(["conformance", "--target", server.tracking_uri, "--format", "junit", "--case", "ties"])
+        asked = ("--dialect", "oss", "--format", "junit", "--case", "ties")
+        code = main(["conformance", "--target", server.tracking_uri, *asked])
 
     suite = ElementTree.fromstring(capsys.readouterr().out.encode())[0]
     failures = [case for case in suite.iter("testcase") if case.find("failure") is not None]
@@ -67,12 +68,21 @@ def test_junit_has_a_failure_for_each_case_that_fails(capsys: pytest.CaptureFixt
 
 def test_markdown_tells_every_failure_with_the_query(capsys: pytest.CaptureFixture[str]) -> None:
     with running_server(dialect="azure") as server:
-        main(["conformance", "--target", server.tracking_uri, "--format", "markdown", "--case", "ties.metric"])
+        asked = ("--dialect", "oss", "--format", "markdown", "--case", "ties.metric")
+        main(["conformance", "--target", server.tracking_uri, *asked])
 
     printed = capsys.readouterr().out
     assert "- **ties.metric** (fail)" in printed
     assert "order\\_by: metrics.score" in printed
     assert "expected error nothing, not INVALID\\_PARAMETER\\_VALUE" in printed
+
+
+def test_the_address_of_a_workspace_says_the_dialect(capsys: pytest.CaptureFixture[str]) -> None:
+    with running_server(dialect="azure") as server:
+        code = main(["conformance", "--target", server.tracking_uri, "--case", "ties.metric"])
+
+    assert 0 == code
+    assert "in dialect azure" in capsys.readouterr().out
 
 
 def test_the_page_holds_the_report(url: str, capsys: pytest.CaptureFixture[str]) -> None:
