@@ -12,6 +12,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
+from mlquery.backend.selection import all_results
 from mlquery.cli.options import filter_of
 from mlquery.cli.outcomes import ACCEPTED, UsageError
 from mlquery.cli.progress import progress
@@ -24,7 +25,6 @@ from mlquery.comparison.selection import run_named
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, ViewType
 from mlquery.language.matrix import MATRIX
-from mlquery.query.page_tokens import all_pages
 from mlquery.remote.opening import is_remote
 from mlquery.remote.source import RemoteSource
 from mlquery.store import Store
@@ -96,7 +96,7 @@ def _compared(source: Store | InPlaceClient, options: argparse.Namespace, dialec
 
 
 def _all_experiments(client: InPlaceClient) -> list[Experiment]:
-    return list(all_pages(partial(client.search_experiments, ViewType.ALL), _PAGE))
+    return all_results(partial(client.search_experiments, ViewType.ALL))
 
 
 def _runs(source: Store | InPlaceClient, options: argparse.Namespace) -> str | list[str]:

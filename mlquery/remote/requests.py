@@ -61,6 +61,11 @@ class Budget:
             self.progress("pages", self.taken, self.most)
             return True
 
+    def count(self, rows: int) -> None:
+        """Count runs that a request brought."""
+        with self._lock:
+            self.rows += rows
+
 
 class Requests:
     """The requests of one search.
@@ -102,7 +107,7 @@ class Requests:
                 raise
             hint = f"asked for {filter_string!r}; instead: say with server_dialect which filters it takes"
             raise StoreError(f"{error.message} ({hint})", error.error_code) from error
-        self.budget.rows += len(page)
+        self.budget.count(len(page))
         return list(page), page.token or None
 
     def send(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

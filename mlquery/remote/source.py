@@ -55,7 +55,6 @@ class RemoteSource:
             --record` wrote. By default it is recognised.
         max_pages: The most requests of one search.
         workers: The most requests at a time.
-        client: MLflow's client of the server; by default a new one.
 
     Raises:
         StoreError: The server cannot be reached or is not recognised, or MLflow is not installed.
@@ -67,11 +66,10 @@ class RemoteSource:
         server_dialect: str | Dialect | None = None,
         max_pages: int = MAX_PAGES,
         workers: int = WORKERS,
-        client: Any = None,
     ) -> None:
         self.name = target_name(uri)
         self.max_pages, self.workers = max_pages, workers
-        self.client = client_of(uri) if client is None else client
+        self.client = client_of(uri)
         self.server_dialect = dialect_of_server(uri, server_dialect, self.client)
         self.showing: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda *_: None)
         self.last_cost = Budget(max_pages)
