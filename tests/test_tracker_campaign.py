@@ -10,7 +10,6 @@ import random
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -72,14 +71,6 @@ def server_of(kind: str, folder: Path) -> Iterator[Restarting]:
         server.kill()
 
 
-def kill_while_it_pushes(process: Any, faults: Faults, are_done: threading.Event) -> None:
-    """Kill a pusher as soon as the target was asked some more times, unless all pushes are done then."""
-    enough = sum(faults.met.values()) + 8
-    while sum(faults.met.values()) < enough and not are_done.wait(0.002):
-        pass
-    process.kill()  # its state is not asked for: only one thread may do that
-
-
 SHORT = [("mlquery", 8)]
 LONG = [("mlquery", PUSHES), ("mlflow", PUSHES // 10)]
 
@@ -105,15 +96,14 @@ def test_after_any_faults_kills_and_restarts_the_target_has_everything_once(
             stores += pair
             left = {*pair}
             while left:
-                pushing = [(path, start(context, path, target)) for path in sorted(left)]
-                if chance.random() < 0.2:
-                    pushing.append((pair[0], start(context, pair[0], target)))
                 is_first = not codes  # with a kill and a restart, however few pushes there are
-                delay = 0 if is_first else chance.random()
-                are_done = threading.Event()
-                killer = threading.Timer(delay, kill_while_it_pushes, (pushing[0][1], faults, are_done))
+                pushing = [(path, start(context, path, target)) for path in sorted(left)]
+                if not is_first and chance.random() < 0.2:
+                    pushing.append((pair[0], start(context, pair[0], target)))
                 if is_first or chance.random() < 0.4:
-                    killer.start()
+                    faults.kill_after(8 if is_first else chance.randrange(8, 60), pushing[0][1])
+                if is_first:  # a push takes more requests than that, and nothing else can end it before
+                    assert faults.has_killed.wait(60)
                 if server.restarts < restarts and (is_first or chance.random() < 0.1):
                     time.sleep(chance.random() * 0.3)
                     server.restart()
@@ -123,8 +113,7 @@ def test_after_any_faults_kills_and_restarts_the_target_has_everything_once(
                     assert process.exitcode in (0, 1, 2, -9), codes
                     if process.exitcode == 0:
                         left.discard(path)
-                are_done.set()
-                killer.cancel()
+                faults.spare()
         faults.share = 0.0
         time.sleep(0.5)  # what comes late has come
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")

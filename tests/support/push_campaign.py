@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import random
 import sys
+import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -49,17 +50,37 @@ def push_store(path: str, target: str) -> None:
 
 @attrs.define
 class Faults:
-    """Chooses what happens to each request; `share` of them meet a fault."""
+    """Chooses what happens to each request; `share` of them meet a fault, and at one of them a pusher may be killed."""
 
     chance: random.Random
     share: float
     met: Counter[str] = attrs.field(factory=Counter)
+    has_killed: threading.Event = attrs.field(factory=threading.Event, init=False)
+    _lock: Any = attrs.field(factory=threading.Lock, init=False, repr=False)
+    _victim: Any = attrs.field(default=None, init=False)
+    _requests_left: int = attrs.field(default=0, init=False)
 
     def __call__(self, method: str, path: str) -> str:
         """Return what happens to a request."""
-        fault = self.chance.choice(FAULTS) if self.chance.random() < self.share else "pass"
-        self.met[fault] += 1
-        return fault
+        with self._lock:
+            fault = self.chance.choice(FAULTS) if self.chance.random() < self.share else "pass"
+            self.met[fault] += 1
+            self._requests_left -= 1
+            if self._victim is not None and self._requests_left <= 0:
+                self._victim.kill()  # its state is not asked for: only the thread that waits for it may do that
+                self._victim = None
+                self.has_killed.set()
+            return fault
+
+    def kill_after(self, requests: int, process: Any) -> None:
+        """Kill a process when so many more requests have come, the last of which is not answered before."""
+        with self._lock:
+            self._victim, self._requests_left = process, requests
+
+    def spare(self) -> None:
+        """Kill nobody any more."""
+        with self._lock:
+            self._victim = None
 
 
 def fill(store: DurableStore, name: str) -> None:
