@@ -109,20 +109,20 @@ class Search:
         """Return the runs from one page of each query, as the server orders them; None if they cannot be found so."""
         assert self.limit is not None
         order, size = self.queries.order, self._first_size()
-        unread: list[Branch] = list(self.queries.cover.branches)
+        asked = list(self.queries.cover.branches)
+        ends: dict[Branch, Frontier] = {}
         while True:
-            pages = self._pages([(branch, order, None) for branch in unread], size)
-            frontiers: list[Frontier] = []
-            for branch, (runs, token) in zip(list(unread), pages, strict=True):
+            pages = self._pages([(branch, order, None) for branch in asked], size)
+            for branch, (runs, token) in zip(asked, pages, strict=True):
                 self.found.add(runs)
+                ends[branch] = self._last(runs, order)
                 if token is None:
-                    unread.remove(branch)
-                else:
-                    frontiers.append(self._last(runs, order))
+                    del ends[branch]
             rows = self.found.rows()
-            if not unread or self._is_settled(rows, frontiers):
-                return Found(rows, bool(unread), not unread)
-            if None in frontiers or size == _LARGEST_PAGE:
+            asked = [branch for branch, end in ends.items() if not self._is_settled(rows, end)]
+            if not asked:
+                return Found(rows, bool(ends), not ends)
+            if None in ends.values() or size == _LARGEST_PAGE:
                 return None
             size = min(size + self._next_size(size, len(rows)), _LARGEST_PAGE)
 
@@ -164,16 +164,16 @@ class Search:
     def _read(self, readers: list[TimeReader], size: int, may_give_up: bool = False) -> Found | None:
         """Read queries until the runs are found; None after a page if runs with a value should be read instead."""
         extra: Clause | None = None
+        asked = [reader for reader in readers if not reader.is_complete]
         while True:
-            unread = [reader for reader in readers if not reader.is_complete]
-            queries = [reader.next_query(extra) for reader in unread]
-            pages = self._pages(queries, size)
-            for reader, (runs, token) in zip(unread, pages, strict=True):
+            pages = self._pages([reader.next_query(extra) for reader in asked], size)
+            for reader, (runs, token) in zip(asked, pages, strict=True):
                 self.found.add(runs)
                 reader.take([run.info for run in runs], token)
-            unread = [reader for reader in unread if not reader.is_complete]
+            unread = [reader for reader in readers if not reader.is_complete]
             rows = self.wanted(self.found.rows())
-            if not unread or self._is_settled(rows, [self._frontier(reader) for reader in unread]):
+            asked = [reader for reader in unread if not self._is_settled(rows, self._frontier(reader))]
+            if not asked:
                 return Found(rows, bool(unread) or extra is not None, not unread and extra is None)
             self._suggest(unread)
             extra = self._at_least_as_good(rows)
@@ -203,7 +203,7 @@ class Search:
 
     def _at_least_as_good(self, rows: Sequence[int]) -> Clause | None:
         """Return the clause for runs that may be among the first, once enough of those read have a value."""
-        if self._leads_with_time or not self._is_enough(rows):
+        if not self._is_enough(rows):
             return None
         ((_, value),) = self._values(rows[self._last_wanted], (self._first,))
         return up_to_value(self._first, value, self.dialect)
@@ -281,14 +281,11 @@ class Search:
                 high = middle
         return rows[low:]
 
-    def _is_settled(self, rows: Sequence[int], frontiers: Sequence[Frontier]) -> bool:
-        """Tell whether no unread run comes before the last one that is wanted."""
-        if self.limit is None or len(rows) < self.limit or None in frontiers:
+    def _is_settled(self, rows: Sequence[int], frontier: Frontier) -> bool:
+        """Tell whether no unread run of a query comes before the last one that is wanted."""
+        if self.limit is None or len(rows) < self.limit or frontier is None:
             return False
-        if self.limit == 0:
-            return True
-        row = rows[self._last_wanted]
-        return all(self._is_before(row, frontier) for frontier in frontiers if frontier is not None)
+        return not self.limit or self._is_before(rows[self._last_wanted], frontier)
 
     def _is_before(self, row: int, frontier: SortValues) -> bool:
         keys = self.plan.order[: len(frontier)]
