@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ import mlquery
 from mlquery.cli import main
 from mlquery.resources import example_database
 from mlquery.server.testing import running_server
+from tests.support.fault_proxy import fault_proxy
 
 SWEEP = str(example_database())
 QUERIES = [
@@ -53,6 +56,43 @@ def test_a_comparison_is_that_of_the_loaded_runs(url: str, capsys: pytest.Captur
     ):
         loaded = outcome(capsys, "compare", *asked, "--from", SWEEP, "--dialect", "extended")
         assert loaded == outcome(capsys, "compare", *asked, "--from", url)
+
+
+def test_runs_that_are_named_are_searched_for_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(*words: str) -> tuple[Counter[str], tuple[int, str, str]]:
+        paths = Counter[str]()
+
+        def choose(_: str, path: str) -> str:
+            paths[path.partition("?")[0].rpartition("2.0/mlflow/")[2]] += 1
+            return "pass"
+
+        with fault_proxy(url, choose) as watched:
+            return paths, outcome(capsys, "compare", *words, "--from", watched)
+
+    by_name, (code, _, _) = asked("random_forest-seed1", "random_forest-seed2", "random_forest-seed3")
+    # No server has IN for names.
+    assert (0, 1, 3) == (code, by_name["experiments/search"], by_name["runs/search"])
+    by_id, (code, compared, _) = asked("f81594f2c9864796b87208c7e0e5b025", "f81594f2c9864796b87208c7e0e5b025")
+    assert (0, 0, 0) == (code, by_id["experiments/search"], by_id["runs/search"])
+    assert "adaboost-seed3" in compared
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("it's", 'the run "it\'s" is none of the runs'),
+        ('it\'s "x"', "both kinds of quotes; instead of the name of a run: its id"),
+        ("a\\", "backslash at its end"),
+    ],
+)
+def test_any_name_of_a_baseline_is_looked_for(
+    url: str, name: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, error = outcome(capsys, "compare", "metrics.auc > 0.9", "--baseline", name, "--from", url)
+
+    assert 2 == code
+    assert re.search(sentence, error)
+    assert 1 == error.count("\n")
 
 
 def test_aggregates_are_those_of_the_loaded_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:

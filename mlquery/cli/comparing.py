@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import partial, reduce
 from importlib.util import find_spec
+from operator import or_
 from typing import Any, Final
 
 from mlquery.backend.selection import all_results
@@ -19,11 +20,12 @@ from mlquery.cli.progress import progress
 from mlquery.client.in_place import InPlaceClient
 from mlquery.comparison import Comparison, compare
 from mlquery.comparison.fields import Field
-from mlquery.comparison.loading import store_of_runs
+from mlquery.comparison.loading import put_run
 from mlquery.comparison.page_data import records
 from mlquery.comparison.selection import run_named
 from mlquery.durable.store import DurableStore
 from mlquery.entities import Experiment, ViewType
+from mlquery.language.building import Condition, F
 from mlquery.language.matrix import MATRIX
 from mlquery.remote.opening import is_remote
 from mlquery.remote.source import RemoteSource
@@ -34,8 +36,8 @@ from mlquery.sync.sources import chosen_experiments, experiments_of
 from mlquery.tables.comparisons import NEEDS_SCIPY, grids_of, has_groups
 from mlquery.tables.grids import Grid, markdown, print_grids
 
-_ID: Final = re.compile(r"[\w-]+")
-_PAGE: Final = 1000
+_WORD: Final = re.compile(r"[\w-]+")
+_WHOLE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def compare_command(options: argparse.Namespace, dialect: str | None) -> int:
@@ -79,47 +81,70 @@ def _opened(options: argparse.Namespace, show: Callable[[str, int, int], None]) 
 
 
 def _compared(source: Store | InPlaceClient, options: argparse.Namespace, dialect: str | None) -> Comparison:
-    known = experiments_of(source) if isinstance(source, Store) else _all_experiments(source)
-    chosen = chosen_experiments(known, options.experiment, options.source)
+    words = _words(options.runs)
+    named = _named(source, [*words, options.baseline] if options.baseline else words)
     return compare(
-        _runs(source, options),
+        [named[word] for word in words] or (filter_of(options.runs[0]) if options.runs else ""),
         _value(options.value),
-        _one(source, options.baseline) if options.baseline else None,
+        named[options.baseline] if options.baseline else None,
         options.group_by or None,
         options.ignore,
         source=source,
-        experiment_ids=[experiment.experiment_id for experiment in chosen] if options.experiment else None,
+        experiment_ids=_chosen(source, options) if options.experiment else None,
         dialect=dialect,
         directions=dict(_pair("--direction", string) for string in options.direction),
         order_by=options.order_by,
     )
 
 
+def _chosen(source: Store | InPlaceClient, options: argparse.Namespace) -> list[str]:
+    known = experiments_of(source) if isinstance(source, Store) else _all_experiments(source)
+    return [found.experiment_id for found in chosen_experiments(known, options.experiment, options.source)]
+
+
 def _all_experiments(client: InPlaceClient) -> list[Experiment]:
     return all_results(partial(client.search_experiments, ViewType.ALL))
 
 
-def _runs(source: Store | InPlaceClient, options: argparse.Namespace) -> str | list[str]:
-    """Return the filter that is given, or the ids; a single word is one of a run."""
-    given: list[str] = options.runs
-    if all(map(_ID.fullmatch, given)) and given and given != ["-"]:
-        return [_one(source, name) for name in given]
+def _words(given: Sequence[str]) -> list[str]:
+    """Return the words that name runs; none if a filter is given. A single word is one of a run."""
+    if all(map(_WORD.fullmatch, given)) and given != ["-"]:
+        return list(given)
     if len(given) > 1:
         raise UsageError("runs are given as one filter or as ids; instead: quote the filter")
-    return filter_of(given[0]) if given else ""
+    return []
 
 
-def _one(source: Store | InPlaceClient, name: str) -> str:
-    """Return the id of the run that a word names: its id, the beginning of it, or its name."""
-    store = source if isinstance(source, Store) else _runs_named(source, name)
-    return run_named(store, store.runs.ids, name)
+def _named(source: Store | InPlaceClient, words: Sequence[str]) -> dict[str, str]:
+    """Return the ids of the runs that words name: by an id, the beginning of one, or a name."""
+    store = source if isinstance(source, Store) else _runs_named(source, words)
+    return {word: run_named(store, store.runs.ids, word) for word in words}
 
 
-def _runs_named(client: InPlaceClient, name: str) -> Store:
-    """Return a store with the runs of a server that a word may name."""
+def _runs_named(client: InPlaceClient, words: Sequence[str]) -> Store:
+    """Return a store with the runs of a server that words may name: whole ids, else names, else beginnings of ids."""
+    store = client.source.runs([word for word in words if _WHOLE_ID.fullmatch(word)])
+    left = [word for word in words if word not in store.runs.row_of]
+    if not left:
+        return store
     ids = [experiment.experiment_id for experiment in _all_experiments(client)]
-    written = f"run_id LIKE '{name}%' OR run_name = '{name}'"
-    return store_of_runs(client.search_runs(ids, written, max_results=_PAGE))
+    try:
+        named = _put_found(store, client, ids, F.run_name.isin(left))
+        begun = [F.run_id.like(f"{word}%") for word in left if word not in named]
+    except ValueError as error:
+        raise UsageError(f"{error}; instead of the name of a run: its id") from None
+    if begun:
+        _put_found(store, client, ids, reduce(or_, begun))
+    return store
+
+
+def _put_found(store: Store, client: InPlaceClient, ids: list[str], condition: Condition) -> set[str | None]:
+    """Put the runs that a search finds into a store, and return their names."""
+    found = all_results(partial(client.search_runs, ids, str(condition)))
+    for run in found:
+        if run.info.run_id not in store.runs.row_of:
+            put_run(store, run)
+    return {run.info.run_name for run in found}
 
 
 def _value(given: Sequence[str]) -> str | dict[str, str]:
