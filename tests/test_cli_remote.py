@@ -13,6 +13,7 @@ import mlquery
 from mlquery.cli import main
 from mlquery.resources import example_database
 from mlquery.server.testing import running_server
+from mlquery.store import Store
 from tests.support.fault_proxy import fault_proxy
 
 SWEEP = str(example_database())
@@ -75,6 +76,21 @@ def test_runs_that_are_named_are_searched_for_once(url: str, capsys: pytest.Capt
     by_id, (code, compared, _) = asked("f81594f2c9864796b87208c7e0e5b025", "f81594f2c9864796b87208c7e0e5b025")
     assert (0, 0, 0) == (code, by_id["experiments/search"], by_id["runs/search"])
     assert "adaboost-seed3" in compared
+
+
+def test_an_id_need_not_be_hexadecimal(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store()
+    store.load_experiment("1", "jobs")
+    for number in range(2):
+        store.load_run(f"willing_raisin_{number}", "1", start_time=number)
+
+    with running_server(store, "azure") as server:
+        code, out, _ = outcome(
+            capsys, "compare", "willing_raisin_0", "willing_raisin_1", "--from", server.url, "--format", "csv"
+        )
+
+    assert 0 == code
+    assert ["willing_raisin_0", "willing_raisin_1"] == [line.partition(",")[0] for line in out.splitlines()[1:]]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ from mlquery.tables.comparisons import NEEDS_SCIPY, grids_of, has_groups
 from mlquery.tables.grids import Grid, markdown, print_grids
 
 _WORD: Final = re.compile(r"[\w-]+")
-_WHOLE_ID: Final = re.compile(r"[0-9a-f]{32}")
+_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w-]{0,255}")
+"""What servers take for an id of a run, which is not always hexadecimal: Azure has the names of jobs."""
 
 
 def compare_command(options: argparse.Namespace, dialect: str | None) -> int:
@@ -123,7 +124,7 @@ def _named(source: Store | InPlaceClient, words: Sequence[str]) -> dict[str, str
 
 def _runs_named(client: InPlaceClient, words: Sequence[str]) -> Store:
     """Return a store with the runs of a server that words may name: whole ids, else names, else beginnings of ids."""
-    store = client.source.runs([word for word in words if _WHOLE_ID.fullmatch(word)])
+    store = client.source.runs([word for word in words if _RUN_ID.fullmatch(word)])
     left = [word for word in words if word not in store.runs.row_of]
     if not left:
         return store
