@@ -31,14 +31,13 @@ from mlquery.remote.opening import is_remote
 from mlquery.remote.source import RemoteSource
 from mlquery.store import Store
 from mlquery.store.entity_fields import without_nan
+from mlquery.store.validation import RUN_ID
 from mlquery.sync.reading import read_source
 from mlquery.sync.sources import chosen_experiments, experiments_of
 from mlquery.tables.comparisons import NEEDS_SCIPY, grids_of, has_groups
 from mlquery.tables.grids import Grid, markdown, print_grids
 
 _WORD: Final = re.compile(r"[\w-]+")
-_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w-]{0,255}")
-"""What servers take for an id of a run, which is not always hexadecimal: Azure has the names of jobs."""
 
 
 def compare_command(options: argparse.Namespace, dialect: str | None) -> int:
@@ -124,16 +123,18 @@ def _named(source: Store | InPlaceClient, words: Sequence[str]) -> dict[str, str
 
 def _runs_named(client: InPlaceClient, words: Sequence[str]) -> Store:
     """Return a store with the runs of a server that words may name: whole ids, else names, else beginnings of ids."""
-    store = client.source.runs([word for word in words if _RUN_ID.fullmatch(word)])
+    may_be_ids = [word for word in words if RUN_ID.fullmatch(word)]  # not only hexadecimal: Azure has names of jobs
+    store = client.source.runs(may_be_ids)
     left = [word for word in words if word not in store.runs.row_of]
     if not left:
         return store
     ids = [experiment.experiment_id for experiment in _all_experiments(client)]
     try:
-        named = _put_found(store, client, ids, F.run_name.isin(left))
-        begun = [F.run_id.like(f"{word}%") for word in left if word not in named]
+        by_name = F.run_name.isin(left)
     except ValueError as error:
         raise UsageError(f"{error}; instead of the name of a run: its id") from None
+    known = _put_found(store, client, ids, by_name) | {*store.runs.row_of}
+    begun = [F.run_id.like(f"{word}%") for word in may_be_ids if word not in known]
     if begun:
         _put_found(store, client, ids, reduce(or_, begun))
     return store
@@ -143,8 +144,7 @@ def _put_found(store: Store, client: InPlaceClient, ids: list[str], condition: C
     """Put the runs that a search finds into a store, and return their names."""
     found = all_results(partial(client.search_runs, ids, str(condition)))
     for run in found:
-        if run.info.run_id not in store.runs.row_of:
-            put_run(store, run)
+        put_run(store, run)
     return {run.info.run_name for run in found}
 
 

@@ -4,8 +4,8 @@ Pages continue by time, not by the server's page tokens: these count rows, so th
 before it is deleted. A run that is added meanwhile may be found or not; one that was there throughout is always found.
 Only among more runs of one millisecond than a page has is there no other way than tokens.
 
-Runs in an order that the server keeps are asked for in one page, each time a larger one. Where it does not keep the
-order but compares the field, the runs that are read so far say which values others must have to be among the first.
+Runs in an order that the server keeps are asked for in one page, each time a larger one. Of runs that are read by time
+the first field of the order, if the server compares it, must be at least as good as in the last one that is wanted.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ Point: TypeAlias = tuple[str, float, int, int]
 LARGEST_FLOAT: Final = 1.7976931348623157e308
 _LONG: Final = 2**63
 _NAME: Final = re.compile(r"[/\w.\- :]*")
-_RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+RUN_ID: Final = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _CHARACTERS: Final = (
     "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colon(:) "
     "and slashes (/)."
@@ -240,9 +240,7 @@ def _as_float(value: Any, path: str) -> float:
 
 def check_run_id(run_id: Any, limits: Limits) -> str:
     """Return a run id that could exist; calls with a body check its form before they look it up."""
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(
-        _without_final_line_break(run_id, limits.final_line_breaks)
-    ):
+    if not isinstance(run_id, str) or not RUN_ID.fullmatch(_without_final_line_break(run_id, limits.final_line_breaks)):
         raise invalid_value("run_id", run_id)
     return run_id
 
