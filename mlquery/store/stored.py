@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from itertools import chain
 from typing import Any, Final, overload
 
+import numpy as np
+
 from mlquery.store.history import History, history_with
 
 _FEW: Final = 1 << 12
@@ -52,7 +54,16 @@ class StoredStrings(Sequence[str]):
         return iter(self.all())
 
     def __eq__(self, other: object) -> bool:
-        return self.all() == (other.all() if isinstance(other, StoredStrings) else other)
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        if len(self) and self[0] != other[0]:  # mostly so where they differ, and known without decoding the others
+            return False
+        if isinstance(other, StoredStrings):
+            mine, others = self.stored(0, len(self)), other.stored(0, len(self))
+            if mine is not None and others is not None:
+                return all(map(np.array_equal, mine, others))
+            other = other.all()
+        return self.all() == other
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -68,9 +79,32 @@ class StoredStrings(Sequence[str]):
             self._parts = None
         return self._strings
 
+    def stored(self, start: int, stop: int) -> tuple[Buffer, Buffer] | None:
+        """Return what `encoded` would of them, None if they are decoded already."""
+        if self._strings is not None:
+            return None
+        ends, text = self._parts or self._read_parts()
+        sizes = np.diff(ends[start:stop], prepend=ends[start - 1] if start else 0)
+        return text[ends[start - 1] if start else 0 : ends[stop - 1]] if stop else text[:0], sizes
+
     def _read_parts(self) -> tuple[Buffer, Buffer]:
         self._parts = self._read()
         return self._parts
+
+
+def encoded(strings: Sequence[str], start: int, stop: int) -> tuple[Buffer, Buffer]:
+    """Return a part of strings as one text in UTF-8, and how many bytes of it each one has, (stop - start,)."""
+    found = strings.stored(start, stop) if isinstance(strings, StoredStrings) else None
+    if found is not None:
+        return found
+    some = strings[start:stop]
+    joined = "".join(some)
+    text = _encoded(joined)
+    return text, np.fromiter(map(len, some if len(text) == len(joined) else map(_encoded, some)), np.int64, len(some))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _decoded(text: Buffer) -> str:

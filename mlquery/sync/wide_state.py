@@ -29,7 +29,7 @@ FOLDER: Final = "_state"
 _IDS: Final = "run ids"
 _NO_ROWS: Final = np.empty(0, np.int64)
 
-_SCHEME: Final = 2
+_SCHEME: Final = 3
 """How fingerprints are made. What was made otherwise is not compared, and everything is written anew."""
 
 
