@@ -20,6 +20,8 @@ from engines import SIZES as ENGINE_SIZES
 from engines import engines
 from engines_memory import SIZES as ENGINE_MEMORY_SIZES
 from engines_memory import engines_memory
+from exporting import SIZES as EXPORTING_SIZES
+from exporting import exporting
 from exports import SIZES as EXPORT_SIZES
 from exports import exports
 from exports_memory import exports_memory
@@ -63,6 +65,7 @@ QUESTIONS: dict[str, tuple[Question, tuple[int, ...]]] = {
     "ui": (ui, UI_SIZES),
     "exports": (exports, EXPORT_SIZES),
     "exports_memory": (exports_memory, EXPORT_SIZES),
+    "exporting": (exporting, EXPORTING_SIZES),
     "fresh": (fresh, (0,)),
     "memory": (memory, (100_000, 1_000_000)),
     "parsing": (parsing, (0,)),

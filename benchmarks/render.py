@@ -15,7 +15,7 @@ README = FOLDER / "README.md"
 ORDER = (
     *("pages", "rows", "default_order", "order_by_metric", "frames", "paging", "writes", "histories"),
     *("history_functions", "comparison", "live_page", "engines", "engines_memory", "ui", "exports"),
-    *("exports_memory", "fresh", "memory", "parsing", "lint", "remote", "startup"),
+    *("exports_memory", "exporting", "fresh", "memory", "parsing", "lint", "remote", "startup"),
 )
 # Systems that are a limit or a part of the measurement, not alternatives for a user.
 _LIMITS = ("numpy", "plain dictionaries", "import numpy", "mlquery", "python alone", "copy of")

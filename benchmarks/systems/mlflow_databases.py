@@ -1,6 +1,6 @@
 """MLflow's schema on SQLite and PostgreSQL, filled with a workload as a server would have filled it: run after run.
 
-SQLite gets no ANALYZE, because nobody runs it; PostgreSQL collects statistics by itself, and so it does here.
+SQLite gets no ANALYZE, because nobody runs it; PostgreSQL collects statistics by itself, some minutes later.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def sqlite_file(runs: Workload, folder: Path) -> Path:
     return path
 
 
-def fill_postgres(runs: Workload, url: str) -> None:
-    """Copy the runs of a workload into an empty database."""
+def fill_postgres(runs: Workload, url: str, *, has_statistics: bool = True) -> None:
+    """Copy the runs of a workload into an empty database, as it is once it has statistics or before."""
     from sqlalchemy import create_engine
 
     store(url).engine.dispose()
@@ -78,12 +78,16 @@ def fill_postgres(runs: Workload, url: str) -> None:
             cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.StringIO(piece))
     for statement in again:
         cursor.execute(statement)
+    if not has_statistics:
+        for table in _FILLED:
+            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     connection.commit()
     engine.dispose()
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connected:
-        connected.exec_driver_sql("VACUUM ANALYZE")
-    engine.dispose()
+    if has_statistics:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connected:
+            connected.exec_driver_sql("VACUUM ANALYZE")
+        engine.dispose()
 
 
 def _tables(runs: Workload) -> Iterator[Table]:

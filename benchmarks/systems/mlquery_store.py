@@ -23,9 +23,14 @@ def load(runs: Workload) -> Store:
 def empty_store() -> Store:
     """Return a store with the experiments of every workload and no runs."""
     store = Store()
+    load_experiments(store)
+    return store
+
+
+def load_experiments(store: Store) -> None:
+    """Add the experiments of every workload."""
     for number in EXPERIMENTS:
         store.load_experiment(number, f"experiment {number}", artifact_location=artifact_root(number))
-    return store
 
 
 def load_into(store: Store, runs: Workload) -> None:
