@@ -23,7 +23,7 @@ from mlquery.query.search import plan_of
 from mlquery.sql.errors import NotAskableError
 from mlquery.store import Store
 from mlquery.sync.exporting import export
-from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK
+from tests.support.databases import ON_DUCKDB, ON_MARIADB, ON_POSTGRES, ON_SPARK, database_server
 from tests.support.suite import SUITE
 
 DATASETS = "datasets"
@@ -56,6 +56,20 @@ def test_every_case_gives_the_expected_answer_on_databases_and_files(engine: str
     assert [] == [str(o) for o in outcomes if o.failed]
     assert len(refused) < 100
     assert sum(o.searches for o in outcomes) > 900 * len(dialects)
+
+
+@pytest.mark.slow
+@ON_POSTGRES
+def test_every_case_gives_the_expected_answer_on_postgres_with_psycopg_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    pytest.importorskip("psycopg")
+    with database_server("postgres") as server:
+        url = sqlalchemy.make_url(server.url).set(drivername="postgresql+psycopg")
+        monkeypatch.setenv("MLQUERY_POSTGRES_URL", url.render_as_string(hide_password=False))
+        outcomes = run(["oss"], ["postgres"], suite=SUITE)
+
+    assert [] == [str(o) for o in outcomes if o.failed]
+    assert sum(o.searches for o in outcomes) > 900
 
 
 @pytest.mark.slow
