@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import product, starmap
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,15 @@ from mlquery.entities import ViewType
 from mlquery.errors import StoreError
 from mlquery.language.plan import Entity, FieldRef, Function, Kind, Plan, predicates
 from mlquery.query.search import check, plan_of
+from mlquery.sql import compiling
+from mlquery.sql.conditions import required_fields
 from mlquery.sql.errors import NotAskableError
+from mlquery.sql.layouts.first_table import TABLES, FirstTable
 from mlquery.sql.layouts.points import stored
 from mlquery.sql.opening import open_in_place
 from mlquery.sql.ordering import Position
+from mlquery.sql.reading import is_ordered_by_mean
+from mlquery.sql.rewriting import rewritten
 from mlquery.sql.source import Page, Source
 from mlquery.store import Store
 from mlquery.sync.content import summary_of
@@ -187,6 +193,35 @@ def ask_at_random(engine: Asked, drawn: st.SearchStrategy[Plan], most: int) -> N
             assert [] == answers(engine, source, store, plan, limit), f"{plan}\n{source.statement(plan, limit)}"
 
     ask()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", SCHEMA[:1], indirect=True)
+def test_sqlite_finds_the_same_runs_with_whichever_table_it_begins(engine: Asked) -> None:
+    store = engine.large
+
+    @settings(max_examples=examples(engine.name), phases=_PHASES, suppress_health_check=list(HealthCheck))
+    @given(st.lists(plans(), **at_once(engine.name)))
+    def ask(queries: list[Plan]) -> None:
+        source: Any = engine.mirror.source(store)
+        for plan in queries:
+            if not is_ordered_by_mean(plan):
+                expected = [store.runs.ids[row] for row in reference.rows(store, plan)]
+                for first, ids in ids_by_first_table(source, plan):
+                    assert expected == ids, f"{first}\n{plan}"
+
+    ask()
+
+
+def ids_by_first_table(source: Source, plan: Plan) -> Iterator[tuple[FirstTable, list[str]]]:
+    """Yield everything that a search can begin with, and what it finds so."""
+    layout: Any = source.layout
+    with source.engine.snapshot() as session:
+        asked = rewritten(plan, layout, session)
+        keys = [field for field in required_fields(asked.where) if field.kind in TABLES]
+        for first in (FirstTable(), *starmap(FirstTable, product(keys, (True, False)))):
+            statement = compiling.page(asked, attrs.evolve(layout, first=first), session.dialect, None).statement
+            yield first, [row[0] for row in session.rows(statement)]
 
 
 @pytest.mark.slow

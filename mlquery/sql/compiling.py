@@ -63,7 +63,7 @@ def page(
     if not has_ids:
         ids, ordered = [], ordered[:-1]
     selected = [*ids, *layout.locators(plan.entity), *(term.value.sql for term in ordered)]
-    return Page(_statement(plan, query, selected, conditions, order_by(ordered, query), limit), ordered)
+    return Page(_statement(query, selected, conditions, order_by(ordered, query), limit), ordered)
 
 
 def count(plan: Plan, layout: Layout, dialect: SqlDialect) -> Statement:
@@ -74,7 +74,7 @@ def count(plan: Plan, layout: Layout, dialect: SqlDialect) -> Statement:
     """
     query = _query(plan, layout, dialect)
     conditions = _conditions(plan, query)
-    return Statement(_text(plan, query, ["COUNT(*)"], conditions), query.parameters.values)
+    return Statement(_text(query, ["COUNT(*)"], conditions), query.parameters.values)
 
 
 def values(
@@ -93,7 +93,7 @@ def values(
     found = [query.field(field) for field in fields]
     _, identifier = layout.table(plan.entity)
     selected = [identifier, *(column for value in found for column in (value.sql, _is_nan(value)))]
-    return _statement(plan, query, selected, conditions, order_by(ordered, query), limit)
+    return _statement(query, selected, conditions, order_by(ordered, query), limit)
 
 
 def distinct(plan: Plan, field: FieldRef, layout: Layout, dialect: SqlDialect) -> Statement:
@@ -103,13 +103,13 @@ def distinct(plan: Plan, field: FieldRef, layout: Layout, dialect: SqlDialect) -
         NotAskableError: the layout lacks the field.
     """
     query = Query(plan.entity, layout, dialect, frozenset({field}))
-    table, _ = layout.table(plan.entity)
     if field.kind is Kind.DATASET:
+        table, _ = layout.table(plan.entity)
         relation, string = layout.dataset_field(field.key, query)
         lines = [f"FROM {table}, {relation}"]
     else:
         string = query.field(field).sql
-        lines = [f"FROM {table}", *query.joins, "WHERE (1 = 1)"]
+        lines = [*query.relation(), "WHERE (1 = 1)"]
     conditions = [*_in_view(plan, query), f"{string} IS NOT NULL"]
     # Grouped by code points: DISTINCT would take for one what a collation takes for equal.
     lines = [f"SELECT MIN({string})", *lines, *(f"  AND {one}" for one in conditions)]
@@ -148,17 +148,16 @@ def _is_nan(value: Value) -> str:
 
 
 def _statement(
-    plan: Plan, query: Query, selected: Sequence[str], conditions: Sequence[str], order: str, limit: int | None
+    query: Query, selected: Sequence[str], conditions: Sequence[str], order: str, limit: int | None
 ) -> Statement:
-    lines = [_text(plan, query, selected, conditions), f"ORDER BY {order}"]
+    lines = [_text(query, selected, conditions), f"ORDER BY {order}"]
     if limit is not None:
         lines.append(f"LIMIT {query.bind(limit)}")
     return Statement("\n".join(lines), query.parameters.values)
 
 
-def _text(plan: Plan, query: Query, selected: Sequence[str], conditions: Sequence[str]) -> str:
-    table, _ = query.layout.table(plan.entity)
-    lines = [f"SELECT {', '.join(selected)}", f"FROM {table}", *query.joins]
+def _text(query: Query, selected: Sequence[str], conditions: Sequence[str]) -> str:
+    lines = [f"SELECT {', '.join(selected)}", *query.relation()]
     if conditions:
         lines.append("WHERE " + "\n  AND ".join(conditions))
     return "\n".join(lines)

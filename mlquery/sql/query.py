@@ -130,7 +130,6 @@ class Query:
 
     Attributes:
         parameters: The bound values.
-        joins: The joins that follow the table, in order.
     """
 
     def __init__(
@@ -141,7 +140,8 @@ class Query:
         self.dialect = dialect
         self.required = required
         self.parameters = Parameters(dialect.bind)
-        self.joins: list[str] = []
+        self._first: list[tuple[str, str, str]] = []
+        self._joins: list[str] = []
         self._values: dict[FieldRef, Value] = {}
 
     def bind(self, value: Any) -> str:
@@ -158,15 +158,43 @@ class Query:
             self._values[field] = self.layout.field(field, self)
         return self._values[field]
 
-    def join(self, field: FieldRef, written: Callable[[str], str]) -> str:
+    def join(self, field: FieldRef, written: Callable[[str], str], *, as_written: bool = False) -> str:
         """Join a table for a field and return its alias; `written` makes the table and its condition of the alias.
 
-        Where the field is required, rows without it are left out.
+        Where the field is required, rows without it are left out, and `as_written` says that the table is to be read
+        after those before it.
         """
-        alias = f"j{len(self.joins)}"
-        kind = "JOIN" if field in self.required else "LEFT JOIN"
-        self.joins.append(f"{kind} {written(alias)}")
+        alias = self._next_alias()
+        kind = ("CROSS JOIN" if as_written else "JOIN") if field in self.required else "LEFT JOIN"
+        self._joins.append(f"{kind} {written(alias)}")
         return alias
+
+    def join_before(self, table: str, condition: Callable[[str, str | None], str]) -> str:
+        """Join a table that is read before that of the entity, and after others that are; return its alias.
+
+        `condition` is made of its alias and of what it is joined with: the first table, or None for the entity.
+        """
+        alias = self._next_alias()
+        first = self._first[0][1] if self._first else None
+        self._first.append((table, alias, condition(alias, first)))
+        return alias
+
+    @property
+    def number_of_joins(self) -> int:
+        """Return how many tables are joined."""
+        return len(self._first) + len(self._joins)
+
+    def relation(self) -> list[str]:
+        """Return the lines from FROM on: the table of the entity with all that is joined."""
+        table, _ = self.layout.table(self.entity)
+        if not self._first:
+            return [f"FROM {table}", *self._joins]
+        (first, alias, is_of_entity), *others = self._first
+        before = [f"CROSS JOIN {other} {name} ON {condition}" for other, name, condition in others]
+        return [f"FROM {first} {alias}", *before, f"CROSS JOIN {table} ON {is_of_entity}", *self._joins]
+
+    def _next_alias(self) -> str:
+        return f"j{self.number_of_joins}"
 
     def listed(self, expression: str, values: Sequence[Any], kind: ValueKind) -> str:
         """Return the condition that an expression is one of some values: long lists are bound as one array."""

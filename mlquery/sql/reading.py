@@ -14,7 +14,7 @@ from mlquery.sql import compiling
 from mlquery.sql.conditions import LARGEST
 from mlquery.sql.ordering import Position, keys_of
 from mlquery.sql.query import Layout
-from mlquery.sql.rewriting import means_of, rewritten
+from mlquery.sql.rewriting import means_of, prepared
 from mlquery.sql.session import Session
 
 Row = tuple[Any, ...]
@@ -69,8 +69,8 @@ def _read(
     plan: Plan, fields: Sequence[FieldRef], layout: Layout, session: Session, limit: int | None = None
 ) -> list[Row]:
     asked = [field for field in fields if field.function is not Function.MEAN]
-    plan = rewritten(plan, layout, session)
-    rows = session.rows(compiling.values(plan, asked, layout, session.dialect, limit))
+    plan, for_plan = prepared(plan, layout, session)
+    rows = session.rows(compiling.values(plan, asked, for_plan, session.dialect, limit))
     columns = {field: [_value(row[1 + 2 * n], row[2 + 2 * n]) for row in rows] for n, field in enumerate(asked)}
     ids = [str(row[0]) for row in rows]
     for field in fields:

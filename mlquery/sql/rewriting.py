@@ -6,7 +6,7 @@ runs. Both are read in the session that then runs the plan, so that they are of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -38,6 +38,13 @@ def rewritten(plan: Plan, layout: Layout, session: Session) -> Plan:
     if is_askable(plan):
         return plan
     return attrs.evolve(plan, where=_rewritten(plan.where, plan, layout, session))
+
+
+def prepared(plan: Plan, layout: Layout, session: Session) -> tuple[Plan, Layout]:
+    """Return a plan as `rewritten` does, and the layout as it is best asked for it; errors as of `rewritten`."""
+    plan = rewritten(plan, layout, session)
+    for_plan: Callable[[Plan, Session], Layout] | None = getattr(layout, "for_plan", None)
+    return plan, layout if for_plan is None else for_plan(plan, session)
 
 
 def _rewritten(where: Where, plan: Plan, layout: Layout, session: Session) -> Where:

@@ -17,7 +17,7 @@ from mlquery.sql.errors import NotAskableError, name_of
 from mlquery.sql.ordering import Position, keys_of, position
 from mlquery.sql.query import DatasetUse, History, Layout
 from mlquery.sql.reading import is_mean
-from mlquery.sql.rewriting import rewritten
+from mlquery.sql.rewriting import prepared, rewritten
 from mlquery.sql.session import Engine, Session, read
 from mlquery.sql.statement import Statement
 from mlquery.store import Store
@@ -86,7 +86,7 @@ class Source:
         """Return how many entities a plan finds; errors as of `page`."""
 
         def counted(session: Session) -> int:
-            statement = compiling.count(rewritten(plan, self.layout, session), self.layout, session.dialect)
+            statement = compiling.count(*prepared(plan, self.layout, session), session.dialect)
             ((number,),) = session.rows(statement)
             return int(number)
 
@@ -181,9 +181,9 @@ class Source:
         """Return the statement that finds a page, without its ids where these are read late; errors as of `page`."""
 
         def compiled(session: Session) -> Statement:
-            asked = rewritten(plan, self.layout, session)
+            asked, layout = prepared(plan, self.layout, session)
             first = self._first_page(session, asked, limit) if after is None else None
-            return (first or compiling.page(asked, self.layout, session.dialect, limit, after)).statement
+            return (first or compiling.page(asked, layout, session.dialect, limit, after)).statement
 
         return read(self.engine, compiled)
 
@@ -222,9 +222,9 @@ class Source:
         """Return id and locators of what is on a page, and where it ends if something follows."""
         if reading.is_ordered_by_mean(plan):
             return reading.ordered_here(plan, limit, after, self.layout, session)
-        plan = rewritten(plan, self.layout, session)
+        plan, layout = prepared(plan, self.layout, session)
         more = None if limit is None else limit + 1
-        page = compiling.page(plan, self.layout, session.dialect, more, after)
+        page = compiling.page(plan, layout, session.dialect, more, after)
         rows = self._first(session, plan, more) if after is None else None
         if rows is None:
             rows = session.rows(page.statement)

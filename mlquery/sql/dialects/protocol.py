@@ -24,10 +24,13 @@ class SqlDialect:
         name: The name of the system in messages.
         before_look_ups: The query that makes what follows in a transaction find rows by indexes; empty where none is
             needed.
+        joins_as_written: Whether it reads tables in the order of a CROSS JOIN, and may be told that order, because it
+            has no statistics to find a better one.
     """
 
     name: str
     before_look_ups: str = ""
+    joins_as_written: bool = False
 
     def bind(self, name: str) -> str:
         """Return how a named parameter is written."""
@@ -49,6 +52,10 @@ class SqlDialect:
     def has_key(self, column: str, key: str) -> str:
         """Return the condition that a column of an index has exactly this string, found by the index."""
         return f"{column} = {key}"
+
+    def without_index(self, column: str) -> str:
+        """Return a column whose index is not used."""
+        raise AssertionError(f"no layout asks this of {self.name}")
 
     def like(self, string: str, pattern: str) -> str:
         """Return the condition LIKE: case-sensitive, `%` and `_` match line breaks too, nothing escapes.

@@ -17,6 +17,10 @@ class _Sqlite(SqlDialect):
     """SQLite 3.38 or newer, on a connection with `PRAGMA case_sensitive_like = ON`."""
 
     name: str = "SQLite"
+    joins_as_written: bool = True
+
+    def without_index(self, column: str) -> str:
+        return f"+{column}"
 
     def folded(self, string: str) -> str:
         return f"lower({string})"  # of ASCII letters alone

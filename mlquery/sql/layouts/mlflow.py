@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
+from mlquery.language.plan import Plan
 from mlquery.registry import Registry
+from mlquery.sql.layouts.first_table import first_table
 from mlquery.sql.layouts.mlflow_pages import Pages
 from mlquery.sql.layouts.mlflow_registry import read_registry
 from mlquery.sql.layouts.mlflow_revisions import recognized
@@ -26,6 +28,10 @@ class MlflowTables(SchemaFields):
     """
 
     pages: Pages
+
+    def for_plan(self, plan: Plan, session: Session) -> Self:
+        """Return the layout that says what a search best begins with."""
+        return attrs.evolve(self, first=first_table(plan, self, session))
 
     def load_runs(self, session: Session, found: Sequence[tuple[Any, ...]]) -> Store:
         """Return a store with some runs in the order given, and their experiments; unknown runs are left out."""

@@ -19,6 +19,7 @@ from mlquery.sql.errors import field_error
 from mlquery.sql.expressions import Value, ValueKind
 from mlquery.sql.histories import history_value
 from mlquery.sql.layouts.entities import ALIASES, EXPERIMENT_ID, table_of, terms_with_string_ids
+from mlquery.sql.layouts.first_table import FirstTable
 from mlquery.sql.query import Points, Query
 
 _CONTEXT: Final = "mlflow.data.context"
@@ -43,10 +44,12 @@ class SchemaFields:
     Attributes:
         has_integer_ids: Whether experiment ids are integers, as MLflow makes them.
         has_datasets: Whether there are tables of datasets.
+        first: What a search of runs begins with; None to leave it to the system.
     """
 
     has_integer_ids: bool = True
     has_datasets: bool = True
+    first: FirstTable | None = None
 
     def table(self, entity: Entity) -> tuple[str, str]:
         """Return the table of runs or experiments and their id."""
@@ -106,7 +109,7 @@ class SchemaFields:
         return Points("metrics x", "x.run_uuid", "x.key", value, "x.timestamp", "x.step")
 
     def _metric(self, field: FieldRef, query: Query) -> Value:
-        if len(query.joins) < _MOST_JOINS:
+        if query.number_of_joins < _MOST_JOINS:
             alias = self._joined(field, "latest_metrics", query)
             return Value(f"{alias}.value", ValueKind.DOUBLE, f"{alias}.is_nan")
         value, is_nan = (self._looked_up(field, "latest_metrics", column, query) for column in ("value", "is_nan"))
@@ -115,12 +118,21 @@ class SchemaFields:
     def _string(self, field: FieldRef, query: Query) -> Value:
         table = f"{field.kind.value}s"
         table = f"experiment_{table}" if query.entity is Entity.EXPERIMENT else table
-        if len(query.joins) < _MOST_JOINS:
+        if query.number_of_joins < _MOST_JOINS:
             return Value(f"{self._joined(field, table, query)}.value", ValueKind.STRING)
         return Value(self._looked_up(field, table, "value", query), ValueKind.STRING)
 
     def _joined(self, field: FieldRef, table: str, query: Query) -> str:
-        return query.join(field, lambda alias: f"{table} {alias} ON {_is_of(alias, field, query)}")
+        first = self.first
+        if first is None or first.field is None or not {field, first.field} <= query.required:
+            as_written = first is not None and first.field is None
+            return query.join(
+                field, lambda alias: f"{table} {alias} ON {_is_of(alias, field, query)}", as_written=as_written
+            )
+        if field != first.field:
+            query.field(first.field)
+        by_index = field != first.field or not first.is_read_whole
+        return query.join_before(table, lambda alias, other: _is_of(alias, field, query, other, by_index=by_index))
 
     def _looked_up(self, field: FieldRef, table: str, column: str, query: Query) -> str:
         return f"(SELECT x.{column} FROM {table} x WHERE {_is_of('x', field, query)})"
@@ -156,10 +168,12 @@ class SchemaFields:
         return Value(sql, ValueKind.STRING, is_always_there=True)
 
 
-def _is_of(alias: str, field: FieldRef, query: Query) -> str:
-    owner = "e.experiment_id" if query.entity is Entity.EXPERIMENT else "r.run_uuid"
-    own = f"{alias}.{owner.partition('.')[2]}"
-    return f"{own} = {owner} AND {query.dialect.has_key(f'{alias}.key', query.bind(field.key))}"
+def _is_of(alias: str, field: FieldRef, query: Query, other: str | None = None, *, by_index: bool = True) -> str:
+    """Return the condition that a row has a key of the entity, or of the one that another table has a row of."""
+    entity, column = ("e", "experiment_id") if query.entity is Entity.EXPERIMENT else ("r", "run_uuid")
+    key = f"{alias}.key" if by_index else query.dialect.without_index(f"{alias}.key")
+    has_key = query.dialect.has_key(key, query.bind(field.key))
+    return f"{alias}.{column} = {other or entity}.{column} AND {has_key}"
 
 
 def _as_integer(identifier: str) -> str:
