@@ -45,9 +45,14 @@ def condition(where: Where, query: Query) -> str:
 
 def required_fields(where: Where) -> frozenset[FieldRef]:
     """Return fields that every row has for which a condition holds."""
-    parts = where.parts if isinstance(where, All) else (where,)
-    tests = [part for part in parts if isinstance(part, Predicate) and part.op is not Op.IS_NULL]
+    tests = (test for test in required_tests(where) if test.op is not Op.IS_NULL)
     return frozenset(test.field for test in tests if test.field.kind is not Kind.DATASET)
+
+
+def required_tests(where: Where) -> tuple[Predicate, ...]:
+    """Return tests that every row passes for which a condition holds."""
+    parts = where.parts if isinstance(where, All) else (where,)
+    return tuple(part for part in parts if isinstance(part, Predicate))
 
 
 def _joined(parts: Sequence[str], word: str) -> str:

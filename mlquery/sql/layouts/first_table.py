@@ -10,8 +10,8 @@ from typing import Final
 
 import attrs
 
-from mlquery.language.plan import All, Entity, FieldRef, Kind, Op, Plan, Predicate
-from mlquery.sql.conditions import required_fields
+from mlquery.language.plan import Entity, FieldRef, Kind, Op, Plan
+from mlquery.sql.conditions import required_fields, required_tests
 from mlquery.sql.expressions import ValueKind
 from mlquery.sql.query import Layout, Query
 from mlquery.sql.session import Session
@@ -45,6 +45,9 @@ class FirstTable:
     is_read_whole: bool = True
 
 
+RUNS_FIRST: Final = FirstTable()
+
+
 def first_table(plan: Plan, layout: Layout, session: Session) -> FirstTable | None:
     """Return what a search of runs best begins with, None to leave it to the system.
 
@@ -57,7 +60,7 @@ def first_table(plan: Plan, layout: Layout, session: Session) -> FirstTable | No
     if not fields:
         return None
     runs, searched = _runs(plan, layout, session)
-    costs = {FirstTable(): _RUN * runs + _LOOK_UP * searched * len(fields)}
+    costs = {RUNS_FIRST: _RUN * runs + _LOOK_UP * searched * len(fields)}
     for field in sorted(fields, key=lambda field: (field.kind.value, field.key)):
         rows, of_key = _rows(field, layout, session)
         found, is_read_whole = min((_LOOK_UP * of_key, False), (rows, True))
@@ -67,8 +70,7 @@ def first_table(plan: Plan, layout: Layout, session: Session) -> FirstTable | No
 
 def _names_runs(plan: Plan) -> bool:
     """Tell whether a filter lists the runs, which are found at once."""
-    parts = plan.where.parts if isinstance(plan.where, All) else (plan.where,)
-    return any(isinstance(part, Predicate) and part.field == _RUN_ID and part.op in (Op.EQ, Op.IN) for part in parts)
+    return any(test.field == _RUN_ID and test.op in (Op.EQ, Op.IN) for test in required_tests(plan.where))
 
 
 def _runs(plan: Plan, layout: Layout, session: Session) -> tuple[int, float]:

@@ -19,7 +19,7 @@ from mlquery.sql.errors import field_error
 from mlquery.sql.expressions import Value, ValueKind
 from mlquery.sql.histories import history_value
 from mlquery.sql.layouts.entities import ALIASES, EXPERIMENT_ID, table_of, terms_with_string_ids
-from mlquery.sql.layouts.first_table import FirstTable
+from mlquery.sql.layouts.first_table import RUNS_FIRST, TABLES, FirstTable
 from mlquery.sql.query import Points, Query
 
 _CONTEXT: Final = "mlflow.data.context"
@@ -110,32 +110,31 @@ class SchemaFields:
 
     def _metric(self, field: FieldRef, query: Query) -> Value:
         if query.number_of_joins < _MOST_JOINS:
-            alias = self._joined(field, "latest_metrics", query)
+            alias = self._joined(field, query)
             return Value(f"{alias}.value", ValueKind.DOUBLE, f"{alias}.is_nan")
-        value, is_nan = (self._looked_up(field, "latest_metrics", column, query) for column in ("value", "is_nan"))
+        value, is_nan = (self._looked_up(field, column, query) for column in ("value", "is_nan"))
         return Value(value, ValueKind.DOUBLE, is_nan)
 
     def _string(self, field: FieldRef, query: Query) -> Value:
-        table = f"{field.kind.value}s"
-        table = f"experiment_{table}" if query.entity is Entity.EXPERIMENT else table
         if query.number_of_joins < _MOST_JOINS:
-            return Value(f"{self._joined(field, table, query)}.value", ValueKind.STRING)
-        return Value(self._looked_up(field, table, "value", query), ValueKind.STRING)
+            return Value(f"{self._joined(field, query)}.value", ValueKind.STRING)
+        return Value(self._looked_up(field, "value", query), ValueKind.STRING)
 
-    def _joined(self, field: FieldRef, table: str, query: Query) -> str:
-        first = self.first
+    def _joined(self, field: FieldRef, query: Query) -> str:
+        first, table = self.first, _table_of(field, query)
         if first is None or first.field is None or not {field, first.field} <= query.required:
-            as_written = first is not None and first.field is None
+            as_written = first == RUNS_FIRST
             return query.join(
                 field, lambda alias: f"{table} {alias} ON {_is_of(alias, field, query)}", as_written=as_written
             )
-        if field != first.field:
-            query.field(first.field)
-        by_index = field != first.field or not first.is_read_whole
-        return query.join_before(table, lambda alias, other: _is_of(alias, field, query, other, by_index=by_index))
+        if field == first.field:
+            by_index = not first.is_read_whole
+            return query.join_before(table, lambda alias, _: _is_of(alias, field, query, by_index=by_index))
+        query.field(first.field)
+        return query.join_before(table, lambda alias, other: _is_of(alias, field, query, other))
 
-    def _looked_up(self, field: FieldRef, table: str, column: str, query: Query) -> str:
-        return f"(SELECT x.{column} FROM {table} x WHERE {_is_of('x', field, query)})"
+    def _looked_up(self, field: FieldRef, column: str, query: Query) -> str:
+        return f"(SELECT x.{column} FROM {_table_of(field, query)} x WHERE {_is_of('x', field, query)})"
 
     def _run_attribute(self, field: FieldRef, query: Query) -> Value:
         key = field.key
@@ -166,6 +165,12 @@ class SchemaFields:
         column = f"{alias}.experiment_id"
         sql = query.dialect.as_string(column) if self.has_integer_ids else column
         return Value(sql, ValueKind.STRING, is_always_there=True)
+
+
+def _table_of(field: FieldRef, query: Query) -> str:
+    """Return the table that has a row for each key of the entity."""
+    table = TABLES[field.kind]
+    return f"experiment_{table}" if query.entity is Entity.EXPERIMENT else table
 
 
 def _is_of(alias: str, field: FieldRef, query: Query, other: str | None = None, *, by_index: bool = True) -> str:
