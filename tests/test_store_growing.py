@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Sequence
 from itertools import zip_longest
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mlquery.store import Store
 from mlquery.store.columns import StringCells
 from mlquery.store.growing import OF_NONE, Hashes, KnownHashes
+from mlquery.store.stored import StoredStrings, encoded
 
 TEXTS = st.lists(st.text(st.sampled_from("\0en\x1fa\ud800"), max_size=4), max_size=6)
 
@@ -41,6 +43,23 @@ def test_strings_with_what_ends_strings_are_told_apart() -> None:
     lists = [list(one) for size in range(4) for one in itertools.product(pieces, repeat=size)]
 
     assert len(lists) == len(set(map(digest_of, lists)))
+
+
+@given(TEXTS, TEXTS)
+def test_strings_that_are_stored_have_the_digest_and_the_equality_of_a_list(some: list[str], others: list[str]) -> None:
+    stored, other = map(stored_strings, (some, others))
+
+    assert (some == others) == (stored == other) == (stored == others)
+    assert stored == stored_strings(some)
+    assert digest_of(some) == OF_NONE.reaching(stored, len(some)).hex()
+    assert some == stored.all()
+    assert digest_of(some) == OF_NONE.reaching(stored, len(some)).hex()
+    assert stored == stored_strings(some)
+
+
+def stored_strings(strings: list[str]) -> StoredStrings:
+    text, sizes = encoded(strings, 0, len(strings))
+    return StoredStrings(len(strings), lambda: (memoryview(array("q", np.cumsum(sizes))), memoryview(text)))
 
 
 def test_a_column_knows_the_digest_of_its_table_through_growth_and_copies() -> None:

@@ -23,7 +23,7 @@ from mlquery.store.columns import MetricCells, StringCells
 from mlquery.store.entity_fields import dataset_input_fields
 from mlquery.store.history import History
 from mlquery.store.run_table import RunTable
-from mlquery.store.stored import StoredHistories, StoredStrings
+from mlquery.store.stored import StoredHistories, StoredStrings, encoded
 from mlquery.store.table import Columns
 from mlquery.store.unread import unread_metrics, unread_strings, unread_times
 
@@ -154,8 +154,8 @@ def _packed(columns: Sequence[Any]) -> bytes:
 
 
 def _packed_strings(strings: Sequence[str]) -> bytes:
-    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
-    return _packed([array("q", accumulate(map(len, encoded)))]) + b"".join(encoded)
+    text, sizes = encoded(strings, 0, len(strings))
+    return b"".join([_packed([np.cumsum(sizes)]), text])
 
 
 def _inputs_dumped(runs: RunTable, add: Add) -> list[Any]:

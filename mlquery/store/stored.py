@@ -84,8 +84,8 @@ class StoredStrings(Sequence[str]):
         if self._strings is not None:
             return None
         ends, text = self._parts or self._read_parts()
-        sizes = np.diff(ends[start:stop], prepend=ends[start - 1] if start else 0)
-        return text[ends[start - 1] if start else 0 : ends[stop - 1]] if stop else text[:0], sizes
+        first, last = (ends[place - 1] if place else 0 for place in (start, stop))
+        return text[first:last], np.diff(ends[start:stop], prepend=first)
 
     def _read_parts(self) -> tuple[Buffer, Buffer]:
         self._parts = self._read()
